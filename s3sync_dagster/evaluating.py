@@ -6,7 +6,7 @@ import io
 import json
 import re
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ REACH = 50
 """Hits that are looked at: what stands there and not among the first was in reach, and lost."""
 MAX_BYTES = 16 * 1024**2
 """Of a file with questions."""
+_READ = 200
+"""Records whose texts are read at once."""
 _EXCERPT_CHARACTERS = 200
 _HALF_CHARACTERS = 20
 """Half of an excerpt that is cut in two chunks tells where it stands from that length on."""
@@ -61,11 +63,7 @@ class Question:
             return False
         if self.excerpt is None:
             return True
-        wanted, text = " ".join(self.excerpt.split()), " ".join(hit.document.split())
-        middle = len(wanted) // 2
-        if middle < _HALF_CHARACTERS:  # as much of many another text
-            return wanted in text
-        return wanted[:middle] in text or wanted[middle:] in text
+        return _holds(_one_line(hit.document), _one_line(self.excerpt))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +131,59 @@ def unknown_keys(
                 parts = f"/{record.metadata.get('document_key', record.id)}".split("/")
                 wanted.difference_update("/".join(parts[n:]) for n in range(1, len(parts)))
     return sorted(wanted)
+
+
+def unknown_excerpts(
+    collection: RecordReader,
+    questions: Sequence[Question],
+    measured: Sequence[Measured],
+    *,
+    keys: Collection[str],
+) -> list[str]:
+    """Return excerpts of questions that no record holds: nothing can answer those.
+
+    Only where a question was answered by no ranking are texts read, each once, of the records that
+    its key allows.
+
+    Args:
+        collection: that was asked.
+        questions: which were asked.
+        measured: what became of them.
+        keys: that no record has, which says enough of their questions.
+    """
+    wanted = [
+        (question, question.excerpt, _one_line(question.excerpt))
+        for place, question in enumerate(questions)
+        if question.excerpt is not None
+        and question.key not in keys
+        and not any(one.ranks[place] for one in measured)
+    ]
+    for page in collection.scan() if wanted else ():
+        named = {one.id: str(one.metadata.get("document_key", one.id)) for one in page}
+        ids = [name for name, key in named.items() if any(one[0].names(key) for one in wanted)]
+        for start in range(0, len(ids), _READ):
+            found = fetch_hits(collection, ids[start : start + _READ])
+            texts = [(named[name], _one_line(hit.document)) for name, hit in found.items()]
+            wanted = [
+                (question, excerpt, told)
+                for question, excerpt, told in wanted
+                if not any(question.names(key) and _holds(text, told) for key, text in texts)
+            ]
+        if not wanted:
+            break
+    return sorted({excerpt for _, excerpt, _ in wanted})
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _holds(text: str, excerpt: str) -> bool:
+    """Tell whether a text has an excerpt or, of a longer one, a half; both are one line."""
+    middle = len(excerpt) // 2
+    if middle < _HALF_CHARACTERS:  # as much of many another text
+        return excerpt in text
+    return excerpt[:middle] in text or excerpt[middle:] in text
 
 
 def read_questions(path: Path) -> list[Question]:
@@ -209,8 +260,8 @@ def propose(collection: RecordReader, count: int) -> list[Question]:
                 candidates.append((hashlib.sha256(record.id.encode()).digest(), record.id))
     candidates.sort()
     found: dict[str, Question] = {}
-    for start in range(0, len(candidates), 200):
-        ids = [name for _, name in candidates[start : start + 200]]
+    for start in range(0, len(candidates), _READ):
+        ids = [name for _, name in candidates[start : start + _READ]]
         hits = fetch_hits(collection, ids)
         for name in ids:
             question = _proposed(hits[name]) if name in hits else None

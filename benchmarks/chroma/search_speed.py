@@ -1,12 +1,13 @@
 """What a hybrid question costs beside its model and Chroma, as a collection grows.
 
-    python benchmarks/chroma/search_speed.py [--records 10000 100000] [--questions 60]
+    python benchmarks/chroma/search_speed.py [--records 10000 100000] [--questions 60] [--mixed]
 
 Records of 630 characters and more whose words fall off as those of language do, ten to a document,
 in a real catalog (SQLite) and a real word index. The collection is a stand-in that costs next to
 nothing, so what is measured is ours: filling the index, following the catalog, words, fusion.
 CPU-seconds of this process; p95 is over the questions. Looks that a thread takes beside questions
-have a row of their own; what the sync's own write costs is in none.
+have a row of their own; what the sync's own write costs is in none. With --mixed every other
+document and question is of a language of compounds, whose words are looked up by pieces too.
 """
 
 import argparse
@@ -39,6 +40,7 @@ FIFTH = slice(35, 45)
 TEAMS = 50
 """Groups of which each document names one as its reader."""
 HOME = {"tenant": "default_tenant", "database": "default_database"}
+SYLLABLES = 400
 COMMON = ("the", "of", "and", "to", "in", "is", "for", "that", "with", "as")
 
 
@@ -70,6 +72,44 @@ class Language:
         """Four words, each of which about a fifth of the records have."""
         draw = random.Random(number)
         return " ".join(draw.sample(self.words[FIFTH], k=4))
+
+
+class Compounds(Language):
+    """Words of up to five syllables, some of which are in many words, beside German common ones."""
+
+    def __init__(self, seed: int) -> None:
+        draw = random.Random(seed)
+        ends = ("", "", "l", "n", "r", "s", "t")
+        syllables = [
+            draw.choice("bcdfghklmnprstvwz") + draw.choice("aeiou") + draw.choice(ends)
+            for _ in range(SYLLABLES)
+        ]
+        falling = [*itertools.accumulate(1 / (rank + 20) for rank in range(SYLLABLES))]
+        common = ["der", "die", "und", "von", "den", "ist", "das", "mit", "zu", "nicht"]
+        self.words = [
+            *common,
+            *(
+                "".join(draw.choices(syllables, cum_weights=falling, k=draw.randint(2, 5)))
+                for _ in range(VOCABULARY)
+            ),
+        ]
+        weights = [1 / (rank + 3) for rank in range(len(self.words))]
+        self.cumulative = list(itertools.accumulate(weights))
+
+
+class Mixed(Language):
+    """Every other document and question is of compounds."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self._compounds = Compounds(seed)
+
+    def text(self, number: int) -> str:
+        compounds = number // CHUNKS % 2
+        return self._compounds.text(number) if compounds else super().text(number)
+
+    def question(self, number: int) -> str:
+        return self._compounds.question(number) if number % 2 else super().question(number)
 
 
 class Collection:
@@ -172,8 +212,8 @@ def quantile(values, share):
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-def measure(records: int, questions: int) -> dict[str, float]:
-    language = Language(7)
+def measure(records: int, questions: int, *, mixed: bool = False) -> dict[str, float]:
+    language = Mixed(7) if mixed else Language(7)
     collection = Collection(language, records)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "words.db")
@@ -246,8 +286,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--questions", type=int, default=60)
+    parser.add_argument("--mixed", action="store_true", help="of two languages")
     chosen = parser.parse_args()
-    results = [measure(records, chosen.questions) for records in chosen.records]
+    results = [measure(records, chosen.questions, mixed=chosen.mixed) for records in chosen.records]
     grows = len(results) > 1
     print(
         f"| | {' | '.join(f'{n:,} records' for n in chosen.records)} |{' grows |' if grows else ''}"

@@ -1,5 +1,7 @@
 """``POST /s3sync/v1/search``: the best chunks of a collection, by vectors and words."""
 
+from collections.abc import Iterator
+
 from fastapi import APIRouter
 
 from s3sync_dagster.api.access import AnyCaller, Caller
@@ -12,8 +14,9 @@ from s3sync_dagster.api.openapi import errors
 from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.core.filters import require_filter
 from s3sync_dagster.core.keys import validate_collection_name
+from s3sync_dagster.meant import naming_collections
 from s3sync_dagster.model.document import Hit
-from s3sync_dagster.model.source import EmbeddingConfig
+from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.search import search
 
 router = APIRouter(prefix="/s3sync/v1", tags=["Search"], route_class=StrictRoute)
@@ -32,8 +35,16 @@ def search_collection(payload: SearchPayload, caller: AnyCaller, here: Here) -> 
 def find(here: Context, payload: SearchPayload, caller: Caller) -> SearchAnswer:
     """Return the best chunks; raises as ``find_hits``."""
     lacks: list[str] = []
-    hits = find_hits(here, payload, caller, lacks=lacks)
+    with naming_collections(payload.collection_name, _sources_there(here, payload, caller)):
+        hits = find_hits(here, payload, caller, lacks=lacks)
     return SearchAnswer(hits=[show_hit(hit) for hit in hits], lacks=lacks)
+
+
+def _sources_there(here: Context, payload: SearchPayload, caller: Caller) -> Iterator[Source]:
+    """Yield the tenant's sources of the database; they are read when the first one is taken."""
+    for source in here.catalog.sources.all(tenant=caller.tenant, moved=True):
+        if source.database_name == payload.database_name:
+            yield source
 
 
 def find_hits(

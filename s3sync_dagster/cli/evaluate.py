@@ -21,6 +21,7 @@ from s3sync_dagster.evaluating import (
     measure,
     propose,
     read_questions,
+    unknown_excerpts,
     unknown_keys,
 )
 from s3sync_dagster.local.signals import stop_on_signals
@@ -135,8 +136,10 @@ def evaluate(
             return _make(propose(searcher.collection, make), file, as_json=as_json)
         measured = measure(searcher, questions)
         unknown = unknown_keys(searcher.collection, questions, measured)
+        nowhere = unknown_excerpts(searcher.collection, questions, measured, keys=unknown)
     if as_json:
-        values = _values(questions, measured, k) | {"unknown_keys": unknown}
+        values = _values(questions, measured, k)
+        values |= {"unknown_keys": unknown, "unknown_excerpts": nowhere}
         click.echo(json.dumps(values))
         return 0
     head = ("ranking", "recall@1", f"recall@{k}", f"in reach ({REACH})", "MRR")
@@ -147,11 +150,16 @@ def evaluate(
     for line in columns(head, rows):
         click.echo(line)
     _tell_lost(questions, measured, k)
-    if unknown:
-        shown = ", ".join(people(key) for key in unknown[:LOST])
-        more = f" and {len(unknown) - LOST} more" if len(unknown) > LOST else ""
-        click.echo(f"\nNo record has these keys, so nothing can answer: {shown}{more}")
+    _tell_unknown("No record has these keys", unknown)
+    _tell_unknown("No record holds these excerpts", [repr(one) for one in nowhere])
     return 0
+
+
+def _tell_unknown(what: str, unknown: list[str]) -> None:
+    if unknown:
+        shown = ", ".join(people(one) for one in unknown[:LOST])
+        more = f" and {len(unknown) - LOST} more" if len(unknown) > LOST else ""
+        click.echo(f"\n{what}, so nothing can answer: {shown}{more}")
 
 
 def _tell_lost(questions: list[Question], measured: list[Measured], k: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from s3sync_dagster.engine.write_ahead import write_ahead
 from s3sync_dagster.model.errors import InvalidSetting, Unavailable
 
-LAYOUT = 7
+LAYOUT = 8
 """Of the file, and of what stands in it; a file of another one is filled again."""
 DAMAGED = "word_index_damaged"
 BUSY_SECONDS = 30

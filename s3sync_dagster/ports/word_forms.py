@@ -37,7 +37,20 @@ _POINTS = (
     "\u200b-\u200f\u2060\ufeff"
 )
 _GREEKS = "\u0370-\u03ff\u1f00-\u1fff"
-_SAME = {"ß": "ss", "ẞ": "SS", "ς": "σ", "ё": "е", "Ё": "Е", "ł": "l", "Ł": "L"}
+_SAME = {
+    "ß": "ss",
+    "ẞ": "SS",
+    "œ": "oe",
+    "Œ": "OE",
+    "ς": "σ",
+    "ё": "е",
+    "Ё": "Е",
+    "ł": "l",
+    "Ł": "L",
+    "đ": "d",
+    "Đ": "D",
+    "ı": "i",
+}
 _OTHERWISE = re.compile(f"[{_FORMS}{_POINTS}{_GREEKS}{''.join(_SAME)}]")
 """Most texts have none of these: one look, not four."""
 _WIDE = re.compile(f"[{_FORMS}]+")

@@ -6,6 +6,7 @@ It follows by versions of documents: no writer has to tell it anything, and a cr
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import sqlite3
 import time
@@ -20,7 +21,15 @@ from s3sync_dagster.ports.word_forms import (
     match_words,
 )
 from s3sync_dagster.ports.word_memory import ALL_RECORDS, WordMemory
-from s3sync_dagster.ports.word_ranking import DIGITS, K1, any_of, best_by_words, idf, parted
+from s3sync_dagster.ports.word_ranking import (
+    COMMON,
+    DIGITS,
+    K1,
+    any_of,
+    best_by_words,
+    idf,
+    parted,
+)
 from s3sync_dagster.ports.word_readers import ReaderWords
 from s3sync_dagster.ports.word_records import (
     numbers_of,
@@ -38,8 +47,11 @@ WRITE_RECORDS = 16_000
 WRITE_CHARACTERS = 16 * 1024**2
 """In one transaction, whichever comes first: each commit has FTS5 write out what it has, and the
 texts are in memory until then."""
-DEEPEST = 2000
+DEEPEST = 1000
 """Records of each table whose scores are added, where a question has pieces too."""
+LEADING = 6
+"""Of what all pieces of a question are in, the part that the rarest ones are in which choose the
+records; ``COMMON`` at least."""
 PLACE_WEIGHT = 1.0
 """Of a word there beside one of the text. Chosen by measurement (docs/chroma.md)."""
 
@@ -203,7 +215,7 @@ class FtsWordIndex:
         if telling:
             best = best_by_words(self._database, telling, records, bm25=_bm25(), limit=depth)
             scores |= {number: score for number, score in best if score}
-        for number, score in self._database.execute(_BEST_PIECES, (pieces, depth)):
+        for number, score in self._by_pieces(pieces, [*scores], depth=depth):
             scores[number] = scores.get(number, 0.0) + weight * score
         found = [(number, round(score, DIGITS)) for number, score in scores.items()]
         found.sort(key=lambda one: (-one[1], one[0]))
@@ -212,6 +224,25 @@ class FtsWordIndex:
             alone = best_by_words(self._database, rest, records, bm25=_bm25(), limit=most)
             found += [one for one in alone if one[0] not in scores]
         return [(self._id_of(number), score) for number, score in found[:limit]]
+
+    def _by_pieces(self, pieces: str, known: list[int], *, depth: int) -> list[tuple[int, float]]:
+        """Return what pieces count in the best records by them, and in those that are known.
+
+        What a record scores costs the more, the more pieces are asked for. So the rarest ones alone
+        say which records those are, where all of them together are in many.
+        """
+        touched = self._file.state("touched") or 0
+        each = pieces.split(" OR ")
+        counted = sorted((self._count_of(one, touched, table="pieces"), one) for one in each)
+        most = max(COMMON, sum(number for number, _ in counted) // LEADING)
+        sums = itertools.accumulate(number for number, _ in counted)
+        leading = [one for (_, one), upto in zip(counted, sums, strict=True) if upto <= most]
+        chosen = " OR ".join(leading or each)
+        best = self._database.execute(_BEST_PIECES, (chosen, depth)).fetchall()
+        if len(leading) in (0, len(each)):
+            return best
+        numbers = {*known, *(number for number, _ in best)}
+        return [*self._scores_of([*numbers], [("pieces", pieces, 1.0)]).items()]
 
     def _ranked_among(self, text: str, ids: Sequence[str]) -> list[Scored]:
         """Return those of these records that have words of a question, in the order of all."""
@@ -282,15 +313,16 @@ class FtsWordIndex:
             self._last_counted = known, words, self._count_of(ALL_RECORDS, touched)
         return self._last_counted[1], self._last_counted[2]
 
-    def _count_of(self, word: str, touched: int) -> int:
-        number = self._memory.count_of(word, touched)
+    def _count_of(self, word: str, touched: int, *, table: str = "words") -> int:
+        name = word if table == "words" else f"{table}\n{word}"
+        number = self._memory.count_of(name, touched)
         if number is None:
             if word == ALL_RECORDS:
                 number = self.count()
             else:
-                query = "SELECT count(*) FROM words WHERE words MATCH ?"
+                query = f"SELECT count(*) FROM {table} WHERE {table} MATCH ?"
                 number = int(self._database.execute(query, (word,)).fetchone()[0])
-            self._memory.keep_count(word, number, touched)
+            self._memory.keep_count(name, number, touched)
         return number
 
     def _keep(self, state: str, changes: int) -> None:

@@ -343,6 +343,7 @@ def test_searches_that_cannot_be(api, http, source, change, status, error):
     question = {"query": "x", "collection_name": source.collection_name} | change
     answer = http.post("/s3sync/v1/search", json=question)
     assert (answer.status_code, answer.json()["error"]) == (status, error), answer.text
+    assert ("; there are 'c-" in answer.json()["message"]) == (error == "not_found"), answer.text
 
 
 def test_the_largest_filters_are_answered(api, http, source):

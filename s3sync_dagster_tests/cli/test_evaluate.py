@@ -7,7 +7,15 @@ import pytest
 
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.engine.hybrid import Searcher, versions_by_scan
-from s3sync_dagster.evaluating import Question, measure, propose, read_questions, unknown_keys
+from s3sync_dagster.evaluating import (
+    Measured,
+    Question,
+    measure,
+    propose,
+    read_questions,
+    unknown_excerpts,
+    unknown_keys,
+)
 from s3sync_dagster.model.document import Hit, Record
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import EmbeddingConfig
@@ -116,6 +124,35 @@ def test_ranks_by_each_ranking(tmp_path):
         assert (one.recall(1), one.recall(50), one.mrr()) == (0.5, 0.5, 0.5)
 
 
+def test_excerpts_that_no_record_holds_are_told(tmp_path):
+    """A question whose excerpt is misspelt counts against each ranking, whatever these find."""
+    collection = MemoryCollections().open("docs", tenant="t", database="d", embedder=EMBEDDER)
+    texts = ["red  green", *("red" for _ in range(60)), "sky over\nall of it"]
+    collection.upsert(
+        [
+            Record(id=f"r{n}", document=t, embedding_text=t, metadata={"document_key": f"{n}.md"})
+            for n, t in enumerate(texts)
+        ],
+        EMBEDDER.embed_documents(texts),
+    )
+    questions = [
+        Question(question="?", excerpt="sky over all"),
+        Question(question="?", excerpt="sky under all"),
+        Question(question="?", excerpt="sky over all", key="0.md"),
+        Question(question="?", excerpt="nor this", key="none.md"),
+        Question(question="?", excerpt="answered once, and gone since"),
+    ]
+    measured = [Measured("words", (None, None, None, None, 1))]
+    collection.calls.clear()
+    assert unknown_excerpts(collection, questions, measured, keys=["none.md"]) == [
+        "sky over all",
+        "sky under all",
+    ]
+    collection.calls.clear()
+    assert unknown_excerpts(collection, questions[4:], [Measured("words", (1,))], keys=()) == []
+    assert collection.calls == []
+
+
 def test_questions_are_made_from_headings_and_docstrings():
     collection = MemoryCollections().open("docs", tenant="t", database="d", embedder=EMBEDDER)
     chunks = [
@@ -163,17 +200,21 @@ def test_a_collection_is_evaluated_with_questions_of_its_own(s3sync, aws_endpoin
         json.dumps({"question": "28 days in a year", "key": "docs/guide.md", "excerpt": "28 days"})
         + "\n"
         + json.dumps({"question": "unheard of", "key": "docs/none.md"})
+        + "\n"
+        + json.dumps({"question": "misspelt", "excerpt": "28 dais"})
     )
     told = s3sync("evaluate", collection, "--questions", str(path), "-k", "2")
     assert told.code == 0, told.err
     lines = told.out.splitlines()
     assert lines[0].split() == ["ranking", "recall@1", "recall@2", "in", "reach", "(50)", "MRR"]
     assert [line.split()[0] for line in lines[1:4]] == ["dense", "words", "hybrid"]
-    assert "1 of 2 not among the first 2" in told.out
-    assert lines[-3].split() == ["-", "-", "-", "unheard", "of"]
-    assert lines[-1] == "No record has these keys, so nothing can answer: docs/none.md"
+    assert "2 of 3 not among the first 2" in told.out
+    assert lines[-6].split() == ["-", "-", "-", "unheard", "of"]
+    assert lines[-3] == "No record has these keys, so nothing can answer: docs/none.md"
+    assert lines[-1] == "No record holds these excerpts, so nothing can answer: '28 dais'"
     answer = s3sync("evaluate", collection, "--questions", str(path), "--json").json
-    assert answer["rankings"]["hybrid"]["recall_at_k"] == 0.5
+    assert answer["rankings"]["hybrid"]["recall_at_k"] == pytest.approx(1 / 3)
+    assert (answer["unknown_keys"], answer["unknown_excerpts"]) == (["docs/none.md"], ["28 dais"])
     assert answer["ranks"][1] == {
         "question": "unheard of", "dense": None, "words": None, "hybrid": None,
     }  # fmt: skip

@@ -322,6 +322,29 @@ def test_one_text_of_another_language_does_not_have_all_records_scored(
     assert names(index, "webserver einstellungen", limit=1) == ["b-0"]
 
 
+def test_the_rare_pieces_of_words_say_which_records_are_scored_by_all(
+    collection, index, monkeypatch
+):
+    """A score costs the more, the more pieces are asked for, and common ones are in most texts."""
+    common = [f"Die Versicherung der Firma und nicht die Seite {n}" for n in range(60)]
+    rare = [f"Die Reiseversicherung und der Verkehr {n}" for n in range(6)]
+    write(collection, "a", *common, *rare)
+    index.follow(collection, [version("a", 66)])
+    question = "Versicherungen Reise"
+    whole = index.search(question, limit=5)
+    assert [name for name, _ in whole] == [f"a-{n}" for n in range(60, 65)]
+    monkeypatch.setattr(word_index, "COMMON", 0)
+    said: list[str] = []
+    index._database.set_trace_callback(said.append)
+    assert index.search(question, limit=5) == whole
+    index._database.set_trace_callback(None)
+    [chosen] = [one for one in said if "ORDER BY rank" in one and "pieces MATCH" in one]
+    assert '"reis"' in chosen
+    assert '"sich"' not in chosen
+    alone = index.scores(question, [name for name, _ in whole])
+    assert sorted(alone) == sorted(whole)  # the common ones count, too
+
+
 def test_of_another_language_too_a_record_scores_alone_what_it_scores_in_the_list(
     collection, index
 ):
@@ -349,6 +372,8 @@ def test_of_another_language_too_a_record_scores_alone_what_it_scores_in_the_lis
         ("السَّلَامُ عَلَيْكُمْ", "السلام"), ("السلام عليكم", "السَّلَامُ"), ("שָׁלוֹם עולם", "שלום"),
         ("ёлка", "елка"), ("Łódź", "lodz"), ("⼈口", "人口"), ("ㄅㄆㄇ", "ㄅㄆ"), ("ꆈꌠꉙ", "ꌠ"),
         ("𝐇𝐞𝐥𝐥𝐨", "hello"), ("Berlin¹", "berlin¹"),
+        ("le cœur", "coeur"), ("LE COEUR", "cœur"), ("Đà", "da"), ("Iğdır", "IĞDIR"),
+        ("KIRMIZI", "kırmızı"),
         ("е\u0308лка", "елка"), ("λο\u0301γος", "ΛΟΓΟΣ"),
     ],
 )  # fmt: skip
