@@ -7,6 +7,7 @@ from s3sync_dagster.extraction.pdf.styles import Piece
 
 _PAGE_NUMBER = re.compile(r"(?:.*\.\s?\.\s?\.[\s.]*)?(?:\d{1,4}|[ivxl]{1,6}|[A-Z]{1,2}-\d{1,3})")
 _LEADERS = re.compile(r".*(?:\.\s?){4,}[\s.]*(?:\d{1,4}|[ivxl]{1,6}|[A-Z]{1,2}-\d{1,3})?\s*")
+_MIN_DOTS = 4
 _LAST = frozenset("0123456789.ivxl")
 _MIN_GAP = 1.0
 """Between an entry and its page's number, in heights of the line; leaders fill wider ones."""
@@ -18,9 +19,10 @@ _MIN_SHARE = 0.4
 def is_entry(line: Sequence[Piece]) -> bool:
     """Return whether a line ends with the number of a page, far from its words."""
     last = line[-1]
-    if _LEADERS.fullmatch(last.text):
+    if last.text.count(".") >= _MIN_DOTS and _LEADERS.fullmatch(last.text):
         return True
-    if len(line) < 2 or not _PAGE_NUMBER.fullmatch(last.text.strip()):
+    end = last.text.strip()
+    if len(line) < 2 or end[-1:] not in _LAST or not _PAGE_NUMBER.fullmatch(end):
         return False
     words = line[-2]
     if not any(map(str.isalpha, "".join(piece.text for piece in line[:-1]))):

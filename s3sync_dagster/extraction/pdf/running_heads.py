@@ -95,6 +95,8 @@ def find_running_heads(
             alike[_NUMBER.sub("#", line.text), line.at_top].append((page, line))
             continue
         alike[in_order(line.text), line.at_top].append((page, line))
+        if not _NUMBER.search(line.text):
+            continue
         if words := _beside_page_number(line.text, page):
             marked[words, line.at_top].append((page, line))
         for place, form in _AT_ENDS:
