@@ -88,6 +88,24 @@ def test_numbered_item_of_a_list_is_a_heading_where_it_counts_with_others():
     assert (item.kind, item.text, item.level) == ("heading", "1. Introduction", 1)
 
 
+def test_numbers_of_appendices_count_too():
+    text = Block(kind="paragraph", text=TEXT)
+    names = ("A.1 Prompts", "A.2 Results", "A.3 Costs")
+    assert kinds(*(one for name in names for one in (line(name), text))) == ["heading"] * 3
+    assert kind_of("A.1 Prompts", 10, weight=700) == "heading"
+
+
+def test_capitals_without_a_number_are_one_beside_numbered_capitals():
+    text = Block(kind="paragraph", text=TEXT)
+    lone = line("REFERENCES"), Block(kind="paragraph", text="[1] A. Bee.")
+    capitals = ("I. INTRODUCTION", "II. THE WORLD", "III. THE END")
+    numbered = [one for name in capitals for one in (line(name), text)]
+    assert kinds(*numbered, *lone) == ["heading"] * 4
+    assert kinds(*numbered, line("References")) == ["heading"] * 3 + ["paragraph"]
+    others = [one for n in (1, 2, 3) for one in (line(f"{n}. Title"), text)]
+    assert kinds(*others, line("REFERENCES")) == ["heading"] * 3 + ["paragraph"]
+
+
 def test_line_set_as_three_headings_are_is_one():
     known = [line(f"Heading {name}", SANS, "heading") for name in ("One", "Two", "Three")]
     assert kinds(*known, line("Future Developments", SANS))[-1] == "heading"

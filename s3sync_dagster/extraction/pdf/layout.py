@@ -30,6 +30,7 @@ from s3sync_dagster.extraction.pdf.names import outline_names, with_names
 from s3sync_dagster.extraction.pdf.open_pages import OpenPages
 from s3sync_dagster.extraction.pdf.order import in_reading_order, put_in_place
 from s3sync_dagster.extraction.pdf.plain_pages import with_headings
+from s3sync_dagster.extraction.pdf.prose_columns import part_prose
 from s3sync_dagster.extraction.pdf.right_to_left import is_right_to_left
 from s3sync_dagster.extraction.pdf.rows import part_rows
 from s3sync_dagster.extraction.pdf.run_in import Runs
@@ -201,7 +202,7 @@ def _layout(page: ParsedPage, letters: Letters, runs: Runs) -> Layout:
     words, pieces, whole = page.words, page.pieces, page.blocks
     figures = [block for block in whole if block.kind == "figure"]
     shown = [block for block in whole if block.kind != "figure" or block.text]
-    blocks = find_lists(shown, words)
+    blocks = find_lists(part_prose(shown, pieces), words)
     blocks = part_rows(part_columns(find_grids(blocks, words)), words)
     blocks = in_reading_order(blocks, width=page.width)
     body = body_size(count_sizes(pieces), letters.sizes, of_all=letters.size)
