@@ -1,12 +1,14 @@
 """What sets a heading apart from its text, on its page and over the document."""
 
 import gc
+import time
 from collections import Counter
 
 import pytest
 
 from s3sync_dagster.extraction.pdf.agreement import agree
 from s3sync_dagster.extraction.pdf.blocks import Block
+from s3sync_dagster.extraction.pdf.contents_pages import is_entry
 from s3sync_dagster.extraction.pdf.headings import find_headings
 from s3sync_dagster.extraction.pdf.layout import read_with_liteparse
 from s3sync_dagster.extraction.pdf.standing_out import is_in_figure
@@ -165,6 +167,28 @@ def test_entries_of_a_table_of_contents_are_none_and_what_stands_beside_it_is():
     pieces.append(set_in(aside.text, 302, 16))
     found = find_headings([*blocks, aside], pieces, body=10.0)
     assert [one.text for one in found if one.kind == "heading"] == ["Contents", "What is New"]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("Barley .... 12", True),
+        ("Barley . . . . . iv", True),
+        ("Barley ......", True),
+        ("Barley .... B-2", True),
+        ("Barley .... B", False),
+        ("Barley ... 12", False),
+        ("Barley.... and oats 12", False),
+    ],
+)
+def test_entry_of_a_table_of_contents_has_leaders(text: str, is_one: bool):
+    assert is_entry([set_in(text, 50, 10)]) == is_one
+
+
+def test_line_of_dots_is_looked_at_in_no_time():
+    start = time.process_time()
+    assert not is_entry([set_in("." * 1000 + "q", 50, 10)])
+    assert time.process_time() - start < 0.5
 
 
 def test_sections_in_the_body_s_letters_are_headings_where_they_count(read: Read):

@@ -25,8 +25,8 @@ def part_prose(blocks: list[Block], pieces: Sequence[Piece]) -> list[Block]:
     out: list[Block] = []
     for block in blocks:
         found = _texts(block, pieces) if block.kind == "table" and _is_prose(block.rows) else []
-        is_whole = _letters(found) == _letters([block])
-        out.extend(found if found and is_whole else [block])
+        is_whole = bool(found) and _letters(found) == _letters([block])
+        out.extend(found if is_whole else [block])
     return out
 
 
