@@ -1,12 +1,14 @@
 """What sets a heading apart from its text, on its page and over the document."""
 
 import gc
+import time
 from collections import Counter
 
 import pytest
 
 from s3sync_dagster.extraction.pdf.agreement import agree
 from s3sync_dagster.extraction.pdf.blocks import Block
+from s3sync_dagster.extraction.pdf.contents_pages import is_entry
 from s3sync_dagster.extraction.pdf.headings import find_headings
 from s3sync_dagster.extraction.pdf.layout import read_with_liteparse
 from s3sync_dagster.extraction.pdf.standing_out import is_in_figure
@@ -88,6 +90,24 @@ def test_numbered_item_of_a_list_is_a_heading_where_it_counts_with_others():
     assert (item.kind, item.text, item.level) == ("heading", "1. Introduction", 1)
 
 
+def test_numbers_of_appendices_count_too():
+    text = Block(kind="paragraph", text=TEXT)
+    names = ("A.1 Prompts", "A.2 Results", "A.3 Costs")
+    assert kinds(*(one for name in names for one in (line(name), text))) == ["heading"] * 3
+    assert kind_of("A.1 Prompts", 10, weight=700) == "heading"
+
+
+def test_capitals_without_a_number_are_one_beside_numbered_capitals():
+    text = Block(kind="paragraph", text=TEXT)
+    lone = line("REFERENCES"), Block(kind="paragraph", text="[1] A. Bee.")
+    capitals = ("I. INTRODUCTION", "II. THE WORLD", "III. THE END")
+    numbered = [one for name in capitals for one in (line(name), text)]
+    assert kinds(*numbered, *lone) == ["heading"] * 4
+    assert kinds(*numbered, line("References")) == ["heading"] * 3 + ["paragraph"]
+    others = [one for n in (1, 2, 3) for one in (line(f"{n}. Title"), text)]
+    assert kinds(*others, line("REFERENCES")) == ["heading"] * 3 + ["paragraph"]
+
+
 def test_line_set_as_three_headings_are_is_one():
     known = [line(f"Heading {name}", SANS, "heading") for name in ("One", "Two", "Three")]
     assert kinds(*known, line("Future Developments", SANS))[-1] == "heading"
@@ -147,6 +167,28 @@ def test_entries_of_a_table_of_contents_are_none_and_what_stands_beside_it_is():
     pieces.append(set_in(aside.text, 302, 16))
     found = find_headings([*blocks, aside], pieces, body=10.0)
     assert [one.text for one in found if one.kind == "heading"] == ["Contents", "What is New"]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("Barley .... 12", True),
+        ("Barley . . . . . iv", True),
+        ("Barley ......", True),
+        ("Barley .... B-2", True),
+        ("Barley .... B", False),
+        ("Barley ... 12", False),
+        ("Barley.... and oats 12", False),
+    ],
+)
+def test_entry_of_a_table_of_contents_has_leaders(text: str, is_one: bool):
+    assert is_entry([set_in(text, 50, 10)]) == is_one
+
+
+def test_line_of_dots_is_looked_at_in_no_time():
+    start = time.process_time()
+    assert not is_entry([set_in("." * 1000 + "q", 50, 10)])
+    assert time.process_time() - start < 0.5
 
 
 def test_sections_in_the_body_s_letters_are_headings_where_they_count(read: Read):

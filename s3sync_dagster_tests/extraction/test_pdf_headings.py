@@ -3,6 +3,7 @@
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.headings import find_headings
 from s3sync_dagster.extraction.pdf.styles import Piece
+from s3sync_dagster.extraction.words import words_of
 from s3sync_dagster_tests.extraction import raw_pdf
 from s3sync_dagster_tests.extraction.conftest import Read
 from s3sync_dagster_tests.extraction.test_pdf_lost_lines import page
@@ -80,6 +81,37 @@ def test_numbered_bold_words_before_text_in_their_line_are_a_heading(read: Read)
     lines = [(WORDS, 1)] * 4
     content = page_of(*lines, ("3.1 Engine:", 2, "The world is made of rows and they"), *lines)
     assert "\n\n## 3.1 Engine\n\nThe world is made of rows" in read(content, "a.pdf").text
+
+
+def test_bold_title_behind_an_ordinary_number_is_a_heading(read: Read):
+    text = f"/F1 12 Tf ({WORDS})Tj 0 -14 Td " * 4
+    line = "(3.1. )Tj /F2 12 Tf (Set up.)Tj /F1 12 Tf ( The world is of rows and they)Tj 0 -14 Td "
+    content = raw_pdf.pages_pdf([f"BT 72 700 Td {text}{line}{text} ET".encode()])
+    found = read(content, "a.pdf").text
+    assert "\n\n## 3.1. Set up\n\nThe world is of rows and they" in found
+    assert words_of(found)["up"] == 1
+
+
+def test_question_in_large_letters_is_a_heading():
+    asked = ("2 Why Unit Tests?", piece("2 Why Unit Tests?", 186, size=14))
+    ended = ("9 The limits of growth.", piece("9 The limits of growth.", 186, size=14))
+    assert kinds(asked) == kinds(ended) == ["heading"]
+    sentence = "It grows."
+    assert kinds((sentence, piece(sentence, 186, size=14))) == ["paragraph"]
+
+
+def test_item_of_a_list_ends_where_a_heading_begins(read: Read):
+    text = f"/F1 12 Tf ({WORDS})Tj 0 -14 Td " * 4
+    item = "18 0 Td (- One of the items of a list)Tj 8 -14 Td (that ends here.)Tj -26 -14 Td "
+    line = "(C. )Tj /F2 12 Tf (Ancillary Services)Tj 0 -14 Td "
+    content = raw_pdf.pages_pdf([f"BT 72 700 Td {text}{item * 2}{line}{text} ET".encode()])
+    assert "that ends here.\n\nC. Ancillary Services\n\nWords of the" in read(content, "a.pdf").text
+
+
+def test_heading_at_the_end_of_a_column_keeps_the_line_below_it(read: Read):
+    lines = [(WORDS, 1)] * 4
+    content = page_of(*lines, ("C. Creation of a Program", 3), ("The laboratory provides", 1))
+    assert "# C. Creation of a Program\n\nThe laboratory provides" in read(content, "a.pdf").text
 
 
 def test_bold_words_with_which_a_paragraph_begins_are_no_heading(read: Read):

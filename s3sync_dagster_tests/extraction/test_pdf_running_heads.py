@@ -84,6 +84,43 @@ def test_titles_that_differ_by_a_number_stay_above_a_long_body(read: Read, heads
     assert [text.count(head) for head in heads] == [1] * 4
 
 
+@pytest.mark.parametrize(
+    "heads",
+    [
+        [f"0{n}.05.2024" for n in (1, 2, 3, 4)],
+        [f"2024-05-0{n}" for n in (1, 2, 3, 4)],
+        [f"0{n}:30" for n in (6, 7, 8, 9)],
+        [f"{n}/2024" for n in (1, 2, 3, 4)],
+        [f"{n}-{n + 1}" for n in (10, 11, 12, 13)],
+        [f"$ {n}.00" for n in (1, 2, 3, 4)],
+        [f"{n}%" for n in (1, 2, 3, 4)],
+        ["2021", "2022", "2023", "2024"],
+        ["1 Barley", "2 Clover", "3 Millet", "4 Oats"],
+    ],
+)
+def test_numbers_of_something_else_than_pages_stay(read: Read, heads: list[str]):
+    pages = [page(head, *BODY, gap=20) for head in heads]
+    text = read(raw_pdf.pages_pdf(pages), "a.pdf").text
+    assert [text.count(head) for head in heads] == [1] * 4
+
+
+def test_numbers_in_large_letters_are_no_page_numbers(read: Read):
+    pages = [page(str(n), *BODY, top=740, gap=60, size=40) for n in (1, 2, 3)]
+    assert words_of(read(raw_pdf.pages_pdf(pages), "a.pdf").text)["2"] == 1
+
+
+def test_body_that_ends_with_the_number_of_its_page_keeps_it(read: Read):
+    def whole(number: int) -> bytes:
+        ends = [*BODY[:4], f"all that is shown in table {number}"]
+        shown = [(72, 120 - 14 * i, line) for i, line in enumerate(ends)]
+        shown.append((300, 30, str(number)))
+        last = b"".join(b"BT /F1 11 Tf %d %d Td (%s)Tj ET " % (*p, s.encode()) for *p, s in shown)
+        return page(*BODY, top=735) + last
+
+    text = read(raw_pdf.pages_pdf([whole(n) for n in (1, 2, 3, 4)]), "a.pdf").text
+    assert [words_of(text)[str(n)] for n in (1, 2, 3, 4)] == [1] * 4
+
+
 def test_running_head_stays_once_as_no_heading(read: Read):
     pages = [
         page("Society news", *BODY, gap=20, foot=f"Phone 030 1234 | Page {n}") for n in range(1, 5)
@@ -179,6 +216,11 @@ def heads_of(*pages: str) -> list[set[str]]:
         (["Sea 1", "Sea 2", "Air 3", "Air 4"], True),
         (["640 Trade", "Trade 641", "642 Trade", "Trade 643"], True),
         (["1 Sea", "2 Sea", "3 Air", "4 Air"], True),
+        (["1 Sea", "2 Air", "3 Land", "4 Fire"], False),
+        (["3-1", "3-2", "3-3"], True),
+        (["1.5", "2.5", "3.5"], False),
+        (["24/7", "25/7", "26/7"], False),
+        (["Page 1201", "Page 1202", "Page 1203"], True),
         (["Sea 4", "Land 5", "Air 9", "Fire 2"], False),
     ],
 )
@@ -214,6 +256,16 @@ def test_running_head_glued_to_the_body_is_cut_off():
     cuts = [Cut("Society news", "", at_top=True), Cut("7", "", at_top=False)]
     texts = [block.text for block in without_heads(blocks, cuts, height=800)]
     assert texts == ["The body begins", "Society news in the body stays"]
+
+
+def test_body_with_the_words_of_a_running_head_stays_beside_it():
+    blocks = [
+        Block(kind="paragraph", text="7", top=20, height=10),
+        Block(kind="paragraph", text="7 pumps were delivered", top=50, height=40),
+    ]
+    cuts = [Cut("7", "", at_top=True)]
+    texts = [block.text for block in without_heads(blocks, cuts, height=800)]
+    assert texts == ["7 pumps were delivered"]
 
 
 def test_line_of_several_pieces_keeps_those_that_stay():

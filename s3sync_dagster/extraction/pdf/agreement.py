@@ -13,13 +13,14 @@ from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.titles import (
     MAX_WORDS,
     SENTENCE_END,
+    is_capital,
     is_no_heading,
     is_title,
     without_start,
 )
 
 _NUMBER = re.compile(
-    r"(?P<digits>\d{1,2}(?:\.\d{1,2})*)(?P<end>[.)]?)\s+|(?P<letters>[IVXLC]+|[A-Z])\.\s+"
+    r"(?P<digits>(?:\d{1,2}|[A-Z](?=\.\d))(?:\.\d{1,2})*)(?P<end>[.)]?)\s+|(?P<letters>[IVXLC]+|[A-Z])\.\s+"
 )
 _ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _MIN_CHAIN = 3
@@ -38,6 +39,7 @@ Style = tuple[str, float]
 class _Numbered:
     page: int
     place: int
+    style: Style
     title: str
     value: int
     """The last part of its number."""
@@ -52,14 +54,19 @@ def agree(pages: Sequence[list[Block]], lines: Counter[Style], *, body: Style) -
 
     ``lines`` counts all lines of the document by font and size; ``body`` is running text's.
     """
-    proven = [one for found in _chains(pages) for one in found]
+    chains = _chains(pages)
+    proven = [one for found in chains for one in found]
+    capitals = _in_capitals(chains)
     for one in sorted(proven, key=lambda one: (one.page, one.place), reverse=True):
         _promote(pages[one.page], one.place, one.title, level=len(one.above) + 1)
     alike = _styles_of_headings(pages, lines, body=body)
     for blocks in pages:
         for place, block in enumerate(blocks):
-            level = alike.get(block.style) if block.style else None
             text = block.text.strip("* ")
+            level = alike.get(block.style) if block.style else None
+            level = level or (
+                capitals.get(block.style) if block.style and is_capital(text) else None
+            )
             if level and block.kind == "paragraph" and _may_be(text) and is_title(text):
                 _promote(blocks, place, text, level=level)
 
@@ -82,6 +89,18 @@ def _chains(pages: Sequence[list[Block]]) -> list[list[_Numbered]]:
     return [row for row in done if len(row) >= _MIN_CHAIN]
 
 
+def _in_capitals(chains: Sequence[Sequence[_Numbered]]) -> dict[Style, int]:
+    """Return the letters in which numbered headings are capitals, with their level.
+
+    ``REFERENCES`` and ``APPENDIX`` stand beside these without a number.
+    """
+    return {
+        row[0].style: len(row[0].above) + 1
+        for row in chains
+        if all(is_capital(_NUMBER.sub("", one.title, count=1)) for one in row)
+    }
+
+
 def _numbered(
     pages: Sequence[list[Block]],
 ) -> list[tuple[tuple[Style, str, tuple[int, ...]], _Numbered]]:
@@ -93,8 +112,9 @@ def _numbered(
             number = _NUMBER.match(text) if block.style and _may_be(text) else None
             if number and is_title(text[number.end() :]):
                 parts = _parts(number)
-                key = (block.style or ("", 0.0), _form(number), parts[:-1])
-                found.append((key, _Numbered(page, place, text, parts[-1], parts[:-1], words)))
+                style = block.style or ("", 0.0)
+                one = _Numbered(page, place, style, text, parts[-1], parts[:-1], words)
+                found.append(((style, _form(number), parts[:-1]), one))
                 words += len(block.text.split()) if block.first_line else 0
             else:
                 words += len(block.text.split())
@@ -116,7 +136,8 @@ def _form(number: re.Match[str]) -> str:
 
 def _parts(number: re.Match[str]) -> tuple[int, ...]:
     if number["digits"]:
-        return tuple(map(int, number["digits"].split(".")))
+        first, *others = number["digits"].split(".")
+        return (int(first) if first.isdigit() else -ord(first), *map(int, others))
     letters = number["letters"]
     if _form(number) == "A":
         return (ord(letters) - ord("A") + 1,)

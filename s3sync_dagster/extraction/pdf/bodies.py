@@ -70,7 +70,8 @@ def bodies_of(
 
     def blocks_of(page: int, left_out: Collection[MarginLine]) -> list[Block]:
         layout = layouts[page]
-        cuts = cuts_of(margins[page], left_out)
+        elsewhere = {line.mark.text for line in layout.lines}
+        cuts = [cut for cut in cuts_of(margins[page], left_out) if cut.text not in elsewhere]
         blocks = without_heads(layout.blocks, cuts, height=layout.height)
         lines = [line for line in layout.lines if line.is_visible and line.mark not in left_out]
         add_lines(blocks, lines)

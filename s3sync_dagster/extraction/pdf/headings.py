@@ -28,6 +28,7 @@ from s3sync_dagster.extraction.pdf.titles import (
     MAX_WORDS,
     NUMBERED,
     SENTENCE_END,
+    around,
     is_capital,
     is_no_heading,
     is_title,
@@ -44,6 +45,8 @@ _SECTION_INSIDE = re.compile(r"\s\**\d{1,2}(?:\.\d{1,2})+\.?\s+[^\W\d_a-z]")
 _FIRST_SECTION = re.compile(
     r"((\d{1,2}(?:\.\d{1,2})*)\.?\s+[^\W\d_a-z].*)\s(\2\.1\.?\s+[^\W\d_a-z].*)"
 )
+_SECTION = re.compile(r"\d{1,2}(?:\.\d{1,2})+\.\s+[^\W\d_a-z]")
+"""Whose number may be set in ordinary letters before a bold title."""
 _MAX_LINES = 2
 """Of one of several numbered headings below each other."""
 _MAX_TITLE_WORDS = 24
@@ -154,7 +157,11 @@ def _read(
         whole = replace(block, kind="paragraph", text=_after_number(block))
         is_lone = block.ordered and following is not None and following.kind == "paragraph"
         found = _as_heading(whole, following, lines, body) if is_lone else None
-        return [found] if found and not _bold_words(found, lines, body, runs) else [block]
+        is_found = found is not None and not _bold_words(found, lines, body, runs)
+        return [found] if found and is_found else parted(block, lines, body)
+    sections = _run_in_sections(block, lines, runs)
+    if len(sections) > 1:
+        return sections
     found = block
     if block.kind == "paragraph":
         found = _as_heading(block, following, lines, body)
@@ -181,14 +188,15 @@ def _as_heading(
         return None
     inside = [piece for line in lines for piece in line]
     ratio = main_size(inside) / body
-    if ratio >= MIN_RATIO and not SENTENCE_END.search(text.rstrip(":")):
+    numbered = NUMBERED.match(text)
+    ends = ":?!." if numbered and count <= _MAX_BOLD_WORDS else ":?!"
+    if ratio >= MIN_RATIO and not SENTENCE_END.search(text.rstrip(ends)):
         level = next((level for least, level in _LEVELS if ratio >= least), 3)
         return replace(block, kind="heading", text=text, level=level)
-    if ratio <= 0.95 or SENTENCE_END.search(text) or not _heads(block, following):
+    if ratio <= 0.95 or SENTENCE_END.search(text.rstrip("?")) or not _heads(block, following):
         return None
     is_bold = all(piece.weight >= BOLD for piece in inside) or _BOLD_TEXT.fullmatch(block.text)
     bold = is_bold and count <= _MAX_BOLD_WORDS
-    numbered = NUMBERED.match(text)
     leans = all(piece.is_italic for piece in inside) or _is_italic(block.text)
     if bold or (numbered and (leans or is_capital(text))):
         return replace(block, kind="heading", text=text, level=level_of(text))
@@ -227,6 +235,35 @@ def _bold_words(block: Block, lines: list[list[Piece]], body: float, runs: Runs 
     if not start or len("".join(start.split())) >= len("".join(first.text.split())) - 1:
         return ""
     return start if without_start(block.text, start) else ""
+
+
+def _run_in_sections(block: Block, lines: list[list[Piece]], runs: Runs | None) -> list[Block]:
+    """Return a block in parts at bold titles behind numbers of sections, with their text behind.
+
+    ``6.1. Setup. We begin`` stands at the beginning of a line, below the end of a sentence.
+    """
+    out: list[Block] = []
+    rest = block
+    for above, line in pairwise([[], *lines]):
+        first = line[0]
+        if runs is None or not _SECTION.match(first.text):
+            continue
+        start = (runs.bold_start(first) or "").rstrip()
+        title = start.rstrip(" :.")
+        if not start.endswith((".", ":")) or len(start) >= len(first.text.rstrip()) - 1:
+            continue
+        if not _SECTION.match(title) or len(title.split()) > MAX_WORDS:
+            continue
+        parts = around(rest.text, start)
+        if parts is None or not parts[1] or (above and not SENTENCE_END.search(above[-1].text)):
+            continue
+        if parts[0]:
+            out.append(replace(as_text(rest), text=parts[0], height=max(1.0, first.top - rest.top)))
+        whole = replace(rest, top=first.top, height=rest.top + rest.height - first.top)
+        whole.level = level_of(title)
+        head, rest = _cut(whole, title, parts[1].lstrip(" :."), at=first.top)
+        out.append(head)
+    return [*out, rest]
 
 
 def _run_in(block: Block, start: str) -> list[Block]:

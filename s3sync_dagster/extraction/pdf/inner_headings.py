@@ -26,12 +26,12 @@ _MAX_LONE_WIDTH = 0.75
 _MIN_SECTION_WORDS = 40
 _FLUSH = 6.0
 """Points from the edge of a number to that of the text below it."""
-_COUNTED = re.compile(r"(?:\d+(?:\.\d+)+\.?|\d+\.|[IVX]+\.|[A-Z]\.)(?:\s|$)")
+_COUNTED = re.compile(r"(?:(?:\d+|[A-Z])(?:\.\d+)+\.?|\d+\.|[IVX]+\.|[A-Z]\.)(?:\s|$)")
 _MAX_INDENT = 30.0
 """Points between the left edges of a heading and the line below it."""
 _BLANK = 1.2
 """Between words of one line, in heights; more is the gap between columns."""
-_LONE_NUMBER = re.compile(r"(?:\d+(?:\.\d+)*|[A-Z]|[IVX]+)[.)]?")
+_LONE_NUMBER = re.compile(r"(?:(?:\d+|[A-Z]\.\d+)(?:\.\d+)*|[A-Z]|[IVX]+)[.)]?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,12 @@ class _Line:
 
     @property
     def style(self) -> tuple[bool, bool]:
-        """Whether all is bold, and all leans."""
+        """Whether all is bold, and all leans; a number before a title may be set otherwise."""
+        is_number = len(self.pieces) > 1 and _LONE_NUMBER.fullmatch(self.pieces[0].text.strip())
+        pieces = self.pieces[1:] if is_number else self.pieces
         return (
-            all(piece.weight >= BOLD for piece in self.pieces),
-            all(piece.is_italic for piece in self.pieces),
+            all(piece.weight >= BOLD for piece in pieces),
+            all(piece.is_italic for piece in pieces),
         )
 
     @property
@@ -66,7 +68,10 @@ class _Line:
 
 
 def parted(block: Block, lines: Sequence[Sequence[Piece]], body: float) -> list[Block]:
-    """Return a paragraph in parts, where headings stand in it on lines of their own."""
+    """Return a paragraph in parts, where headings stand in it on lines of their own.
+
+    So with an item of a list, below which they begin at its bullet's edge or before it.
+    """
     if len(lines) < 2 or not _may_hold(lines, body):
         return [block]
     found = [one for line in lines for one in _columns(line)]
@@ -86,8 +91,12 @@ def parted(block: Block, lines: Sequence[Sequence[Piece]], body: float) -> list[
         is_lone = not is_shown and _is_lone(found, i, block)
         if not is_lone and (not is_shown or not _may_be(found, i, width=block.width)):
             continue
+        if block.kind == "list_item" and (i == 0 or line.left > block.left + _FLUSH):
+            continue  # words of the item
         parts = around(rest.text, line.text)
         ends = parts is not None and not parts[1] and NUMBERED.match(line.text)
+        if parts is not None and not SENTENCE_END.search(parts[1]):
+            ends = ends or _COUNTED.match(line.text)  # the text goes on elsewhere
         if parts is None or (len(parts[1].split()) < _MIN_TEXT_WORDS and not ends):
             continue
         top, bottom = line.pieces[0].top, rest.top + rest.height
@@ -98,6 +107,7 @@ def parted(block: Block, lines: Sequence[Sequence[Piece]], body: float) -> list[
             replace(
                 rest,
                 kind="paragraph" if is_lone else "heading",
+                marker="",
                 text=line.text,
                 level=0 if is_lone else level_of(line.text),
                 style=style_of(max(line.pieces, key=lambda piece: len(piece.text))),
@@ -106,7 +116,14 @@ def parted(block: Block, lines: Sequence[Sequence[Piece]], body: float) -> list[
                 width=line.width,
             )
         )
-        rest = replace(rest, text=parts[1], top=end, height=max(1.0, bottom - end))
+        rest = replace(
+            rest,
+            kind="paragraph",
+            marker="",
+            text=parts[1],
+            top=end,
+            height=max(1.0, bottom - end),
+        )
     return [*out, rest] if rest.text else out
 
 

@@ -6,12 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.models import check_models, has_models
-from s3sync_dagster.extraction.pages import page_ranges
 from s3sync_dagster.extraction.pdf.agreement import agree
 from s3sync_dagster.extraction.pdf.blocks import (
     Block,
@@ -20,9 +18,10 @@ from s3sync_dagster.extraction.pdf.blocks import (
     part_columns,
 )
 from s3sync_dagster.extraction.pdf.bodies import Layout, bodies_of
+from s3sync_dagster.extraction.pdf.engine import ParsedPage, parse_pages
 from s3sync_dagster.extraction.pdf.figures import with_figures
 from s3sync_dagster.extraction.pdf.garbled import is_garbled
-from s3sync_dagster.extraction.pdf.grids import Word, find_grids
+from s3sync_dagster.extraction.pdf.grids import find_grids
 from s3sync_dagster.extraction.pdf.headings import find_headings
 from s3sync_dagster.extraction.pdf.lists import find_lists
 from s3sync_dagster.extraction.pdf.lost_lines import find_lost_lines
@@ -31,18 +30,15 @@ from s3sync_dagster.extraction.pdf.names import outline_names, with_names
 from s3sync_dagster.extraction.pdf.open_pages import OpenPages
 from s3sync_dagster.extraction.pdf.order import in_reading_order, put_in_place
 from s3sync_dagster.extraction.pdf.plain_pages import with_headings
+from s3sync_dagster.extraction.pdf.prose_columns import part_prose
 from s3sync_dagster.extraction.pdf.right_to_left import is_right_to_left
 from s3sync_dagster.extraction.pdf.rows import part_rows
 from s3sync_dagster.extraction.pdf.run_in import Runs
 from s3sync_dagster.extraction.pdf.standing_out import is_in_figure
 from s3sync_dagster.extraction.pdf.styles import (
     Letters,
-    Piece,
     body_size,
     count_sizes,
-    is_italic,
-    size_of,
-    weight_of,
 )
 from s3sync_dagster.extraction.pdf.tables import find_rows_over_the_break, mend_tables
 from s3sync_dagster.extraction.pdf.text_layer import (
@@ -50,7 +46,6 @@ from s3sync_dagster.extraction.pdf.text_layer import (
     is_scan,
     look_at_pages,
     open_pdf,
-    plain,
     properties,
 )
 from s3sync_dagster.extraction.pdf.title_pages import titles_alone, without_authors
@@ -61,10 +56,9 @@ from s3sync_dagster.extraction.words import (
     restore_beginning,
     words_of,
 )
-from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
 
-_LIBRARIES = ("pypdfium2", "liteparse.parser", "liteparse.types")
+_LIBRARIES = ("pypdfium2", "liteparse._liteparse")
 PRELOAD = {"read_with_liteparse": _LIBRARIES, "read_for_models": _LIBRARIES}
 _WINDOW_PAGES = 250
 """Pages that are parsed at once; more would hold the memory of all of them."""
@@ -192,47 +186,23 @@ def _parse(
     pages: OpenPages, content: Content, numbers: list[int], references: list[str]
 ) -> list[Layout]:
     """Return the layout of all pages; those that are not in ``numbers`` have no blocks."""
-    from liteparse.parser import LiteParse
-    from liteparse.types import ParseError
-
     body = read_all(content).removeprefix(codecs.BOM_UTF8)
     layouts = [Layout() for _ in references]
     for start in range(0, len(numbers), _WINDOW_PAGES):
         window = numbers[start : start + _WINDOW_PAGES]
-        parser = LiteParse(
-            ocr_enabled=False,
-            output_format="markdown",
-            extract_blocks=True,
-            include_complexity=True,
-            keep_headers_footers=True,  # its own remover takes body lines with it
-            max_pages=len(references),  # the default cuts silently after 1,000
-            target_pages=page_ranges(window).replace(" ", ""),
-            num_workers=1,
-            quiet=True,
-        )
-        try:
-            result = parser.parse(body)
-        except ParseError:
-            raise UnreadableFile("The PDF is cut off or damaged.", reason="damaged") from None
-        set_in = {page.page_num: _pieces(page) for page in result.pages}
-        letters = Letters(piece for pieces in set_in.values() for piece in pieces)
-        for page in result.pages:
-            runs = Runs(pages, page.page_num - 1)
-            layouts[page.page_num - 1] = _layout(page, set_in[page.page_num], letters, runs)
+        parsed = parse_pages(body, window, of=len(references))
+        letters = Letters(piece for page in parsed for piece in page.pieces)
+        for page in parsed:
+            layouts[page.number] = _layout(page, letters, Runs(pages, page.number))
         agree([layouts[number].blocks for number in window], letters.lines, body=letters.body)
     return layouts
 
 
-def _layout(page: Any, pieces: list[Piece], letters: Letters, runs: Runs) -> Layout:
-    words = [
-        Word(word.text, word.x, word.y, word.width, word.height)
-        for item in page.text_items
-        for word in item.words
-    ]
-    whole = [_block(block) for block in page.blocks or ()]
+def _layout(page: ParsedPage, letters: Letters, runs: Runs) -> Layout:
+    words, pieces, whole = page.words, page.pieces, page.blocks
     figures = [block for block in whole if block.kind == "figure"]
     shown = [block for block in whole if block.kind != "figure" or block.text]
-    blocks = find_lists(shown, words)
+    blocks = find_lists(part_prose(shown, pieces), words)
     blocks = part_rows(part_columns(find_grids(blocks, words)), words)
     blocks = in_reading_order(blocks, width=page.width)
     body = body_size(count_sizes(pieces), letters.sizes, of_all=letters.size)
@@ -245,71 +215,14 @@ def _layout(page: Any, pieces: list[Piece], letters: Letters, runs: Runs) -> Lay
                 block.kind, block.level = "paragraph", 0
         if page.width > page.height:
             blocks = titles_alone(blocks, pieces)
-        if page.page_num == 1:
+        if page.number == 0:
             blocks = without_authors(blocks, pieces, body=body)
     return Layout(
         blocks=mend_tables(blocks),
         margins=margin_lines(pieces, height=page.height, body=body),
         height=page.height,
-        looks_garbled=bool(page.complexity and page.complexity.is_garbled),
+        looks_garbled=page.looks_garbled,
     )
-
-
-def _pieces(page: Any) -> list[Piece]:
-    return [
-        Piece(
-            text=item.text,
-            left=item.x,
-            top=item.y,
-            width=item.width,
-            height=item.height,
-            size=size_of(item.font_size, item.height),
-            weight=item.font_weight or weight_of(item.font_name or ""),
-            is_italic=is_italic(item.font_name or ""),
-            font=item.font_name or "",
-        )
-        for item in page.text_items
-        if not item.rotation
-    ]
-
-
-def _block(block: Any) -> Block:
-    cells = [*([block.header] if block.header else ()), *(block.rows or ())]
-    rows = [[plain(cell.text) for cell in row] for row in cells]
-    return Block(
-        kind=block.kind,
-        text=plain(block.text or ""),
-        level=block.level or 0,
-        marker=block.marker or "",
-        ordered=bool(block.ordered),
-        rows=rows,
-        first_row=rows[0] if rows else [],
-        lines=[plain(str(line)) for line in block.lines or ()],
-        top=block.bbox.y if block.bbox else 0.0,
-        height=block.bbox.height if block.bbox else 0.0,
-        left=block.bbox.x if block.bbox else 0.0,
-        width=block.bbox.width if block.bbox else 0.0,
-        columns=_columns(cells),
-        tops=_tops(cells),
-    )
-
-
-def _columns(cells: list[Any]) -> list[tuple[float, float]]:
-    """Return the edges of a table's columns, nothing where some are not known."""
-    if len({len(row) for row in cells}) != 1:
-        return []
-    columns = [[cell.bbox for cell in column if cell.bbox] for column in zip(*cells, strict=True)]
-    if not all(columns):
-        return []
-    return [
-        (min(box.x for box in boxes), max(box.x + box.width for box in boxes)) for boxes in columns
-    ]
-
-
-def _tops(cells: list[Any]) -> list[float]:
-    """Return the upper edges of a table's rows, nothing where some are not known."""
-    rows = [[cell.bbox.y for cell in row if cell.bbox and cell.text] for row in cells]
-    return [min(row) for row in rows] if all(rows) else []
 
 
 def _mend_words(blocks: list[Block], reference: str) -> Counter[str]:

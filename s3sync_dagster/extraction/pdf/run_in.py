@@ -19,7 +19,7 @@ class Runs:
     def bold_start(self, line: Piece) -> str | None:
         """Return the letters with which a line begins in bold, None where they cannot be found.
 
-        The whole line where all of it is bold.
+        The whole line where all of it is bold. A number before them may be set in other letters.
         """
         import pypdfium2
         from pypdfium2 import raw
@@ -44,7 +44,9 @@ class Runs:
                 continue
             if len("".join("".join(letters).split())) >= wanted:
                 break
-            if weight_of(_font_name(layer, index)) == 400:
+            is_number = letter.isdigit() or letter == "."
+            is_number = is_number and not any(map(str.isalpha, letters))
+            if not is_number and weight_of(_font_name(layer, index)) == 400:
                 break
             letters.append(letter)
         return "".join(letters).strip()

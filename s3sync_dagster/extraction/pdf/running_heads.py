@@ -42,6 +42,13 @@ _PAGE_WORDS = frozenset(
     )
 )
 """What stands beside the number of a page."""
+_NO_MARK = re.compile(r"[^\w\s.,|/•·()\[\]<>~*–—-]")
+"""What is no ornament of a page's number: signs of money, shares, times and numerals."""
+_OF_SO_MANY = re.compile(r"\d\s*/\s*\d|\d[^\d]*[^\W\d_][^\d]*\d")
+_IN_CHAPTER = re.compile(r"\d\s*[–—-]\s*\d")
+"""Between two numbers; other marks are those of dates and decimals."""
+_MANY = 1000
+"""From here on a number without a word for pages is a year's or a ticket's, not a page's."""
 _OF_PAGE = r"(?P<number>\d{1,5})(?:\s*(?:/|of|von|de|di|sur)\s*\d{1,5})?"
 _NAMED = r"(?P<named>pages?|pg\.?|p\.|seite|s\.|página|pagina|pág\.)"
 _MARKED = (
@@ -88,6 +95,8 @@ def find_running_heads(
             alike[_NUMBER.sub("#", line.text), line.at_top].append((page, line))
             continue
         alike[in_order(line.text), line.at_top].append((page, line))
+        if not _NUMBER.search(line.text):
+            continue
         if words := _beside_page_number(line.text, page):
             marked[words, line.at_top].append((page, line))
         for place, form in _AT_ENDS:
@@ -107,7 +116,8 @@ def find_running_heads(
                 heads[page][line] = words
     for (offset, _), found in numbered.items():
         members = [member for _, _, member in found]
-        is_proven = len({words for _, words, _ in found}) > 1 and offset <= 1
+        different = len({words for _, words, _ in found})
+        is_proven = 1 < different < len(found) and offset <= 1  # else each is a section of its own
         is_proven = is_proven or len({place for place, _, _ in found}) > 1
         if is_proven and _are_heads(members, pages=_MIN_PAGES + 1):
             for _, words, (page, line) in found:
@@ -122,10 +132,24 @@ def apart_twice(pages: Sequence[Sequence[MarginLine]]) -> set[MarginLine]:
 
 
 def is_page_number(text: str) -> bool:
-    """Return whether a line has no words but those beside the number of a page."""
-    words = _LETTERS.findall(text)
-    beside = all(word.casefold() in _PAGE_WORDS for word in words)
-    return beside and (not words or _NUMBER.search(text) is not None)
+    """Return whether a line may be the number of a page, with words and marks for it alone.
+
+    Two numbers are a page's of so many, or in its chapter; three are a date's or a telephone's.
+    """
+    words, numbers = _LETTERS.findall(text), _NUMBER.findall(text)
+    if not words and not numbers:
+        return True
+    if _NO_MARK.search(text) or len(numbers) not in (1, 2):
+        return False
+    if len(numbers) == 2 and not _is_of_so_many(text, *(int(number[:9]) for number in numbers)):
+        return False
+    return all(word.casefold() in _PAGE_WORDS for word in words)
+
+
+def _is_of_so_many(text: str, first: int, second: int) -> bool:
+    if _OF_SO_MANY.search(text):
+        return first <= second
+    return _IN_CHAPTER.search(text) is not None and first != second - 1  # else pages from and to
 
 
 def later_ones(
@@ -158,14 +182,20 @@ def cuts_of(lines: Sequence[MarginLine], left_out: Collection[MarginLine]) -> li
 
 
 def without_heads(blocks: list[Block], cuts: Sequence[Cut], *, height: float) -> list[Block]:
-    """Return a page's blocks without its running heads, also where they were glued to body text."""
+    """Return a page's blocks without its running heads, also where they were glued to body text.
+
+    One that is a block of its own is not glued to another: that has the same words, or number.
+    """
+    alone = {block.text for block in blocks}
+    glued = [cut for cut in cuts if cut.text not in alone]
     kept: list[Block] = []
     for block in blocks:
         text = block.text
         if block.kind in ("paragraph", "heading"):
             top = block.top < height * MARGIN
             bottom = block.top + block.height > height * (1 - MARGIN)
-            text = _cut(text, [cut for cut in cuts if (top if cut.at_top else bottom)])
+            of_block = [cut for cut in cuts if cut.text == text] or glued
+            text = _cut(text, [cut for cut in of_block if (top if cut.at_top else bottom)])
         if text or not block.text:
             kept.append(block if text == block.text else replace(block, text=text))
     return kept
@@ -211,9 +241,17 @@ def _are_heads(members: list[_Member], *, pages: int = _MIN_PAGES) -> bool:
 def _are_page_numbers(members: list[_Member], pages: int) -> bool:
     if not _count_with_pages(members):
         return False
+    if any(_may_be_none(page, line.text) for page, line in members):
+        return False
     if all(str(page + 1) in _NUMBER.findall(line.text) for page, line in members):
-        return len(members) >= min(_MIN_PAGES, max(2, pages))
+        return _are_heads(members, pages=min(_MIN_PAGES, max(2, pages)))
     return _are_heads(members)
+
+
+def _may_be_none(page: int, text: str) -> bool:
+    """Return whether a number without a word for pages is too large for one."""
+    largest = max(int(number[:9]) for number in _NUMBER.findall(text))
+    return largest >= _MANY and largest > page + 1 and not _LETTERS.search(text)
 
 
 def _count_with_pages(members: list[_Member]) -> bool:

@@ -6,10 +6,10 @@ MAX_WORDS = 12
 _MAX_HEADING_WORDS = 20
 """Of what layout analysis calls a heading; more are an abstract in bold letters."""
 _TITLE = re.compile(
-    r"(?:[\d(]*[.\d]*\)?|[IVX]{1,5}\.|[A-Z]\.)\s*[^\W\d_a-z](?:[^\W_]{2,}|[^\W_]?-[^\W_]{2,})"
-    r"|(?:\d+(?:\.\d+)+\.?|\d+\.|[IVX]{1,5}\.|[A-Z]\.)\s+[^\W\d_a-z]"
+    r"(?:[\d(]*[.\d]*\)?|[IVX]{1,5}\.|[A-Z]\.(?:\d+\.?)*)\s*[^\W\d_a-z](?:[^\W_]{2,}|[^\W_]?-[^\W_]{2,})"
+    r"|(?:\d+(?:\.\d+)+\.?|\d+\.|[IVX]{1,5}\.|[A-Z]\.(?:\d+\.?)*)\s+[^\W\d_a-z]"
 )
-NUMBERED = re.compile(r"(?:(\d+(?:\.\d+)*)|[IVX]{1,5}|[A-Z])[.)]?\s+(?=[^\W\d_a-z])")
+NUMBERED = re.compile(r"(?:((?:\d+|[A-Z]\.\d+)(?:\.\d+)*)|[IVX]{1,5}|[A-Z])[.)]?\s+(?=[^\W\d_a-z])")
 _CAPTION = re.compile(
     r"(?:fig(?:ure|\.)?|table|tab\.|abb(?:ildung|\.)|tabelle|tableau|figura|tabla|tabella|listing"
     r"|algorithm|specification|scheme|exhibit|图|圖|表|그림)\s*[\dIVX]+[-.\d]*(?:[.:\s|]|$)",
