@@ -1,6 +1,7 @@
 """When the pages of a site count as gone: what crawls, homes, clocks and portals may not take."""
 
 import gzip
+import json
 import time
 
 import pytest
@@ -412,6 +413,25 @@ def test_a_home_reads_no_older_page_than_another_one_has_told_of(site, visit):
     texts = "".join(synced.world.texts().values())
     assert "of today" in texts
     assert "Words of /p0" not in texts
+
+
+def test_a_home_reads_no_older_sidecar_than_another_one_has_told_of(site, visit):
+    of_pages(site, 1, "/x.meta.json")
+
+    def says(team):
+        what = {"path": f"{site.url}/p0", "metadata": {"team": team}}
+        said = {"version": "chroma-v1", "id": "x", **what}
+        site.put("/x.meta.json", json.dumps(said), headers={"Content-Type": "application/json"})
+
+    says("red")
+    synced, one, two = Synced(), visit("one"), visit("two")
+    two.crawl()  # its pages wait here to be read
+    says("blue")
+    synced.world.store = one.store
+    synced.world.listing()
+    synced.world.run_batches(store=two.store)
+    teams = {row["document_key"]: row.get("team") for row in synced.world.metadata().values()}
+    assert teams[f"{site.url}/p0"] == "blue"
 
 
 def test_a_picture_in_place_of_a_page_takes_no_records_until_two_crawls_met_it(site, visit):

@@ -8,6 +8,7 @@ from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.facts import KeyFacts, SidecarChange, SidecarState, listed_as_gone
 from s3sync_dagster.core.sidecar import MAX_SIDECAR_BYTES, parse_sidecar
 from s3sync_dagster.engine.batch.parts import BatchParts
+from s3sync_dagster.engine.pages import expect
 from s3sync_dagster.model.errors import EmptyPlace, InvalidSidecar, LimitExceeded, S3SyncError
 from s3sync_dagster.model.source import AutoSync, Source
 
@@ -19,6 +20,7 @@ def read_sidecar(parts: BatchParts, decision: Decision) -> Deed:
     for before stays as it is.
     """
     facts, source = decision.facts, parts.source
+    expect(parts.store, facts.key, facts.object.etag if facts.object is not None else "")
     try:
         body = parts.ask_bucket(
             lambda: parts.store.read(facts.key, max_size_bytes=MAX_SIDECAR_BYTES)
