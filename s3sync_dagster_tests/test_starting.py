@@ -48,11 +48,8 @@ def test_threads_that_share_a_heap_make_no_other(tmp_path, way):
 class Cycle:
     """Is freed by the collector alone."""
 
-    @classmethod
-    def of_itself(cls):
-        made = cls()
-        made.itself = made
-        return made
+    def __init__(self):
+        self.itself = self
 
 
 @pytest.fixture
@@ -77,12 +74,12 @@ def test_a_start_is_never_searched_for_garbage_and_a_program_that_goes_on_is(col
     spare_collections()
     kept, searched = [], []
     gc.callbacks.append(lambda phase, told: phase == "stop" and searched.append(len(kept)))
-    gone = weakref.ref(Cycle.of_itself())
+    gone = weakref.ref(Cycle())
     while gc.get_threshold()[0] == IMPORTED_OBJECTS:
         kept.append([])
     assert len(searched) == SPARED_LOOKS
     assert gone() is not None, "what a start leaves behind was searched"
-    later = weakref.ref(Cycle.of_itself())
+    later = weakref.ref(Cycle())
     gc.collect()
     assert gone() is not None
     assert later() is None, "what comes later is searched"
