@@ -42,8 +42,8 @@ _STS = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts":
 class AwsSession:
     """Credentials, a region, and clients that use them.
 
-    It is botocore's session without boto3 around it, which loads what copies large files by
-    several processes: a twentieth of what a sync costs where nothing changed.
+    It is botocore's session without boto3 around it: that loads what copies large files by
+    several processes, which nothing here does.
     """
 
     def __init__(self, inner: aws_session.Session) -> None:
