@@ -69,8 +69,9 @@ def start_chroma(path: Path) -> ChromaServer:
 
 
 def _spawn(path: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
-    executable = Path(sys.executable).with_name("chroma")
-    command = [executable, "run", "--path", path, "--host", "127.0.0.1", "--port", str(port)]
+    # What `chroma` runs, without the Python client that its script loads first.
+    command = [sys.executable, "-m", "s3sync_dagster.ports.chroma_program", "run"]
+    command += ["--path", str(path), "--host", "127.0.0.1", "--port", str(port)]
     with log.open("ab") as out:
         return subprocess.Popen(
             command,

@@ -4,10 +4,16 @@ import ctypes
 import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
 
-from s3sync_dagster.starting import IMPORTED_OBJECTS, collect_as_usual, spare_collections
+from s3sync_dagster.starting import (
+    IMPORTED_OBJECTS,
+    SPARED_LOOKS,
+    collect_as_usual,
+    spare_collections,
+)
 
 HEAPS = """
 import ctypes, sys, threading
@@ -39,10 +45,18 @@ def test_threads_that_share_a_heap_make_no_other(tmp_path, way):
     assert heaps == 1 if way == "shared" else heaps > 1
 
 
+class Cycle:
+    """Is freed by the collector alone."""
+
+    def __init__(self):
+        self.itself = self
+
+
 @pytest.fixture
 def collector():
-    before = gc.get_threshold()
+    before, callbacks = gc.get_threshold(), list(gc.callbacks)
     yield
+    gc.callbacks[:] = callbacks
     gc.set_threshold(*before)
     gc.unfreeze()
 
@@ -53,6 +67,22 @@ def test_work_collects_as_usual_what_a_start_was_spared(collector):
     collect_as_usual()
     assert gc.get_threshold()[0] == 700
     assert gc.get_freeze_count() > 0
+
+
+def test_a_start_is_never_searched_for_garbage_and_a_program_that_goes_on_is(collector):
+    gc.collect()
+    spare_collections()
+    kept, searched = [], []
+    gc.callbacks.append(lambda phase, told: phase == "stop" and searched.append(len(kept)))
+    gone = weakref.ref(Cycle())
+    while gc.get_threshold()[0] == IMPORTED_OBJECTS:
+        kept.append([])
+    assert len(searched) == SPARED_LOOKS
+    assert gone() is not None, "what a start leaves behind was searched"
+    later = weakref.ref(Cycle())
+    gc.collect()
+    assert gone() is not None
+    assert later() is None, "what comes later is searched"
 
 
 def test_the_collector_of_somebody_elses_process_stays_as_it_is(collector):

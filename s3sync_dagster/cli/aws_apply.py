@@ -9,13 +9,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from s3sync_dagster.cli.aws_plan import ACCOUNT, REGION, AwsPlan
 from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.ports.aws_errors import answer_error, transport_error
+from s3sync_dagster.ports.aws_session import AwsSession
 
 
 class AwsSetup:
     """The two clients, with errors in this project's words."""
 
-    def __init__(self, session: Any, *, endpoint_url: str | None) -> None:
-        """Keep a boto3 session and the endpoint of S3 and SQS (None: AWS's own)."""
+    def __init__(self, session: AwsSession, *, endpoint_url: str | None) -> None:
+        """Keep a session and the endpoint of S3 and SQS (None: AWS's own)."""
         self._session = session
         self._endpoint = endpoint_url
 

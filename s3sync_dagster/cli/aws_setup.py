@@ -92,7 +92,7 @@ def _bucket(parts: Parts, text: str) -> tuple[str | None, S3Place]:
 
 
 def _apply(parts: Parts, name: str | None, bucket: S3Place, plan: AwsPlan, *, as_json: bool) -> int:
-    from s3sync_dagster.cli.aws_apply import AwsSetup  # noqa: PLC0415  (boto3 only where it asks)
+    from s3sync_dagster.cli.aws_apply import AwsSetup  # noqa: PLC0415  (botocore only where it asks)
     from s3sync_dagster.ports.aws_session import open_session  # noqa: PLC0415
 
     session = open_session(

@@ -10,6 +10,7 @@ from s3sync_dagster.local.home import prepare_home
 from s3sync_dagster.local.signals import stop_on_signals
 from s3sync_dagster.model.extras import require_extra
 from s3sync_dagster.settings import load_settings
+from s3sync_dagster.starting import collect_as_usual
 
 
 @click.command(epilog=examples("s3sync up", "s3sync up --dagster-port 3000 --api-port 8080 --open"))
@@ -46,6 +47,7 @@ def up(chroma_url: str | None, dagster_port: int, api_port: int, open_it: bool) 
                         if open_it:
                             click.launch(f"{found.api}/")
                 sys.stdout.flush()
+                collect_as_usual()
                 stack.watch()
         except KeyboardInterrupt:
             pass  # Ctrl-C and SIGTERM are how `up` ends

@@ -21,7 +21,6 @@ import os
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ from s3sync_dagster.model.errors import Conflict, FixConfiguration, Unavailable
 from s3sync_dagster.ports.chroma_http import way_options
 from s3sync_dagster.settings import Settings
 
+_PROGRAM = "s3sync_dagster.ports.chroma_program"
 START_SECONDS = 60.0
 """How long a server may take to answer, measured: 0.6 s idle, more than 20 where six programs want
 each core. One that ends is not waited for."""
@@ -163,9 +163,7 @@ def _start(
     log = settings.home / "logs" / "chroma.log"
     host = at.host if at else unguessable_host()
     port = (at and at.port) or free_port(host)
-    # The folder of this interpreter's scripts; a venv needs not be activated.
-    program = Path(sysconfig.get_path("scripts")) / "chroma"
-    command = [sys.executable, str(program), "run", "--path", str(folder)]
+    command = [sys.executable, "-m", _PROGRAM, "run", "--path", str(folder)]
     command += ["--host", host, "--port", str(port)]
     process: subprocess.Popen[bytes] | None = None
     try:

@@ -21,6 +21,7 @@ from s3sync_dagster.local.oneshot_report import Progress
 from s3sync_dagster.model.errors import FixConfiguration, NotPossible, S3SyncError
 from s3sync_dagster.model.place import WatchedFolder
 from s3sync_dagster.model.source import Source
+from s3sync_dagster.starting import collect_as_usual
 
 if TYPE_CHECKING:
     from s3sync_dagster.wiring import Parts
@@ -62,6 +63,7 @@ def keep_watching(
             "listed.",
             reason="not_watched",
         )
+    collect_as_usual()
     inode, looks = _inode(place), _watch(place)
     waiting = _next_paths(looks, place)  # from here on nothing that changes is missed
     list_whole()

@@ -5,25 +5,29 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-import uvicorn
-from dagster_webserver import cli
-
-from s3sync_dagster.local.door import Door, door_protocol
-from s3sync_dagster.local.doorkeeper import Doorkeeper
-from s3sync_dagster.settings import load_settings
+from s3sync_dagster.starting import collect_as_usual, spare_collections
 
 PUBLIC_URL = "S3SYNC_DAGSTER_PUBLIC_URL"
 
 
 def main() -> None:
     """Run Dagster's own command; the application that it makes gets the door."""
+    spare_collections()
+    import uvicorn  # noqa: PLC0415  (what these load is what is spared)
+    from dagster_webserver import cli  # noqa: PLC0415
+
+    from s3sync_dagster.local.door import Door, door_protocol  # noqa: PLC0415
+    from s3sync_dagster.local.doorkeeper import Doorkeeper  # noqa: PLC0415
+    from s3sync_dagster.settings import load_settings  # noqa: PLC0415
+
     module: Any = cli  # whose name of the maker is no public one
     make = module.create_app_from_workspace_process_context
 
-    def guarded(*arguments: Any, **named: Any) -> Door:
+    def guarded(*arguments: Any, **named: Any) -> Any:
         settings = load_settings()
         public_url = settings.environment.get(PUBLIC_URL) or None
         app = make(*arguments, **named)
+        collect_as_usual()
         return Door(app, public_url=public_url, keeper=Doorkeeper(settings, "dagster"))
 
     # Its command knows no middleware of others, and hands no protocol to uvicorn.

@@ -4,7 +4,7 @@ Nothing of a foreign exception's text is kept: it can hold keys, signatures and 
 Its code decides, and the sentence names the thing and the way out.
 """
 
-# boto3 and botocore have no types: what they give is unknown here, and Any beyond this file.
+# botocore has no types: what it gives is unknown here, and Any beyond this file.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownLambdaType=false

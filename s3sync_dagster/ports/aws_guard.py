@@ -66,7 +66,7 @@ class AddressGuard:
     """Private networks of the server's own interface endpoints."""
 
     def install(self, client: Any) -> None:
-        """Guard each connection that a boto3 client opens from now on."""
+        """Guard each connection that a botocore client opens from now on."""
         # 60 CPU-ms that only who opens such a client pays; every command asks who is trusted.
         from botocore.awsrequest import (  # noqa: PLC0415
             AWSHTTPSConnection,

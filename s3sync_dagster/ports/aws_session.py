@@ -1,6 +1,6 @@
-"""Credentials of a source to a boto3 session: the only place that sees secrets of AWS."""
+"""Credentials of a source to a session of AWS: the only place that sees secrets of AWS."""
 
-# boto3 and botocore have no types: what they give is unknown here, and Any beyond this file.
+# botocore has no types: what it gives is unknown here, and Any beyond this file.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownLambdaType=false
@@ -12,7 +12,6 @@ from email.utils import parsedate_to_datetime
 from functools import cache, partial
 from typing import Any
 
-import boto3
 from botocore import exceptions as aws
 from botocore import session as aws_session
 from botocore.config import Config
@@ -40,13 +39,47 @@ SESSION_NAME = "s3sync-dagster"
 _STS = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
 
 
+class AwsSession:
+    """Credentials, a region, and clients that use them.
+
+    It is botocore's session without boto3 around it: that loads what copies large files by
+    several processes, which nothing here does.
+    """
+
+    def __init__(self, inner: aws_session.Session) -> None:
+        self._inner = inner
+
+    @property
+    def region_name(self) -> str | None:
+        """The region that was given, else that of AWS's own chain (variables, profile)."""
+        return self._inner.get_config_variable("region")
+
+    def client(
+        self,
+        service: str,
+        *,
+        region_name: str | None,
+        endpoint_url: str | None,
+        config: Config | None = None,
+    ) -> Any:
+        """Return botocore's client of a service; nothing is sent yet.
+
+        Raises:
+            BotoCoreError: settings of AWS's own chain that are no good.
+            ValueError: an endpoint that is no URL.
+        """
+        return self._inner.create_client(
+            service, region_name=region_name, endpoint_url=endpoint_url, config=config
+        )
+
+
 def open_session(
     credentials: CredentialsConfig,
     *,
     region: str | None,
     resolve_env: ResolveEnv,
     resolve_credential: ResolveCredential | None = None,
-) -> boto3.Session:
+) -> AwsSession:
     """Return a session with a source's credentials; nothing is sent yet.
 
     The first that is given counts: catalog credential, variables, profile, AWS's default chain.
@@ -61,33 +94,25 @@ def open_session(
         credentials, resolve_env=resolve_env, resolve_credential=resolve_credential
     )
     try:
-        session = boto3.Session(
-            aws_access_key_id=key_id,
-            aws_secret_access_key=secret,
-            aws_session_token=token,
-            profile_name=credentials.profile if key_id is None else None,
-            region_name=region,
-            botocore_session=_quick_session(),
-        )
-        if key_id is None:
+        session = _quick_session(credentials.profile if key_id is None else None, region=region)
+        if key_id is not None:
+            session.set_credentials(key_id, secret, token)
+        else:
             _require_profile(session)
     except aws.BotoCoreError as error:
         raise transport_error(error, doing="opening an AWS session", endpoint=None) from None
-    # boto3 adds its own folder for each session; the loader that they share needs it once.
-    paths = _shared_loader().search_paths
-    paths[:] = dict.fromkeys(paths)
-    if credentials.role_arn is None:
-        return session
-    return _assuming(session, credentials=credentials, role_arn=credentials.role_arn)
+    if credentials.role_arn is not None:
+        session = _assuming(session, credentials=credentials, role_arn=credentials.role_arn)
+    return AwsSession(session)
 
 
-def _require_profile(session: boto3.Session) -> None:
+def _require_profile(session: aws_session.Session) -> None:
     """Raise for a profile that does not exist, which botocore may notice only at a request."""
-    if _has_profile(session) and session.profile_name not in session.available_profiles:
-        raise aws.ProfileNotFound(profile=session.profile_name)
+    if _has_profile(session) and session.profile not in session.available_profiles:
+        raise aws.ProfileNotFound(profile=session.profile)
 
 
-def _quick_session(profile: str | None = None) -> aws_session.Session:
+def _quick_session(profile: str | None = None, *, region: str | None = None) -> aws_session.Session:
     """Return a botocore session that opens clients and reads listings quickly.
 
     Each session would read the service models anew (70 ms a client), and botocore's own parser of
@@ -95,6 +120,8 @@ def _quick_session(profile: str | None = None) -> aws_session.Session:
     """
     session = aws_session.Session(profile=profile)
     session.register_component("data_loader", _shared_loader())
+    if region is not None:
+        session.set_config_variable("region", region)
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_time)
     return session
 
@@ -147,11 +174,11 @@ def _variable(name: str, *, resolve_env: ResolveEnv) -> str:
 
 
 def _assuming(
-    session: boto3.Session, *, credentials: CredentialsConfig, role_arn: str
-) -> boto3.Session:
+    session: aws_session.Session, *, credentials: CredentialsConfig, role_arn: str
+) -> aws_session.Session:
     """Return a session whose credentials come from STS when they are first needed."""
-    region = session.region_name or DEFAULT_REGION
-    base = _quick_session(session.profile_name if _has_profile(session) else None)
+    region = session.get_config_variable("region") or DEFAULT_REGION
+    base = _quick_session(session.profile if _has_profile(session) else None)
     found = session.get_credentials()
     if found is None:
         raise transport_error(
@@ -169,13 +196,13 @@ def _assuming(
     role = DeferredRefreshableCredentials(
         refresh_using=fetcher.fetch_credentials, method=_RoleProvider.METHOD
     )
-    assumed = _quick_session()
+    assumed = _quick_session(region=region)
     assumed.register_component("credential_provider", CredentialResolver([_RoleProvider(role)]))
-    return boto3.Session(botocore_session=assumed, region_name=region)
+    return assumed
 
 
-def _has_profile(session: boto3.Session) -> bool:
-    return session.profile_name not in (None, "default")
+def _has_profile(session: aws_session.Session) -> bool:
+    return session.profile not in (None, "default")
 
 
 class _RoleProvider(CredentialProvider):

@@ -1,4 +1,4 @@
-"""One bucket through boto3: pages of keys, HEAD, and whole bodies that fit in memory."""
+"""One bucket through botocore: pages of keys, HEAD, and whole bodies that fit in memory."""
 
 # botocore has no types.
 # pyright: reportMissingTypeStubs=false
@@ -83,7 +83,7 @@ def open_object_store(
 
 
 class S3ObjectStore:
-    """``engine.ports.ObjectStore`` over boto3."""
+    """``engine.ports.ObjectStore`` over botocore."""
 
     def __init__(self, place: S3Place, *, client: S3Client, spool: BodySpool) -> None:
         self.ordered = place.ordered

@@ -1,6 +1,6 @@
-"""The boto3 client of one bucket: its region, its patience, and a count of what went out."""
+"""The client of one bucket: its region, its patience, and a count of what went out."""
 
-# boto3 and botocore have no types: what they give is unknown here, and Any beyond this file.
+# botocore has no types: what it gives is unknown here, and Any beyond this file.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownLambdaType=false
@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
+import botocore
 from botocore import exceptions as aws
 from botocore.config import Config
 from botocore.parsers import ResponseParserError
@@ -23,7 +23,7 @@ from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.ports.aws_errors import error_headers
 from s3sync_dagster.ports.aws_guard import AddressGuard
-from s3sync_dagster.ports.aws_session import DEFAULT_REGION
+from s3sync_dagster.ports.aws_session import DEFAULT_REGION, AwsSession
 from s3sync_dagster.ports.s3_errors import Request, s3_error
 
 POOL_CONNECTIONS = 32
@@ -33,9 +33,9 @@ FAILURES = (
     ResponseParserError,
     http.HTTPError,
     ConnectionError,
-    ValueError,  # what boto3 raises for an endpoint that is no URL
+    ValueError,  # what botocore raises for an endpoint that is no URL
 )
-"""All that boto3 raises for reasons outside of this program."""
+"""All that botocore raises for reasons outside of this program."""
 
 _KINDS: Mapping[str, str] = {
     "ListObjectsV2": "LIST",
@@ -57,7 +57,7 @@ class S3Client:
     """
 
     def __init__(
-        self, place: S3Place, *, session: boto3.Session, guard: AddressGuard | None = None
+        self, place: S3Place, *, session: AwsSession, guard: AddressGuard | None = None
     ) -> None:
         self.answered = False
         """True once the endpoint has answered anything."""
@@ -75,7 +75,7 @@ class S3Client:
         self._thread = threading.local()
 
     def send(self, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Call an operation of boto3's client by its name; raises what boto3 raises."""
+        """Call an operation of botocore's client by its name; raises what it raises."""
         client = self._client(patient=self.answered)
         self._thread.bucket_heads = 0
         try:
@@ -119,7 +119,7 @@ class S3Client:
             tcp_keepalive=True,
             s3={"addressing_style": style},
             # Whole: botocore would put its own together twice a request, an eighth of a GET's CPU.
-            user_agent=f"s3sync-dagster/{__version__} boto3/{boto3.__version__}",
+            user_agent=f"s3sync-dagster/{__version__} botocore/{botocore.__version__}",
             # Others than AWS often know neither the new checksums nor their trailers.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",

@@ -1,6 +1,6 @@
 """What S3's errors mean for an object or a bucket."""
 
-# boto3 and botocore have no types: what they give is unknown here, and Any beyond this file.
+# botocore has no types: what it gives is unknown here, and Any beyond this file.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownLambdaType=false
@@ -59,7 +59,7 @@ class Request:
 
 
 def s3_error(error: Exception, request: Request) -> S3SyncError:
-    """Return this project's error for whatever boto3 raised."""
+    """Return this project's error for whatever botocore raised."""
     if not isinstance(error, aws.ClientError):
         return transport_error(error, doing=str(request), endpoint=request.place.endpoint_url)
     code, status = error_code(error), error_status(error)

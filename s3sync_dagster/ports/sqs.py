@@ -1,6 +1,6 @@
-"""One SQS queue through boto3."""
+"""One SQS queue through botocore."""
 
-# boto3 and botocore have no types: what they give is unknown here, and Any beyond this file.
+# botocore has no types: what it gives is unknown here, and Any beyond this file.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownLambdaType=false
@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 from botocore import exceptions as aws
 from botocore.config import Config
 
@@ -27,6 +26,7 @@ from s3sync_dagster.ports.aws_errors import (
 from s3sync_dagster.ports.aws_guard import AddressGuard
 from s3sync_dagster.ports.aws_session import (
     DEFAULT_REGION,
+    AwsSession,
     ResolveCredential,
     ResolveEnv,
     open_session,
@@ -56,7 +56,7 @@ def open_queue(
 
     Args:
         queue_url: as SQS gives it. At AWS its host names the region; elsewhere its scheme, host
-            and port are the endpoint, and its region that of ``place``, or of boto3's own chain.
+            and port are the endpoint, and its region that of ``place``, or of AWS's own chain.
         place: of one of the queue's sources: its credentials are used.
         resolve_env: looks up the variables that ``place.credentials`` names.
         resolve_credential: looks up ``place.credentials.credential_id``.
@@ -77,13 +77,13 @@ def open_queue(
 
 
 class SqsQueue:
-    """``engine.ports.Queue`` over boto3."""
+    """``engine.ports.Queue`` over botocore."""
 
     def __init__(
         self,
         url: str,
         *,
-        session: boto3.Session,
+        session: AwsSession,
         endpoint: str | None,
         guard: AddressGuard | None = None,
     ) -> None:
@@ -197,7 +197,7 @@ class SqsQueue:
             ) from None
 
 
-def _open_client(session: boto3.Session, *, region: str, endpoint: str | None) -> Any:
+def _open_client(session: AwsSession, *, region: str, endpoint: str | None) -> Any:
     config = Config(
         connect_timeout=5,
         read_timeout=MAX_WAIT_SECONDS + 10,  # longer than the longest wait for messages

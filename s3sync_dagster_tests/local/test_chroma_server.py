@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
@@ -77,6 +78,13 @@ def test_the_first_starts_the_second_shares_the_last_stops(tmp_path):
     assert not answers(first.url)
     assert running_chroma(settings) is None
     assert not psutil.pid_exists(first.pid)
+
+
+def test_a_server_loads_nothing_of_the_python_client(tmp_path):
+    with use_chroma(settings_of(tmp_path)) as server:
+        mapped = {Path(one.path).name for one in psutil.Process(server.pid).memory_maps()}
+    assert "chromadb_rust_bindings.abi3.so" in mapped
+    assert not [name for name in mapped if name.startswith(("_pydantic_core", "_multiarray"))]
 
 
 def test_who_started_it_may_leave_first(tmp_path):

@@ -1,6 +1,8 @@
 """What goes over the wire, counted outside of the port; and a wire that breaks."""
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -361,3 +363,17 @@ def test_the_forms_of_a_time_are_one_moment(written: str | int) -> None:
 def test_what_is_no_time_is_refused_as_by_the_sdk() -> None:
     with pytest.raises(ValueError, match="Invalid timestamp"):
         read_time("Sun, 99 Nov 2026 23:59:13 GMT")
+
+
+def test_a_bucket_and_a_queue_are_opened_without_what_copies_large_files():
+    code = (
+        "import sys\n"
+        "import s3sync_dagster.ports.places, s3sync_dagster.ports.sqs\n"
+        "print(*sys.modules)\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
+    )
+    loaded = set(told.stdout.split())
+    assert "botocore.client" in loaded
+    assert not loaded & {"boto3", "s3transfer", "multiprocessing"}

@@ -29,14 +29,14 @@ from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClassData, deserialize_value
 
 from s3sync_dagster.settings import load_settings
-from s3sync_dagster.starting import share_one_heap
+from s3sync_dagster.starting import collect_as_usual, share_one_heap, spare_collections
 
 _log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.2
 """How soon the death of a worker is seen."""
 _REQUEST_SECONDS = 5.0
-_PACKAGES = ("s3sync_dagster.definitions", "boto3", "httpcore", "numpy")
+_PACKAGES = ("s3sync_dagster.definitions", "s3sync_dagster.ports.places", "httpcore", "numpy")
 """What each run imports at last. (numpy's OpenBLAS ends its threads before a fork.)"""
 
 
@@ -185,7 +185,9 @@ def main() -> None:
     parser.add_argument("socket", type=Path)
     options = parser.parse_args()
     share_one_heap()  # the runs that are forked from here
+    spare_collections()
     preload(load_settings().dagster_home)
+    collect_as_usual()
     RunForker(options.socket).serve()
 
 
