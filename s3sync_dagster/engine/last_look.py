@@ -53,7 +53,8 @@ def look_elsewhere(
 ) -> bool:
     """Delete what a source has in collections of its database that it is not known to have written.
 
-    A catalog that was put back from a copy has forgotten them. One request a collection.
+    A catalog that was put back from a copy has forgotten them; where none was, they are copies that
+    somebody made, and stay. One request a collection.
 
     Returns:
         Whether all were looked at; the next call goes on behind the last one that has nothing.
@@ -61,13 +62,15 @@ def look_elsewhere(
     Raises:
         S3SyncError: Chroma or the catalog does not answer; the next call looks again.
     """
+    seen = catalog.sources.looked_through(source.id)
+    if seen is None:
+        return True
     tenant, database = source.tenant, source.database_name
     known = {one.collection_name for one in catalog.collections.of_source(source.id)}
     try:
         names = set(collections.list_collections(tenant=tenant, database=database))
     except NotFound:  # no such database
         return True
-    seen = catalog.sources.looked_through(source.id)
     for name in sorted(one for one in names - known if one > seen):
         try:
             collection = collections.open(
@@ -87,7 +90,7 @@ def look_elsewhere(
 
 
 def read_back_forgotten(source: Source, *, catalog: CatalogPort, collections: Collections) -> int:
-    """Add the documents of a source that collections of its database alone tell of.
+    """Add the documents of a source that collections alone tell of, as ``look_elsewhere`` has it.
 
     Where a mode keeps what is gone, a catalog that was put back from a copy is no evidence against
     what was written since: its records are all that tells of it.
@@ -103,9 +106,10 @@ def read_back_forgotten(source: Source, *, catalog: CatalogPort, collections: Co
         (one.tenant, one.database_name, one.collection_name)
         for one in catalog.collections.of_source(source.id)
     }
-    with suppress(NotFound):  # no such database
-        names = collections.list_collections(tenant=tenant, database=database)
-        places |= {(tenant, database, name) for name in names}
+    if catalog.sources.looked_through(source.id) is not None:
+        with suppress(NotFound):  # no such database
+            names = collections.list_collections(tenant=tenant, database=database)
+            places |= {(tenant, database, name) for name in names}
     added = 0
     for place in sorted(places):
         try:
