@@ -86,7 +86,7 @@ class _Claiming:
         taken: dict[str, str] = {}
         for place, intent in enumerate(intents):
             row = by_id.get(intent.document_id)
-            if row is not None and row.source_id in ending and not self._source.adopt:
+            if row is not None and row.source_id in ending:  # also with adopt: they go by id
                 refusal = self._busy(intent)
             else:
                 refusal = self._refusal(intent, row, taken, leaving)

@@ -182,7 +182,7 @@ def begin_anew(database: Database) -> None:
         removals = invocations.update().where(is_live, invocations.c.kind == "remove")
         tx.execute(removals.values(told_count=None))
         tx.execute(removals.where(invocations.c.trigger == "listing").values(kind="sync"))
-        tx.execute(sources.update().values(list_due_at=due_at_once()))
+        tx.execute(sources.update().values(list_due_at=due_at_once(), looked_through=""))
         list_anew(tx, sa.true())
         written_to = sa.func.coalesce(documents.c.collection_id, ABSENT)
         tx.execute(

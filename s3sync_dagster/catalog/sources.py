@@ -429,11 +429,11 @@ class SourceRows:
                 sa.select(sources.c.deleting).where(sources.c.id == source_id)
             ).scalar_one_or_none()
 
-    def looked_through(self, source_id: str) -> str:
-        """Return up to which collection a deletion has looked for records; empty: none yet."""
+    def looked_through(self, source_id: str) -> str | None:
+        """Return up to which collection a deletion has looked; see ``CatalogPort``."""
         query = sa.select(sources.c.looked_through).where(sources.c.id == source_id)
         with self._db.read() as tx:
-            return tx.execute(query).scalar_one_or_none() or ""
+            return tx.execute(query).scalar_one_or_none()
 
     def look_through(self, source_id: str, name: str) -> None:
         """Note that a deletion has looked for records up to this collection."""

@@ -56,7 +56,8 @@ sources = sa.Table(
     sa.Column("declared", sa.JSON),
     # Why its queue could not be read when it was asked last (core.state.QueueTrouble).
     sa.Column("queue_trouble", sa.JSON),
-    # Up to which collection of its database its deletion has looked for records it forgot.
+    # Up to which collection of its database its deletion has looked for records that were
+    # forgotten; NULL where the catalog was not put back from a copy: none were.
     sa.Column("looked_through", sa.Text),
 )
 sa.Index(

@@ -64,12 +64,13 @@ def verify(
         sources = parts.catalog.sources.all()
         counts = parts.catalog.kept_counts
         miscounted = counts.mend() if fix else not counts.sound()
-        for source, place, port in _collections(parts, sources, collection, elsewhere):
+        for source, place, port, beside in _collections(parts, sources, collection, elsewhere):
             found = verify_collection(
                 source,
                 collection=port,
                 documents=parts.catalog.documents,
-                fix=fix,
+                # It may be a copy that somebody made: all in it would be a stray.
+                fix=fix and (not beside or collection is not None),
                 vectors=vectors,
                 # Of a collection that several sources write to this is told once.
                 known_sources=None if place in counted else {one.id for one in sources},
@@ -77,7 +78,7 @@ def verify(
             counted.add(place)
             findings.append({"source": source.name, "sound": found.sound, **asdict(found)})
             if not as_json:
-                _show(source, found)
+                _show(source, found, beside=beside)
     for error in elsewhere:
         click.echo(wrapped(error.message), err=True)
     if as_json:
@@ -150,9 +151,10 @@ def repair(
 
 def _collections(
     parts: Parts, sources: Sequence[Source], name: str | None, elsewhere: list[Conflict]
-) -> Iterator[tuple[Source, tuple[str, str, str], CollectionPort]]:
+) -> Iterator[tuple[Source, tuple[str, str, str], CollectionPort, bool]]:
     """Yield each source with each of its collections, or those of one name.
 
+    Of each is said whether it is beside those that the catalog knows the source to have written to.
     Those of another Chroma are said in ``elsewhere``.
     """
     met, catalog = False, parts.catalog
@@ -170,6 +172,7 @@ def _collections(
         )
         for place in [*places, *places_beside(source, places, collections=parts.collections)]:
             tenant, database, collection = place
+            beside = place not in places
             if name not in (None, collection):
                 continue
             try:
@@ -177,7 +180,7 @@ def _collections(
                     collection,
                     tenant=tenant,
                     database=database,
-                    embedder=parts.embedder_for(source.embedding),
+                    embedder=None if beside else parts.embedder_for(source.embedding),
                     create=False,
                 )
             except NotFound:
@@ -185,7 +188,7 @@ def _collections(
                     continue
                 port = AbsentCollection(collection)
             met = True
-            yield source, place, port
+            yield source, place, port, beside
     if name is not None and not met:
         raise NotFound(f"No source here has documents in a collection {name!r}.")
 
@@ -197,7 +200,7 @@ def _embedding(parts: Parts, collection: str) -> EmbeddingConfig:
     return EmbeddingConfig()
 
 
-def _show(source: Source, found: Verification) -> None:
+def _show(source: Source, found: Verification, *, beside: bool) -> None:
     click.echo(
         f"{found.collection_name} ({source.name}): {found.documents} documents, "
         f"{found.records} records{f', {found.in_work} in work' if found.in_work else ''}"
@@ -229,6 +232,12 @@ def _show(source: Source, found: Verification) -> None:
         kept = ", what the mode keeps is read back" if found.recovered else ""
         click.echo(
             f"  strays are deleted{kept}; what lacks or changed is written again by the next sync"
+        )
+    elif beside:
+        click.echo(
+            f"  the catalog does not know that {people(source.name)} wrote there: it is a copy "
+            "that somebody made, or what a restored catalog has forgotten, and only then "
+            f"s3sync verify {people(found.collection_name)} --fix mends that"
         )
     elif not found.sound:
         click.echo("  s3sync verify --fix mends that")

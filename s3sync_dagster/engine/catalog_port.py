@@ -164,8 +164,11 @@ class SourcesPort(Protocol):
         """Return ``records`` or ``keep`` for a source that is being deleted, else None."""
         ...
 
-    def looked_through(self, source_id: str) -> str:
-        """Return up to which collection a deletion has looked for records; empty: none yet."""
+    def looked_through(self, source_id: str) -> str | None:
+        """Return up to which collection a deletion has looked for records that were forgotten.
+
+        Empty: none yet; None: the catalog was not put back from a copy since there is the source.
+        """
         ...
 
     def look_through(self, source_id: str, name: str) -> None:

@@ -6,12 +6,14 @@ another id, as after a move, no check and no ``verify`` would ever meet them.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from s3sync_dagster.core.plan import split_record_id
 from s3sync_dagster.core.state import DocumentState, KnownCollection
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.own_records import delete_in_steps
 from s3sync_dagster.engine.ports import CollectionPort, Collections
+from s3sync_dagster.engine.rebuilding import recover_documents
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import Source
 
@@ -51,7 +53,8 @@ def look_elsewhere(
 ) -> bool:
     """Delete what a source has in collections of its database that it is not known to have written.
 
-    A catalog that was put back from a copy has forgotten them. One request a collection.
+    A catalog that was put back from a copy has forgotten them; where none was, they are copies that
+    somebody made, and stay. One request a collection.
 
     Returns:
         Whether all were looked at; the next call goes on behind the last one that has nothing.
@@ -59,34 +62,85 @@ def look_elsewhere(
     Raises:
         S3SyncError: Chroma or the catalog does not answer; the next call looks again.
     """
+    seen = catalog.sources.looked_through(source.id)
+    if seen is None:
+        return True
     tenant, database = source.tenant, source.database_name
     known = {one.collection_name for one in catalog.collections.of_source(source.id)}
     try:
         names = set(collections.list_collections(tenant=tenant, database=database))
     except NotFound:  # no such database
         return True
-    seen = catalog.sources.looked_through(source.id)
     for name in sorted(one for one in names - known if one > seen):
-        if late():
-            catalog.sources.look_through(source.id, seen)
-            return False
         try:
             collection = collections.open(
                 name, tenant=tenant, database=database, embedder=None, create=False
             )
         except NotFound:
             continue
-        there = KnownCollection(
-            tenant=tenant,
-            database_name=database,
-            collection_name=name,
-            collection_id=collection.id,
-        )
+        there = _known(collection, (tenant, database, name))
         if _delete_left(source, collection, there, catalog):
             catalog.sources.look_through(source.id, seen)
             return False
         seen = name
+        if late():  # behind at least one: the time may be over before the first
+            catalog.sources.look_through(source.id, seen)
+            return False
     return True
+
+
+def read_back_forgotten(source: Source, *, catalog: CatalogPort, collections: Collections) -> int:
+    """Add the documents of a source that collections alone tell of, as ``look_elsewhere`` has it.
+
+    Where a mode keeps what is gone, a catalog that was put back from a copy is no evidence against
+    what was written since: its records are all that tells of it.
+
+    Returns:
+        How many there were.
+
+    Raises:
+        S3SyncError: Chroma or the catalog does not answer; the next call looks again.
+    """
+    tenant, database = source.tenant, source.database_name
+    places = {
+        (one.tenant, one.database_name, one.collection_name)
+        for one in catalog.collections.of_source(source.id)
+    }
+    if catalog.sources.looked_through(source.id) is not None:
+        with suppress(NotFound):  # no such database
+            names = collections.list_collections(tenant=tenant, database=database)
+            places |= {(tenant, database, name) for name in names}
+    added = 0
+    for place in sorted(places):
+        try:
+            collection = collections.open(
+                place[2], tenant=place[0], database=place[1], embedder=None, create=False
+            )
+            found = recover_documents(
+                source, collection, known_sources={source.id}, written_by=source.id
+            ).documents
+        except NotFound:
+            continue
+        there = _known(collection, place)
+        holders = catalog.collections.holders(there, [one.document_id for one in found])
+        held = {one.document_id for one in holders}
+        added += catalog.documents.read_back(
+            source,
+            [one for one in found if one.document_id not in held],
+            collection_name=place[2],
+            collection_id=collection.id,
+        )
+    return added
+
+
+def _known(collection: CollectionPort, place: tuple[str, str, str]) -> KnownCollection:
+    tenant, database, name = place
+    return KnownCollection(
+        tenant=tenant,
+        database_name=database,
+        collection_name=name,
+        collection_id=collection.id,
+    )
 
 
 def _delete_left(

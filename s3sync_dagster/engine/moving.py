@@ -10,6 +10,7 @@ from s3sync_dagster.core.selection import decide
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.deleting import delete_records, take_down
+from s3sync_dagster.engine.last_look import read_back_forgotten
 from s3sync_dagster.engine.ports import Collections, ObjectStore, UnsureStore
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import Source
@@ -66,6 +67,14 @@ def finish_move(
             why = why_it_stays(source.name, catalog.moves.succession(source, before))
             if not alone:
                 why, now = why or "records of before are being removed", False
+            if (
+                why is None
+                and not now
+                and catalog.moves.succession(source, before).keeps
+                # What a restored catalog has forgotten is kept like all that the mode keeps.
+                and read_back_forgotten(before, catalog=catalog, collections=collections())
+            ):
+                why = why_it_stays(source.name, catalog.moves.succession(source, before))
             if why is not None and not now:
                 lines.append(f"{source.name}: {why}")
                 continue

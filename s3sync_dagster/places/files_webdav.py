@@ -132,14 +132,14 @@ def _status_of(response: Any) -> int:
     Without that word a folder would pass for a file, and what it holds for gone.
     """
     line = response.findtext("{DAV:}status")
-    if line is None:
-        told = {
-            int((one.findtext("{DAV:}status") or "HTTP/1.1 200").split()[1])
-            for one in response.iter("{DAV:}propstat")
-            if one.find("{DAV:}prop/{DAV:}resourcetype") is not None
-        }
-        return min(told, default=500)
-    return int(line.split()[1])
+    if line is not None and (status := int(line.split()[1])) >= 400:
+        return status
+    told = {
+        int((one.findtext("{DAV:}status") or "HTTP/1.1 200").split()[1])
+        for one in response.iter("{DAV:}propstat")
+        if one.find("{DAV:}prop/{DAV:}resourcetype") is not None
+    }
+    return min(told, default=500)
 
 
 def _other_folder(key: str) -> Unavailable:

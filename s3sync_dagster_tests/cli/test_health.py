@@ -120,3 +120,22 @@ def test_a_damaged_collection_is_repaired_where_its_files_are(s3sync, tmp_path):
     assert repaired.json["damage"] == "vectors cannot be read"
     assert repaired.json["saved"] + repaired.json["embedded"] == 1100
     assert "nothing was touched" in s3sync(*command).out
+
+
+def test_a_copy_of_a_collection_is_told_and_left_alone_until_it_is_named(
+    s3sync, synced, chroma_server
+):
+    name, _sync = synced
+    stored = stock(chroma_server, name).get(include=["documents", "metadatas", "embeddings"])
+    copy = f"{name}-copy"
+    host, port = chroma_server.removeprefix("http://").split(":")
+    made = stock_client(host=host, port=int(port)).create_collection(copy)
+    made.add(**{key: stored[key] for key in ("ids", "documents", "metadatas", "embeddings")})
+    told = s3sync("verify", "--fix")
+    assert told.code == 1
+    assert f"s3sync verify {copy} --fix" in told.out
+    assert made.count() == 3
+    named = s3sync("verify", copy, "--fix", "--json")
+    assert (named.code, len(named.json[0]["stray"])) == (0, 3)
+    assert made.count() == 0
+    assert stock(chroma_server, name).count() == 3

@@ -231,3 +231,35 @@ def test_a_source_of_many_rows_ends_in_parts_and_leaves_others_alone(world):
 
 def _refs(keys):
     return [ObjectRef(key=key, etag="e", size=1) for key in keys]
+
+
+def test_who_adopts_waits_for_ids_whose_records_are_being_deleted(world, written):
+    adopts = changed(
+        world.source,
+        id="00000000-0000-4000-8000-000000000002",
+        name="b",
+        bucket_name="another",
+        adopt=True,
+    )
+    world.catalog.sources.add(adopts)
+    other = type(world)(
+        source=adopts,
+        bucket=world.bucket,
+        catalog=world.catalog,
+        collections=world.collections,
+        clock=world.clock,
+    )
+    world.catalog.sources.mark_deleting(world.source.id, keep_records=False)
+    plain, met = world.collections.open, []
+
+    def write_in_between(name, **options):
+        port = plain(name, **options)
+        if not met and options["embedder"] is None:  # of the deletion, which has its documents
+            met.append(other.sync())
+        return port
+
+    world.collections.open = write_in_between
+    assert take_down_once(world, world.source).endswith("is deleted")
+    assert met == [{"a.txt": "pending"}]
+    assert {one.key: one.state for one in other.run_batches()} == {"a.txt": "indexed"}
+    assert list(other.texts().values()) == ["text"]

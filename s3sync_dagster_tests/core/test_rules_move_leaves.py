@@ -3,6 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.copying import begin_anew
 from s3sync_dagster.catalog.rights import rights_of
 from s3sync_dagster.core.filters import matches
 from s3sync_dagster.core.rights import Reader
@@ -10,6 +11,7 @@ from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.engine.moving import how_far
 from s3sync_dagster.model.errors import AccessDenied
 from s3sync_dagster.model.invocation import InvocationStatus
+from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
 from s3sync_dagster_tests.core.rules import (
     Died,
@@ -21,6 +23,8 @@ from s3sync_dagster_tests.core.rules import (
     work_on,
 )
 from s3sync_dagster_tests.core.test_rules_moved import everything, finish, move, owners
+from s3sync_dagster_tests.engine_fixture import make_world
+from s3sync_dagster_tests.simulation.people import dump_catalog, load_catalog
 
 KEYS = ("0.md", "1.md", "2.md", "3.md")
 
@@ -324,3 +328,32 @@ def test_what_a_blocked_listing_of_the_new_place_missed_keeps_its_document_of_be
     assert states(declared)["0.md"] == ("skipped", "removal_blocked")
     finish(declared)
     assert "0.md one" in everything(declared, before)
+
+
+@pytest.mark.parametrize("mode", [DeleteMode.APPEND, DeleteMode.KEEP_DELETED])
+def test_what_a_restored_catalog_has_forgotten_is_no_end_of_a_move_where_the_mode_keeps_it(mode):
+    world = _declared(make_world(mode=mode))
+    copy = dump_catalog(world.catalog)
+    for key in ("gone.md", "asked.md"):
+        world.bucket.put(key, f"{key} one")
+    world.sync()
+    world.ask("asked.md", target_collection_name="asked", custom_id="q")
+    world.run_batches()
+    for key in ("gone.md", "asked.md"):
+        world.bucket.delete(key)
+    world.sync()
+    load_catalog(world.catalog, copy)
+    begin_anew(world.catalog.database)
+    before = move(world, collection_name="docs2")
+    for _ in range(4):
+        world.sync()
+        said = finish(world)
+        world.clock.seconds += 100
+    assert "3 documents of before (3 records) stay" in said
+    assert "the source's mode keeps what is gone" in said
+    assert sorted(world.texts("docs").values()) == ["asked.md one", "gone.md one"]
+    assert list(world.texts("asked").values()) == ["asked.md one"]
+    assert len(world.texts()) == len(KEYS)
+    assert finish(world, now=True) is None  # a person's word
+    assert world.texts("docs") == world.texts("asked") == {}
+    assert before.id not in world.catalog.sources.ids()

@@ -499,7 +499,7 @@ def dav_word(path, status):
     return f"<d:response>{words}</d:response>"
 
 
-def dav_untold(path, status):
+def dav_untold(path, status, word=""):
     """Return an answer of which the one property that matters went so, or is not there."""
     date = "<d:getlastmodified>Sat, 01 Aug 2026 10:00:00 GMT</d:getlastmodified>"
     told = f'<d:prop>{date}<d:getetag>"f"</d:getetag></d:prop>'
@@ -507,7 +507,10 @@ def dav_untold(path, status):
     if status is not None:
         kept = f"<d:prop><d:resourcetype/></d:prop><d:status>HTTP/1.1 {status} So</d:status>"
         stats += f"<d:propstat>{kept}</d:propstat>"
-    return f"<d:response><d:href>{path}</d:href>{stats}</d:response>"
+    return f"<d:response><d:href>{path}</d:href>{stats}{word}</d:response>"
+
+
+WELL = "<d:status>HTTP/1.1 200 OK</d:status>"
 
 
 @pytest.mark.parametrize(
@@ -521,6 +524,8 @@ def dav_untold(path, status):
         ([dav_folder("/x/"), dav_file("/x/a.md"), dav_untold("/x/sub/", 403)], None, AccessDenied),
         ([dav_folder("/x/"), dav_file("/x/a.md"), dav_untold("/x/sub/", 404)], None, Unavailable),
         ([dav_folder("/x/"), dav_file("/x/a.md"), dav_untold("/x/sub/", None)], None, Unavailable),
+        ([dav_folder("/x/"), dav_untold("/x/sub/", 403, WELL)], None, AccessDenied),
+        ([dav_folder("/x/"), dav_untold("/x/sub/", 404, WELL)], None, Unavailable),
         (None, [], Unavailable),
         (None, [dav_folder("/dav/x/sub/"), dav_file("/dav/x/sub/b.md")], Unavailable),
         (None, [dav_folder("/x/sub/"), dav_file("/y/sub/b.md")], Unavailable),
