@@ -67,7 +67,7 @@ def open_session(
             aws_session_token=token,
             profile_name=credentials.profile if key_id is None else None,
             region_name=region,
-            botocore_session=_quick_session(),
+            botocore_session=quick_session(),
         )
         if key_id is None:
             _require_profile(session)
@@ -87,7 +87,7 @@ def _require_profile(session: boto3.Session) -> None:
         raise aws.ProfileNotFound(profile=session.profile_name)
 
 
-def _quick_session(profile: str | None = None) -> aws_session.Session:
+def quick_session(profile: str | None = None) -> aws_session.Session:
     """Return a botocore session that opens clients and reads listings quickly.
 
     Each session would read the service models anew (70 ms a client), and botocore's own parser of
@@ -151,7 +151,7 @@ def _assuming(
 ) -> boto3.Session:
     """Return a session whose credentials come from STS when they are first needed."""
     region = session.region_name or DEFAULT_REGION
-    base = _quick_session(session.profile_name if _has_profile(session) else None)
+    base = quick_session(session.profile_name if _has_profile(session) else None)
     found = session.get_credentials()
     if found is None:
         raise transport_error(
@@ -169,7 +169,7 @@ def _assuming(
     role = DeferredRefreshableCredentials(
         refresh_using=fetcher.fetch_credentials, method=_RoleProvider.METHOD
     )
-    assumed = _quick_session()
+    assumed = quick_session()
     assumed.register_component("credential_provider", CredentialResolver([_RoleProvider(role)]))
     return boto3.Session(botocore_session=assumed, region_name=region)
 
