@@ -43,13 +43,14 @@ def find_source(parts: Parts, asked: Source, wanted: Source, *, keep: bool) -> S
     Raises:
         Conflict: only sources at other servers have it, and the command does not say which.
     """
-    known = parts.catalog.sources.find_identity(wanted)
+    sources = parts.catalog.sources
+    known = sources.find_identity(wanted)
     if known is not None or not isinstance(wanted.place, S3Place):
         return known
-    others = [one for one in parts.catalog.sources.all() if _same_but_server(one, wanted)]
+    others = [one for one in sources.all() if _same_but_server(one, wanted)]
     server = wanted.place.endpoint_url
     for one in others:
-        if server is not None and _server_of(one) == server.rstrip("/"):
+        if server is not None and sources.server_of(one) == server.rstrip("/"):
             return _learnt(parts, one, server, keep=keep)
     if asked.place.identity().endpoint_url or not (named := [one for one in others if _own(one)]):
         return None
@@ -118,11 +119,6 @@ def _same_but_server(one: Source, wanted: Source) -> bool:
 
 def _own(source: Source) -> str:
     return source.place.identity().endpoint_url
-
-
-def _server_of(source: Source) -> str | None:
-    assert isinstance(source.place, S3Place)
-    return (_own(source) or _configured(source.place) or "").rstrip("/") or None
 
 
 def _configured(place: S3Place) -> str | None:

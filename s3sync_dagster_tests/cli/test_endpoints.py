@@ -105,3 +105,15 @@ def test_a_source_that_is_created_keeps_it_too_and_aws_may_ignore_it(
     create[-1] = "others"
     assert s3sync("source", "create", "others", *create, "--no-check").code == 0
     assert s3sync("source", "show", "others", "--json").json["endpoint_url"] is None
+
+
+def test_two_sources_of_one_server_overlap_whoever_names_it(s3sync, place, aws_endpoint):
+    assert s3sync(*place, *HASH).code == 0
+    forget_endpoint()
+    [one] = sources(s3sync)
+    create = ["source", "create", "twin", "--place", place[1], "--collection", place[3]]
+    create += ["--endpoint-url", aws_endpoint.url, "--no-check"]
+    refused = s3sync(*create, "--auto-sync", "none", *HASH)
+    assert refused.code != 0
+    assert f"{one['name']!r}" in refused.err
+    assert len(sources(s3sync)) == 1
