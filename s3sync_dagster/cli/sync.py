@@ -155,6 +155,8 @@ def _sync_once(
             f"Nothing lies under {place_of(source)}: is the prefix right? No source is kept.",
             err=True,
         )
+    elif is_new and not show.quiet and not show.as_json:
+        click.echo(f"source {source.name!r} was made", err=True)
     print_troubles(parts, source, summary)
     show.summary(summary, source, told=not leaves_nothing)
     return summary

@@ -40,6 +40,7 @@ def test_a_source_keeps_the_endpoint_that_the_environment_named(
     made = s3sync(*place, *HASH)
     assert made.code == 0, made.err
     [one] = sources(s3sync)
+    assert f"source {one['name']!r} was made" in made.err
     shown = s3sync("source", "show", one["name"], "--json").json
     assert shown["endpoint_url"] == aws_endpoint.url
     monkeypatch.delenv("AWS_ENDPOINT_URL")
