@@ -98,7 +98,9 @@ class Settings:
 
     def child_environment(self) -> dict[str, str]:
         """Return the environment in which our processes find these settings again."""
-        return {**self.environment, **self._exported(), "DO_NOT_TRACK": "1"}
+        # A yaml.py in the folder where somebody works is none of our modules.
+        fixed = {"DO_NOT_TRACK": "1", "PYTHONSAFEPATH": "1"}
+        return {**self.environment, **self._exported(), **fixed}
 
     def _exported(self) -> dict[str, str]:
         values = {

@@ -70,6 +70,7 @@ class Parts:
                 self._catalog = open_catalog(
                     self.settings.database_url, clock=self.clock, quota=self._object_quota()
                 )
+                self._catalog.sources.server_of = _server_of
             return self._catalog
 
     def _object_quota(self) -> ObjectQuota | None:
@@ -356,6 +357,17 @@ class Parts:
             self._stores.clear()
             self._queues.clear()
             self._embedders.clear()
+
+
+def _server_of(source: Source) -> str:
+    """Return the server that is asked for a source here; empty: the one that all know."""
+    place = source.place
+    found: str | None = place.identity().endpoint_url
+    if not found and isinstance(place, S3Place):
+        from s3sync_dagster.ports.s3_endpoint import configured_endpoint  # noqa: PLC0415
+
+        found = configured_endpoint(place)
+    return (found or "").rstrip("/")
 
 
 def open_parts(settings: Settings) -> Parts:

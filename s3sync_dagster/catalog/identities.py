@@ -1,5 +1,6 @@
 """What a source is, as its row says it: no two are one, and who becomes another gets a new id."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -99,8 +100,20 @@ def hand_requests(tx: sa.Connection, before_id: str, source: Source) -> int:
     ).rowcount
 
 
-def require_possible(tx: sa.Connection, source: Source) -> None:
+def own_server(source: Source) -> str:
+    """Return the server that a source itself names; empty: none."""
+    return source.place.identity().endpoint_url
+
+
+def require_possible(
+    tx: sa.Connection, source: Source, *, server_of: Callable[[Source], str] = own_server
+) -> None:
     """Refuse what cannot work, and what another source is already.
+
+    Args:
+        tx: an open transaction.
+        source: what shall be stored.
+        server_of: tells the server that is asked for a source.
 
     Raises:
         InvalidSetting: a setting breaks its rule.
@@ -108,10 +121,13 @@ def require_possible(tx: sa.Connection, source: Source) -> None:
     """
     validate_source(source)
     others = tx.execute(
-        sa.select(sources).where(sources.c.id != source.id, same_target(source))
+        sa.select(sources).where(sources.c.id != source.id, _same_but_server(source))
     ).all()
-    prefix = source.place.identity().path_prefix
+    mine = source.place.identity()
+    prefix = mine.path_prefix
     for row in others:
+        if row.endpoint_url != mine.endpoint_url and server_of(source_of(row)) != server_of(source):
+            continue
         other = (row.path_prefix, row.config.get("id_prefix", ""))
         if prefixes_overlap((prefix, source.id_prefix), other):
             meant = ""
@@ -133,10 +149,16 @@ def require_possible(tx: sa.Connection, source: Source) -> None:
 
 def same_target(source: Source) -> sa.ColumnElement[bool]:
     """Return what holds for sources with one target, and one place whatever its prefix."""
+    return sa.and_(
+        _same_but_server(source),
+        sources.c.endpoint_url == source.place.identity().endpoint_url,
+    )
+
+
+def _same_but_server(source: Source) -> sa.ColumnElement[bool]:
     place = source.place.identity()
     return sa.and_(
         sources.c.place_type == place.place_type,
-        sources.c.endpoint_url == place.endpoint_url,
         sources.c.bucket_name == place.bucket_name,
         sources.c.tenant == source.tenant,
         sources.c.database_name == source.database_name,

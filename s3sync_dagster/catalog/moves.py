@@ -50,6 +50,13 @@ class Moves:
             row = tx.execute(sa.select(sources).where(sources.c.name == name)).first()
             if row is None:
                 raise NotFound(f"No source {name!r} in the catalog.", reason="source_not_found")
+            if row.origin == "catalog":
+                raise Conflict(
+                    f"The source {name!r} is of the catalog: no code declares it, so there is "
+                    "nothing to move to. For another place, collection or id_prefix create another "
+                    "source, and delete this one once that is whole.",
+                    reason="nothing_to_move",
+                )
             if row.wanted is None or row.deleting is not None:
                 raise Conflict(
                     f"The source {name!r} is what its code declares, or is being deleted: there "

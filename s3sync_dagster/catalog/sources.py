@@ -9,7 +9,13 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.doubted import close_changed
-from s3sync_dagster.catalog.identities import require_possible, row_values, same_target, stand_in
+from s3sync_dagster.catalog.identities import (
+    own_server,
+    require_possible,
+    row_values,
+    same_target,
+    stand_in,
+)
 from s3sync_dagster.catalog.overtaken import end_verdicts
 from s3sync_dagster.catalog.reports import list_anew
 from s3sync_dagster.catalog.rows import due_at_once, is_due, source_of, source_row_of
@@ -51,6 +57,8 @@ class SourceRows:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._logged: set[str] = set()
+        self.server_of: Callable[[Source], str] = own_server
+        """Tells the server that is asked for a source, which the environment may name."""
 
     def add(
         self,
@@ -84,7 +92,7 @@ class SourceRows:
                     "delete it first.",
                     reason="source_exists",
                 )
-            require_possible(tx, source)
+            require_possible(tx, source, server_of=self.server_of)
             if most is not None:
                 _require_room(tx, source.tenant, most=most)
             source = completed(source, tx)
@@ -108,7 +116,7 @@ class SourceRows:
     def require_possible(self, source: Source) -> None:
         """Raise what ``add`` would raise for a source's settings and place; nothing is stored."""
         with self._db.read() as tx:
-            require_possible(tx, source)
+            require_possible(tx, source, server_of=self.server_of)
 
     def register(
         self,

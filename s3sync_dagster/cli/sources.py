@@ -11,6 +11,7 @@ import click
 
 from s3sync_dagster.cli.completing import source_names
 from s3sync_dagster.cli.dagster_door import DagsterDoor, dagster_door
+from s3sync_dagster.cli.endpoints import with_endpoint
 from s3sync_dagster.cli.groups import Group, examples
 from s3sync_dagster.cli.made_by_sync import made_by_sync
 from s3sync_dagster.cli.options import as_json, opened
@@ -73,7 +74,7 @@ def create(name: str, place: str | None, check: bool, **options: Any) -> int:
             tenant=parts.settings.chroma_tenant or "default_tenant",
             database_name=parts.settings.chroma_database or "default_database",
         )
-        made = with_settings(made, options)
+        made = with_endpoint(with_settings(made, options))
         _validate(parts, made)
         empty = check and _is_empty(parts, made)
         try:

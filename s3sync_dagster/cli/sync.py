@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from s3sync_dagster.cli.dry_run import print_dry_run
+from s3sync_dagster.cli.endpoints import find_source, with_endpoint
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.machine_faults import hushed
 from s3sync_dagster.cli.options import as_json, chroma_url, loudness, opened
@@ -100,10 +101,10 @@ def sync(
             tenant=parts.settings.chroma_tenant or "default_tenant",
             database_name=parts.settings.chroma_database or "default_database",
         )
-        wanted = with_settings(wanted, options)
-        wanted = wanted.with_changes(name=_stem(wanted))
+        asked = with_settings(wanted, options)
+        wanted = with_endpoint(asked.with_changes(name=_stem(asked)))
         validate_source(wanted)
-        known = parts.catalog.sources.find_identity(wanted)
+        known = find_source(parts, asked, wanted, keep=not dry_run)
         if known is not None:
             _require_same(known, model, mode, place=read)
             _require_same_filters(known, wanted, options)
@@ -154,6 +155,8 @@ def _sync_once(
             f"Nothing lies under {place_of(source)}: is the prefix right? No source is kept.",
             err=True,
         )
+    elif is_new and not show.quiet and not show.as_json:
+        click.echo(f"source {source.name!r} was made", err=True)
     print_troubles(parts, source, summary)
     show.summary(summary, source, told=not leaves_nothing)
     return summary

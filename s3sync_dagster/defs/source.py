@@ -1,6 +1,8 @@
 """A source in, Dagster definitions out: partitions, asset, checks, job, its listing sensor."""
 
+import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -18,6 +20,7 @@ from s3sync_dagster.defs.resources import (
     runtime_resource,
 )
 from s3sync_dagster.defs.sensors import build_listing_sensor
+from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
 from s3sync_dagster.model.source import AutoSync, Source
 
 MAX_RUN_SECONDS = 3600
@@ -78,7 +81,7 @@ def build_source_definitions(
         documents = extract.alias("extract")()
         return upsert.alias("upsert")(chunk.alias("chunk")(documents))
 
-    asset = index if attributes is None else index.map_asset_specs(attributes)
+    asset = index if attributes is None else _with_attributes(index, attributes)
     job = dg.define_asset_job(
         job_name(name),
         selection=dg.AssetSelection.assets(asset).without_checks(),
@@ -98,6 +101,31 @@ def build_source_definitions(
     # each describe 200 sources are 85 MB that each reload moves three times.
     resolved = dg.Definitions(jobs=[job], **parts).resolve_job_def(job.name)
     return dg.Definitions(jobs=[resolved], sensors=sensors, **parts)
+
+
+def _with_attributes(asset: dg.AssetsDefinition, attributes: Attributes) -> dg.AssetsDefinition:
+    """Return the asset as a project wants it. Raises ``InvalidSetting`` with what was raised there.
+
+    The text is told whole: no value of ours is at hand there, only the spec and their own code.
+    """
+    try:
+        return asset.map_asset_specs(attributes)
+    except S3SyncError:
+        raise
+    except Exception as error:
+        code = getattr(attributes, "__code__", None)
+        lines = [
+            f" ({Path(frame.filename).name}, line {frame.lineno})"
+            for frame in traceback.extract_tb(error.__traceback__)
+            if code is not None and frame.filename == code.co_filename
+        ]
+        text = str(error).rstrip(".")
+        hint = ""
+        if "additional deps" in text:
+            hint = " The asset of a source takes no deps: docs/dagster.md says what to do instead."
+        raise InvalidSetting(
+            f"its attributes raised {type(error).__name__}: {text}{''.join(lines[-1:])}.{hint}"
+        ) from error
 
 
 def _listed(source: Source) -> str:

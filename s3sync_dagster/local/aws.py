@@ -91,7 +91,7 @@ def local_aws(log: Path, *, port: int = 0) -> Iterator[LocalAws]:
         port = free_port()
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "s3sync_dagster.local.aws_server", str(port)],
+            [sys.executable, "-P", "-m", "s3sync_dagster.local.aws_server", str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=output,

@@ -24,7 +24,7 @@ class Guardian:
 
     def __init__(self, home: Path, *, environment: dict[str, str], keep_open: list[int]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "s3sync_dagster.local.guardian", str(home)],
+            [sys.executable, "-P", "-m", "s3sync_dagster.local.guardian", str(home)],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

@@ -10,6 +10,7 @@ good, and a code server waits for its runs without limit.
 import contextlib
 import importlib.util
 import logging
+import os
 import secrets
 import socket
 import sys
@@ -218,14 +219,24 @@ class Stack:
             child("workers", warm_server_command(socket_path))
         door_port = free_port()
         if self._chroma and self._chroma.pid:
-            door = [sys.executable, "-m", _CHROMA_DOOR, f"--port={door_port}"]
+            door = [sys.executable, "-P", "-m", _CHROMA_DOOR, f"--port={door_port}"]
             child("chroma door", [*door, f"--to={self._chroma.url}"])
         self._report("Starting Dagster")
-        code_server = [sys.executable, "-m", "dagster", "code-server", "start", "-m", self._module]
+        code_server = [
+            sys.executable,
+            "-P",
+            "-m",
+            "dagster",
+            "code-server",
+            "start",
+            "-m",
+            self._module,
+        ]
         code_server += ["--socket", str(code_socket), "--location-name", LOCATION]
+        code_server += ["--working-directory", self._code_folder()]
         child("code server", [*code_server, "--use-python-environment-entry-point"])
         dagster_port = dagster_port or free_port()
-        web = [sys.executable, "-m", _WEBSERVER, "-h", "127.0.0.1", "-p", str(dagster_port)]
+        web = [sys.executable, "-P", "-m", _WEBSERVER, "-h", "127.0.0.1", "-p", str(dagster_port)]
         child("webserver", [*web, "-w", str(workspace)])
         dagster_url = f"http://127.0.0.1:{dagster_port}"
         self._dagster = DagsterRuns(dagster_url, headers={PASS_HEADER: door_pass})
@@ -236,7 +247,7 @@ class Stack:
             api_url = f"http://127.0.0.1:{api_port}"
             child(
                 "API",
-                [sys.executable, "-m", _API, "--host", "127.0.0.1", f"--port={api_port}"],
+                [sys.executable, "-P", "-m", _API, "--host", "127.0.0.1", f"--port={api_port}"],
                 {"S3SYNC_DAGSTER_URL": dagster_url, "S3SYNC_API_RELOADS": "off"},
             )
         if self._sources_version:
@@ -244,7 +255,7 @@ class Stack:
         self._wait_loaded(code_socket)
         runs_path = self._settings.runs_socket
         if sys.platform == "linux" and fits_socket(runs_path):
-            child("runs", [sys.executable, "-m", _RUN_FORKER, str(runs_path)])
+            child("runs", [sys.executable, "-P", "-m", _RUN_FORKER, str(runs_path)])
         require_no_other_daemon(self._dagster, self._settings)
         child("daemon", [*program("dagster-daemon"), "run", "-w", str(workspace)])
         if self._reloader:
@@ -259,6 +270,14 @@ class Stack:
         self.addresses = Addresses(dagster=dagster_url, chroma=chroma, api=api_url)
         publish(self._settings.home, self.addresses)
         return self.addresses
+
+    def _code_folder(self) -> str:
+        """Return the folder that Dagster puts before all others while it loads the definitions.
+
+        It would be the current one. What Dagster takes out instead is the first of the path.
+        """
+        first = self._settings.environment.get("PYTHONPATH", "").split(os.pathsep)[0]
+        return str(Path(first or self._settings.home).absolute())
 
     def _make_pass(self) -> str:
         """Write down by what our own processes are known at the doors, while the stack runs."""

@@ -94,7 +94,7 @@ def open_session(
         credentials, resolve_env=resolve_env, resolve_credential=resolve_credential
     )
     try:
-        session = _quick_session(credentials.profile if key_id is None else None, region=region)
+        session = quick_session(credentials.profile if key_id is None else None, region=region)
         if key_id is not None:
             session.set_credentials(key_id, secret, token)
         else:
@@ -112,7 +112,7 @@ def _require_profile(session: aws_session.Session) -> None:
         raise aws.ProfileNotFound(profile=session.profile)
 
 
-def _quick_session(profile: str | None = None, *, region: str | None = None) -> aws_session.Session:
+def quick_session(profile: str | None = None, *, region: str | None = None) -> aws_session.Session:
     """Return a botocore session that opens clients and reads listings quickly.
 
     Each session would read the service models anew (70 ms a client), and botocore's own parser of
@@ -178,7 +178,7 @@ def _assuming(
 ) -> aws_session.Session:
     """Return a session whose credentials come from STS when they are first needed."""
     region = session.get_config_variable("region") or DEFAULT_REGION
-    base = _quick_session(session.profile if _has_profile(session) else None)
+    base = quick_session(session.profile if _has_profile(session) else None)
     found = session.get_credentials()
     if found is None:
         raise transport_error(
@@ -196,7 +196,7 @@ def _assuming(
     role = DeferredRefreshableCredentials(
         refresh_using=fetcher.fetch_credentials, method=_RoleProvider.METHOD
     )
-    assumed = _quick_session(region=region)
+    assumed = quick_session(region=region)
     assumed.register_component("credential_provider", CredentialResolver([_RoleProvider(role)]))
     return assumed
 

@@ -31,7 +31,7 @@ def find_damage(path: Path, *, tenant: str, database: str, name: str) -> str | N
         NotFound: the collection does not exist.
         Unavailable: no answer within ten minutes (``probe_timeout``).
     """
-    command = [sys.executable, "-m", __name__, str(path), tenant, database, name]
+    command = [sys.executable, "-P", "-m", __name__, str(path), tenant, database, name]
     try:
         done = subprocess.run(
             command,

@@ -24,6 +24,7 @@ from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.ports.aws_errors import error_headers
 from s3sync_dagster.ports.aws_guard import AddressGuard
 from s3sync_dagster.ports.aws_session import DEFAULT_REGION, AwsSession
+from s3sync_dagster.ports.s3_endpoint import AWS_DOMAINS
 from s3sync_dagster.ports.s3_errors import Request, s3_error
 
 POOL_CONNECTIONS = 32
@@ -45,7 +46,6 @@ _KINDS: Mapping[str, str] = {
     "GetObjectTagging": "TAGS",
 }
 _MAX_BUCKET_HEADS = 3
-_AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn")
 _NEVER_SENT = (aws.EndpointConnectionError, aws.ConnectTimeoutError, aws.ProxyConnectionError)
 
 
@@ -128,7 +128,7 @@ class S3Client:
             "s3", region_name=region, endpoint_url=place.endpoint_url, config=config
         )
         host = urlsplit(client.meta.endpoint_url).hostname or ""
-        if not host.endswith(_AWS_DOMAINS):
+        if not host.endswith(AWS_DOMAINS):
             self.asked = replace(place, endpoint_url=client.meta.endpoint_url)
         if self._guard is not None:
             self._guard.install(client)

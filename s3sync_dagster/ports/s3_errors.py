@@ -29,6 +29,7 @@ from s3sync_dagster.ports.aws_errors import (
     transport_error,
 )
 
+_NO_WAY_THERE = (aws.EndpointConnectionError, aws.ConnectTimeoutError)
 _NO_TAGS_CODES = frozenset({"NotImplemented", "MethodNotAllowed"})
 _GONE_CODES = frozenset({"NoSuchKey", "NoSuchVersion"})
 _WRONG_REGION_CODES = frozenset(
@@ -61,7 +62,14 @@ class Request:
 def s3_error(error: Exception, request: Request) -> S3SyncError:
     """Return this project's error for whatever botocore raised."""
     if not isinstance(error, aws.ClientError):
-        return transport_error(error, doing=str(request), endpoint=request.place.endpoint_url)
+        endpoint = request.place.endpoint_url
+        found = transport_error(error, doing=str(request), endpoint=endpoint)
+        if endpoint is None and isinstance(error, _NO_WAY_THERE):
+            found.message += (
+                "; where the bucket is at another server than AWS, name that with --endpoint-url, "
+                "endpoint_url or AWS_ENDPOINT_URL"
+            )
+        return found
     code, status = error_code(error), error_status(error)
     if error.operation_name == ASSUME_ROLE or code in CREDENTIAL_CODES:
         return answer_error(error, doing=str(request))

@@ -213,3 +213,13 @@ def test_a_source_of_a_folder_is_made_by_place_or_by_option(s3sync, tmp_path):
     assert "marker: .mounted" in s3sync("source", "show", "one").out
     refused = s3sync("source", "edit", "one", "--queue-url", "http://q")
     assert "--queue-url is no setting of folder sources" in refused.err
+
+
+def test_a_source_of_the_catalog_is_not_moved_and_its_way_out_is_told(s3sync):
+    place = ["--place", "s3://some-bucket/", "--collection", "docs", "--no-check"]
+    assert s3sync("source", "create", "docs", *place).code == 0
+    refused = s3sync("source", "move", "docs")
+    assert refused.code != 0
+    told = " ".join(refused.err.split())
+    assert "no code declares it" in told
+    assert "create another source" in told

@@ -73,6 +73,29 @@ def test_a_project_gives_its_assets_what_it_wants_them_to_have():
     assert PROBLEMS not in definitions.metadata or len(definitions.metadata[PROBLEMS].value) == 1
 
 
+def test_what_attributes_raise_is_told_with_its_text_and_the_line_of_ones_own():
+    def raising(spec):
+        raise ValueError(f"no tier for {spec.key.path[-1]}")
+
+    def before(spec):
+        return spec.merge_attributes(deps=["landing"])
+
+    line = raising.__code__.co_firstlineno + 1
+    [told, *_] = [
+        one
+        for one in build_definitions([s3("docs")], attributes=raising).metadata[PROBLEMS].value
+        if "left out" in one
+    ]
+    assert f"raised ValueError: no tier for docs (test_neighbours.py, line {line})." in told
+    [told, *_] = [
+        one
+        for one in build_definitions([s3("docs")], attributes=before).metadata[PROBLEMS].value
+        if "left out" in one
+    ]
+    assert "Can only add additional deps to an op-backed asset" in told
+    assert "takes no deps: docs/dagster.md" in told
+
+
 def test_what_is_downstream_follows_although_one_object_never_worked(monkeypatch):
     """``eager`` waits until no partition is missing, which a damaged file is for ever."""
     docs = dg.AssetKey(["s3", "docs"])

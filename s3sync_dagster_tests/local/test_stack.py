@@ -56,14 +56,16 @@ def processes_of(home):
 
 
 @contextmanager
-def supervisor(home, *, sigint_ignored=False):
+def supervisor(home, *, sigint_ignored=False, cwd=None):
     """A stack in a process of its own, which a test that fails leaves to nobody."""
     settings = stack_settings(home, "one")
-    command = [sys.executable, "-c", UP]
+    command = [sys.executable, "-P", "-c", UP]
     if sigint_ignored:  # as a shell starts its background commands
         command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
     environment = settings.child_environment()
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, text=True, cwd=cwd
+    ) as process:
         try:
             yield process
         except BaseException:
@@ -101,6 +103,19 @@ def test_all_parts_answer_and_others_find_them(tiny_stack):
         if psutil.Process(child.pid).environ().get("S3SYNC_DAGSTER_URL") == addresses.dagster
     }
     assert launches == {"API"}, "what Dagster itself runs has the instance, and no address"
+
+
+def test_files_of_the_current_folder_are_not_run(tmp_path):
+    folder, ran = tmp_path / "mine", tmp_path / "ran"
+    folder.mkdir()
+    for name in ("gql", "yaml", "grpc", "queue", "chromadb", "psutil", "fastapi", "secrets"):
+        code = f"open({str(ran)!r}, 'a').write('{name} ')\nraise SystemExit(9)\n"
+        (folder / f"{name}.py").write_text(code, "utf-8")
+    with supervisor(tmp_path / "home", cwd=folder) as process:
+        assert process.stdout.readline().startswith("http://")
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+    assert not ran.exists(), ran.read_text()
 
 
 def test_a_second_stack_in_the_same_home_is_refused_by_name(tiny_stack):

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Literal
 
 import pytest
+from botocore import exceptions as aws
 
 from s3sync_dagster.model.errors import (
     AccessDenied,
@@ -20,6 +21,7 @@ from s3sync_dagster.model.errors import (
 )
 from s3sync_dagster.model.place import Carried
 from s3sync_dagster.ports.s3 import S3ObjectStore
+from s3sync_dagster.ports.s3_errors import Request, s3_error
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint
 from s3sync_dagster_tests.opened import open_object_store
 from s3sync_dagster_tests.wire_proxy import Fault, WireProxy, wire_proxy
@@ -168,6 +170,18 @@ def test_an_endpoint_that_the_environment_names_is_named(
         assert f"bucket 'some-bucket' does not exist at {proxy.url};" in told
         told = failure(store, "list", proxy, Fault(refuse=True)).message
         assert f"the endpoint {proxy.url}" in told
+
+
+def test_where_aws_is_not_reached_and_no_endpoint_is_known_the_ways_to_name_one_are_told(
+    aws_endpoint: AwsEndpoint,
+) -> None:
+    there = aws_endpoint.source("some-bucket").place
+    error = aws.EndpointConnectionError(endpoint_url="https://s3.amazonaws.com")
+    told = s3_error(error, Request("listing", replace(there, endpoint_url=None))).message
+    assert "AWS cannot be reached" in told
+    assert "--endpoint-url" in told
+    assert "AWS_ENDPOINT_URL" in told
+    assert "--endpoint-url" not in s3_error(error, Request("listing", there)).message
 
 
 def test_redirects_without_end_are_counted_as_they_went_out(
