@@ -75,7 +75,9 @@ class Rest:
         self.weather.on = False
         self.place.calm()
         self.wait(4000)
-        if self.catalog.sources.deleting(self.source.id) is not None:
+        for _ in range(20):  # what is left of it is looked for until nothing is
+            if self.catalog.sources.deleting(self.source.id) is None:
+                break
             self.finish_all()
             self.keep_house()
         list_whole(

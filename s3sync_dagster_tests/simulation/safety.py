@@ -68,7 +68,8 @@ class Safety:
                 if text not in found:
                     continue
                 self.excused.discard(name)
-            if not found and self._begun_only(name):
+            lied = "upsert" in self.weather.lies  # what follows it was never written, as said
+            if not found and (lied or self._begun_only(name)):
                 self.excused.add(name)
                 continue
             self.hold(bool(found), f"{what}: the record {name} has left without evidence")
