@@ -242,7 +242,7 @@ def test_what_an_entry_is_called_has_no_query(s3sync, written):
 
 
 def test_a_refusal_of_the_catalog_leaves_no_keys_of_the_entry(s3sync, written, monkeypatch):
-    def refused(*_):
+    def refused(*_, **_named):
         raise Conflict("taken meanwhile", reason="source_exists")
 
     monkeypatch.setattr(catalog_sources, "require_possible", refused)
