@@ -361,12 +361,11 @@ class Parts:
 
 def _server_of(source: Source) -> str:
     """Return the server that is asked for a source here; empty: the one that all know."""
-    place = source.place
-    found: str | None = place.identity().endpoint_url
-    if not found and isinstance(place, S3Place):
+    found: str | None = source.server
+    if not found and isinstance(source.place, S3Place):
         from s3sync_dagster.ports.s3_endpoint import configured_endpoint  # noqa: PLC0415
 
-        found = configured_endpoint(place)
+        found = configured_endpoint(source.place)
     return (found or "").rstrip("/")
 
 

@@ -102,7 +102,7 @@ def hand_requests(tx: sa.Connection, before_id: str, source: Source) -> int:
 
 def own_server(source: Source) -> str:
     """Return the server that a source itself names; empty: none."""
-    return source.place.identity().endpoint_url
+    return source.server
 
 
 def require_possible(
@@ -151,7 +151,7 @@ def same_target(source: Source) -> sa.ColumnElement[bool]:
     """Return what holds for sources with one target, and one place whatever its prefix."""
     return sa.and_(
         _same_but_server(source),
-        sources.c.endpoint_url == source.place.identity().endpoint_url,
+        sources.c.endpoint_url == source.server,
     )
 
 

@@ -52,12 +52,12 @@ def find_source(parts: Parts, asked: Source, wanted: Source, *, keep: bool) -> S
     for one in others:
         if server is not None and sources.server_of(one) == server.rstrip("/"):
             return _learnt(parts, one, server, keep=keep)
-    if asked.place.identity().endpoint_url or not (named := [one for one in others if _own(one)]):
+    if asked.server or not (named := [one for one in others if one.server]):
         return None
     if server is None and len(named) == 1:
         [one] = named
         click.echo(
-            f"The source {one.name!r} has this place and collection at {people(_own(one))}, which "
+            f"The source {one.name!r} has this place and collection at {people(one.server)}, which "
             "is asked.",
             err=True,
         )
@@ -66,7 +66,7 @@ def find_source(parts: Parts, asked: Source, wanted: Source, *, keep: bool) -> S
 
 
 def _elsewhere(named: Sequence[Source], server: str | None) -> Conflict:
-    there = ", ".join(f"{one.name!r} at {people(_own(one))}" for one in named)
+    there = ", ".join(f"{one.name!r} at {people(one.server)}" for one in named)
     said = f", and AWS's variables or profile name {people(server)}" if server else ""
     return Conflict(
         f"This place and collection have the source {there}{said}: say which server is meant with "
@@ -78,7 +78,7 @@ def _elsewhere(named: Sequence[Source], server: str | None) -> Conflict:
 def _learnt(parts: Parts, source: Source, server: str, *, keep: bool) -> Source:
     """Store the endpoint of a source made without one, where its objects lie there indeed."""
     row = parts.catalog.sources.row(source.id)
-    if _own(source) or row is None or row.origin != "catalog":
+    if source.server or row is None or row.origin != "catalog":
         return source  # what code declares is the code's to change
     documents = parts.catalog.documents.of_source(source.id, limit=LOOKED_AT)
     keys = {one.object_key for one in documents}
@@ -117,11 +117,7 @@ def _same_but_server(one: Source, wanted: Source) -> bool:
     )
 
 
-def _own(source: Source) -> str:
-    return source.place.identity().endpoint_url
-
-
 def _configured(place: S3Place) -> str | None:
-    from s3sync_dagster.ports.s3_endpoint import configured_endpoint  # noqa: PLC0415  (boto3)
+    from s3sync_dagster.ports.s3_endpoint import configured_endpoint  # noqa: PLC0415  (botocore)
 
     return configured_endpoint(place)

@@ -141,7 +141,7 @@ def _description(source: Source) -> str:
     )
     lines = [head, "", "| setting | value |", "|---|---|"]
     for setting, value in (
-        ("endpoint", source.place.identity().endpoint_url),
+        ("endpoint", source.server),
         ("auto_sync", source.auto_sync.value),
         ("listed", _listed(source)),
         ("queue", source.place.queue_url),

@@ -6,9 +6,8 @@ from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.last_look import delete_what_is_left, look_elsewhere
-from s3sync_dagster.engine.own_records import delete_in_steps, ids_to_delete
+from s3sync_dagster.engine.own_records import delete_in_steps, ids_to_delete, open_there
 from s3sync_dagster.engine.ports import Collections
-from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import Source
 
 DOCUMENTS_A_PAGE = 200
@@ -124,13 +123,7 @@ def delete_records(
         place = one.tenant, one.database_name, one.collection_name
         by_place.setdefault(place, []).append(one)
     for (tenant, database, name), held in by_place.items():
-        try:
-            # By id: no model is needed, nor does it matter which one made the collection.
-            collection = collections.open(
-                name, tenant=tenant, database=database, embedder=None, create=False
-            )
-        except NotFound:
-            collection = None
+        collection = open_there(collections, name, tenant=tenant, database=database)
         if collection is not None:
             delete_in_steps(collection, ids_to_delete(collection, held, look=look))
         (forget or catalog.documents.forget)([one.id for one in held])

@@ -6,12 +6,11 @@ another id, as after a move, no check and no ``verify`` would ever meet them.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 from s3sync_dagster.core.plan import split_record_id
 from s3sync_dagster.core.state import DocumentState, KnownCollection
 from s3sync_dagster.engine.catalog_port import CatalogPort
-from s3sync_dagster.engine.own_records import delete_in_steps
+from s3sync_dagster.engine.own_records import delete_in_steps, names_there, open_there
 from s3sync_dagster.engine.ports import CollectionPort, Collections
 from s3sync_dagster.engine.rebuilding import recover_documents
 from s3sync_dagster.model.errors import NotFound
@@ -34,17 +33,14 @@ def delete_what_is_left(source: Source, *, catalog: CatalogPort, collections: Co
     """
     deleted = 0
     for known in catalog.collections.of_source(source.id):
-        try:
-            collection = collections.open(
-                known.collection_name,
-                tenant=known.tenant,
-                database=known.database_name,
-                embedder=None,
-                create=False,
-            )
-        except NotFound:
-            continue
-        deleted += _delete_left(source, collection, known, catalog)
+        collection = open_there(
+            collections,
+            known.collection_name,
+            tenant=known.tenant,
+            database=known.database_name,
+        )
+        if collection is not None:
+            deleted += _delete_left(source, collection, known, catalog)
     return deleted
 
 
@@ -67,16 +63,10 @@ def look_elsewhere(
         return True
     tenant, database = source.tenant, source.database_name
     known = {one.collection_name for one in catalog.collections.of_source(source.id)}
-    try:
-        names = set(collections.list_collections(tenant=tenant, database=database))
-    except NotFound:  # no such database
-        return True
+    names = names_there(collections, tenant=tenant, database=database)
     for name in sorted(one for one in names - known if one > seen):
-        try:
-            collection = collections.open(
-                name, tenant=tenant, database=database, embedder=None, create=False
-            )
-        except NotFound:
+        collection = open_there(collections, name, tenant=tenant, database=database)
+        if collection is None:
             continue
         there = _known(collection, (tenant, database, name))
         if _delete_left(source, collection, there, catalog):
@@ -107,19 +97,18 @@ def read_back_forgotten(source: Source, *, catalog: CatalogPort, collections: Co
         for one in catalog.collections.of_source(source.id)
     }
     if catalog.sources.looked_through(source.id) is not None:
-        with suppress(NotFound):  # no such database
-            names = collections.list_collections(tenant=tenant, database=database)
-            places |= {(tenant, database, name) for name in names}
+        names = names_there(collections, tenant=tenant, database=database)
+        places |= {(tenant, database, name) for name in names}
     added = 0
     for place in sorted(places):
+        collection = open_there(collections, place[2], tenant=place[0], database=place[1])
+        if collection is None:
+            continue
         try:
-            collection = collections.open(
-                place[2], tenant=place[0], database=place[1], embedder=None, create=False
-            )
             found = recover_documents(
                 source, collection, known_sources={source.id}, written_by=source.id
             ).documents
-        except NotFound:
+        except NotFound:  # deleted since
             continue
         there = _known(collection, place)
         holders = catalog.collections.holders(there, [one.document_id for one in found])

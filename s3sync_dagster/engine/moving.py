@@ -64,13 +64,14 @@ def finish_move(
         if catalog.sources.deleting(before.id) is None:
             until = clock.monotonic() + budget_seconds
             alone = _let_leave(source, before, catalog, collections, clock=clock, until=until)
-            why = why_it_stays(source.name, catalog.moves.succession(source, before))
+            so_far = catalog.moves.succession(source, before)
+            why = why_it_stays(source.name, so_far)
             if not alone:
                 why, now = why or "records of before are being removed", False
             if (
                 why is None
                 and not now
-                and catalog.moves.succession(source, before).keeps
+                and so_far.keeps
                 # What a restored catalog has forgotten is kept like all that the mode keeps.
                 and read_back_forgotten(before, catalog=catalog, collections=collections())
             ):

@@ -4,7 +4,34 @@ from collections.abc import Callable, Sequence
 
 from s3sync_dagster.core.plan import possible_ids, record_ids
 from s3sync_dagster.core.state import DocumentState
-from s3sync_dagster.engine.ports import CollectionPort
+from s3sync_dagster.engine.ports import CollectionPort, Collections
+from s3sync_dagster.model.errors import NotFound
+
+
+def open_there(
+    collections: Collections, name: str, *, tenant: str, database: str
+) -> CollectionPort | None:
+    """Return a collection to look at or delete from, whichever model made it; None: it is gone.
+
+    Raises:
+        S3SyncError: Chroma does not answer.
+    """
+    try:
+        return collections.open(name, tenant=tenant, database=database, embedder=None, create=False)
+    except NotFound:
+        return None
+
+
+def names_there(collections: Collections, *, tenant: str, database: str) -> set[str]:
+    """Return the names of all collections of a database; none where there is no such database.
+
+    Raises:
+        S3SyncError: Chroma does not answer.
+    """
+    try:
+        return set(collections.list_collections(tenant=tenant, database=database))
+    except NotFound:
+        return set()
 
 
 def ids_to_delete(

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Protocol
 from s3sync_dagster.core.plan import DIGEST_BYTES, record_ids, split_record_id
 from s3sync_dagster.core.records import metadata_digest
 from s3sync_dagster.core.state import DocumentPhase, DocumentState
+from s3sync_dagster.engine.own_records import names_there, open_there
 from s3sync_dagster.engine.rebuilding import documents_of
 from s3sync_dagster.model.document import Record
-from s3sync_dagster.model.errors import FixConfiguration, NotFound
+from s3sync_dagster.model.errors import FixConfiguration
 from s3sync_dagster.model.source import DeleteMode
 
 if TYPE_CHECKING:
@@ -209,20 +210,11 @@ def places_beside(
     """
     tenant, database = source.tenant, source.database_name
     found: list[tuple[str, str, str]] = []
-    try:
-        names = collections.list_collections(tenant=tenant, database=database)
-    except NotFound:  # no such database
-        return []
-    for name in sorted(names):
+    for name in sorted(names_there(collections, tenant=tenant, database=database)):
         if (place := (tenant, database, name)) in places:
             continue
-        try:
-            port = collections.open(
-                name, tenant=tenant, database=database, embedder=None, create=False
-            )
-        except NotFound:  # deleted since
-            continue
-        if port.ids_meeting({"s3sync_source": source.id}, most=0) != []:
+        port = open_there(collections, name, tenant=tenant, database=database)
+        if port is not None and port.ids_meeting({"s3sync_source": source.id}, most=0) != []:
             found.append(place)
     return found
 

@@ -199,6 +199,11 @@ class Source:
             values["mode"] = DeleteMode(values["mode"])
         return cls(**values)
 
+    @property
+    def server(self) -> str:
+        """The server that it names itself; empty: none."""
+        return self.place.identity().endpoint_url
+
     def with_changes(self, **changes: Any) -> Self:
         """Return a copy with some fields replaced."""
         return replace(self, **changes)

@@ -1,6 +1,6 @@
 """Which server the environment names for a bucket whose source names none."""
 
-# boto3 and botocore have no types: what they give is unknown here, and Any beyond this file.
+# botocore has no types: what it gives is unknown here, and Any beyond this file.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
@@ -16,7 +16,7 @@ AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn")
 
 
 def configured_endpoint(place: S3Place) -> str | None:
-    """Return the URL that ``AWS_ENDPOINT_URL`` and its like name for a place, as boto3 takes it.
+    """Return the URL that ``AWS_ENDPOINT_URL`` and its like name for a place, as botocore takes it.
 
     Nothing is sent, and no credentials are looked for. None: the place has an endpoint of its own,
     or AWS itself is asked.
