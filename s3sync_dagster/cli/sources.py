@@ -228,9 +228,9 @@ def delete(name: str, keep_records: bool, undeclared: bool) -> int:
                 )
                 if note != said:
                     click.echo(note, err=True)
+                elif parts.catalog.sources.deleting(found.id) is not None:
+                    parts.clock.sleep(WAIT_SECONDS)  # a batch, or a Chroma that only says it did
                 said = note
-                if parts.catalog.batches.live(source_id=found.id):
-                    parts.clock.sleep(WAIT_SECONDS)
     return 0
 
 
