@@ -15,6 +15,18 @@ from s3sync_dagster.ports.aws_session import DEFAULT_REGION, quick_session
 AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn")
 
 
+def server_name(url: str | None) -> str:
+    """Return the server of a URL as one text, however it is spelt; without a password in it."""
+    if url is None:
+        return ""
+    parts = urlsplit(url)
+    port = parts.port
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    at = f":{port}" if port not in (None, usual) else ""
+    return f"{parts.scheme}://{host}{at}{parts.path.rstrip('/')}"
+
+
 def configured_endpoint(place: S3Place) -> str | None:
     """Return the URL that ``AWS_ENDPOINT_URL`` and its like name for a place, as botocore takes it.
 
