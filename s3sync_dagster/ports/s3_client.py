@@ -23,7 +23,7 @@ from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.ports.aws_errors import error_headers
 from s3sync_dagster.ports.aws_guard import AddressGuard
-from s3sync_dagster.ports.aws_session import DEFAULT_REGION, AwsSession
+from s3sync_dagster.ports.aws_session import DEFAULT_REGION, AwsSession, credentials_told
 from s3sync_dagster.ports.s3_endpoint import AWS_DOMAINS, server_name
 from s3sync_dagster.ports.s3_errors import Request, s3_error
 
@@ -88,7 +88,8 @@ class S3Client:
             self._ask_admission()
         self._thread.bucket_heads = 0
         try:
-            answer = getattr(client, operation)(**arguments)
+            with credentials_told():  # some are read when a request is signed
+                answer = getattr(client, operation)(**arguments)
         except aws.ClientError:
             self.answered = True
             raise
@@ -174,8 +175,9 @@ class S3Client:
                 )
             return self._session.region_name
         try:
-            client = self._open(DEFAULT_REGION, patient=False)
-            answer = client.head_bucket(**bucket_arguments(self._place))
+            with credentials_told():
+                client = self._open(DEFAULT_REGION, patient=False)
+                answer = client.head_bucket(**bucket_arguments(self._place))
         except FAILURES as error:
             if isinstance(error, aws.ClientError):
                 found = error_headers(error).get("x-amz-bucket-region")
