@@ -175,3 +175,14 @@ def test_a_server_under_another_name_is_known_by_its_objects(
         [one] = catalog.sources.all()
         named = aws_endpoint.url.replace("127.0.0.1", "localhost")
         assert catalog.servers.asked(one.id) == named
+
+
+def test_a_source_without_endpoint_shows_whom_it_asked(s3sync, place, aws_endpoint):
+    assert s3sync(*place, *HASH).code == 0
+    forget_endpoint()
+    [one] = sources(s3sync)
+    line = "endpoint_url: none; the environment of who asks names the server"
+    assert s3sync("source", "show", one["name"]).out.splitlines()[-1] == line
+    assert s3sync("reindex", one["name"]).code == 0
+    asked = f"{line}, which was {aws_endpoint.url} last"
+    assert s3sync("source", "show", one["name"]).out.splitlines()[-1] == asked
