@@ -59,7 +59,7 @@ def open_s3(source: Source, surroundings: Surroundings) -> ObjectStore:
     place = source.place
     assert isinstance(place, S3Place)
 
-    admits = surroundings.admits if place.endpoint_url is None else None
+    admits = surroundings.admits
 
     def opened(asked: S3Place) -> S3ObjectStore:
         return open_object_store(
@@ -67,7 +67,7 @@ def open_s3(source: Source, surroundings: Surroundings) -> ObjectStore:
             resolve_env=surroundings.resolve_env,
             resolve_credential=surroundings.resolve_credential,
             guard=surroundings.guard_for(source, asked.endpoint_url),
-            admit=partial(admits, source) if admits is not None and asked is place else None,
+            admit=partial(admits, source) if admits and asked.endpoint_url is None else None,
         )
 
     if place.reports is None:

@@ -1,12 +1,20 @@
 """Which server the environment names, and what it costs to know."""
 
+from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.session import Session
 
+from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.source import Source
+from s3sync_dagster.ports.inventory_store import InventoryStore
+from s3sync_dagster.ports.places import Surroundings, open_store
 from s3sync_dagster.ports.s3_endpoint import configured_endpoint, server_name
+from s3sync_dagster_tests.sources import s3_source
 
 PLACE = S3Place(bucket_name="bucket")
 SERVICES = "services = mine\n[services mine]\ns3 =\n  endpoint_url = http://minio:9000\n"
@@ -60,3 +68,39 @@ def test_profiles_and_variables_name_one(
 )
 def test_a_server_has_one_name_without_a_password(url: str | None, name: str) -> None:
     assert server_name(url) == name
+
+
+@pytest.mark.parametrize("inventory", [None, "s3://reports/of/bucket/"])
+def test_the_server_that_the_environment_names_is_let_pass_before_it_is_asked(
+    config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, inventory: str | None
+) -> None:
+    def none(*_: Any) -> Any:
+        return None
+
+    def refuse(source: Source, server: str) -> None:
+        raise Conflict(f"{source.name} is not at {server}", reason="other_server")
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody is there
+    source = s3_source(
+        id="1",
+        name="docs",
+        collection_name="docs",
+        bucket_name="bucket",
+        region="us-east-1",
+        inventory=inventory,
+    )
+    around = Surroundings(
+        home=tmp_path,
+        resolve_env=none,
+        resolve_credential=none,
+        uploads=none,
+        guard_for=none,
+        admits=refuse,
+    )
+    with closing(open_store(source, around)) as store:
+        ask = partial(store.list_page, "", start_after=None)
+        if isinstance(store, InventoryStore):
+            ask = partial(store.newest_report, None, again=False)
+        with pytest.raises(Conflict) as caught:
+            ask()
+    assert caught.value.message == "docs is not at http://127.0.0.1:9"
