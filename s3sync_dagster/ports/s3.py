@@ -60,6 +60,7 @@ def open_object_store(
     resolve_credential: ResolveCredential | None = None,
     spool_dir: Path | None = None,
     guard: AddressGuard | None = None,
+    admit: Callable[[str], None] | None = None,
 ) -> "S3ObjectStore":
     """Return a bucket. Nothing is sent yet; the store may be used by many threads.
 
@@ -70,6 +71,8 @@ def open_object_store(
         spool_dir: where bodies above 8 MiB go, as files that the caller deletes.
             None: a folder of the store's own, which ``close`` removes.
         guard: ends connections to private addresses; None: all are allowed.
+        admit: is told which server is asked, before it is, and raises where it is the wrong one;
+            empty: AWS.
 
     Raises:
         AccessDenied: credentials that are named and not there.
@@ -82,7 +85,9 @@ def open_object_store(
         resolve_credential=resolve_credential,
     )
     return S3ObjectStore(
-        place, client=S3Client(place, session=session, guard=guard), spool=BodySpool(spool_dir)
+        place,
+        client=S3Client(place, session=session, guard=guard, admit=admit),
+        spool=BodySpool(spool_dir),
     )
 
 
