@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import cast
 
 from s3sync_dagster.core.patience import is_due
 from s3sync_dagster.core.state import ListingRow, ListingState, SourceRow
@@ -182,8 +183,8 @@ def _served(cursor: str | None, tenants: Collection[str]) -> dict[str, str]:
         told = json.loads(cursor or "{}")
     except ValueError:  # an older version kept one name
         return {}
-    known = told.items() if isinstance(told, dict) else ()
-    return {tenant: str(name) for tenant, name in known if tenant in tenants}
+    known = cast("dict[str, str]", told) if isinstance(told, dict) else {}
+    return {tenant: name for tenant, name in known.items() if tenant in tenants}
 
 
 def _in_turn(due: Sequence[SourceRow], served: Mapping[str, str]) -> list[SourceRow]:
