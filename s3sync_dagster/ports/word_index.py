@@ -20,7 +20,7 @@ from s3sync_dagster.ports.word_forms import (
     match_words,
 )
 from s3sync_dagster.ports.word_memory import ALL_RECORDS, WordMemory
-from s3sync_dagster.ports.word_pieces import best_by_both, scores_of
+from s3sync_dagster.ports.word_pieces import best_by_both, best_by_pieces, scores_of
 from s3sync_dagster.ports.word_ranking import (
     K1,
     any_of,
@@ -39,6 +39,7 @@ from s3sync_dagster.ports.word_records import (
 if TYPE_CHECKING:
     from s3sync_dagster.core.rights import Rights
     from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
+    from s3sync_dagster.ports.word_ranking import Scored as Numbered
 
 FETCH_RECORDS = 1000
 WRITE_RECORDS = 16_000
@@ -203,14 +204,21 @@ class FtsWordIndex:
         telling, rest = parted(words, records)
         touched = self._file.state("touched") or 0
         each = [(one, self._count_of(one, touched, table="pieces")) for one in pieces.split(" OR ")]
-        found = best_by_both(
-            self._database,
-            *(telling, each),
-            records=records,
-            bm25=_bm25(),
-            weight=weight,
-            limit=limit,
-        )
+
+        def by_words(depth: int) -> Numbered:
+            if not telling:
+                return []
+            return best_by_words(self._database, telling, records, bm25=_bm25(), limit=depth)
+
+        def by_pieces(known: Sequence[int], depth: int) -> dict[int, float]:
+            found = best_by_pieces(self._database, each, known, depth=depth)
+            return {number: weight * score for number, score in found.items()}
+
+        def words_of(numbers: Sequence[int]) -> dict[int, float]:
+            asked = [("words", any_of(telling), 1.0)]
+            return scores_of(self._database, numbers, asked, bm25=_bm25())
+
+        found = best_by_both(by_words, by_pieces, words_of, limit=limit)
         if rest and len(found) < limit:
             most = len(found) + limit
             alone = best_by_words(self._database, rest, records, bm25=_bm25(), limit=most)

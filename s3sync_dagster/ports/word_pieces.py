@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import nlargest
 from itertools import accumulate
 
@@ -18,7 +18,6 @@ from s3sync_dagster.ports.word_ranking import (
     Counted,
     Scored,
     any_of,
-    best_by_words,
 )
 
 DEEPEST = 1000
@@ -33,44 +32,58 @@ SELECT rowid, -rank FROM pieces WHERE pieces MATCH ? ORDER BY rank, rowid LIMIT 
 
 
 def best_by_both(
-    database: sqlite3.Connection,
-    telling: Counted,
-    pieces: Counted,
+    by_words: Callable[[int], Scored],
+    by_pieces: Callable[[Sequence[int], int], Mapping[int, float]],
+    words_of: Callable[[Sequence[int]], Mapping[int, float]],
     *,
-    records: int,
-    bm25: str,
-    weight: float,
     limit: int,
 ) -> Scored:
     """Return rowids and scores of the best by words and by pieces, best first.
 
     Args:
-        database: has the tables ``words`` and ``pieces``.
-        telling: words of the question that tell records apart, with how many have each.
-        pieces: of its words, at least one that a record has.
-        records: in the table.
-        bm25: the ranking function of words with its weights.
-        weight: of a piece, beside a word.
-        limit: records at most.
+        by_words: gives the best records by words, at most so many.
+        by_pieces: gives what pieces count in records that are known, and in so many best by them.
+        words_of: gives what words count in records.
+        limit: records at most, for the scores to be whole: behind them are others.
     """
     depth = max(DEEPEST, limit)
-    by_words: Scored = []
-    if telling:
-        by_words = best_by_words(database, telling, records, bm25=bm25, limit=depth)
-    scores = {number: score for number, score in by_words if score}
-    by_pieces = dict(_best_by_pieces(database, pieces, [*scores], depth=depth))
-    added = {one: scores.get(one, 0.0) + weight * score for one, score in by_pieces.items()}
-    if len(by_words) == depth:  # there are others, which may be the best by pieces
-        behind = by_words[-1][1]
-        reached = nlargest(limit, [*(scores | added).values()])[-1]
-        unscored = [
-            one for one, score in added.items() if one not in scores and score + behind >= reached
-        ]
-        asked = [("words", any_of(telling), 1.0)] if unscored else []
-        for number, score in scores_of(database, unscored, asked, bm25=bm25).items():
-            added[number] += score
-    found = [(number, round(score, DIGITS)) for number, score in (scores | added).items()]
-    return sorted(found, key=lambda one: (-one[1], one[0]))
+    found = by_words(depth)
+    scores = {number: score for number, score in found if score}
+    pieces = by_pieces([*scores], depth)
+    scores |= {number: scores.get(number, 0.0) + score for number, score in pieces.items()}
+    if len(found) == depth:  # there are others, which may be the best by pieces
+        listed = {number for number, _ in found}
+        reached = nlargest(limit, scores.values())[-1] - found[-1][1]
+        unscored = [one for one in pieces if one not in listed and scores[one] >= reached]
+        for number, score in words_of(unscored).items() if unscored else ():
+            scores[number] += score
+    rounded = [(number, round(score, DIGITS)) for number, score in scores.items()]
+    return sorted(rounded, key=lambda one: (-one[1], one[0]))
+
+
+def best_by_pieces(
+    database: sqlite3.Connection, pieces: Counted, known: Sequence[int], *, depth: int
+) -> Mapping[int, float]:
+    """Return what pieces count in the best records by them, and in those that are known.
+
+    Args:
+        database: has the table ``pieces``.
+        pieces: of a question, with how many records have each; one has at least one.
+        known: records.
+        depth: best ones.
+    """
+    ordered = sorted(pieces, key=lambda piece: (piece[1], piece[0]))
+
+    def best(chosen: int) -> Scored:
+        found = database.execute(_BEST_PIECES, (any_of(ordered[:chosen]), depth))
+        return [(number, round(score, DIGITS)) for number, score in found]
+
+    chosen, found = leading([number for _, number in ordered], best, depth=depth)
+    all_chose = chosen == len(ordered)
+    numbers = {*known, *(number for number, _ in found)}
+    if all_chose and (len(found) < depth or len(numbers) == len(found)):
+        return dict(found)
+    return scores_of(database, [*numbers], [("pieces", any_of(ordered), 1.0)], bm25="bm25()")
 
 
 def scores_of(
@@ -97,6 +110,11 @@ def scores_of(
     return {number: round(score, DIGITS) for number, score in scores.items()}
 
 
+def are_soon_scored(numbers: Sequence[int]) -> bool:
+    """Tell whether all records with any piece are few, from how many have each."""
+    return sum(numbers) <= COMMON
+
+
 def leading(
     numbers: Sequence[int], found_by: Callable[[int], Scored], *, depth: int
 ) -> tuple[int, Scored]:
@@ -114,22 +132,3 @@ def leading(
     while len(found := found_by(chosen)) < depth and chosen < len(numbers):
         chosen = min(2 * chosen, len(numbers))
     return chosen, found
-
-
-def _best_by_pieces(
-    database: sqlite3.Connection, pieces: Counted, known: Sequence[int], *, depth: int
-) -> Scored:
-    """Return what pieces count in the best records by them, and in those that are known."""
-    ordered = sorted(pieces, key=lambda piece: (piece[1], piece[0]))
-
-    def best(chosen: int) -> Scored:
-        found = database.execute(_BEST_PIECES, (any_of(ordered[:chosen]), depth))
-        return [(number, round(score, DIGITS)) for number, score in found]
-
-    chosen, found = leading([number for _, number in ordered], best, depth=depth)
-    all_chose = chosen == len(ordered)
-    numbers = {*known, *(number for number, _ in found)}
-    if all_chose and (len(found) < depth or len(numbers) == len(found)):
-        return found
-    asked = [("pieces", any_of(ordered), 1.0)]
-    return [*scores_of(database, [*numbers], asked, bm25="bm25()").items()]

@@ -363,7 +363,10 @@ def test_what_is_among_the_best_by_pieces_or_by_words_counts_by_both(
     """Also where it is not among the best by the other."""
     texts = [f"Der Webserver und die Seite {n}" for n in range(50)]
     texts += [f"Der Hafen und das Tor {n}" for n in range(9)]
-    texts += ["Der Hafen und die Lagerhausordnungen der Stadt mit dem Fluss", "Die Lagerhausordnungen"]
+    texts += [
+        "Der Hafen und die Lagerhausordnungen der Stadt mit dem Fluss",
+        "Die Lagerhausordnungen",
+    ]
     write(collection, "a", *texts, *["Der Hafen, der Hafen"] * 5)
     index.follow(collection, [version("a", len(texts) + 5)])
     monkeypatch.setattr(word_pieces, "COMMON", common)
