@@ -4,10 +4,19 @@ import pytest
 
 from s3sync_dagster.engine.rebuilding import recover_catalog
 from s3sync_dagster.engine.verifying import verify_collection
-from s3sync_dagster.model.errors import AccessDenied
+from s3sync_dagster.model.errors import AccessDenied, RecordRejected
 from s3sync_dagster.model.source import ChunkingConfig, DeleteMode
 from s3sync_dagster.ports.memory_chroma import MemoryCollection
-from s3sync_dagster_tests.core.rules import LONG, die_while_writing, states
+from s3sync_dagster_tests.core.rules import (
+    LONG,
+    Died,
+    Refusing,
+    die_while_writing,
+    refuse_with,
+    sidecar,
+    states,
+    work_and_die,
+)
 from s3sync_dagster_tests.core.test_rules_into import Silent
 from s3sync_dagster_tests.core.test_rules_restored import back_up, open_collection, restore
 from s3sync_dagster_tests.engine_fixture import make_world
@@ -200,3 +209,39 @@ def test_what_was_read_back_while_the_model_was_away_is_kept():
     world.sync()
     settle(world)
     assert (texts(world), states(world)) == (KEPT, SKIPPED)
+
+
+def removal_dies(place):
+    if place == "claimed_removal":
+        raise Died
+
+
+@pytest.mark.parametrize("mode", [DeleteMode.APPEND, DeleteMode.KEEP_DELETED])
+@pytest.mark.parametrize("content", ["refused", "BAD"])
+def test_what_was_only_begun_and_can_never_be_written_gives_its_ids_free(mode, content):
+    world = make_world(mode=mode)
+    refuses = refuse_with(
+        RecordRejected("Chroma refused a record"),
+        lambda records: any(one.document == "refused" for one in records),
+    )
+    collections = Refusing(world, upsert=refuses)
+    world.bucket.put("b.meta.json", sidecar("b.txt", "x"))
+    world.sync()
+    world.bucket.put("b.txt", LONG)
+    world.listing()
+    die_while_writing(world, "docs")
+    world.bucket.put("b.txt", "BAD of before")
+    world.listing()
+    work_and_die(world, workers=1, at=removal_dies)
+    (begun,) = world.catalog.documents.of_source(world.source.id)
+    assert (begun.phase.value, len(world.texts())) == ("removing", 1)
+    world.bucket.put("b.txt", content)
+    world.bucket.put("c.txt", "taken")
+    world.listing()
+    world.run_batches(collections=collections)
+    assert texts(world) == ["taken"]
+    world.bucket.put("a.meta.json", sidecar("a.txt", "x"))
+    world.bucket.put("a.txt", "its own")
+    for _ in range(2):
+        world.sync()
+    assert (texts(world), states(world)["a.txt"]) == (["its own", "taken"], ("indexed", None))
