@@ -58,7 +58,7 @@ from s3sync_dagster.catalog.tables import (
     uploads_elsewhere,
     wholes,
 )
-from s3sync_dagster.catalog.unclean import is_kept_as_it_was, keys_to_mend
+from s3sync_dagster.catalog.unclean import is_kept_as_it_was, keys_to_mend, lost_its_trust
 from s3sync_dagster.catalog.uploads import Uploads
 from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
 from s3sync_dagster.core.outcome import KeyOutcome
@@ -293,7 +293,8 @@ class Documents:
 
         Also what a batch is writing: its plan trusted what is not to be trusted any more, so its
         commit counts for nothing, and the document is asked for again. Not what a mode keeps and
-        its object would not give again: it is gone, or in append mode has other bytes.
+        its object would not give again: it is gone, or in append mode has other bytes; what has
+        them only once its turn has come is known by ``lost_its_trust``.
         """
         with self._db.write() as tx:
             tx.execute(
@@ -308,7 +309,7 @@ class Documents:
                     documents.c.phase != "removing",
                     sa.not_(is_kept_as_it_was(tx, source_id)),
                 )
-                .values(phase="writing", batch_token=None)
+                .values(batch_token=None, **lost_its_trust(tx, source_id))
             ).rowcount
 
     def enqueue_unclean(self, source_id: str) -> int:

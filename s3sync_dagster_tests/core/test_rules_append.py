@@ -2,7 +2,9 @@
 
 import pytest
 
+from s3sync_dagster.catalog.tables import objects
 from s3sync_dagster.engine.rebuilding import recover_catalog
+from s3sync_dagster.engine.rolling_check import DAY_SECONDS
 from s3sync_dagster.engine.verifying import verify_collection
 from s3sync_dagster.model.errors import AccessDenied, RecordRejected
 from s3sync_dagster.model.source import ChunkingConfig, DeleteMode
@@ -17,6 +19,7 @@ from s3sync_dagster_tests.core.rules import (
     states,
     work_and_die,
 )
+from s3sync_dagster_tests.core.test_rolling_check import look
 from s3sync_dagster_tests.core.test_rules_into import Silent
 from s3sync_dagster_tests.core.test_rules_restored import back_up, open_collection, restore
 from s3sync_dagster_tests.engine_fixture import make_world
@@ -61,6 +64,29 @@ def test_a_rebuild_leaves_a_text_whose_object_has_another_one(listed):
     world.bucket.put("a.txt", "a third text")
     world.sync()
     assert texts(world) == KEPT
+
+
+def test_a_rebuild_leaves_a_text_whose_object_has_another_one_before_its_turn_has_come():
+    world = filled()
+    world.listing(fresh=True)
+    world.catalog.documents.distrust_all(world.source.id)
+    world.bucket.put("a.txt", "new text")
+    settle(world)
+    assert (texts(world), states(world)) == (KEPT, SKIPPED)
+
+
+def test_what_a_rebuild_has_half_written_is_written_whole():
+    world = make_world(mode=DeleteMode.APPEND)
+    world.bucket.put("a.txt", LONG)
+    world.sync()
+    for name in world.texts():
+        world.poison(name)
+    world.catalog.documents.distrust_all(world.source.id)
+    world.catalog.documents.enqueue_unclean(world.source.id)
+    die_while_writing(world, "docs")
+    world.bucket.put("a.txt", "new text")
+    settle(world)
+    assert texts(world) == ["new text"]
 
 
 def test_a_rebuild_writes_what_the_object_still_has():
@@ -245,3 +271,14 @@ def test_what_was_only_begun_and_can_never_be_written_gives_its_ids_free(mode, c
     for _ in range(2):
         world.sync()
     assert (texts(world), states(world)["a.txt"]) == (["its own", "taken"], ("indexed", None))
+
+
+def test_what_a_rebuild_cannot_read_is_trusted_again_where_it_stands_as_written():
+    world = filled()
+    with world.catalog.database.write() as tx:
+        tx.execute(objects.update().values(outcome="skipped", reason="archived"))
+    world.catalog.documents.distrust_all(world.source.id)
+    world.clock.seconds += DAY_SECONDS
+    assert look(world) == 0
+    (one,) = world.catalog.documents.of_source(world.source.id)
+    assert (one.phase.value, texts(world)) == ("clean", KEPT)
