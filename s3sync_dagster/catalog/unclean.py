@@ -73,6 +73,15 @@ def lost_its_trust(tx: sa.Connection, source_id: str) -> dict[str, Any]:
     return values
 
 
+def keep_untouched(tx: sa.Connection, which: sa.ColumnElement[bool]) -> None:
+    """Have append mode tell, of whole documents that lose their trust, that they are untouched."""
+    appending = sa.select(sources.c.id).where(
+        sources.c.config["mode"].as_string() == DeleteMode.APPEND.value
+    )
+    here = (documents.c.phase == "clean", documents.c.source_id.in_(appending))
+    tx.execute(documents.update().where(which, *here).values(phase="writing", fingerprint=None))
+
+
 def _mode(tx: sa.Connection, source_id: str) -> str | None:
     query = sa.select(sources.c.config["mode"].as_string()).where(sources.c.id == source_id)
     return tx.execute(query).scalar_one_or_none()

@@ -64,8 +64,11 @@ class VerifiedDocuments(Protocol):
         """Add documents that the catalog does not have, as not clean; return how many."""
         ...
 
-    def distrust(self, states: Sequence[DocumentState]) -> None:
-        """Mark the owners of these record ids not clean and enqueue them."""
+    def distrust(self, states: Sequence[DocumentState], *, spoilt: bool = False) -> None:
+        """Mark the owners of these record ids not clean and enqueue them.
+
+        ``spoilt``: others did it, and left some of their records.
+        """
         ...
 
 
@@ -169,7 +172,9 @@ def verify_collection(
     found.expected, found.met = expected.numbers()
     found.unknown_sources = dict(unknown)
     if fix and not found.sound:
-        documents.distrust([expected.with_keys_met(doc) for doc in (*lacking, *altered)])
+        damaged = [expected.with_keys_met(doc) for doc in (*lacking, *altered)]
+        documents.distrust([doc for doc in damaged if expected.met(doc)], spoilt=True)
+        documents.distrust([doc for doc in damaged if not expected.met(doc)])
         documents.read_back(
             source, kept, collection_name=collection.name, collection_id=collection.id
         )
@@ -275,6 +280,10 @@ class _Expected:
     def numbers(self) -> tuple[int, int]:
         """Return how many records there should be, and how many of them were met."""
         return sum(map(len, self._met.values())), sum(map(sum, self._met.values()))
+
+    def met(self, document: DocumentState) -> bool:
+        """Return whether any of a document's records was met."""
+        return 1 in self._met[document.document_id]
 
     def lacking(self) -> list[DocumentState]:
         return [self._documents[name] for name, met in self._met.items() if 0 in met]

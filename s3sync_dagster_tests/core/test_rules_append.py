@@ -282,3 +282,74 @@ def test_what_a_rebuild_cannot_read_is_trusted_again_where_it_stands_as_written(
     assert look(world) == 0
     (one,) = world.catalog.documents.of_source(world.source.id)
     assert (one.phase.value, texts(world)) == ("clean", KEPT)
+
+
+def changed_behind(world, damage, check):
+    """Return a world whose text of before was changed by others, which somebody has noticed."""
+    world.bucket.put("a.txt", LONG)
+    world.sync()
+    world.bucket.put("a.txt", "new text")
+    world.sync()
+    before = world.texts()
+    damage(world)
+    check(world)
+    settle(world)
+    world.clock.seconds += DAY_SECONDS
+    look(world)
+    settle(world)
+    return before
+
+
+def by_itself(world):
+    lines = []
+    world.clock.seconds += DAY_SECONDS
+    look(world, log=lines.append)
+    assert "append mode keeps what is left" in lines[0]
+
+
+def by_verify(world):
+    verify_collection(
+        world.source, collection=open_collection(world), documents=world.catalog.documents, fix=True
+    )
+
+
+def delete_one(world):
+    open_collection(world).delete([min(world.texts())])
+
+
+def delete_all(world):
+    open_collection(world).delete(list(world.texts()))
+
+
+def spoil_one(world):
+    port, name = open_collection(world), min(world.texts())
+    port.update_metadata([name], [{**world.metadata()[name], "odd": 1}])
+
+
+@pytest.mark.parametrize("check", [by_itself, by_verify])
+@pytest.mark.parametrize("damage", [delete_one, spoil_one])
+def test_what_others_spoil_of_a_text_of_before_costs_no_more_of_it(damage, check):
+    world = make_world(mode=DeleteMode.APPEND)
+    before = changed_behind(world, damage, check)
+    left = world.texts()
+    assert left.items() <= before.items()
+    assert len(left) >= len(before) - 1
+    assert states(world) == SKIPPED
+
+
+def test_a_text_of_before_of_which_nothing_is_left_is_that_of_now():
+    world = make_world(mode=DeleteMode.APPEND)
+    changed_behind(world, delete_all, by_verify)
+    assert texts(world) == ["new text"]
+
+
+@pytest.mark.parametrize("check", [by_itself, by_verify])
+def test_what_others_spoil_of_a_text_that_its_object_has_is_mended(check):
+    world = make_world(mode=DeleteMode.APPEND)
+    world.bucket.put("a.txt", LONG)
+    world.sync()
+    before = world.texts(), world.metadata()
+    spoil_one(world)
+    check(world)
+    settle(world)
+    assert (world.texts(), world.metadata()) == before
