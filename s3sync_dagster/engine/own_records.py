@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 
 from s3sync_dagster.core.plan import possible_ids, record_ids
 from s3sync_dagster.core.state import DocumentState
-from s3sync_dagster.engine.ports import CollectionPort, Collections
+from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.model.errors import NotFound, S3SyncError, Unavailable
+
+IDS_AT_ONCE = 1000
 
 
 def open_there(
@@ -70,8 +72,8 @@ def ids_to_delete(
             first = found.get(f"{one.document_id}-0")
             told = first.metadata.get("s3sync_chunk_count") if first is not None else None
             if isinstance(told, int) and told > len(names):  # a restored catalog knows of fewer
-                beyond = record_ids(one.document_id, len(names), told)
-                found |= collection.get(beyond)
+                beyond = _beyond(collection, one.document_id, len(names), told)
+                found |= beyond
                 names += beyond
             names = [
                 name
@@ -80,6 +82,23 @@ def ids_to_delete(
             ]
         ids += names
     return ids
+
+
+def _beyond(
+    collection: CollectionPort, document_id: str, start: int, stop: int
+) -> dict[str, StoredRecord]:
+    """Return records up to a number that one of them tells: as far as any are there.
+
+    Anybody may have written that number.
+    """
+    found: dict[str, StoredRecord] = {}
+    for first in range(start, stop, IDS_AT_ONCE):
+        ids = record_ids(document_id, first, min(first + IDS_AT_ONCE, stop))
+        some = collection.get(ids)
+        if not some:
+            break
+        found |= some
+    return found
 
 
 def delete_in_steps(
