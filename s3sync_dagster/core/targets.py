@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from s3sync_dagster.core.facts import KeyFacts, SidecarState, deselected_by_listing
+from s3sync_dagster.core.kept_text import Held, held, is_left_alone
 from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.core.state import RECOVERED, UNTOLD, DocumentPhase, DocumentState, Target
 from s3sync_dagster.core.vouching import NOBODY, withheld
@@ -257,26 +258,7 @@ def _copies(invocation: Invocation, source: Source) -> bool:
 
 
 def _whole(item: KeyFacts) -> set[str]:
-    return {
-        one.collection_name
-        for one in item.documents
-        if (one.phase is DocumentPhase.CLEAN and one.said is None) or _has_earlier(one, item)
-    }
-
-
-def _has_earlier(document: DocumentState, item: KeyFacts) -> bool:
-    """Return whether a document was read back from records of other bytes than the object has.
-
-    Nothing was written of it since, nor asked of it in vain: append mode keeps it like what it knew
-    all the time.
-    """
-    return (
-        document.phase is DocumentPhase.WRITING
-        and document.said is None
-        and document.fingerprint is None
-        and document.high_water > 0
-        and document.etag not in (None, "", item.etag)
-    )
+    return {one.collection_name for one in item.documents if is_left_alone(one, item.etag)}
 
 
 def sidecar_claims(sidecars: tuple[SidecarState, ...], source: Source) -> dict[str, SidecarState]:
@@ -333,10 +315,7 @@ def changed_in_append_mode(item: KeyFacts, source: Source, targets: Sequence[Tar
     return (
         source.mode is DeleteMode.APPEND
         and not targets
-        and any(
-            (one.phase is DocumentPhase.CLEAN and one.etag != item.etag) or _has_earlier(one, item)
-            for one in item.documents
-        )
+        and any(held(one, item.etag) is Held.ALONE for one in item.documents)
     )
 
 

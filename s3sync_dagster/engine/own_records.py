@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 
 from s3sync_dagster.core.plan import possible_ids, record_ids
 from s3sync_dagster.core.state import DocumentState
-from s3sync_dagster.engine.ports import CollectionPort, Collections
-from s3sync_dagster.model.errors import NotFound
+from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
+from s3sync_dagster.model.errors import NotFound, S3SyncError, Unavailable
+
+IDS_AT_ONCE = 1000
 
 
 def open_there(
@@ -34,6 +36,21 @@ def names_there(collections: Collections, *, tenant: str, database: str) -> set[
         return set()
 
 
+def trouble_of_one(
+    collections: Collections, name: str, error: S3SyncError, *, tenant: str, database: str
+) -> S3SyncError:
+    """Return what is told of a collection that could not be looked at, where others can be.
+
+    Raises:
+        S3SyncError: Chroma does not answer for the database either: the trouble is no collection's.
+    """
+    names_there(collections, tenant=tenant, database=database)
+    return Unavailable(
+        f"The collection {name!r} could not be looked at: {error.message}",
+        reason="collection_unanswered",
+    )
+
+
 def ids_to_delete(
     collection: CollectionPort, documents: Sequence[DocumentState], *, look: bool = False
 ) -> list[str]:
@@ -55,8 +72,8 @@ def ids_to_delete(
             first = found.get(f"{one.document_id}-0")
             told = first.metadata.get("s3sync_chunk_count") if first is not None else None
             if isinstance(told, int) and told > len(names):  # a restored catalog knows of fewer
-                beyond = record_ids(one.document_id, len(names), told)
-                found |= collection.get(beyond)
+                beyond = _beyond(collection, one.document_id, len(names), told)
+                found |= beyond
                 names += beyond
             names = [
                 name
@@ -65,6 +82,23 @@ def ids_to_delete(
             ]
         ids += names
     return ids
+
+
+def _beyond(
+    collection: CollectionPort, document_id: str, start: int, stop: int
+) -> dict[str, StoredRecord]:
+    """Return records up to a number that one of them tells: as far as any are there.
+
+    Anybody may have written that number.
+    """
+    found: dict[str, StoredRecord] = {}
+    for first in range(start, stop, IDS_AT_ONCE):
+        ids = record_ids(document_id, first, min(first + IDS_AT_ONCE, stop))
+        some = collection.get(ids)
+        if not some:
+            break
+        found |= some
+    return found
 
 
 def delete_in_steps(
