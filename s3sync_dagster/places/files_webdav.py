@@ -36,7 +36,7 @@ class WebDav(Access):
         self.root = ""
         bearer = {"Authorization": f"Bearer {self.secret}"} if not self.user and self.secret else {}
         return WebdavFileSystem(
-            f"{scheme}://{self.url.host}/{quote(self.url.path)}",
+            f"{scheme}://{self.url.host}/",
             auth=(self.user, self.secret or "") if self.user else None,
             headers=bearer,
             timeout=CALL_SECONDS,
@@ -47,7 +47,9 @@ class WebDav(Access):
         system.client.http.close()
 
     def path(self, key: str) -> str:
-        return quote(key, errors="surrogateescape")
+        # Whole, as the driver undoes what is escaped in the address that it begins with.
+        whole = "/".join(filter(None, (self.url.path, key)))
+        return quote(whole, errors="surrogateescape")
 
     def listed(self, system: Any, folder: str) -> list[Entry]:
         here, found = self._told(system, folder, depth="1")

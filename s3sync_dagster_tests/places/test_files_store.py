@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import httpx
 import pytest
@@ -854,5 +854,19 @@ def test_a_folder_whose_name_is_no_utf8_stops_nothing_else(kind, scheme, tmp_pat
         "old\\udce9/b.md": "BAD_NAME",
     }
     assert store.read("fine.md", max_size_bytes=100).content == b"text"
+    store.close()
+    server.close()
+
+
+@pytest.mark.parametrize(("kind", "scheme"), [("webdav", "dav"), ("http", "index+http")])
+def test_the_folder_of_a_store_has_any_name(kind, scheme, tmp_path):
+    name = "50% of #1, 7%41?"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "a %41#.md").write_text("text")
+    server = start_rclone(kind, tmp_path)
+    address = f"{scheme}://{server.url.rpartition('/')[2]}/{quote(name)}"
+    store = open_place(FilesPlace(store_url=address), {})
+    assert [ref.key for ref in all_refs(store)] == ["a %41#.md"]
+    assert store.read("a %41#.md", max_size_bytes=100).content == b"text"
     store.close()
     server.close()
