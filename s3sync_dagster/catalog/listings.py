@@ -157,10 +157,10 @@ class Listings:
             .limit(every * limit + 1)
             .subquery()
         )
-        in_order = {"order_by": known.c.object_key}
+        key = known.c.object_key
         counted = sa.select(
-            sa.func.lag(known.c.object_key).over(**in_order).label("mark"),
-            sa.func.row_number().over(**in_order).label("place"),
+            sa.func.lag(key).over(order_by=key).label("mark"),
+            sa.func.row_number().over(order_by=key).label("place"),
         ).subquery()
         marks = sa.select(counted.c.mark).where(
             counted.c.place > 1, counted.c.place % every == 1 % every

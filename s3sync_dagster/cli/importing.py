@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,10 +99,12 @@ def import_sources(
     with opened(chroma=False, dagster=False) as parts:
         if credential is not None:
             parts.catalog.credentials.info(credential)
-        there = parts.catalog.sources.all()
+        rows = parts.catalog.sources.rows()
+        there = [row.source for row in rows]
+        going = {row.source.id for row in rows if row.deleting is not None}
         planned: list[Planned] = []
         for one in entries:
-            found = _plan(parts, one, choices, there=there, before=planned)
+            found = _plan(parts, one, choices, there=there, going=going, before=planned)
             if not dry_run and found.state == "new":
                 found = _made(parts, found)
             planned.append(found)
@@ -127,6 +129,7 @@ def _plan(
     choices: _Choices,
     *,
     there: Sequence[Source],
+    going: Collection[str],
     before: Sequence[Planned],
 ) -> Planned:
     if isinstance(entry, NotWanted):
@@ -136,6 +139,11 @@ def _plan(
         source = _source_of(parts, entry, choices)
         for other in known:
             if overlap(source, other):
+                if other.id in going:
+                    raise InvalidSetting(
+                        f"The source {other.name!r} in its place is still being deleted: import "
+                        "again when it is gone."
+                    )
                 if not identity_changes(other, source).keys() - {"id_prefix"}:
                     return Planned(label=entry.label, state="there", source=other)
                 raise InvalidSetting(

@@ -178,7 +178,8 @@ def ids_of(bucket: str, endpoint: str | None) -> str:
 
     There, documents of two buckets were two, whatever their keys.
     """
-    digest = hashlib.sha256("\0".join((endpoint or "", bucket)).encode()).hexdigest()
+    server = (endpoint or "").rstrip("/")  # the same one, however it is written
+    digest = hashlib.sha256(f"{server}\0{bucket}".encode()).hexdigest()
     return f"{digest[:8]}-"
 
 

@@ -67,7 +67,7 @@ class HttpIndex(Access):
             system.close_session(system.loop, system._session)
 
     def path(self, key: str) -> str:
-        return f"{self.root}/{quote(key, safe=_SAFE)}".rstrip("/")
+        return f"{self.root}/{quote(key, safe=_SAFE, errors='surrogateescape')}".rstrip("/")
 
     def listed(self, system: Any, folder: str) -> list[Entry]:
         page = self.path(folder) + "/"
@@ -77,8 +77,8 @@ class HttpIndex(Access):
         get: Any = sync
         links = get(system.loop, self._links, system, page)
         for one in links or get(system.loop, self._links, system, page.rstrip("/")):
-            link = unquote(one.partition("?")[0].partition("#")[0])
-            inside = unquote(page)
+            link = _plain(one.partition("?")[0].partition("#")[0])
+            inside = _plain(page)
             if not link.startswith(inside):
                 continue
             name = link[len(inside) :].removeprefix("./")
@@ -98,8 +98,9 @@ class HttpIndex(Access):
                 raise FileNotFoundError(page)
             answer.raise_for_status()
             asked, ended = urlsplit(page), answer.url
-            here = (asked.hostname, unquote(asked.path).rstrip("/"), "")
-            if answer.history and (ended.host, ended.path.rstrip("/"), ended.query_string) != here:
+            here = (asked.hostname, _plain(asked.path).rstrip("/"), "")
+            path = _plain(ended.raw_path).rstrip("/")
+            if answer.history and (ended.host, path, ended.query_string) != here:
                 raise Unavailable(
                     "The server sends who asks for a folder to another page, such as one to log "
                     "in.",
@@ -168,7 +169,7 @@ class HttpIndex(Access):
         return [None if isinstance(one, BaseException) else one for one in answers]
 
     def _seen(self, name: str, told: Mapping[str, Any]) -> Entry:
-        ended = unquote(str(told.get("url", name)).partition("?")[0])
+        ended = _plain(str(told.get("url", name)).partition("?")[0])
         if ended.rstrip("/").rpartition("/")[2] != name.rpartition("/")[2]:
             raise Unavailable(
                 f"The server sends who asks for {name!r} to another page, such as one to log in.",
@@ -177,3 +178,8 @@ class HttpIndex(Access):
         if ended.endswith("/"):
             return Entry(name, "other")  # a folder that the index shows as a file
         return self.entry(name, told)
+
+
+def _plain(address: str) -> str:
+    """Return an address as it is meant; bytes of it that are no UTF-8 stay what they are."""
+    return unquote(address, errors="surrogateescape")

@@ -6,8 +6,9 @@ only an answer without such words is a whole one, and the driver does not read t
 
 # ruff: noqa: D102  (the base class says what each method is for)
 
+import re
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from s3sync_dagster.model.errors import AccessDenied, Unavailable
 from s3sync_dagster.places.files_access import (
@@ -35,7 +36,7 @@ class WebDav(Access):
         self.root = ""
         bearer = {"Authorization": f"Bearer {self.secret}"} if not self.user and self.secret else {}
         return WebdavFileSystem(
-            f"{scheme}://{self.url.host}/{quote(self.url.path)}",
+            f"{scheme}://{self.url.host}/",
             auth=(self.user, self.secret or "") if self.user else None,
             headers=bearer,
             timeout=CALL_SECONDS,
@@ -46,11 +47,13 @@ class WebDav(Access):
         system.client.http.close()
 
     def path(self, key: str) -> str:
-        return quote(key)
+        # Whole, as the driver undoes what is escaped in the address that it begins with.
+        whole = "/".join(filter(None, (self.url.path, key)))
+        return quote(whole, errors="surrogateescape")
 
     def listed(self, system: Any, folder: str) -> list[Entry]:
         here, found = self._told(system, folder, depth="1")
-        if found[here].properties.resource_type == "file":
+        if found[here].resource_type == "file":
             raise NotADirectoryError(folder)
         inside = f"{here.rstrip('/')}/"
         entries: list[Entry] = []
@@ -77,35 +80,42 @@ class WebDav(Access):
             Unavailable: ``store_failed``: it does not tell all, or of another folder.
         """
         from webdav4.fsspec import translate_exceptions  # noqa: PLC0415  (as above)
+        from webdav4.multistatus import DAVProperties  # noqa: PLC0415  (as above)
 
         path = self.path(key)
         with translate_exceptions():
             answer = system.client.propfind(
                 path, headers={"Depth": depth}, follow_redirects=depth == "1"
             )
-        here = system.client.join_url(path).path
+        here = _path_of(system.client.join_url(path).raw_path.decode("ascii"))
+        gone: set[str] = set()
+        there: dict[str, Any] = {}
         for one in answer.tree.iter("{DAV:}response"):
-            status = _status_of(one)
+            href = one.findtext("{DAV:}href") or ""
+            status, told, name = _status_of(one), DAVProperties(one), _path_of(href)
             if status in _DENIED:
                 raise AccessDenied(
-                    f"The server keeps back what is at {one.findtext('{DAV:}href')!r} from these "
-                    "credentials: what that holds would be taken for gone."
+                    f"The server keeps back what is at {href!r} from these credentials: what that "
+                    "holds would be taken for gone."
                 )
-            if status >= 400 and (status not in _GONE or one.find("{DAV:}propstat") is not None):
-                raise Unavailable(
-                    f"The server does not tell all of {key or '/'!r} (status {status}): what is "
-                    "left out would be taken for gone.",
-                    reason="store_failed",
-                )
-        if here not in answer.responses:
-            raise _other_folder(key)
-        if answer.responses[here].status_code in _GONE:
+            if status in _GONE and one.find("{DAV:}propstat") is None:
+                gone.add(name)
+                continue
+            if not 200 <= status < 300:
+                raise _not_all(key, f"status {status}")
+            # Of a name that is told twice, as of a file and a folder, one word hides the other.
+            if there.setdefault(name, told).resource_type != told.resource_type:
+                raise _not_all(key, "it tells a name twice")
+        if not gone.isdisjoint(there):
+            raise _not_all(key, "it tells a name twice")
+        if here in gone:
             raise FileNotFoundError(key)
-        there = answer.responses.items()
-        return here, {path: one for path, one in there if one.status_code not in _GONE}
+        if here not in there:
+            raise _other_folder(key)
+        return here, there
 
     def _seen(self, name: str, told: Any) -> Entry:
-        known = told.properties.as_dict()
+        known = told.as_dict()
         return self.entry(name, {**known, "size": known["content_length"]})
 
     def opened(self, system: Any, key: str, found: Entry) -> Any:
@@ -129,24 +139,40 @@ class WebDav(Access):
 def _status_of(response: Any) -> int:
     """Return what a server says of a name: also where it keeps back whether that is a folder.
 
-    Without that word a folder would pass for a file, and what it holds for gone.
+    Without that word a folder would pass for a file, and what it holds for gone. One whose address
+    ends as those of folders do is none without that word either.
     """
     line = response.findtext("{DAV:}status")
-    if line is not None and (status := _code(line)) >= 400:
+    if line is not None and not 200 <= (status := _code_of(line)) < 300:
         return status
-    told = {
-        _code(one.findtext("{DAV:}status", "HTTP/1.1 200"))
+    told = (
+        _code_of(one.findtext("{DAV:}status", "HTTP/1.1 200"))
         for one in response.iter("{DAV:}propstat")
         if one.find("{DAV:}prop/{DAV:}resourcetype") is not None
-    }
-    return min(told, default=500)
+    )
+    status = max(told, default=500)
+    folder = response.find("{DAV:}propstat/{DAV:}prop/{DAV:}resourcetype/{DAV:}collection")
+    ends_as_one = (response.findtext("{DAV:}href") or "").endswith("/")
+    return 500 if status < 300 and ends_as_one and folder is None else status
 
 
-def _code(line: str) -> int:
-    """Return the code of a status line; of one that is none that of a server that fails."""
-    _, _, rest = line.strip().partition(" ")
-    code = rest[:3]
-    return int(code) if code.isascii() and code.isdigit() else 500
+def _code_of(line: str) -> int:
+    """Return the code of a status line; of what is none that of a fault."""
+    found = re.match(r"HTTP/\S+\s+(\d{3})(?!\d)", line)
+    return int(found[1]) if found else 500
+
+
+def _path_of(href: str) -> str:
+    """Return the path of an address; bytes of it that are no UTF-8 stay what they are."""
+    return unquote(urlsplit(href).path, errors="surrogateescape").rstrip("/") or "/"
+
+
+def _not_all(key: str, why: str) -> Unavailable:
+    return Unavailable(
+        f"The server does not tell all of {key or '/'!r} ({why}): what is left out would be taken "
+        "for gone.",
+        reason="store_failed",
+    )
 
 
 def _other_folder(key: str) -> Unavailable:

@@ -22,8 +22,7 @@ from s3sync_dagster.places.web_tables import LAYOUT, SCHEMA
 
 CACHE_KIB = 8 * 1024
 LISTED = ("listed", "kept", "unread")
-"""Ends of a page that the site has: it was answered; it is known, and nothing says that it is gone;
-it is there, and could not be read."""
+"""Ends of a page that the site has: answered; known, and not told to be gone; there, and unread."""
 NOINDEX = "noindex"
 """End of a page that wants to be in no index."""
 LEFT = "left"
@@ -111,6 +110,7 @@ class SiteMemory:
         """Remember a page, and how many links led to it."""
         text = json.dumps(asdict(page))
         self._run("REPLACE INTO pages VALUES (?, ?, ?)", key, depth, text)
+        self.found(key)
 
     def change(self, key: str, page: Page) -> None:
         """Remember something else of a page that stands as near as it did."""
@@ -127,6 +127,9 @@ class SiteMemory:
         """Remember a page that was asked for outside of a crawl."""
         row = self._one("SELECT depth FROM pages WHERE key = ?", key)
         self.keep(key, page, depth=row[0] if row else 0)
+
+    def found(self, key: str) -> None:
+        """Forget that somebody did not find a page."""
         self._run("DELETE FROM notes WHERE name = ?", f"missing {key}")
 
     def forget(self, key: str) -> None:

@@ -253,6 +253,7 @@ class SiteStore:
             page = replace(page, misses=MISSES)
         with memory.step():
             if known is None and not self._has_room():
+                memory.found(key)
                 return page
             memory.renew(key, page)
             if keep_body and not answer.too_large:

@@ -5,7 +5,7 @@
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownLambdaType=false
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -76,7 +76,7 @@ class AwsSession:
 
 
 @contextmanager
-def credentials_told() -> Iterator[None]:
+def credentials_told() -> Generator[None]:
     """Let what botocore meets in files and programs that give credentials be one of its errors.
 
     It lets the system's own through: for a token's file that is missing, or a

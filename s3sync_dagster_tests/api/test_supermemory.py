@@ -166,6 +166,7 @@ def test_a_connection_that_is_made_again_goes_on_with_the_documents_that_stayed(
             log=lambda _: None,
         )
         assert sources.row(first) is None
+        given["endpoint"] += "/"  # the same one
         second = http.post(f"{CONNECTIONS}/s3", json=body).json()["id"]
         there.aws.put(given["bucket"], "users/bob/b.md", "# Robert")
         listed_and_worked(there, http, second)

@@ -1,12 +1,15 @@
 """``s3sync import``: what other products show of a source, and what becomes of it here."""
 
 import json
+from contextlib import closing
 
 import pytest
 
+from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.catalog import sources as catalog_sources
 from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.moving.coco import datasource_of, seconds_of
+from s3sync_dagster.settings import load_settings
 
 CHROMA = {
     "id": "0d4f3f0e-5c2b-4a57-9a31-9f0a3a1c1a11",
@@ -432,6 +435,17 @@ def test_a_source_of_before_that_has_no_prefix_of_ids_is_there(s3sync, written):
     assert there.code == 0, there.err
     [again] = s3sync("import", written([SUPERMEMORY]), "--json").json
     assert (again["state"], again["source"]["name"]) == ("there", "theirs")
+
+
+def test_a_source_that_is_being_deleted_is_not_there(s3sync, written):
+    file = written([SUPERMEMORY])
+    assert s3sync("import", file).code == 0
+    with closing(open_catalog(load_settings().database_url)) as catalog:
+        [there] = catalog.sources.all()
+        catalog.sources.mark_deleting(there.id, keep_records=True)
+    again = s3sync("import", file, "--json")
+    assert (again.code, again.json[0]["state"]) == (1, "refused")
+    assert "still being deleted" in again.json[0]["notes"][0]
 
 
 def test_a_setting_is_that_of_the_source_and_of_no_group_with_such_a_name(s3sync, written):

@@ -17,9 +17,7 @@ def marks_of(known):
 
     def marks(after, *, every, limit):
         behind = [key for key in known if after is None or key > after]
-        return [
-            behind[n - 1] for n in range(every, every * limit + 1, every) if n < len(behind)
-        ]
+        return [behind[n - 1] for n in range(every, every * limit + 1, every) if n < len(behind)]
 
     return marks
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 from xml.etree import ElementTree
 
 import httpx
@@ -512,7 +512,18 @@ def dav_untold(path, status, word=""):
     return f"<d:response><d:href>{path}</d:href>{stats}{word}</d:response>"
 
 
+def dav_plain(path, line="<d:status>HTTP/1.1 200 OK</d:status>", word=""):
+    """Return an answer of what is no folder, with this line about its properties."""
+    told = "<d:prop><d:resourcetype/><d:getetag>f</d:getetag></d:prop>"
+    stats = f"<d:propstat>{told}{line}</d:propstat>{word}"
+    return f"<d:response><d:href>{path}</d:href>{stats}</d:response>"
+
+
 WELL = "<d:status>HTTP/1.1 200 OK</d:status>"
+DENIED = (
+    "<d:propstat><d:prop><d:resourcetype/></d:prop><d:status>HTTP/1.1 403 No</d:status>"
+    "</d:propstat>"
+)
 
 
 @pytest.mark.parametrize("line", ["", " ", "OK", "HTTP/1.1", "HTTP/1.1 many", "HTTP/1.1 ²00"])
@@ -538,6 +549,13 @@ def test_a_status_line_of_webdav_that_is_none_is_that_of_a_server_that_fails(lin
         ([dav_folder("/x/"), dav_file("/x/a.md"), dav_untold("/x/sub/", None)], None, Unavailable),
         ([dav_folder("/x/"), dav_untold("/x/sub/", 403, WELL)], None, AccessDenied),
         ([dav_folder("/x/"), dav_untold("/x/sub/", 404, WELL)], None, Unavailable),
+        # Its address is one of a folder, it is told twice, or nobody knows how that went
+        ([dav_folder("/x/"), dav_plain("/x/sub/")], None, Unavailable),
+        ([dav_folder("/x/"), dav_folder("/x/sub/"), dav_plain("/x/sub")], None, Unavailable),
+        ([dav_folder("/x/"), dav_folder("/x/sub/"), dav_word("/x/sub", 404)], None, Unavailable),
+        ([dav_folder("/x/"), dav_plain("/x/sub", word=DENIED)], None, AccessDenied),
+        ([dav_folder("/x/"), dav_plain("/x/sub", "<d:status/>")], None, Unavailable),
+        ([dav_folder("/x/"), dav_plain("/x/sub", WELL.replace("200", "302"))], None, Unavailable),
         (None, [], Unavailable),
         (None, [dav_folder("/dav/x/sub/"), dav_file("/dav/x/sub/b.md")], Unavailable),
         (None, [dav_folder("/x/sub/"), dav_file("/y/sub/b.md")], Unavailable),
@@ -574,6 +592,17 @@ def test_a_webdav_answer_that_is_not_whole_takes_nothing_away(top, sub, met):
         pages["/x/sub"] = [dav_folder("/x/sub/"), *gone]
         assert engine.sync() == {"sub/b.md": "removed"}
         engine.store.close()
+
+
+@pytest.mark.parametrize("line", ["HTTP/1.1", "HTTP/1.1 OK", "200", "HTTP/1.1 2000 So"])
+def test_a_status_line_of_a_webdav_answer_that_is_none_is_told_as_that(line):
+    with scripted_server() as server:
+        store = open_place(FilesPlace(store_url=f"dav://127.0.0.1:{server.server_port}/x"), {})
+        server.script = [multistatus(dav_plain("/x/a.md", f"<d:status>{line}</d:status>"))]
+        with pytest.raises(Unavailable) as caught:
+            store.head("a.md")
+        assert "does not tell all of 'a.md'" in caught.value.message
+        store.close()
 
 
 @pytest.mark.parametrize("status", [403, 404, 500])
@@ -818,3 +847,38 @@ def test_names_that_are_no_utf8_and_links_are_counted_and_not_read():
     assert set(refs.values()) == {"BAD_NAME"}
     assert "a\\udcff.md" in refs
     assert max(len(key.encode()) for key in refs) == 1024
+
+
+@pytest.mark.parametrize(("kind", "scheme"), [("webdav", "dav"), ("http", "index+http")])
+def test_a_folder_whose_name_is_no_utf8_stops_nothing_else(kind, scheme, tmp_path):
+    """Old disks have names of another encoding, which servers give as the bytes that they are."""
+    for name in (b"fine.md", b"a\xff.md", b"a\xfe.md", b"old\xe9/b.md"):
+        file = tmp_path / os.fsdecode(name)
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("text")
+    server = start_rclone(kind, tmp_path)
+    address = server.url.rpartition("/")[2]
+    store = open_place(FilesPlace(store_url=f"{scheme}://{address}/"), {})
+    assert {ref.key: ref.storage_class for ref in all_refs(store)} == {
+        "fine.md": "STANDARD",
+        "a\\udcfe.md": "BAD_NAME",
+        "a\\udcff.md": "BAD_NAME",
+        "old\\udce9/b.md": "BAD_NAME",
+    }
+    assert store.read("fine.md", max_size_bytes=100).content == b"text"
+    store.close()
+    server.close()
+
+
+@pytest.mark.parametrize(("kind", "scheme"), [("webdav", "dav"), ("http", "index+http")])
+def test_the_folder_of_a_store_has_any_name(kind, scheme, tmp_path):
+    name = "50% of #1, 7%41?"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "a %41#.md").write_text("text")
+    server = start_rclone(kind, tmp_path)
+    address = f"{scheme}://{server.url.rpartition('/')[2]}/{quote(name)}"
+    store = open_place(FilesPlace(store_url=address), {})
+    assert [ref.key for ref in all_refs(store)] == ["a %41#.md"]
+    assert store.read("a %41#.md", max_size_bytes=100).content == b"text"
+    store.close()
+    server.close()

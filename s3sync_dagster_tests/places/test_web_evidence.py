@@ -381,6 +381,30 @@ def test_one_answer_to_a_home_that_does_not_know_a_page_takes_no_records(site, v
         other.store.head(f"{site.url}/q")
 
 
+@pytest.mark.parametrize("finds", ["who reads it where there is no room", "a crawl"])
+def test_a_page_that_was_there_meanwhile_is_missed_anew(site, visit, finds):
+    """One answer was hours ago, and the other one is the first of an outage."""
+    of_pages(site, 1, "/p1")
+    key, there = f"{site.url}/p1", Reply(b"Words of /p1", headers={"Content-Type": "text/html"})
+    visitor = visit(page_limit=1)
+    site.put("/p1", status=404)
+    with pytest.raises(Unavailable):
+        visitor.store.head(key)
+    site.replies["/p1"] = there
+    if finds == "a crawl":
+        assert "/p1" in visit(page_limit=3).crawl()
+        visitor.crawl(hours=0)
+        assert "/p1" in visitor.skipped  # and forgotten
+    else:
+        visitor.read("/")  # which has the one room
+        visitor.read("/p1")
+    later(visitor.folder, hours=2)
+    site.put("/p1", status=404)
+    with pytest.raises(Unavailable) as caught:
+        visitor.store.head(key)
+    assert caught.value.reason == "page_missing"
+
+
 def test_what_the_first_crawl_after_a_move_did_not_find_stays_until_a_second_one(site, visit):
     paths = of_pages(site, 12)
     synced = Synced()
