@@ -41,7 +41,15 @@ def take_down(
     Raises:
         S3SyncError: Chroma or the catalog does not answer; the next call goes on.
     """
-    for before in catalog.moves.left_by(source.id):  # of a move that is not at its end
+    if catalog.batches.live(source_id=source.id):
+        return f"{source.name} is deleted once its batches have ended"
+    until = clock.monotonic() + budget_seconds
+    if catalog.sources.deleting(source.id) == "records":
+        while documents := catalog.documents.of_source(source.id, limit=DOCUMENTS_A_PAGE):
+            delete_records(documents, catalog=catalog, collections=collections())
+            if clock.monotonic() > until:
+                return f"{source.name}: its records are being deleted"
+    for before in catalog.moves.left_by(source.id):  # which look for what nobody holds
         take_down(
             before,
             catalog=catalog,
@@ -53,14 +61,6 @@ def take_down(
         )
         if catalog.sources.deleting(before.id) is not None:
             return f"{source.name}: the records of before its move are being deleted"
-    if catalog.batches.live(source_id=source.id):
-        return f"{source.name} is deleted once its batches have ended"
-    until = clock.monotonic() + budget_seconds
-    if catalog.sources.deleting(source.id) == "records":
-        while documents := catalog.documents.of_source(source.id, limit=DOCUMENTS_A_PAGE):
-            delete_records(documents, catalog=catalog, collections=collections())
-            if clock.monotonic() > until:
-                return f"{source.name}: its records are being deleted"
     if not drop_partitions(until):
         return f"{source.name}: its partitions are being taken back"
     if catalog.sources.deleting(source.id) == "records":
@@ -125,5 +125,6 @@ def delete_records(
     for (tenant, database, name), held in by_place.items():
         collection = open_there(collections, name, tenant=tenant, database=database)
         if collection is not None:
-            delete_in_steps(collection, ids_to_delete(collection, held, look=look))
+            ids = ids_to_delete(collection, held, catalog=catalog, look=look)
+            delete_in_steps(collection, ids)
         (forget or catalog.documents.forget)([one.id for one in held])

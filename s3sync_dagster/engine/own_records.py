@@ -4,8 +4,12 @@ from collections.abc import Callable, Sequence
 
 from s3sync_dagster.core.plan import possible_ids, record_ids
 from s3sync_dagster.core.state import DocumentState
-from s3sync_dagster.engine.ports import CollectionPort, Collections
+from s3sync_dagster.engine.catalog_port import CatalogPort
+from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.model.errors import NotFound
+
+IDS_A_PROBE = 100
+"""Ids beyond the known ones that are asked for, where a document's first record is gone."""
 
 
 def open_there(
@@ -35,36 +39,66 @@ def names_there(collections: Collections, *, tenant: str, database: str) -> set[
 
 
 def ids_to_delete(
-    collection: CollectionPort, documents: Sequence[DocumentState], *, look: bool = False
+    collection: CollectionPort,
+    documents: Sequence[DocumentState],
+    *,
+    catalog: CatalogPort,
+    look: bool = False,
 ) -> list[str]:
     """Return the ids of records that documents have, or may have, in a collection.
 
     Whoever wrote a document to this very collection has looked whose its ids are. In one that was
-    made anew under the name they may be somebody else's: there each record says whose it is.
+    made anew under the name they may be somebody else's: there each record says whose it is. That
+    is the source, one that its document is known to be taken over from, or one that is no more and
+    took its records along; never another one that is there.
 
     Args:
         collection: where.
         documents: whose.
+        catalog: tells which sources are no more.
         look: ask each record whose it is, whatever is known: nobody holds the ids meanwhile.
     """
     ids: list[str] = []
     for one in documents:
         names = possible_ids(one)
         if look or one.collection_id != collection.id:
-            found = collection.get(names)
-            first = found.get(f"{one.document_id}-0")
-            told = first.metadata.get("s3sync_chunk_count") if first is not None else None
-            if isinstance(told, int) and told > len(names):  # a restored catalog knows of fewer
-                beyond = record_ids(one.document_id, len(names), told)
-                found |= collection.get(beyond)
-                names += beyond
-            names = [
-                name
-                for name in names
-                if name in found and found[name].metadata.get("s3sync_source") == one.source_id
-            ]
+            found = _found(collection, one, names)
+            whose = _may_name(one, {_owner(record) for record in found.values()}, catalog)
+            names = [name for name, record in found.items() if _owner(record) in whose]
         ids += names
     return ids
+
+
+def _found(
+    collection: CollectionPort, document: DocumentState, names: Sequence[str]
+) -> dict[str, StoredRecord]:
+    """Return the records under a document's ids, also those that a restored catalog forgot."""
+    found = dict(collection.get(names))
+    first = found.get(f"{document.document_id}-0")
+    told = first.metadata.get("s3sync_chunk_count") if first is not None else None
+    if isinstance(told, int):
+        beyond = record_ids(document.document_id, len(names), told)
+        return found | dict(collection.get(beyond)) if beyond else found
+    known = len(names)
+    while True:  # nobody tells how many there are: what stands beyond a wide gap is not met
+        beyond = collection.get(record_ids(document.document_id, known, known + IDS_A_PROBE))
+        if not beyond:
+            return found
+        found |= beyond
+        known += IDS_A_PROBE
+
+
+def _owner(record: StoredRecord) -> str:
+    return str(record.metadata.get("s3sync_source") or "")
+
+
+def _may_name(document: DocumentState, owners: set[str], catalog: CatalogPort) -> set[str]:
+    """Return which of these names the records of a document may bear."""
+    others = owners - {document.source_id}
+    if not others:
+        return {document.source_id}
+    free = catalog.documents.may_write_over(document.source_id, others)
+    return {document.source_id, *free} | ({*document.written_as} - catalog.sources.ids())
 
 
 def delete_in_steps(
