@@ -200,7 +200,7 @@ class CollectionRows:
                         documents.c.id == one.id,
                         documents.c.phase == "writing",
                         documents.c.batch_token.is_(None),
-                        documents.c.fingerprint.is_not(None),
+                        sa.or_(documents.c.fingerprint.is_not(None), documents.c.digests != b""),
                         documents.c.etag == one.etag,
                         documents.c.digests == one.digests,
                         documents.c.high_water == one.high_water,
@@ -208,6 +208,7 @@ class CollectionRows:
                     )
                     .values(
                         phase="clean",
+                        fingerprint=sa.func.coalesce(documents.c.fingerprint, ""),
                         high_water=documents.c.chunks,
                         collection_id=place.collection_id,
                         withheld=as_ever,

@@ -58,7 +58,12 @@ from s3sync_dagster.catalog.tables import (
     uploads_elsewhere,
     wholes,
 )
-from s3sync_dagster.catalog.unclean import is_kept_as_it_was, keys_to_mend
+from s3sync_dagster.catalog.unclean import (
+    is_kept_as_it_was,
+    keep_untouched,
+    keys_to_mend,
+    lost_its_trust,
+)
 from s3sync_dagster.catalog.uploads import Uploads
 from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
 from s3sync_dagster.core.outcome import KeyOutcome
@@ -174,12 +179,17 @@ class Documents:
             raise LeaseLost("Another batch took over; what this one wrote is written again.")
         return lost
 
-    def distrust(self, states: Sequence[DocumentState]) -> None:
+    def distrust(self, states: Sequence[DocumentState], *, spoilt: bool = False) -> None:
         """Mark the owners of these record ids not clean and enqueue them.
 
         For a worker that finds its lease lost after a write: whoever owns the records now, and
         however he came by them, can rely on nothing. Records that nobody owns any more get an
         owner again, which is to be removed.
+
+        Args:
+            states: the documents.
+            spoilt: others did it, and left some of their records. Nothing of the object's was
+                written over these, so that append mode keeps what its object has no more.
         """
         now = self._now()
         traces = {
@@ -195,6 +205,8 @@ class Documents:
                 conditions = same_records(states)
                 others = {one for where in conditions for one in owners_of(tx, where)} - concerned
                 if not others:
+                    for which in conditions if spoilt else ():
+                        keep_untouched(tx, which)
                     owned = {
                         document_id
                         for condition in conditions
@@ -293,7 +305,8 @@ class Documents:
 
         Also what a batch is writing: its plan trusted what is not to be trusted any more, so its
         commit counts for nothing, and the document is asked for again. Not what a mode keeps and
-        its object would not give again: it is gone, or in append mode has other bytes.
+        its object would not give again: it is gone, or in append mode has other bytes; what has
+        them only once its turn has come is known by ``lost_its_trust``.
         """
         with self._db.write() as tx:
             tx.execute(
@@ -308,7 +321,7 @@ class Documents:
                     documents.c.phase != "removing",
                     sa.not_(is_kept_as_it_was(tx, source_id)),
                 )
-                .values(phase="writing", batch_token=None)
+                .values(batch_token=None, **lost_its_trust(tx, source_id))
             ).rowcount
 
     def enqueue_unclean(self, source_id: str) -> int:

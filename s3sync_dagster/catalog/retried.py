@@ -22,7 +22,8 @@ def failed_requests(
 
     Of each collection the last word. What a listing tried in between, which is the newest
     invocation of a key then, asked for none of them; but once anything was done with the
-    object they are over: what they say of its readers may have been taken back by then.
+    object they are over: what they say of its readers may have been taken back by then. What was
+    asked for before a request ends no later: a batch takes all that waits of a key.
     """
     found: dict[str, list[str]] = {}
     with database.read() as tx:
@@ -34,7 +35,6 @@ def failed_requests(
                 sa.select(
                     invocations.c.object_key,
                     sa.func.max(invocations.c.number).label("number"),
-                    sa.func.max(invocations.c.finished_at).label("at"),
                 )
                 .where(these, invocations.c.status == InvocationStatus.COMPLETE.value)
                 .group_by(invocations.c.object_key)
@@ -57,14 +57,7 @@ def failed_requests(
                     these,
                     invocations.c.trigger == Trigger.API.value,
                     invocations.c.status != InvocationStatus.CANCELLED.value,
-                    sa.or_(
-                        done.c.object_key.is_(None),
-                        sa.and_(
-                            invocations.c.number > done.c.number,
-                            # Nor may a listing that was asked for before it have ended later.
-                            sa.func.coalesce(invocations.c.finished_at, done.c.at) >= done.c.at,
-                        ),
-                    ),
+                    sa.or_(done.c.object_key.is_(None), invocations.c.number > done.c.number),
                 )
                 .subquery()
             )

@@ -40,20 +40,46 @@ def rests(tx: sa.Connection, source_id: str) -> sa.ColumnElement[bool]:
 def is_kept_as_it_was(tx: sa.Connection, source_id: str) -> sa.ColumnElement[bool]:
     """Return what holds for whole documents that no work on their object would write just so.
 
-    A mode keeps them: the object is gone, or in append mode has other bytes by now.
+    A mode keeps them: the object is gone, or append mode has them alone (``core.kept_text.held``).
     """
     mode = _mode(tx, source_id)
     if mode == DeleteMode.MIRROR:
         return sa.false()
-    append = mode == DeleteMode.APPEND
-    other = sa.and_(objects.c.etag != "", objects.c.etag != documents.c.etag)
     same = (
         objects.c.source_id == documents.c.source_id,
         objects.c.object_key == documents.c.object_key,
-        sa.or_(objects.c.gone, other) if append else objects.c.gone,
     )
-    kept = sa.select(objects.c.object_key).where(*same).correlate(documents).exists()
+
+    def exists(*which: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+        return sa.select(objects.c.object_key).where(*same, *which).correlate(documents).exists()
+
+    if mode == DeleteMode.APPEND:
+        at_hand = sa.and_(objects.c.etag == documents.c.etag, objects.c.etag != "")
+        kept = ~exists(sa.not_(objects.c.gone), at_hand)
+    else:
+        kept = exists(objects.c.gone)
     return sa.and_(documents.c.phase == "clean", kept)
+
+
+def lost_its_trust(tx: sa.Connection, source_id: str) -> dict[str, Any]:
+    """Return the values of documents that are to be written whole again, as they are known.
+
+    Append mode has to tell those that nothing was written over since: they count as read back.
+    """
+    values: dict[str, Any] = {"phase": "writing"}
+    if _mode(tx, source_id) == DeleteMode.APPEND:
+        whole = documents.c.phase == "clean"
+        values["fingerprint"] = sa.case((whole, sa.null()), else_=documents.c.fingerprint)
+    return values
+
+
+def keep_untouched(tx: sa.Connection, which: sa.ColumnElement[bool]) -> None:
+    """Have append mode tell, of whole documents that lose their trust, that they are untouched."""
+    appending = sa.select(sources.c.id).where(
+        sources.c.config["mode"].as_string() == DeleteMode.APPEND.value
+    )
+    here = (documents.c.phase == "clean", documents.c.source_id.in_(appending))
+    tx.execute(documents.update().where(which, *here).values(phase="writing", fingerprint=None))
 
 
 def _mode(tx: sa.Connection, source_id: str) -> str | None:

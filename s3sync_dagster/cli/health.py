@@ -16,6 +16,7 @@ from s3sync_dagster.cli.options import as_json, chroma_url, opened
 from s3sync_dagster.cli.showing import people, wrapped
 from s3sync_dagster.cli.source_options import embedding, embedding_config
 from s3sync_dagster.engine.absent_collection import AbsentCollection
+from s3sync_dagster.engine.own_records import trouble_of_one
 from s3sync_dagster.engine.ports import CollectionPort
 from s3sync_dagster.engine.verifying import (
     Verification,
@@ -23,7 +24,7 @@ from s3sync_dagster.engine.verifying import (
     places_of,
     verify_collection,
 )
-from s3sync_dagster.model.errors import Conflict, NotFound
+from s3sync_dagster.model.errors import Conflict, NotFound, S3SyncError
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.chroma_files import free_share, orphan_folders
 from s3sync_dagster.ports.chroma_repair import repair_collection
@@ -58,28 +59,32 @@ def verify(
     `s3sync sync --dry-run` holds the catalog against the bucket.
     """
     findings: list[dict[str, Any]] = []
-    elsewhere: list[Conflict] = []
+    elsewhere: list[S3SyncError] = []
     counted: set[tuple[str, str, str]] = set()
     with opened(chroma_url) as parts:
         sources = parts.catalog.sources.all()
         counts = parts.catalog.kept_counts
         miscounted = counts.mend() if fix else not counts.sound()
         for source, place, port, beside in _collections(parts, sources, collection, elsewhere):
-            found = verify_collection(
-                source,
-                collection=port,
-                documents=parts.catalog.documents,
-                # It may be a copy that somebody made: all in it would be a stray.
-                fix=fix and (not beside or collection is not None),
-                vectors=vectors,
-                # Of a collection that several sources write to this is told once.
-                known_sources=None if place in counted else {one.id for one in sources},
-            )
+            try:
+                found = verify_collection(
+                    source,
+                    collection=port,
+                    documents=parts.catalog.documents,
+                    # It may be a copy that somebody made: all in it would be a stray.
+                    fix=fix and (not beside or collection is not None),
+                    vectors=vectors,
+                    # Of a collection that several sources write to this is told once.
+                    known_sources=None if place in counted else {one.id for one in sources},
+                )
+            except S3SyncError as error:  # the others are held against the catalog still
+                elsewhere.append(_trouble(parts, place, error))
+                continue
             counted.add(place)
             findings.append({"source": source.name, "sound": found.sound, **asdict(found)})
             if not as_json:
                 _show(source, found, beside=beside)
-    for error in elsewhere:
+    for error in {one.message: one for one in elsewhere}.values():
         click.echo(wrapped(error.message), err=True)
     if as_json:
         click.echo(json.dumps(findings))
@@ -150,12 +155,12 @@ def repair(
 
 
 def _collections(
-    parts: Parts, sources: Sequence[Source], name: str | None, elsewhere: list[Conflict]
+    parts: Parts, sources: Sequence[Source], name: str | None, elsewhere: list[S3SyncError]
 ) -> Iterator[tuple[Source, tuple[str, str, str], CollectionPort, bool]]:
     """Yield each source with each of its collections, or those of one name.
 
     Of each is said whether it is beside those that the catalog knows the source to have written to.
-    Those of another Chroma are said in ``elsewhere``.
+    Those of another Chroma are said in ``elsewhere``, and those for which Chroma does not answer.
     """
     met, catalog = False, parts.catalog
     for source in sources:
@@ -170,7 +175,8 @@ def _collections(
         places = places_of(
             source, documents=catalog.documents, known=catalog.collections.of_source(source.id)
         )
-        for place in [*places, *places_beside(source, places, collections=parts.collections)]:
+        others = places_beside(source, places, collections=parts.collections, unread=elsewhere)
+        for place in [*places, *others]:
             tenant, database, collection = place
             beside = place not in places
             if name not in (None, collection):
@@ -187,10 +193,19 @@ def _collections(
                 if place not in holding:
                     continue
                 port = AbsentCollection(collection)
+            except S3SyncError as error:
+                elsewhere.append(_trouble(parts, place, error))
+                met = True
+                continue
             met = True
             yield source, place, port, beside
     if name is not None and not met:
         raise NotFound(f"No source here has documents in a collection {name!r}.")
+
+
+def _trouble(parts: Parts, place: tuple[str, str, str], error: S3SyncError) -> S3SyncError:
+    tenant, database, name = place
+    return trouble_of_one(parts.collections, name, error, tenant=tenant, database=database)
 
 
 def _embedding(parts: Parts, collection: str) -> EmbeddingConfig:

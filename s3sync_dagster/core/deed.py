@@ -73,13 +73,14 @@ class Deed:
 def documents_to_remove(deed: Deed, *, mirror: bool) -> list[DocumentState]:
     """Return the documents of a key whose records go now; deletes need evidence.
 
-    A mode that keeps documents keeps whole ones: of what was only begun nothing stays.
+    A mode that keeps documents keeps whole ones: of what was only begun nothing stays, nor its ids,
+    also where its removal was begun and not ended.
     """
     end = deed.end
     if end.held_back:
         return []
     known = list({one.id: one for one in (*end.facts.documents, *deed.held)}.values())
-    doomed = [one for one in known if _named_by(end, one) and (mirror or one.begun_only)]
+    doomed = [one for one in known if _named_by(end, one) and (mirror or one.never_whole)]
     if end.targets is not None:
         doomed += _without_reason(deed, end)
     elif end.verdict != "fail":

@@ -195,7 +195,12 @@ class DocumentState:
     @property
     def begun_only(self) -> bool:
         """Whether its first version was never written whole: nothing of it is worth keeping."""
-        return self.phase is DocumentPhase.WRITING and self.etag is None
+        return self.phase is DocumentPhase.WRITING and self.never_whole
+
+    @property
+    def never_whole(self) -> bool:
+        """Whether it was never written whole, be it on its way in or out."""
+        return self.phase is not DocumentPhase.CLEAN and self.etag is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

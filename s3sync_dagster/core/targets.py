@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from s3sync_dagster.core.facts import KeyFacts, SidecarState, deselected_by_listing
+from s3sync_dagster.core.kept_text import Held, held, is_earlier, is_left_alone
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.core.state import (
     RECOVERED,
-    RESTORED,
     UNTOLD,
     DocumentPhase,
     DocumentState,
@@ -269,26 +269,7 @@ def _copies(invocation: Invocation, source: Source) -> bool:
 
 
 def _whole(item: KeyFacts) -> set[str]:
-    return {
-        one.collection_name
-        for one in item.documents
-        if (one.phase is DocumentPhase.CLEAN and one.said is None) or _has_earlier(one, item)
-    }
-
-
-def _has_earlier(document: DocumentState, item: KeyFacts) -> bool:
-    """Return whether a document was read back from records of other bytes than the object has.
-
-    Nothing was written of it since, nor asked of it in vain: append mode keeps it like what it knew
-    all the time.
-    """
-    return (
-        document.phase is DocumentPhase.WRITING
-        and document.said is None
-        and document.fingerprint is None
-        and document.high_water > 0
-        and document.etag not in (None, "", item.etag)
-    )
+    return {one.collection_name for one in item.documents if is_left_alone(one, item.etag)}
 
 
 def _is_kept_before(target: Target, item: KeyFacts, source: Source) -> bool:
@@ -296,26 +277,9 @@ def _is_kept_before(target: Target, item: KeyFacts, source: Source) -> bool:
     name = document_id(item.key, custom_id=target.custom_id, id_prefix=source.id_prefix)
     return any(
         (one.collection_name, one.document_id) == (target.collection_name, name)
-        for one in _kept_before(item)
-    )
-
-
-def _kept_before(item: KeyFacts) -> list[DocumentState]:
-    """Return whole documents of sources before this one of other bytes than the object has.
-
-    A catalog that was put back from a copy cannot tell what was written over since.
-    """
-    return [
-        one
+        and is_earlier(one, item.etag)
         for one in item.before
-        if one.said is None
-        and one.etag not in (None, "", item.etag)
-        and (
-            one.phase is DocumentPhase.CLEAN
-            or (one.fingerprint is None and one.high_water > 0)
-            or (one.collection_id or "").startswith(RESTORED)
-        )
-    ]
+    )
 
 
 def sidecar_claims(sidecars: tuple[SidecarState, ...], source: Source) -> dict[str, SidecarState]:
@@ -371,11 +335,9 @@ def changed_in_append_mode(item: KeyFacts, source: Source, targets: Sequence[Tar
     """Return whether append mode leaves a newer version of the object alone."""
     if source.mode is not DeleteMode.APPEND or targets:
         return False
-    own = any(
-        (one.phase is DocumentPhase.CLEAN and one.etag != item.etag) or _has_earlier(one, item)
-        for one in item.documents
+    return any(held(one, item.etag) is Held.ALONE for one in item.documents) or any(
+        _is_kept_before(as_it_is(one), item, source) for one in item.before
     )
-    return own or any(_is_kept_before(as_it_is(one), item, source) for one in _kept_before(item))
 
 
 def keeps_whole(item: KeyFacts, removals: Sequence[DocumentState]) -> bool:

@@ -364,8 +364,11 @@ class DocumentsPort(Protocol):
         """Forget a source and all that belongs to it."""
         ...
 
-    def distrust(self, states: Sequence[DocumentState]) -> None:
-        """Mark the owners of these record ids not clean and enqueue them."""
+    def distrust(self, states: Sequence[DocumentState], *, spoilt: bool = False) -> None:
+        """Mark the owners of these record ids not clean and enqueue them.
+
+        ``spoilt``: others did it, and left some of their records.
+        """
         ...
 
     def commit(

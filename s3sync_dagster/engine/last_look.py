@@ -10,10 +10,15 @@ from collections.abc import Callable, Sequence
 from s3sync_dagster.core.plan import split_record_id
 from s3sync_dagster.core.state import DocumentState, KnownCollection
 from s3sync_dagster.engine.catalog_port import CatalogPort
-from s3sync_dagster.engine.own_records import delete_in_steps, names_there, open_there
+from s3sync_dagster.engine.own_records import (
+    delete_in_steps,
+    names_there,
+    open_there,
+    trouble_of_one,
+)
 from s3sync_dagster.engine.ports import CollectionPort, Collections
 from s3sync_dagster.engine.rebuilding import recover_documents
-from s3sync_dagster.model.errors import NotFound
+from s3sync_dagster.model.errors import NotFound, S3SyncError, Unavailable
 from s3sync_dagster.model.source import Source
 
 RECORDS_A_LOOK = 10_000
@@ -52,11 +57,15 @@ def look_elsewhere(
     A catalog that was put back from a copy has forgotten them; where none was, they are copies that
     somebody made, and stay. One request a collection.
 
+    One for which Chroma refuses to answer may be anybody's, and hold what is looked for: the others
+    are looked at, and the source is not forgotten until that one answers, or a person says so.
+
     Returns:
         Whether all were looked at; the next call goes on behind the last one that has nothing.
 
     Raises:
-        S3SyncError: Chroma or the catalog does not answer; the next call looks again.
+        S3SyncError: Chroma or the catalog does not answer, or not for one; the next call looks
+            again.
     """
     seen = catalog.sources.looked_through(source.id)
     if seen is None:
@@ -64,19 +73,39 @@ def look_elsewhere(
     tenant, database = source.tenant, source.database_name
     known = {one.collection_name for one in catalog.collections.of_source(source.id)}
     names = names_there(collections, tenant=tenant, database=database)
+    unread: list[S3SyncError] = []
     for name in sorted(one for one in names - known if one > seen):
-        collection = open_there(collections, name, tenant=tenant, database=database)
-        if collection is None:
-            continue
-        there = _known(collection, (tenant, database, name))
-        if _delete_left(source, collection, there, catalog):
-            catalog.sources.look_through(source.id, seen)
-            return False
-        seen = name
+        try:
+            collection = open_there(collections, name, tenant=tenant, database=database)
+            if collection is None:
+                continue
+            there = _known(collection, (tenant, database, name))
+            if _delete_left(source, collection, there, catalog):
+                catalog.sources.look_through(source.id, seen)
+                return False
+        except S3SyncError as error:
+            unread.append(
+                trouble_of_one(collections, name, error, tenant=tenant, database=database)
+            )
+        seen = seen if unread else name
         if late():  # behind at least one: the time may be over before the first
             catalog.sources.look_through(source.id, seen)
             return False
+    if unread:
+        raise Unavailable(
+            f"{told_together(unread)} A restored catalog may have forgotten records of "
+            f"{source.name!r} there, so its deletion waits; all else of it is gone. Have Chroma "
+            f"answer, delete the collection, or leave what may be there with `s3sync source "
+            f"delete {source.name} --keep-records`.",
+            reason="collection_unanswered",
+        )
     return True
+
+
+def told_together(troubles: Sequence[S3SyncError]) -> str:
+    """Return the first of some troubles for people, and how many there are."""
+    more = f" Nor could {len(troubles) - 1} more." if len(troubles) > 1 else ""
+    return f"{troubles[0].message.rstrip('.')}.{more}"
 
 
 def read_back_forgotten(source: Source, *, catalog: CatalogPort, collections: Collections) -> int:
@@ -99,16 +128,22 @@ def read_back_forgotten(source: Source, *, catalog: CatalogPort, collections: Co
     if catalog.sources.looked_through(source.id) is not None:
         names = names_there(collections, tenant=tenant, database=database)
         places |= {(tenant, database, name) for name in names}
-    added = 0
+    added, unread = 0, list[S3SyncError]()
     for place in sorted(places):
-        collection = open_there(collections, place[2], tenant=place[0], database=place[1])
-        if collection is None:
-            continue
         try:
+            collection = open_there(collections, place[2], tenant=place[0], database=place[1])
+            if collection is None:
+                continue
             found = recover_documents(
                 source, collection, known_sources={source.id}, written_by=source.id
             ).documents
         except NotFound:  # deleted since
+            continue
+        except S3SyncError as error:
+            tenant, database, name = place
+            unread.append(
+                trouble_of_one(collections, name, error, tenant=tenant, database=database)
+            )
             continue
         there = _known(collection, place)
         holders = catalog.collections.holders(there, [one.document_id for one in found])
@@ -119,6 +154,8 @@ def read_back_forgotten(source: Source, *, catalog: CatalogPort, collections: Co
             collection_name=place[2],
             collection_id=collection.id,
         )
+    if unread and not added:
+        raise Unavailable(told_together(unread), reason="collection_unanswered")
     return added
 
 

@@ -6,7 +6,7 @@ from s3sync_dagster.core.plan import possible_ids, record_ids
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
-from s3sync_dagster.model.errors import NotFound
+from s3sync_dagster.model.errors import NotFound, S3SyncError, Unavailable
 
 IDS_A_PROBE = 100
 """Ids beyond the known ones that are asked for, where a document's first record is gone."""
@@ -36,6 +36,21 @@ def names_there(collections: Collections, *, tenant: str, database: str) -> set[
         return set(collections.list_collections(tenant=tenant, database=database))
     except NotFound:
         return set()
+
+
+def trouble_of_one(
+    collections: Collections, name: str, error: S3SyncError, *, tenant: str, database: str
+) -> S3SyncError:
+    """Return what is told of a collection that could not be looked at, where others can be.
+
+    Raises:
+        S3SyncError: Chroma does not answer for the database either: the trouble is no collection's.
+    """
+    names_there(collections, tenant=tenant, database=database)
+    return Unavailable(
+        f"The collection {name!r} could not be looked at: {error.message}",
+        reason="collection_unanswered",
+    )
 
 
 def ids_to_delete(

@@ -1,15 +1,16 @@
 """A cheap check that goes round: each look holds some records of a collection against the catalog.
 
 What others deleted or changed there shows in nothing that the bucket tells. Nobody has to launch
-it: a few thousand records a day are looked up by their ids, and what is found is written again
-by the ordinary work. A document that lost its trust and that no work can write again, since its
-object is gone and its mode keeps it, gets it back where all its records are as they were written.
+it: a few thousand records a day are looked up by their ids, and what is found is written again by
+the ordinary work, but for what append mode keeps and its object has no more. A document that lost
+its trust and that no work can write again, since its mode keeps it and its object is gone, or has
+other bytes, gets it back where all its records are as they were written.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from s3sync_dagster.core.plan import DIGEST_BYTES
+from s3sync_dagster.core.plan import DIGEST_BYTES, record_ids
 from s3sync_dagster.core.records import metadata_digest, text_digest
 from s3sync_dagster.core.state import CheckCursor, DocumentPhase, DocumentState, KnownCollection
 from s3sync_dagster.engine.catalog_port import CatalogPort
@@ -17,7 +18,7 @@ from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.identity import look_at, meet
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.model.document import Record
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.model.source import DeleteMode, Source
 
 DAY_SECONDS = 86_400.0
 RECORDS_A_LOOK = 500
@@ -74,9 +75,9 @@ def check_some(
         source.id, interval_seconds=pace.seconds
     ):
         looked = look_at(source, known, catalog=catalog, collections=collections())
-        lost = meet(source, looked, catalog=catalog, log=log)
-        if lost or looked.port is None:
-            found += lost
+        elsewhere = meet(source, looked, catalog=catalog, log=log)
+        if elsewhere or looked.port is None:
+            found += elsewhere
             continue
         known = looked.met
         slices, following = _next_records(
@@ -88,10 +89,13 @@ def check_some(
             continue
         damaged = [one for one in damaged if _as_it_was(one, slices, catalog.documents.of_key)]
         if damaged:
-            catalog.documents.distrust(damaged)
+            append = source.mode is DeleteMode.APPEND
+            lost = [one for one in damaged if append and not _is_left(one, looked.port)]
+            catalog.documents.distrust([one for one in damaged if one not in lost], spoilt=True)
+            catalog.documents.distrust(lost)
             log(
                 f"{len(damaged)} documents of {source.name} have lost or changed records in the "
-                f"collection {known.collection_name!r}: they are written again"
+                f"collection {known.collection_name!r}: they are written again{_but(source)}"
             )
         found += len(damaged)
         if trusted := catalog.collections.trust_again(source.id, known, whole) if whole else 0:
@@ -189,6 +193,21 @@ def as_written(document: DocumentState, place: int, stored: StoredRecord, *, tex
     if metadata_digest(record) != digests[DIGEST_BYTES:]:
         return False
     return not text or text_digest(record) == digests[:DIGEST_BYTES]
+
+
+def _is_left(document: DocumentState, collection: CollectionPort) -> bool:
+    """Return whether any record of a document is there."""
+    stored = collection.get(record_ids(document.document_id, 0, document.count))
+    return any(one.metadata.get("s3sync_source") == document.source_id for one in stored.values())
+
+
+def _but(source: Source) -> str:
+    if source.mode is not DeleteMode.APPEND:
+        return ""
+    return (
+        ", but for texts that their objects do not have any more: append mode keeps what is left "
+        "of these, and does not trust it"
+    )
 
 
 def _as_it_was(

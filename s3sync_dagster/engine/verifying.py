@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Protocol
 from s3sync_dagster.core.plan import DIGEST_BYTES, record_ids, split_record_id
 from s3sync_dagster.core.records import metadata_digest
 from s3sync_dagster.core.state import DocumentPhase, DocumentState
-from s3sync_dagster.engine.own_records import names_there, open_there
+from s3sync_dagster.engine.own_records import names_there, open_there, trouble_of_one
 from s3sync_dagster.engine.rebuilding import documents_of
 from s3sync_dagster.model.document import Record
-from s3sync_dagster.model.errors import FixConfiguration
+from s3sync_dagster.model.errors import FixConfiguration, S3SyncError
 from s3sync_dagster.model.source import DeleteMode
 
 if TYPE_CHECKING:
@@ -64,8 +64,11 @@ class VerifiedDocuments(Protocol):
         """Add documents that the catalog does not have, as not clean; return how many."""
         ...
 
-    def distrust(self, states: Sequence[DocumentState]) -> None:
-        """Mark the owners of these record ids not clean and enqueue them."""
+    def distrust(self, states: Sequence[DocumentState], *, spoilt: bool = False) -> None:
+        """Mark the owners of these record ids not clean and enqueue them.
+
+        ``spoilt``: others did it, and left some of their records.
+        """
         ...
 
 
@@ -169,7 +172,9 @@ def verify_collection(
     found.expected, found.met = expected.numbers()
     found.unknown_sources = dict(unknown)
     if fix and not found.sound:
-        documents.distrust([expected.with_keys_met(doc) for doc in (*lacking, *altered)])
+        damaged = [expected.with_keys_met(doc) for doc in (*lacking, *altered)]
+        documents.distrust([doc for doc in damaged if expected.met(doc)], spoilt=True)
+        documents.distrust([doc for doc in damaged if not expected.met(doc)])
         documents.read_back(
             source, kept, collection_name=collection.name, collection_id=collection.id
         )
@@ -199,11 +204,21 @@ def places_of(
 
 
 def places_beside(
-    source: Source, places: Collection[tuple[str, str, str]], *, collections: Collections
+    source: Source,
+    places: Collection[tuple[str, str, str]],
+    *,
+    collections: Collections,
+    unread: list[S3SyncError],
 ) -> list[tuple[str, str, str]]:
     """Return the other collections of a source's database that have records of it.
 
     A catalog that was put back from a copy does not know of those that were written to since.
+
+    Args:
+        source: whose records are looked for.
+        places: that are known.
+        collections: Chroma.
+        unread: takes what is told of collections for which Chroma refuses to answer.
 
     Raises:
         S3SyncError: Chroma does not answer.
@@ -213,9 +228,14 @@ def places_beside(
     for name in sorted(names_there(collections, tenant=tenant, database=database)):
         if (place := (tenant, database, name)) in places:
             continue
-        port = open_there(collections, name, tenant=tenant, database=database)
-        if port is not None and port.ids_meeting({"s3sync_source": source.id}, most=0) != []:
-            found.append(place)
+        try:
+            port = open_there(collections, name, tenant=tenant, database=database)
+            if port is not None and port.ids_meeting({"s3sync_source": source.id}, most=0) != []:
+                found.append(place)
+        except S3SyncError as error:
+            unread.append(
+                trouble_of_one(collections, name, error, tenant=tenant, database=database)
+            )
     return found
 
 
@@ -260,6 +280,10 @@ class _Expected:
     def numbers(self) -> tuple[int, int]:
         """Return how many records there should be, and how many of them were met."""
         return sum(map(len, self._met.values())), sum(map(sum, self._met.values()))
+
+    def met(self, document: DocumentState) -> bool:
+        """Return whether any of a document's records was met."""
+        return 1 in self._met[document.document_id]
 
     def lacking(self) -> list[DocumentState]:
         return [self._documents[name] for name, met in self._met.items() if 0 in met]

@@ -1,10 +1,12 @@
 """What a retry asks for, on both databases."""
 
+import pytest
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.catalog.tables import invocations, objects
-from s3sync_dagster.model.invocation import Trigger
-from s3sync_dagster_tests.catalog.scenes import source
+from s3sync_dagster.model.invocation import Result, Trigger
+from s3sync_dagster_tests.catalog.scenes import done, source
 
 
 def end(catalog, name, status, at):
@@ -55,12 +57,41 @@ def test_a_retry_asks_for_the_last_request_of_each_collection_that_failed_since(
     assert (newest.target_collection_name, newest.metadata) == ("one", {"n": 2})
 
 
-def test_what_a_listing_did_later_that_was_asked_for_before_ends_a_request_too(catalog):
+def work(catalog, src, result):
+    """Let a batch take what is due of key ``a``, and end it so; its object counts as failed."""
+    batch = catalog.batches.reserve(src.id, take=Take(), owner="me", run_id="r")
+    outcome = "failed" if result is Result.FAILED else "indexed"
+    ended = done("a", result=result, outcome=outcome)
+    catalog.documents.commit(batch.token, src, outcomes=[ended])
+    catalog.batches.finish(batch.token)
+    with catalog.database.write() as tx:
+        tx.execute(objects.update().values(outcome="failed"))
+
+
+def test_what_was_asked_for_before_a_request_ends_with_it(catalog):
+    """So that the order of the asking is that of the ends."""
+    src = catalog.sources.add(source())
+    failing(catalog, src, "a")
+    catalog.sources.set_paused(src.id, paused=True)
+    catalog.invocations.request_automatic(src.id, ["a"], trigger=Trigger.LISTING)
+    catalog.invocations.request(src, ["a"], trigger=Trigger.API, target_collection_name="one")
+    work(catalog, src, Result.FAILED)
+    assert waiting(catalog, src) == []
+    catalog.invocations.request_automatic(src.id, ["a"], trigger=Trigger.LISTING)
+    catalog.sources.set_paused(src.id, paused=False)
+    work(catalog, src, Result.UPDATED)
+    assert catalog.invocations.retry_failed(src) == 1
+    assert waiting(catalog, src) == [("a", "cli", None)]
+
+
+@pytest.mark.parametrize("jump", [0, -86_400, 86_400])
+def test_a_retry_asks_for_what_failed_under_any_clock(catalog, clock, jump):
     src = catalog.sources.add(source())
     failing(catalog, src, "a")
     catalog.invocations.request_automatic(src.id, ["a"], trigger=Trigger.LISTING)
-    (listed,) = catalog.invocations.rows(source_id=src.id)
-    asked(catalog, src, "a", "failed", 1, target_collection_name="one")
-    end(catalog, listed.id, "complete", 2)
+    work(catalog, src, Result.UPDATED)
+    clock.skew += jump
+    catalog.invocations.request(src, ["a"], trigger=Trigger.API, target_collection_name="one")
+    work(catalog, src, Result.FAILED)
     assert catalog.invocations.retry_failed(src) == 1
-    assert waiting(catalog, src) == [("a", "cli", None)]
+    assert waiting(catalog, src) == [("a", "api", "one")]

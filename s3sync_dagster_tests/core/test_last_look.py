@@ -7,9 +7,15 @@ import pytest
 from s3sync_dagster.catalog.copying import begin_anew
 from s3sync_dagster.catalog.tables import documents
 from s3sync_dagster.engine.deleting import take_down
-from s3sync_dagster.engine.last_look import RECORDS_A_LOOK, delete_what_is_left, look_elsewhere
+from s3sync_dagster.engine.last_look import (
+    RECORDS_A_LOOK,
+    delete_what_is_left,
+    look_elsewhere,
+    read_back_forgotten,
+)
 from s3sync_dagster.engine.verifying import places_beside
 from s3sync_dagster.model.document import Record
+from s3sync_dagster.model.errors import InvalidSetting, Unavailable
 from s3sync_dagster_tests.simulation.people import dump_catalog, load_catalog
 from s3sync_dagster_tests.sources import s3_source
 
@@ -66,11 +72,11 @@ def forgotten(world):
     return world
 
 
-def take_down_once(world, **options):
+def take_down_once(world, *, collections=None, **options):
     return take_down(
         world.source,
         catalog=world.catalog,
-        collections=lambda: world.collections,
+        collections=collections or (lambda: world.collections),
         clock=world.clock,
         drop_partitions=lambda _until: True,
         log=lambda _: None,
@@ -130,7 +136,85 @@ def test_records_that_are_to_stay_stay_where_nobody_knows_of_them(forgotten):
 def test_verify_looks_where_a_restored_catalog_does_not_know_of_records(forgotten):
     source = forgotten.source
     place = (source.tenant, source.database_name)
-    assert places_beside(source, [(*place, "docs")], collections=forgotten.collections) == [
-        (*place, "asked"),
-        (*place, "besides"),
+    unread = []
+    assert places_beside(
+        source, [(*place, "docs")], collections=forgotten.collections, unread=unread
+    ) == [(*place, "asked"), (*place, "besides")]
+    assert unread == []
+
+
+class Refuses:
+    """Collections of which Chroma answers for all but one, or for none."""
+
+    def __init__(self, collections, name=None):
+        self._collections, self._name = collections, name
+
+    def open(self, name, **options):
+        if self._name in (None, name):
+            raise InvalidSetting("HTTP 500 for this one", reason="chroma_error")
+        return self._collections.open(name, **options)
+
+    def list_collections(self, **options):
+        if self._name is None:
+            raise Unavailable("it does not answer", reason="chroma_unreachable")
+        return self._collections.list_collections(**options)
+
+
+@pytest.mark.parametrize("name", ["another", "others"])  # before what was forgotten, and behind
+def test_a_collection_for_which_chroma_refuses_to_answer_hides_no_other(forgotten, name):
+    source, place = forgotten.source, {"tenant": "default_tenant", "database": "default_database"}
+    forgotten.collections.open(name, embedder=forgotten.embedder, **place)
+    refuses = Refuses(forgotten.collections, name)
+    unread, known = [], (source.tenant, source.database_name)
+    found = places_beside(source, [(*known, "docs")], collections=refuses, unread=unread)
+    assert [name for _, _, name in found] == ["asked", "besides"]
+    assert [one.message for one in unread] == [
+        f"The collection {name!r} could not be looked at: HTTP 500 for this one"
     ]
+
+
+@pytest.mark.parametrize("name", ["another", "others"])
+def test_a_deletion_takes_all_else_and_waits_for_what_could_not_be_looked_at(forgotten, name):
+    source, place = forgotten.source, {"tenant": "default_tenant", "database": "default_database"}
+    forgotten.collections.open(name, embedder=forgotten.embedder, **place)
+    forgotten.catalog.sources.mark_deleting(source.id, keep_records=False)
+    refuses = Refuses(forgotten.collections, name)
+
+    def go_on():
+        for _ in range(10):
+            take_down_once(forgotten, collections=lambda: refuses)
+
+    with pytest.raises(Unavailable, match=f"{name}.*HTTP 500.*--keep-records") as waits:
+        go_on()
+    assert waits.value.reason == "collection_unanswered"
+    assert all(forgotten.texts(one) == {} for one in ("docs", "asked", "besides"))
+    assert forgotten.catalog.sources.deleting(source.id) == "records"
+    forgotten.catalog.sources.mark_deleting(source.id, keep_records=True)  # a person's word
+    take_down_once(forgotten, collections=lambda: refuses)
+    assert forgotten.catalog.sources.deleting(source.id) is None
+
+
+def test_a_chroma_that_does_not_answer_at_all_is_no_collections_trouble(forgotten):
+    class Silent(Refuses):
+        def list_collections(self, **options):
+            asked.append(1)
+            if len(asked) > 1:
+                return super().list_collections(**options)
+            return forgotten.collections.list_collections(**options)
+
+    asked, unread = [], []
+    with pytest.raises(Unavailable, match="it does not answer"):
+        places_beside(
+            forgotten.source, [], collections=Silent(forgotten.collections), unread=unread
+        )
+    assert unread == []
+
+
+def test_the_end_of_a_move_reads_back_what_can_be_and_waits_for_the_rest(forgotten):
+    refuses = Refuses(forgotten.collections, "others")
+    read_back = partial(
+        read_back_forgotten, forgotten.source, catalog=forgotten.catalog, collections=refuses
+    )
+    assert read_back() == 2
+    with pytest.raises(Unavailable, match="others"):
+        read_back()

@@ -2,12 +2,24 @@
 
 import pytest
 
+from s3sync_dagster.catalog.tables import objects
 from s3sync_dagster.engine.rebuilding import recover_catalog
+from s3sync_dagster.engine.rolling_check import DAY_SECONDS
 from s3sync_dagster.engine.verifying import verify_collection
-from s3sync_dagster.model.errors import AccessDenied
+from s3sync_dagster.model.errors import AccessDenied, RecordRejected
 from s3sync_dagster.model.source import ChunkingConfig, DeleteMode
 from s3sync_dagster.ports.memory_chroma import MemoryCollection
-from s3sync_dagster_tests.core.rules import LONG, die_while_writing, states
+from s3sync_dagster_tests.core.rules import (
+    LONG,
+    Died,
+    Refusing,
+    die_while_writing,
+    refuse_with,
+    sidecar,
+    states,
+    work_and_die,
+)
+from s3sync_dagster_tests.core.test_rolling_check import look
 from s3sync_dagster_tests.core.test_rules_into import Silent
 from s3sync_dagster_tests.core.test_rules_restored import back_up, open_collection, restore
 from s3sync_dagster_tests.engine_fixture import make_world
@@ -52,6 +64,29 @@ def test_a_rebuild_leaves_a_text_whose_object_has_another_one(listed):
     world.bucket.put("a.txt", "a third text")
     world.sync()
     assert texts(world) == KEPT
+
+
+def test_a_rebuild_leaves_a_text_whose_object_has_another_one_before_its_turn_has_come():
+    world = filled()
+    world.listing(fresh=True)
+    world.catalog.documents.distrust_all(world.source.id)
+    world.bucket.put("a.txt", "new text")
+    settle(world)
+    assert (texts(world), states(world)) == (KEPT, SKIPPED)
+
+
+def test_what_a_rebuild_has_half_written_is_written_whole():
+    world = make_world(mode=DeleteMode.APPEND)
+    world.bucket.put("a.txt", LONG)
+    world.sync()
+    for name in world.texts():
+        world.poison(name)
+    world.catalog.documents.distrust_all(world.source.id)
+    world.catalog.documents.enqueue_unclean(world.source.id)
+    die_while_writing(world, "docs")
+    world.bucket.put("a.txt", "new text")
+    settle(world)
+    assert texts(world) == ["new text"]
 
 
 def test_a_rebuild_writes_what_the_object_still_has():
@@ -200,3 +235,121 @@ def test_what_was_read_back_while_the_model_was_away_is_kept():
     world.sync()
     settle(world)
     assert (texts(world), states(world)) == (KEPT, SKIPPED)
+
+
+def removal_dies(place):
+    if place == "claimed_removal":
+        raise Died
+
+
+@pytest.mark.parametrize("mode", [DeleteMode.APPEND, DeleteMode.KEEP_DELETED])
+@pytest.mark.parametrize("content", ["refused", "BAD"])
+def test_what_was_only_begun_and_can_never_be_written_gives_its_ids_free(mode, content):
+    world = make_world(mode=mode)
+    refuses = refuse_with(
+        RecordRejected("Chroma refused a record"),
+        lambda records: any(one.document == "refused" for one in records),
+    )
+    collections = Refusing(world, upsert=refuses)
+    world.bucket.put("b.meta.json", sidecar("b.txt", "x"))
+    world.sync()
+    world.bucket.put("b.txt", LONG)
+    world.listing()
+    die_while_writing(world, "docs")
+    world.bucket.put("b.txt", "BAD of before")
+    world.listing()
+    work_and_die(world, workers=1, at=removal_dies)
+    (begun,) = world.catalog.documents.of_source(world.source.id)
+    assert (begun.phase.value, len(world.texts())) == ("removing", 1)
+    world.bucket.put("b.txt", content)
+    world.bucket.put("c.txt", "taken")
+    world.listing()
+    world.run_batches(collections=collections)
+    assert texts(world) == ["taken"]
+    world.bucket.put("a.meta.json", sidecar("a.txt", "x"))
+    world.bucket.put("a.txt", "its own")
+    for _ in range(2):
+        world.sync()
+    assert (texts(world), states(world)["a.txt"]) == (["its own", "taken"], ("indexed", None))
+
+
+def test_what_a_rebuild_cannot_read_is_trusted_again_where_it_stands_as_written():
+    world = filled()
+    with world.catalog.database.write() as tx:
+        tx.execute(objects.update().values(outcome="skipped", reason="archived"))
+    world.catalog.documents.distrust_all(world.source.id)
+    world.clock.seconds += DAY_SECONDS
+    assert look(world) == 0
+    (one,) = world.catalog.documents.of_source(world.source.id)
+    assert (one.phase.value, texts(world)) == ("clean", KEPT)
+
+
+def changed_behind(world, damage, check):
+    """Return a world whose text of before was changed by others, which somebody has noticed."""
+    world.bucket.put("a.txt", LONG)
+    world.sync()
+    world.bucket.put("a.txt", "new text")
+    world.sync()
+    before = world.texts()
+    damage(world)
+    check(world)
+    settle(world)
+    world.clock.seconds += DAY_SECONDS
+    look(world)
+    settle(world)
+    return before
+
+
+def by_itself(world):
+    lines = []
+    world.clock.seconds += DAY_SECONDS
+    look(world, log=lines.append)
+    assert "append mode keeps what is left" in lines[0]
+
+
+def by_verify(world):
+    verify_collection(
+        world.source, collection=open_collection(world), documents=world.catalog.documents, fix=True
+    )
+
+
+def delete_one(world):
+    open_collection(world).delete([min(world.texts())])
+
+
+def delete_all(world):
+    open_collection(world).delete(list(world.texts()))
+
+
+def spoil_one(world):
+    port, name = open_collection(world), min(world.texts())
+    port.update_metadata([name], [{**world.metadata()[name], "odd": 1}])
+
+
+@pytest.mark.parametrize("check", [by_itself, by_verify])
+@pytest.mark.parametrize("damage", [delete_one, spoil_one])
+def test_what_others_spoil_of_a_text_of_before_costs_no_more_of_it(damage, check):
+    world = make_world(mode=DeleteMode.APPEND)
+    before = changed_behind(world, damage, check)
+    left = world.texts()
+    assert left.items() <= before.items()
+    assert len(left) >= len(before) - 1
+    assert states(world) == SKIPPED
+
+
+def test_a_text_of_before_of_which_nothing_is_left_is_that_of_now():
+    world = make_world(mode=DeleteMode.APPEND)
+    changed_behind(world, delete_all, by_verify)
+    assert texts(world) == ["new text"]
+
+
+@pytest.mark.parametrize("check", [by_itself, by_verify])
+def test_what_others_spoil_of_a_text_that_its_object_has_is_mended(check):
+    world = make_world(mode=DeleteMode.APPEND)
+    world.bucket.put("a.txt", LONG)
+    world.sync()
+    before = world.texts(), world.metadata()
+    spoil_one(world)
+    check(world)
+    settle(world)
+    assert (world.texts(), world.metadata()) == before

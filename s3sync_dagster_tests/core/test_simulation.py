@@ -81,6 +81,18 @@ def test_a_record_that_was_spoilt_behind_a_check_in_progress_is_mended_before_th
         check(world)
 
 
+def test_a_world_whose_clock_was_put_back_rests_once_what_had_failed_is_due():
+    world = World(SOURCE)
+    with replayable(world, "this test"):
+        world.weather.front("chroma", "402", calls=9)
+        world.work_through({"a.txt": "one"}, max_keys=500)
+        failed = world.catalog.views.object_rows(world.source.id, state="failed")
+        assert [row.object_key for row in failed] == ["a.txt"]
+        world.jump(-3600)
+        world.settle(events=False)
+        check(world)
+
+
 @pytest.mark.parametrize(
     ("seed", "place", "steps"),
     [(7, Buckets, STEPS), (11, Folders, STEPS), (13, Repositories, 30), (5, Sites, 30)],

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from s3sync_dagster.core.patience import is_due, longest_wait
 from s3sync_dagster.core.state import CheckCursor, KnownCollection
 from s3sync_dagster.engine.deleting import sweep, take_down
 from s3sync_dagster.engine.dispatching import reap
@@ -183,7 +184,7 @@ class Rest:
                 assert self.started < before + 500, "the batches come to no end"
                 self.finish_all()
                 self.keep_house()
-            quiet = 0 if worked else quiet + 1
+            quiet = 0 if worked or self._waits_for_its_time() else quiet + 1
             if quiet >= self.place.listings_to_know or (worked and self._only_refused()):
                 return
         raise AssertionError(f"the world does not come to rest: {self._at_work()}")
@@ -204,6 +205,14 @@ class Rest:
             return self.catalog.sources.deleting(self.source.id) is not None
         assert progress.done
         return self.catalog.invocations.live_count(self.source.id) > 0
+
+    def _waits_for_its_time(self) -> bool:
+        """Where a clock was put back what has failed is due later than any of the waits here."""
+        now = self.clock.now().timestamp()
+        failed = self.catalog.views.object_rows(self.source.id, state="failed")
+        return any(
+            not is_due(row.next_retry_at, now=now, at_most=longest_wait("failed")) for row in failed
+        )
 
     def _at_work(self) -> str:
         rows = self.catalog.views.object_rows(self.source.id)

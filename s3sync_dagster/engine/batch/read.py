@@ -271,6 +271,10 @@ def _read_object(parts: BatchParts, decision: Decision) -> Deed:
             left_out = leave_out(facts, source)
             if left_out is not None:
                 return Deed(decision=left_out)
+            if source.mode is DeleteMode.APPEND:  # which keeps what the object has no more
+                decision = decide_key(facts, source)
+                if decision.verdict != "write":
+                    return Deed(decision=decision)
         decision = replace(decision, facts=replace(facts, ref=body.ref))
         try:
             carried = carried_with(parts, body)

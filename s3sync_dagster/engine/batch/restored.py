@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from s3sync_dagster.core.facts import KeyFacts
+from s3sync_dagster.core.kept_text import may_stand
 from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.plan import record_ids
 from s3sync_dagster.core.state import (
@@ -30,7 +31,7 @@ from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
 from s3sync_dagster.engine.rolling_check import as_written
 from s3sync_dagster.model.document import Metadata, MetadataValue
 from s3sync_dagster.model.errors import S3SyncError
-from s3sync_dagster.model.source import DeleteMode, Source
+from s3sync_dagster.model.source import Source
 
 DOCUMENTS_AT_ONCE = 100
 
@@ -60,7 +61,7 @@ def believe_restored(
         for one in facts.documents
         if one.phase is DocumentPhase.WRITING
         and (one.collection_id or "").startswith(RESTORED)
-        and (reads or _may_stand(one, parts.source, now))
+        and (reads or may_stand(one, parts.source, fingerprint=now))
     ]
     names = {one.collection_name for one in waiting}
     believed = closed = 0
@@ -78,7 +79,7 @@ def believe_restored(
                 believed += parts.catalog.collections.trust_again(
                     parts.source.id,
                     looked.met,
-                    [one for one in standing if _may_stand(one, parts.source, now)],
+                    [one for one in standing if may_stand(one, parts.source, fingerprint=now)],
                 )
                 closed += parts.catalog.collections.doubt(parts.source.id, looked.met, said)
         except S3SyncError as error:
@@ -90,14 +91,6 @@ def believe_restored(
     if closed:
         parts.log(f"{closed} documents name other readers than the restored catalog has")
     return believed + closed > 0, unseen
-
-
-def _may_stand(document: DocumentState, source: Source, now: str) -> bool:
-    # Under another fingerprint an order to write it anew would be taken as done; in append mode
-    # its text would be lost, where the object has other bytes by now.
-    if source.mode is DeleteMode.APPEND:
-        return document.etag is not None
-    return document.etag is not None and document.fingerprint == now
 
 
 def _is_in(document: DocumentState, known: KnownCollection) -> bool:
