@@ -5,10 +5,11 @@ import sqlalchemy as sa
 
 from s3sync_dagster.engine.moving import how_far
 from s3sync_dagster.engine.rolling_check import check_some
+from s3sync_dagster.engine.verifying import verify_collection
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
 from s3sync_dagster_tests.core.test_rules_moved import everything, finish, move
-from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
+from s3sync_dagster_tests.core.test_rules_restored import back_up, open_collection, restore
 from s3sync_dagster_tests.core.test_rules_restored_owners import delete
 
 PLACE = {"tenant": "default_tenant", "database": "default_database"}
@@ -80,3 +81,35 @@ def test_beside_what_was_forgotten_a_later_copy_stays(world):
     delete(world)
     assert world.texts("asked") == world.texts() == {}
     assert list(world.texts("copy").values()) == ["one"]
+
+
+def test_verify_removes_nothing_that_was_forgotten_while_the_guard_holds_a_listing(world):
+    for number in range(20):
+        world.bucket.put(f"old{number}.md", f"old {number}")
+    world.sync()
+    copy = back_up(world)
+    for number in range(30):
+        world.bucket.put(f"new{number}.md", f"new {number}")
+    world.sync()
+    restore(world, copy)
+    for kind, count in (("old", 20), ("new", 30)):
+        for number in range(count):
+            world.bucket.delete(f"{kind}{number}.md")
+    world.listing()
+
+    def fix():
+        return verify_collection(
+            world.source,
+            collection=open_collection(world),
+            documents=world.catalog.documents,
+            fix=True,
+        )
+
+    found = fix()
+    assert (len(found.held_back), found.stray, found.sound) == (30, [], False)
+    assert len(world.texts()) == 50
+    world.approve()
+    world.run_batches()
+    world.sync()
+    assert len(world.texts()) == 30
+    assert (len(fix().stray), world.texts()) == (30, {})
