@@ -8,8 +8,9 @@ from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.model.errors import NotFound, S3SyncError, Unavailable
 
-IDS_A_PROBE = 100
-"""Ids beyond the known ones that are asked for, where a document's first record is gone."""
+IDS_AT_ONCE = 1000
+MOST_IDS = 10_000_000
+"""Where nobody tells how many records a document has."""
 
 
 def open_there(
@@ -91,16 +92,8 @@ def _found(
     found = dict(collection.get(names))
     first = found.get(f"{document.document_id}-0")
     told = first.metadata.get("s3sync_chunk_count") if first is not None else None
-    if isinstance(told, int):
-        beyond = record_ids(document.document_id, len(names), told)
-        return found | dict(collection.get(beyond)) if beyond else found
-    known = len(names)
-    while True:  # nobody tells how many there are: what stands beyond a wide gap is not met
-        beyond = collection.get(record_ids(document.document_id, known, known + IDS_A_PROBE))
-        if not beyond:
-            return found
-        found |= beyond
-        known += IDS_A_PROBE
+    stop = told if isinstance(told, int) else MOST_IDS
+    return found | _beyond(collection, document.document_id, len(names), stop)
 
 
 def _owner(record: StoredRecord) -> str:
@@ -114,6 +107,23 @@ def _may_name(document: DocumentState, owners: set[str], catalog: CatalogPort) -
         return {document.source_id}
     free = catalog.documents.may_write_over(document.source_id, others)
     return {document.source_id, *free} | ({*document.written_as} - catalog.sources.ids())
+
+
+def _beyond(
+    collection: CollectionPort, document_id: str, start: int, stop: int
+) -> dict[str, StoredRecord]:
+    """Return records up to a number that one of them tells, or none: as far as any are there.
+
+    Anybody may have written that number, and taken the record that tells it.
+    """
+    found: dict[str, StoredRecord] = {}
+    for first in range(start, stop, IDS_AT_ONCE):
+        ids = record_ids(document_id, first, min(first + IDS_AT_ONCE, stop))
+        some = collection.get(ids)
+        if not some:
+            break
+        found |= some
+    return found
 
 
 def delete_in_steps(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.path_metadata import with_path_metadata
-from s3sync_dagster.core.plan import record_ids
+from s3sync_dagster.core.plan import record_ids, split_record_id
 from s3sync_dagster.core.record_limits import CONTRACT_KEYS, RESERVED_PREFIXES
 from s3sync_dagster.core.records import PLAIN_KEYS
 from s3sync_dagster.core.selection import decide
@@ -41,8 +42,10 @@ class RecoveredDocument:
     """Of the bytes that were read; empty where the records do not say it, or not all one thing."""
     metadata: Metadata = field(default_factory=dict[str, MetadataValue])
     """The user's own, without what the source adds to every record."""
+    places: array[int] = field(default_factory=lambda: array("Q"))
+    """Of its records, in the order in which they were met."""
     high_water: int = 0
-    """One more than the highest index that was met."""
+    """One more than the highest place that was met and can be the document's."""
     metadata_keys: set[str] = field(default_factory=set[str])
     met: int = 0
     """How many records were met."""
@@ -57,6 +60,24 @@ class RecoveredDocument:
     def whole(self) -> bool:
         """Whether all records were met, of one write: another one was cut off."""
         return self.met == self.high_water == (self.count or self.met) and len(self.etags) == 1
+
+    def end_where_it_can(self) -> bool:
+        """Find where the document ends; False: none of its places can be one of a document.
+
+        Anybody may have made an id up, or a count, with a place so high that nobody could ask for
+        all before it. More than half of a document's records are there, or nearly all of few.
+        """
+        self.met = self.high_water = 0
+        for place in sorted(self.places):
+            if place > self._most():
+                break
+            self.met, self.high_water = self.met + 1, place + 1
+        if self.count is not None and self.count > self._most():
+            self.count = self.high_water + 1  # there are to be more
+        return self.met > 0
+
+    def _most(self) -> int:
+        return 2 * self.met + RECORDS_LOOKED_AT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +222,7 @@ def recover_documents(
                 owners.add(str(record.metadata["s3sync_source"]))
             elif whose == "unknown":
                 left_alone.add(record.id.rpartition("-")[0])
+    found = {name: one for name, one in found.items() if one.end_where_it_can()}
     for name, one in found.items():
         if not one.whole:  # or deletions of others have shifted the pages of the scan
             stored = collection.get(record_ids(name, 0, max(one.high_water, one.count or 0)))
@@ -216,9 +238,10 @@ def documents_of(records: Iterable[StoredRecord], source: Source) -> list[Recove
     found: dict[str, RecoveredDocument] = {}
     for record in records:
         _take(record, source, found)
-    for one in found.values():
+    documents = [one for one in found.values() if one.end_where_it_can()]
+    for one in documents:
         one.etag = one.etag if one.whole else ""
-    return list(found.values())
+    return documents
 
 
 def _belongs(
@@ -251,9 +274,9 @@ def _custom_id(record: StoredRecord) -> str | None:
 
 
 def _take(record: StoredRecord, source: Source, found: dict[str, RecoveredDocument]) -> None:
-    name, _, index = record.id.rpartition("-")
+    name, place = split_record_id(record.id)
     key = record.metadata.get("document_key")
-    if not name or not index.isdigit() or not isinstance(key, str):
+    if not name or place is None or not isinstance(key, str):
         return
     document = found.setdefault(
         name,
@@ -271,8 +294,7 @@ def _take(record: StoredRecord, source: Source, found: dict[str, RecoveredDocume
         said = _of_user(record, source, key)
         names = {one: said[one] for one in source.reader_keys if one in said}
         document.metadata = names | {**document.metadata}
-    document.high_water = max(document.high_water, int(index) + 1)
-    document.met += 1
+    document.places.append(place)
     document.etags.add(str(record.metadata.get("s3sync_etag", "")))
     document.owners.add(str(record.metadata.get("s3sync_source") or ""))
     count = record.metadata.get("s3sync_chunk_count")

@@ -132,14 +132,21 @@ def _status_of(response: Any) -> int:
     Without that word a folder would pass for a file, and what it holds for gone.
     """
     line = response.findtext("{DAV:}status")
-    if line is not None and (status := int(line.split()[1])) >= 400:
+    if line is not None and (status := _code(line)) >= 400:
         return status
     told = {
-        int((one.findtext("{DAV:}status") or "HTTP/1.1 200").split()[1])
+        _code(one.findtext("{DAV:}status", "HTTP/1.1 200"))
         for one in response.iter("{DAV:}propstat")
         if one.find("{DAV:}prop/{DAV:}resourcetype") is not None
     }
     return min(told, default=500)
+
+
+def _code(line: str) -> int:
+    """Return the code of a status line; of one that is none that of a server that fails."""
+    _, _, rest = line.strip().partition(" ")
+    code = rest[:3]
+    return int(code) if code.isascii() and code.isdigit() else 500
 
 
 def _other_folder(key: str) -> Unavailable:

@@ -1,5 +1,6 @@
 """The last look at what a source wrote."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -13,6 +14,7 @@ from s3sync_dagster.engine.last_look import (
     look_elsewhere,
     read_back_forgotten,
 )
+from s3sync_dagster.engine.own_records import ids_to_delete
 from s3sync_dagster.engine.verifying import places_beside
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import InvalidSetting, Unavailable
@@ -218,3 +220,22 @@ def test_the_end_of_a_move_reads_back_what_can_be_and_waits_for_the_rest(forgott
     assert read_back() == 2
     with pytest.raises(Unavailable, match="others"):
         read_back()
+
+
+def test_a_count_that_somebody_made_up_has_a_deletion_ask_for_what_is_there_alone(world):
+    world.bucket.put("a.md", "\n\n".join(f"part {n}" for n in range(5)))
+    world.sync()
+    (document,) = world.catalog.documents.of_source(world.source.id)
+    collection = world.collections.open(
+        "docs", tenant="default_tenant", database="default_database", embedder=world.embedder
+    )
+    first = f"{document.document_id}-0"
+    told = {**world.metadata()[first], "s3sync_chunk_count": 10**6}
+    collection.update_metadata([first], [told])
+    asked, plain = [], collection.get
+    collection.get = lambda ids, **options: asked.extend(ids) or plain(ids, **options)
+    fewer = replace(document, count=2, high_water=2)  # as a restored catalog has it
+    assert sorted(ids_to_delete(collection, [fewer], catalog=world.catalog, look=True)) == sorted(
+        world.texts()
+    )
+    assert len(asked) < 5000

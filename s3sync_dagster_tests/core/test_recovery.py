@@ -72,6 +72,37 @@ def test_documents_say_what_their_records_do():
     assert second.metadata == {}
 
 
+@pytest.mark.parametrize("place", ["999999999", "9999999999", "²", "007"])
+@pytest.mark.parametrize("beside", [0, 3])
+def test_an_id_that_somebody_made_up_has_nobody_ask_for_all_before_it(place, beside):
+    collection = MemoryCollections().open("c", tenant="t", database="d", embedder=EMBEDDER)
+    if beside:
+        write(collection, SOURCE, "docs/a.md", beside)
+    name = id_of(SOURCE, "docs/a.md")
+    theirs = {"s3sync_source": "s1", "document_key": "docs/a.md", "s3sync_etag": "e"}
+    made_up = Record(id=f"{name}-{place}", document="x", embedding_text="x", metadata=theirs)
+    collection.upsert([made_up], EMBEDDER.embed_documents(["x"]))
+    asked = collection.get
+
+    def get(ids, **options):
+        assert len(ids) < 5000
+        return asked(ids, **options)
+
+    collection.get = get
+    found = recover_documents(SOURCE, collection, known_sources={"s1"}).documents
+    assert [(one.high_water, one.etag) for one in found] == ([(3, "e")] if beside else [])
+
+
+def test_a_count_that_somebody_made_up_has_nobody_ask_for_so_many():
+    collection = MemoryCollections().open("c", tenant="t", database="d", embedder=EMBEDDER)
+    write(collection, SOURCE, "docs/a.md", 3)
+    first = f"{id_of(SOURCE, 'docs/a.md')}-0"
+    told = {**collection.get([first])[first].metadata, "s3sync_chunk_count": 999_999_999}
+    collection.update_metadata([first], [told])
+    (found,) = recover_documents(SOURCE, collection, known_sources={"s1"}).documents
+    assert (found.high_water, found.etag) == (3, "")
+
+
 def test_what_a_source_said_of_all_before_it_was_edited_is_no_word_of_the_document():
     collection = MemoryCollections().open("c", tenant="t", database="d", embedder=EMBEDDER)
     write(collection, SOURCE, "docs/a.md", 1, colour="red")

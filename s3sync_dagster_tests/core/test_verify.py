@@ -48,7 +48,7 @@ class Documents:
         assert not found  # of a source whose mode keeps nothing that is gone
         return 0
 
-    def distrust(self, states):
+    def distrust(self, states, *, spoilt=False):
         self.distrusted += [state.object_key for state in states]
         self.keys_of_distrusted |= {state.object_key: state.metadata_keys for state in states}
 

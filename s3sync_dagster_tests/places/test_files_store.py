@@ -13,6 +13,7 @@ from email.utils import format_datetime
 from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import httpx
 import pytest
@@ -33,6 +34,7 @@ from s3sync_dagster.places.files_index import HttpIndex
 from s3sync_dagster.places.files_store import FilesStore
 from s3sync_dagster.places.files_url import parse_store_url
 from s3sync_dagster.places.files_walk import STEP_ENTRIES, Walk
+from s3sync_dagster.places.files_webdav import _status_of
 from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.places.file_servers import (
     FilesWorld,
@@ -511,6 +513,16 @@ def dav_untold(path, status, word=""):
 
 
 WELL = "<d:status>HTTP/1.1 200 OK</d:status>"
+
+
+@pytest.mark.parametrize("line", ["", " ", "OK", "HTTP/1.1", "HTTP/1.1 many", "HTTP/1.1 ²00"])
+def test_a_status_line_of_webdav_that_is_none_is_that_of_a_server_that_fails(line):
+    for path in ("d:status", "d:propstat/d:status"):
+        words = f"<d:status>{line}</d:status>"
+        kind = "<d:prop><d:resourcetype/></d:prop>"
+        inner = words if path == "d:status" else f"<d:propstat>{kind}{words}</d:propstat>"
+        response = ElementTree.fromstring(f'<d:response xmlns:d="DAV:">{inner}</d:response>')
+        assert _status_of(response) == 500
 
 
 @pytest.mark.parametrize(
