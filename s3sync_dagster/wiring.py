@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -181,9 +182,29 @@ class Parts:
             if known is None or known[0].place != source.place:
                 from s3sync_dagster.ports.places import open_store  # noqa: PLC0415
 
-                store = open_store(source, self.surroundings)
+                around = replace(self.surroundings, admits=self._require_same_server)
+                store = open_store(source, around)
                 self._stores[source.id] = known = (source, store)
             return known[1]
+
+    def any_store_for(self, source: Source) -> ObjectStore:
+        """Return a store of its own at the server that is named here, be it the source's or not."""
+        from s3sync_dagster.ports.places import open_store  # noqa: PLC0415
+
+        return open_store(source, self.surroundings)
+
+    def _require_same_server(self, source: Source, server: str) -> None:
+        from s3sync_dagster.engine.same_server import require_same_server  # noqa: PLC0415
+
+        row = self.catalog.sources.row(source.id)
+        with closing(self.any_store_for(source)) as store:
+            require_same_server(
+                source,
+                server,
+                declared=row is not None and row.origin != "catalog",
+                servers=self.catalog.servers,
+                head=store.head,
+            )
 
     @property
     def surroundings(self) -> Surroundings:

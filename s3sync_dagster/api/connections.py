@@ -37,6 +37,9 @@ READER_SECONDS = 60.0
 """How long an answer may lie there without any of it being taken."""
 BUSY_SECONDS = 10.0
 """How old a request of a tenant is that makes room though the tenant has only its share."""
+TURNED_AWAY = 32
+"""Connections that were refused and still are read, so that the answer is; more end at once."""
+TURNED_AWAY_SECONDS = 1.0
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
     b"connection: close\r\ncontent-length: 72\r\n\r\n"
@@ -58,6 +61,8 @@ class Connections:
     """Of what stands there; None: there are no tenants, and what is known never makes room."""
     _open: "dict[PatientProtocol, None]" = field(default_factory=dict["PatientProtocol", None])
     _by_address: Counter[str] = field(default_factory=Counter[str])
+    turned_away: int = 0
+    """Refused ones that have not ended yet."""
 
     def admit(self, one: "PatientProtocol") -> bool:
         """Count a new connection; False where known tenants have all places, each its share.
@@ -143,6 +148,7 @@ class PatientProtocol(HttpProtocol):
         """Bytes since the parser last got to the end of a head, or further in a body."""
         self._websocket: Any = None
         """The protocol that this connection was handed over to."""
+        self._turned_away = False
         self._busy_since = 0.0
         self._served: Any = None
         """What is being served; ``cycle`` is the newest that came, which may wait behind it."""
@@ -178,15 +184,14 @@ class PatientProtocol(HttpProtocol):
         """Take a new connection, or turn it away."""
         super().connection_made(transport)
         self.address = network_of(self.client[0]) if self.client else ""
-        if not self.registry.admit(self):
-            transport.write(_FULL)
-            transport.close()
-            return
-        self._wait_for_head()
+        if self.registry.admit(self):
+            self._wait_for_head()
+        else:
+            self._turn_away()
 
     def data_received(self, data: bytes) -> None:
         """Read on; the clock of a head runs from its first byte to its last."""
-        if self.transport.is_closing():
+        if self._turned_away or self.transport.is_closing():
             return
         was_idle = self.idle
         self._unfinished += len(data)
@@ -271,6 +276,7 @@ class PatientProtocol(HttpProtocol):
         """Forget it."""
         self._stop(head=True, reader=True)
         self.registry.forget(self)
+        self.registry.turned_away -= self._turned_away
         super().connection_lost(exc)
         if self._served is not None and not self._served.response_complete:
             self._served.scope[LEFT] = True
@@ -299,6 +305,21 @@ class PatientProtocol(HttpProtocol):
 
         made.connection_lost = connection_lost
         return made
+
+    def _turn_away(self) -> None:
+        """Say that all places are taken, and read on for a moment.
+
+        A request that nobody had read would end the connection with a reset, and the client would
+        often not hear the answer.
+        """
+        self.transport.write(_FULL)
+        if self.registry.turned_away >= TURNED_AWAY:
+            self.transport.close()
+            return
+        self._turned_away = True
+        self.registry.turned_away += 1
+        self.transport.write_eof()
+        self.loop.call_later(TURNED_AWAY_SECONDS, self.transport.close)
 
     def _wait_for_head(self) -> None:
         self._head_timer = self.loop.call_later(self.registry.head_seconds, self._give_up)

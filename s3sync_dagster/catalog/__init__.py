@@ -17,6 +17,7 @@ from s3sync_dagster.catalog.quotas import ObjectQuota
 from s3sync_dagster.catalog.rebuilding import Rebuilding
 from s3sync_dagster.catalog.reports import Reports
 from s3sync_dagster.catalog.schema import prepare_schema
+from s3sync_dagster.catalog.servers import Servers
 from s3sync_dagster.catalog.sources import SourceRows
 from s3sync_dagster.catalog.tokens import Tokens
 from s3sync_dagster.catalog.uploads import Uploads
@@ -32,6 +33,7 @@ class Catalog:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.sources = SourceRows(database)
+        self.servers = Servers(database)
         self.queue_troubles = QueueTroubles(database)
         self.moves = Moves(database)
         self.listings = Listings(database)

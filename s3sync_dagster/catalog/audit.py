@@ -1,4 +1,4 @@
-"""What people did: rows that are added and read, never changed, and go when they are old."""
+"""What people did: rows that are added and read, never changed, and go when old or many."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -88,11 +88,30 @@ class Audit:
         with self._db.read() as tx:
             return [_entry_of(row) for row in tx.execute(query)]
 
-    def prune(self, *, older_than_seconds: float) -> int:
-        """Forget what is older; returns how many entries that were."""
-        with self._db.write() as tx:
-            old = audit.c.at < self._db.now() - older_than_seconds
-            return tx.execute(audit.delete().where(old)).rowcount
+    def prune(self, *, older_than_seconds: float, most: int | None = None) -> int:
+        """Forget what is older; returns how many entries that were.
+
+        Args:
+            older_than_seconds: by the database's clock.
+            most: so many of each tenant's owners are kept, and so many of its members: the newest.
+                What members do pushes nothing out that owners did. Those of no tenant stay: they
+                are commands, and strangers, whose guesses are slow.
+        """
+        aged = audit.c.at < self._db.now() - older_than_seconds
+        gone = self._db.delete_in_parts(audit.c.id, aged)
+        if most is None:
+            return gone
+        own = sa.select(audit.c.tenant, audit.c.role).where(audit.c.tenant.is_not(None))
+        many = own.group_by(audit.c.tenant, audit.c.role).having(sa.func.count() > most)
+        with self._db.read() as tx:
+            groups = tx.execute(many).all()
+        for tenant, role in groups:
+            these = sa.and_(audit.c.tenant == tenant, audit.c.role == role)
+            newest = sa.select(audit.c.id).where(these).order_by(audit.c.id.desc())
+            with self._db.read() as tx:
+                oldest = tx.execute(newest.offset(most - 1).limit(1)).scalar_one()
+            gone += self._db.delete_in_parts(audit.c.id, sa.and_(these, audit.c.id < oldest))
+        return gone
 
 
 def _values(entry: AuditEntry) -> dict[str, Any]:

@@ -63,7 +63,10 @@ class _Claiming:
         )
 
     def claim(self, intents: Sequence[Intent]) -> list[Claim | Refusal]:
-        rows = self._rows(documents.c.document_id, [intent.document_id for intent in intents])
+        rows = self._rows_of(intents)
+        if {row.source_id for row in rows} - {self._source.id} and not self._db.sqlite:
+            self._db.lock_clearing(self._tx)
+            rows = self._rows_of(intents, lock=True)  # they may be somebody else's by now
         by_id = {row.document_id: row for row in rows}
         written = self._rows(
             documents.c.object_key,
@@ -121,14 +124,22 @@ class _Claiming:
                 )
         return answers
 
+    def _rows_of(self, intents: Sequence[Intent], *, lock: bool = False) -> list[Row]:
+        ids = sorted({intent.document_id for intent in intents})
+        return self._rows(documents.c.document_id, ids, lock=lock)
+
     def _rows(
-        self, column: sa.Column[str], values: Sequence[str], *conditions: sa.ColumnElement[bool]
+        self,
+        column: sa.Column[str],
+        values: Sequence[str],
+        *conditions: sa.ColumnElement[bool],
+        lock: bool = False,
     ) -> list[Row]:
         rows: list[Row] = []
         for part in groups(dict.fromkeys(values)):
-            rows += self._tx.execute(
-                sa.select(documents).where(*self._place, column.in_(part), *conditions)
-            ).all()
+            query = sa.select(documents).where(*self._place, column.in_(part), *conditions)
+            query = query.order_by(documents.c.id).with_for_update() if lock else query
+            rows += self._tx.execute(query).all()
         return rows
 
     def _refusal(

@@ -25,6 +25,7 @@ MIGRATION_LOCK = 0x53335359  # "S3SY": Postgres advisory lock
 ROWS_A_PART = 2000
 """Rows that one transaction deletes where they may be a million."""
 PLACES_LOCK = 0x53335350  # "S3SP"
+CLEARING_LOCK = 0x53335343  # "S3SC"
 TENANT_LOCK = 0x53335354  # "S3ST": its second number is the tenant's hash
 FOLLOW_SECONDS = 30.0
 """On Postgres the server is asked for the time so often: all hosts go by its clock."""
@@ -144,6 +145,19 @@ class Database:
         """Serialise those who look whether a source overlaps another, and then write it."""
         if not self.sqlite:
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(:n)"), {"n": PLACES_LOCK})
+
+    def lock_clearing(self, connection: sa.Connection, *, begins: bool = False) -> None:
+        """Let nobody's records begin to be taken away while others take some of them over.
+
+        After the locks of sources. Who takes over looks afterwards whose records are going.
+
+        Args:
+            connection: an open transaction.
+            begins: for who lets records be taken away, and waits for all who take over just now.
+        """
+        if not self.sqlite:
+            lock = "pg_advisory_xact_lock" if begins else "pg_advisory_xact_lock_shared"
+            connection.execute(sa.text(f"SELECT {lock}(:n)"), {"n": CLEARING_LOCK})
 
     def lock_tenant(self, connection: sa.Connection, tenant: str) -> None:
         """Serialise what adds to the things of a tenant that are counted.

@@ -140,6 +140,34 @@ class Listings:
             until=known[limit - 1].object_key if len(known) > limit else None,
         )
 
+    def marks(self, source_id: str, after: str | None, *, every: int, limit: int) -> list[str]:
+        """Return each ``every``-th known key behind ``after`` that another one follows.
+
+        Args:
+            source_id: the source.
+            after: a key; None: the first one counts.
+            every: keys between two marks.
+            limit: marks.
+        """
+        known = (
+            sa.select(objects.c.object_key)
+            .where(objects.c.source_id == source_id, *_stretch(objects.c.object_key, after, None))
+            .where(objects.c.gone.is_(False))
+            .order_by(objects.c.object_key)
+            .limit(every * limit + 1)
+            .subquery()
+        )
+        in_order = {"order_by": known.c.object_key}
+        counted = sa.select(
+            sa.func.lag(known.c.object_key).over(**in_order).label("mark"),
+            sa.func.row_number().over(**in_order).label("place"),
+        ).subquery()
+        marks = sa.select(counted.c.mark).where(
+            counted.c.place > 1, counted.c.place % every == 1 % every
+        )
+        with self._db.read() as tx:
+            return list(tx.execute(marks.order_by(counted.c.place)).scalars())
+
     def live(self, source_id: str, keys: Collection[str]) -> dict[str, str]:
         """Return the status of those keys that have a pending or processing invocation.
 

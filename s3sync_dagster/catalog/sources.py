@@ -489,6 +489,7 @@ class SourceRows:
                     updated_at=self._db.now(),
                 )
             )
+            self._db.lock_clearing(tx, begins=True)
 
     def version(self) -> str:
         """Return a text that changes whenever a source is created, edited or deleted."""

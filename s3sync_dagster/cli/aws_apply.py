@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from s3sync_dagster.cli.aws_plan import ACCOUNT, REGION, AwsPlan
 from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.ports.aws_errors import answer_error, transport_error
-from s3sync_dagster.ports.aws_session import AwsSession
+from s3sync_dagster.ports.aws_session import AwsSession, credentials_told
 
 
 class AwsSetup:
@@ -88,15 +88,19 @@ class AwsSetup:
             raise self._named(error, doing) from None
 
     def _client(self, service: str, region: str | None) -> Any:
-        return self._session.client(
-            service,
-            region_name=region or self._session.region_name or "us-east-1",
-            endpoint_url=self._endpoint,
+        return self._call(
+            "opening a client of AWS",
+            lambda: self._session.client(
+                service,
+                region_name=region or self._session.region_name or "us-east-1",
+                endpoint_url=self._endpoint,
+            ),
         )
 
     def _call(self, doing: str, call: Callable[[], Any]) -> Any:
         try:
-            return call()
+            with credentials_told():
+                return call()
         except (ClientError, BotoCoreError) as error:
             raise self._named(error, doing) from None
 

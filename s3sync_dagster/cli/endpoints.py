@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -82,13 +83,14 @@ def _learnt(parts: Parts, source: Source, server: str, *, keep: bool) -> Source:
         return source  # what code declares is the code's to change
     documents = parts.catalog.documents.of_source(source.id, limit=LOOKED_AT)
     keys = {one.object_key for one in documents}
-    store, there = parts.store_for(source), 0
-    for key in keys:
-        try:
-            store.head(key)
-        except NotFound:
-            continue
-        there += 1
+    there = 0
+    with closing(parts.any_store_for(source)) as store:
+        for key in keys:
+            try:
+                store.head(key)
+            except NotFound:
+                continue
+            there += 1
     if 2 * there < len(keys):
         raise Conflict(
             f"The source {source.name!r} has this place and collection, without an endpoint of its "

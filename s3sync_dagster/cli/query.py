@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -23,6 +25,8 @@ LINES = 6
 """Of a chunk that people are shown."""
 COPIES = 3
 """Places of the same text that people are shown."""
+LOOKED_AT = 20
+"""Hits whose metadata tell which keys there are."""
 
 
 @click.command(
@@ -89,21 +93,20 @@ def query(
         opened(chroma_url) as parts,
         naming_collections(collection, parts.catalog.sources.all(moved=True)),
     ):
-        hits = search(
+        ask = partial(
+            search,
             parts,
             question,
             reader=EVERYTHING,
             collection=collection,
             tenant=tenant,
             database=database,
-            where=condition,
-            limit=limit,
             ranking=ranking,
-            context=context,
-            group=group,
             embedding=embedding_config(options),
-            lacks=lacks,
         )
+        hits = ask(where=condition, limit=limit, context=context, group=group, lacks=lacks)
+        if condition and not hits:
+            lacks += _told_keys(condition, ask(where=None, limit=LOOKED_AT))
     for one in lacks:
         click.echo(one, err=True)
     if as_json:
@@ -179,6 +182,26 @@ def _values(hit: Hit) -> dict[str, Any]:
         "before": [{"id": one.id, "document": one.document} for one in hit.before],
         "after": [{"id": one.id, "document": one.document} for one in hit.after],
     }
+
+
+def _told_keys(condition: Mapping[str, Any], others: Sequence[Hit]) -> list[str]:
+    """Return a sentence where a filter asks for keys that hits without it do not have either."""
+    known = {key for hit in others for key in hit.metadata}
+    unknown = [key for key in dict.fromkeys(_keys(condition)) if key not in known]
+    if not known or not unknown:
+        return []
+    names, there = (", ".join(map(people, some)) for some in (unknown, sorted(known)))
+    told = f"none of the {len(others)} best chunks without it has that; they have {there}."
+    return [f"--where asks for {names}, and {told}"]
+
+
+def _keys(condition: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in condition.items():
+        if not key.startswith("$"):
+            yield key
+        elif isinstance(value, list):  # $and, $or
+            for one in value:  # type: ignore[reportUnknownVariableType]
+                yield from _keys(one) if isinstance(one, dict) else ()  # type: ignore[reportUnknownArgumentType]
 
 
 def _condition(where: str | None) -> dict[str, Any] | None:

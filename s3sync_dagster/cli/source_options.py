@@ -54,6 +54,25 @@ def setting_options(settings: Iterable[Setting], *, new: bool = False) -> Callab
     return decorate
 
 
+class EditCommand(click.Command):
+    """A command that says of what cannot be changed why, and what else can be done."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options. Raises ``UsageError``."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            fixed = {one.flag for one in at(Door.CREATE)} - {one.flag for one in at(Door.EDIT)}
+            if error.option_name not in {*fixed, "--place"}:
+                raise
+            raise click.UsageError(
+                f"{error.option_name} decides what a source is, and is not changed: create another "
+                "one (s3sync source create), then delete this one. What Python or YAML declares is "
+                "changed there and moved by `s3sync source move`.",
+                ctx,
+            ) from None
+
+
 def embedding(help: str) -> Callable[[F], F]:  # noqa: A002  (click's own word)
     """``--embedding`` with its own help, and what its kinds need besides."""
     kind, *others = named("embedding")

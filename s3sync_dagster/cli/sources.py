@@ -16,7 +16,13 @@ from s3sync_dagster.cli.groups import Group, examples
 from s3sync_dagster.cli.made_by_sync import made_by_sync
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import ago, columns, people
-from s3sync_dagster.cli.source_options import at, embedding_config, setting_options, with_settings
+from s3sync_dagster.cli.source_options import (
+    EditCommand,
+    at,
+    embedding_config,
+    setting_options,
+    with_settings,
+)
 from s3sync_dagster.cli.sync_summary import place_of
 from s3sync_dagster.core.declaration import HOLDS_SECONDS
 from s3sync_dagster.core.source_rules import require_own, validate_source
@@ -91,10 +97,11 @@ def create(name: str, place: str | None, check: bool, **options: Any) -> int:
 
 
 @source.command(
+    cls=EditCommand,
     epilog=examples(
         "s3sync source edit docs --list-interval 60",
         's3sync source edit docs --queue-url ""',
-    )
+    ),
 )
 @click.argument("name", shell_complete=source_names)
 @setting_options(at(Door.EDIT))
@@ -154,7 +161,8 @@ def list_sources(as_json: bool) -> int:
 def show(name: str, as_json: bool) -> int:
     """Show all settings of NAME."""
     with opened(chroma=False, dagster=False) as parts:
-        values = parts.catalog.sources.find(name).settings()
+        found = parts.catalog.sources.find(name)
+        values, asked = found.settings(), parts.catalog.servers.asked(found.id)
     if as_json:
         click.echo(json.dumps(values))
         return 0
@@ -164,6 +172,9 @@ def show(name: str, as_json: bool) -> int:
             if one not in (None, "", [], {}):
                 shown = one if isinstance(one, str) else json.dumps(one, ensure_ascii=False)
                 click.echo(f"{key}{'.' if field else ''}{field}: {people(shown)}")
+    if values.get("endpoint_url", "") is None:
+        last = "" if asked is None else f", which was {people(asked) or 'AWS'} last"
+        click.echo(f"endpoint_url: none; the environment of who asks names the server{last}")
     return 0
 
 
@@ -228,9 +239,9 @@ def delete(name: str, keep_records: bool, undeclared: bool) -> int:
                 )
                 if note != said:
                     click.echo(note, err=True)
+                elif parts.catalog.sources.deleting(found.id) is not None:
+                    parts.clock.sleep(WAIT_SECONDS)  # a batch, or a Chroma that only says it did
                 said = note
-                if parts.catalog.batches.live(source_id=found.id):
-                    parts.clock.sleep(WAIT_SECONDS)
     return 0
 
 

@@ -3,13 +3,14 @@
 import logging
 import re
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from s3sync_dagster.core.keys import validate_source_name
+from s3sync_dagster.core.naming import UNTRUSTED_TAG
 from s3sync_dagster.core.source_identity import overlap
 from s3sync_dagster.core.state import Origin
 from s3sync_dagster.defs.chroma_resource import ChromaResource
@@ -27,8 +28,10 @@ from s3sync_dagster.defs.sensors import (
     build_intake_sensor,
 )
 from s3sync_dagster.defs.source import RESOURCES, Attributes, build_source_definitions
+from s3sync_dagster.engine.listing_turns import BUDGET_SECONDS
 from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
 from s3sync_dagster.model.source import Source
+from s3sync_dagster.ports.aws_guard import trusted_tenants
 from s3sync_dagster.settings import load_settings
 
 _log = logging.getLogger(__name__)
@@ -38,6 +41,8 @@ PROBLEMS = "s3sync/left_out"
 """Metadata of the code location: sources that could not be built, and why."""
 
 SHOWN_NAMES = 5
+QUEUES_OF_A_WHOLE_TURN = 8
+"""With more of them each is read for a shorter time, and all together for as long as these."""
 VALIDATION = "DAGSTER_IS_DEFS_VALIDATION_CLI"
 """Set by ``dg check defs``, which asks whether all is well: there a source is not left out."""
 
@@ -123,6 +128,7 @@ class _Building:
         self._filling: dict[str, list[Source]] = {}
         self._catalog_names: list[str] = []
         self._queues: dict[str, list[Find]] = {}
+        self._trusted: frozenset[str] | None = None
 
     def require_chroma(self, name: str) -> None:
         """Note a source that cannot be indexed where no Chroma is named."""
@@ -157,7 +163,14 @@ class _Building:
     def add_from_catalog(self, source: Source) -> None:
         def build() -> None:
             resource = CatalogSource.shown(source)
-            self._build(resource, source, _of_catalog(source.name), shown, own_sensor=False)
+            self._build(
+                resource,
+                source,
+                _of_catalog(source.name),
+                shown,
+                own_sensor=False,
+                tags=self._tags_of(source.tenant),
+            )
             self._catalog_names.append(source.name)
 
         shown = f"{source.name!r} (of the catalog)"
@@ -175,9 +188,13 @@ class _Building:
             sensors.append(
                 self._shared(build_catalog_listing_sensor, "catalog_auto_sync", self._catalog_names)
             )
+        # The daemon has few threads for all sensors: many full queues must not keep them for long.
+        budget = BUDGET_SECONDS * min(1.0, QUEUES_OF_A_WHOLE_TURN / max(1, len(self._queues)))
         for url, finds in self._queues.items():
             wanted = f"{self._before}{_sensor_name(url, sensors)}"
-            sensors.append(build_intake_sensor(wanted, url, jobs, _all(finds), self._runtime_key))
+            sensors.append(
+                build_intake_sensor(wanted, url, jobs, _all(finds), self._runtime_key, budget)
+            )
         base = dg.Definitions(
             sensors=sensors,
             resources=self._resources,
@@ -191,7 +208,14 @@ class _Building:
         return build(*arguments, name=f"{self._before}{name}", runtime_key=self._runtime_key)
 
     def _build(
-        self, resource: AnySource, source: Source, find: Find, shown: str, *, own_sensor: bool
+        self,
+        resource: AnySource,
+        source: Source,
+        find: Find,
+        shown: str,
+        *,
+        own_sensor: bool,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         # Dagster compares some names without regard to case where files stand for them.
         taken = self._shown.get(resource.name.lower())
@@ -204,12 +228,19 @@ class _Building:
             resources=self._resources,
             runtime_key=self._runtime_key,
             attributes=self._attributes,
+            tags=tags,
         )
         self._built.append(one)
         self._names.append(resource.name)
         self._shown[resource.name.lower()] = shown
         if source.place.queue_url:
             self._queues.setdefault(source.place.queue_url, []).append(find)
+
+    def _tags_of(self, tenant: str) -> Mapping[str, str]:
+        if self._trusted is None:
+            self._trusted = trusted_tenants(load_settings().environment)
+        trusted = "*" in self._trusted or tenant in self._trusted
+        return {} if trusted else {UNTRUSTED_TAG: tenant}
 
     def _tell_overlap(self, source: Source) -> None:
         """Say which two would fill one collection from the same objects.

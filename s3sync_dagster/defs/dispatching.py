@@ -1,6 +1,9 @@
 """The Dagster side of dispatch: run requests, the reaping of dead runs, the end of sources."""
 
+import random
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
@@ -18,6 +21,9 @@ from s3sync_dagster.model.source import Source
 
 BEGIN_SECONDS = 90.0
 """From a run's start to its first op; 1 to 3 s, more on a busy machine."""
+ENDING_SECONDS = 20.0
+"""Of a tick, for all sources that are deleted or were moved: after 60 s Dagster gives a tick up,
+and no work would be handed out for as long as they take."""
 _ENDED = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
 _QUEUED = (DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED, DagsterRunStatus.MANAGED)
 
@@ -120,14 +126,17 @@ class Dispatcher:
             sweep(catalog=self._catalog, collections=self._runtime.chroma.open)
         except Exception as error:  # noqa: BLE001  (as with each source below)
             notes.append(_trouble("late records of deleted sources stay", error))
-        untidy = self._catalog.work.untidy_sources() | self._deleting | self._moved
+        untidy = self._catalog.work.untidy_sources()
         for source in self.sources:
-            if source.id not in untidy:
-                continue
-            try:
-                notes += self._tidy_up(source, log=log)
-            except Exception as error:  # noqa: BLE001  (no source's is the others')
-                notes.append(_trouble(source.name, error))
+            if source.id in untidy and source.id not in self._deleting:
+                notes += self._guarded(source, self._tidy_up)
+        until = self._clock.monotonic() + ENDING_SECONDS
+        for source in self._ending():
+            left = until - self._clock.monotonic()
+            if left <= 0:
+                notes.append("time is up; other sources end at a later tick")
+                break
+            notes += self._guarded(source, partial(self._end, seconds=left, log=log))
         return notes
 
     def requests(self, *, only: Collection[str] | None = None) -> list[dg.RunRequest]:
@@ -196,7 +205,24 @@ class Dispatcher:
             self._runs.report_failed(dead.run_id, dead.token, dead.why)
         return notes
 
-    def _tidy_up(self, source: Source, *, log: Callable[[str], None]) -> list[str]:
+    def _ending(self) -> list[Source]:
+        """Return what is deleted or was moved: of each tenant one in turn, by chance which."""
+        ending = [one for one in self.sources if one.id in self._deleting | self._moved]
+        random.shuffle(ending)
+        before: Counter[str] = Counter()
+        places: dict[str, int] = {}
+        for source in ending:
+            places[source.id] = before[source.tenant]
+            before[source.tenant] += 1
+        return sorted(ending, key=lambda source: (places[source.id], random.random()))
+
+    def _guarded(self, source: Source, work: Callable[[Source], list[str]]) -> list[str]:
+        try:
+            return work(source)
+        except Exception as error:  # noqa: BLE001  (no source's is the others')
+            return [_trouble(source.name, error)]
+
+    def _end(self, source: Source, *, seconds: float, log: Callable[[str], None]) -> list[str]:
         if source.id in self._deleting:
             line = take_down(
                 source,
@@ -207,24 +233,26 @@ class Dispatcher:
                     self._instance, source, until=until, clock=self._clock
                 ),
                 log=log,
+                budget_seconds=seconds,
             )
             return [line]
-        notes: list[str] = []
-        if source.id in self._moved:
-            line = finish_move(
-                source,
-                catalog=self._catalog,
-                collections=self._runtime.chroma.open,
-                clock=self._clock,
-                log=log,
-            )
-            notes += [line] if line is not None else []
+        line = finish_move(
+            source,
+            catalog=self._catalog,
+            collections=self._runtime.chroma.open,
+            clock=self._clock,
+            log=log,
+            budget_seconds=seconds,
+        )
+        return [line] if line is not None else []
+
+    def _tidy_up(self, source: Source) -> list[str]:
         self._catalog.documents.enqueue_unclean(source.id)
         self._catalog.work.ask_again_where_answered(source.id)
         dropped = drop_partitions(self._catalog, self._instance, source)
-        if dropped:
-            notes.append(f"{source.name}: {dropped} partitions of removed objects taken back")
-        return notes
+        if not dropped:
+            return []
+        return [f"{source.name}: {dropped} partitions of removed objects taken back"]
 
     def _state(self, run_id: str | None, token: str) -> RunState:
         return self._runs.state(run_id, token, now=self._clock.now().timestamp())

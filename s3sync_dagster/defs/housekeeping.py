@@ -27,6 +27,8 @@ INVOCATION_ROWS_SECONDS = 30 * 86_400.0
 MOST_REQUESTS = 1_000_000
 """Of a tenant, that have ended: no time ends what people and programs asked for."""
 AUDIT_ROWS_SECONDS = 365 * 86_400.0
+MOST_AUDIT_ROWS = 1_000_000
+"""Of a tenant's owners, and as many of its members: a program may write a million in an hour."""
 HOUR_ROWS_SECONDS = 31 * 86_400.0
 UPLOAD_BYTES_SECONDS = 86_400.0
 """Of an upload that came to no end: a crash left them."""
@@ -64,7 +66,7 @@ def keep_minutes(
         catalog.batches.prune(older_than_seconds=BATCH_ROWS_SECONDS)
         catalog.invocations.prune(older_than_seconds=INVOCATION_ROWS_SECONDS)
         prune_requests(catalog.database, most=MOST_REQUESTS)
-        catalog.audit.prune(older_than_seconds=AUDIT_ROWS_SECONDS)
+        catalog.audit.prune(older_than_seconds=AUDIT_ROWS_SECONDS, most=MOST_AUDIT_ROWS)
         catalog.hours.prune(older_than_seconds=HOUR_ROWS_SECONDS)
         catalog.uploads.prune(older_than_seconds=UPLOAD_BYTES_SECONDS)
         # Dagster's storages: what only loads the definitions does not need them.

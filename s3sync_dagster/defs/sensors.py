@@ -15,7 +15,7 @@ from s3sync_dagster.defs.dagster_internals.pooling import pool_connections
 from s3sync_dagster.defs.dispatching import Dispatcher, why_not_now
 from s3sync_dagster.defs.housekeeping import keep_minutes
 from s3sync_dagster.defs.resources import RUNTIME_KEY, Runtime
-from s3sync_dagster.engine.intake import take_messages
+from s3sync_dagster.engine.intake import Intake, take_messages
 from s3sync_dagster.engine.listing_turns import BUDGET_SECONDS, list_in_turn, list_when_due
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
@@ -81,7 +81,7 @@ def build_catalog_listing_sensor(
         default_status=dg.DefaultSensorStatus.RUNNING,
         required_resource_keys={runtime_key},
         description="Lists the sources that were created in the catalog, each at its interval. "
-        "The cursor is the source whose turn was last, so that none starves.",
+        "The cursor is whose turn was last, of each tenant, so that none starves.",
     )
     def catalog_auto_sync(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         runtime: Runtime = getattr(context.resources, runtime_key)
@@ -104,6 +104,7 @@ def build_intake_sensor(
     jobs: Sequence[Any],
     find: Callable[[Runtime], list[Source]],
     runtime_key: str = RUNTIME_KEY,
+    budget_seconds: float = BUDGET_SECONDS,
 ) -> dg.SensorDefinition:
     """Return ``<queue>_intake``, the one consumer of a queue."""
 
@@ -126,20 +127,7 @@ def build_intake_sensor(
             sources = find(runtime)
             if not sources:
                 return dg.SkipReason("no source listens to this queue any more")
-            troubles = runtime.parts.catalog.queue_troubles
-            try:
-                found = take_messages(
-                    runtime.parts.queue_for(sources[0]),
-                    sources,
-                    work=runtime.parts.catalog.work,
-                    clock=runtime.parts.clock,
-                    log=context.log.warning,
-                    budget_seconds=BUDGET_SECONDS,
-                )
-            except S3SyncError as error:  # of a catalog that is away this cannot be written either
-                troubles.note(sources, error)
-                raise
-            troubles.note(sources, None)
+            found = _take(runtime, sources, log=context.log.warning, seconds=budget_seconds)
             skipped = dg.SkipReason(found.counts.describe())
             if not found.touched:
                 return skipped
@@ -157,6 +145,37 @@ def build_intake_sensor(
             runtime.parts.close()
 
     return intake
+
+
+def _take(
+    runtime: Runtime, sources: Sequence[Source], *, log: Callable[[str], None], seconds: float
+) -> Intake:
+    """Take messages with what a source has to read the queue with, the oldest of each tenant.
+
+    Whoever names the queue of another tenant cannot read it, and must not keep the other from it.
+    """
+    tenants: dict[str, list[Source]] = {}
+    for source in sources:
+        tenants.setdefault(source.tenant, []).append(source)
+    troubles, failed = runtime.parts.catalog.queue_troubles, dict[str, S3SyncError]()
+    for tenant, own in tenants.items():
+        try:
+            found = take_messages(
+                runtime.parts.queue_for(own[0]),
+                sources,
+                work=runtime.parts.catalog.work,
+                clock=runtime.parts.clock,
+                log=log,
+                budget_seconds=seconds,
+            )
+        except S3SyncError as error:
+            failed[tenant] = error
+        else:
+            troubles.note(sources, None)
+            return found
+    for tenant, error in failed.items():  # of a catalog that is away this cannot be written either
+        troubles.note(tenants[tenant], error)
+    raise next(iter(failed.values()))
 
 
 def build_dispatch_sensor(

@@ -46,6 +46,10 @@ class ListingsPort(Protocol):
         """Return what is known of the first ``limit`` keys in (after, until]."""
         ...
 
+    def marks(self, source_id: str, after: str | None, *, every: int, limit: int) -> list[str]:
+        """Return each ``every``-th known key behind ``after`` that another one follows."""
+        ...
+
     def live(self, source_id: str, keys: Collection[str]) -> dict[str, str]:
         """Return the status of those keys that have a pending or processing invocation."""
         ...

@@ -8,9 +8,12 @@ from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.last_look import delete_what_is_left, look_elsewhere
 from s3sync_dagster.engine.own_records import delete_in_steps, ids_to_delete, open_there
 from s3sync_dagster.engine.ports import Collections
+from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
 
 DOCUMENTS_A_PAGE = 200
+Place = tuple[str, str, str]
+"""Tenant, database and collection."""
 
 
 def take_down(
@@ -45,10 +48,20 @@ def take_down(
         return f"{source.name} is deleted once its batches have ended"
     until = clock.monotonic() + budget_seconds
     if catalog.sources.deleting(source.id) == "records":
-        while documents := catalog.documents.of_source(source.id, limit=DOCUMENTS_A_PAGE):
-            delete_records(documents, catalog=catalog, collections=collections())
+        after, refused = 0, dict[Place, S3SyncError]()
+        while documents := catalog.documents.of_source(
+            source.id, after_id=after, limit=DOCUMENTS_A_PAGE
+        ):
+            after = documents[-1].id
+            _delete_where_it_goes(
+                documents, catalog=catalog, collections=collections(), refused=refused
+            )
             if clock.monotonic() > until:
-                return f"{source.name}: its records are being deleted"
+                break
+        for error in refused.values():
+            raise error
+        if documents:
+            return f"{source.name}: its records are being deleted"
     for before in catalog.moves.left_by(source.id):  # which look for what nobody holds
         take_down(
             before,
@@ -118,13 +131,46 @@ def delete_records(
     Raises:
         S3SyncError: Chroma or the catalog does not answer; what is left is done by the next call.
     """
-    by_place: dict[tuple[str, str, str], list[DocumentState]] = {}
+    refused: dict[Place, S3SyncError] = {}
+    _delete_where_it_goes(
+        documents,
+        catalog=catalog,
+        collections=collections,
+        refused=refused,
+        look=look,
+        forget=forget,
+    )
+    for error in refused.values():
+        raise error
+
+
+def _delete_where_it_goes(
+    documents: Sequence[DocumentState],
+    *,
+    catalog: CatalogPort,
+    collections: Collections,
+    refused: dict[Place, S3SyncError],
+    look: bool = False,
+    forget: Callable[[Sequence[int]], None] | None = None,
+) -> None:
+    """Do that in all collections but those that refuse, which are added to ``refused``.
+
+    One collection that answers nothing but errors keeps no other's records.
+    """
+    by_place: dict[Place, list[DocumentState]] = {}
     for one in documents:
         place = one.tenant, one.database_name, one.collection_name
         by_place.setdefault(place, []).append(one)
-    for (tenant, database, name), held in by_place.items():
-        collection = open_there(collections, name, tenant=tenant, database=database)
-        if collection is not None:
-            ids = ids_to_delete(collection, held, catalog=catalog, look=look)
-            delete_in_steps(collection, ids)
-        (forget or catalog.documents.forget)([one.id for one in held])
+    for place, held in by_place.items():
+        if place in refused:
+            continue
+        tenant, database, name = place
+        try:
+            collection = open_there(collections, name, tenant=tenant, database=database)
+            if collection is not None:
+                ids = ids_to_delete(collection, held, catalog=catalog, look=look)
+                delete_in_steps(collection, ids)
+        except S3SyncError as error:
+            refused[place] = error
+        else:
+            (forget or catalog.documents.forget)([one.id for one in held])

@@ -7,6 +7,7 @@ told in ``engine.listing_turns``.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from s3sync_dagster.core.guard import needs_approval
@@ -15,7 +16,8 @@ from s3sync_dagster.core.state import DepartureCursor, ListingRow, ListingState
 from s3sync_dagster.engine.catalog_port import CatalogPort, ListingsPort
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.moving import ask_for_unseen
-from s3sync_dagster.engine.pages import Pages, confirm_gone, open_pages
+from s3sync_dagster.engine.pages import Pages, confirm_gone
+from s3sync_dagster.engine.pages_ahead import open_ahead
 from s3sync_dagster.engine.ports import ListPage, ObjectStore
 from s3sync_dagster.engine.reports import confirmed, is_reported, note_refusal, take_report
 from s3sync_dagster.engine.snapshot import snapshot_file
@@ -95,7 +97,12 @@ def continue_listing(
                         return None
                     listing = begun
                     file = snapshot_file(snapshots, listing) if snapshots is not None else None
-                    pages = open_pages(read, source.place.path_prefix, snapshot=file)
+                    pages = open_ahead(
+                        read,
+                        source.place.path_prefix,
+                        marks=partial(listings.marks, source.id),
+                        snapshot=file,
+                    )
                 asked = pages.next(listing.cursor, limit=page_keys, number=listing.number)
             except S3SyncError as error:
                 note_refusal(listing, error, owner=owner, catalog=catalog)

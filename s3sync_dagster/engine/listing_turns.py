@@ -4,9 +4,12 @@ Sensors list over several ticks (``list_when_due``, ``list_in_turn``), a person'
 from the first page to the last (``list_whole``).
 """
 
-from collections.abc import Callable, Collection
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
+from typing import cast
 
 from s3sync_dagster.core.patience import is_due
 from s3sync_dagster.core.state import ListingRow, ListingState, SourceRow
@@ -139,27 +142,27 @@ def list_in_turn(
     after: str | None,
     log: Callable[[str], None],
     budget_seconds: float = BUDGET_SECONDS,
-) -> tuple[str, str | None]:
+) -> tuple[str, str]:
     """List those sources of the catalog that are due, within one budget.
 
     Args:
         parts: of this process.
         names: sources that the code location has.
-        after: the name whose turn was last; the round goes on behind it.
+        after: what the last call returned; the round goes on behind it.
         log: takes warnings.
         budget_seconds: for all of them together; what is left waits for the next tick.
 
     Returns:
-        A sentence for people, and the name whose turn was last.
+        A sentence for people, and whose turn was last: of each tenant the name, as JSON.
     """
     clock = parts.clock
     rows = [row for row in parts.catalog.sources.rows(origin="catalog") if row.source.name in names]
     # Hundreds of sources are seldom due: two statements tell, not three for each.
     now, live = clock.now().timestamp(), parts.catalog.listings.live_sources()
     due = [row for row in rows if row.source.id in live or _due(row, now=now)]
-    due.sort(key=lambda row: (row.source.name <= (after or ""), row.source.name))
-    started, lines, last = clock.monotonic(), list[str](), after
-    for row in due:
+    served, lines = _served(after, {row.source.tenant for row in rows}), list[str]()
+    started = clock.monotonic()
+    for row in _in_turn(due, served):
         left = budget_seconds - (clock.monotonic() - started)
         if left <= 0:
             lines.append("time is up; the others follow at the next tick")
@@ -168,9 +171,35 @@ def list_in_turn(
         line = _listed(parts, row.source, log=log, budget_seconds=left)
         if not line.startswith(NOT_DUE):
             lines.append(f"{row.source.name}: {line}")
-            last = row.source.name
+            served.pop(row.source.tenant, None)
+            served[row.source.tenant] = row.source.name  # behind those of other tenants
             clock.sleep(min(clock.monotonic() - began, RESPITE_SECONDS))
-    return "; ".join(lines) or f"{len(rows)} sources, none due", last
+    return "; ".join(lines) or f"{len(rows)} sources, none due", json.dumps(served)
+
+
+def _served(cursor: str | None, tenants: Collection[str]) -> dict[str, str]:
+    """Return the last name of each tenant, the one that waits for longest first."""
+    try:
+        told = json.loads(cursor or "{}")
+    except ValueError:  # an older version kept one name
+        return {}
+    known = cast("dict[str, str]", told) if isinstance(told, dict) else {}
+    return {tenant: name for tenant, name in known.items() if tenant in tenants}
+
+
+def _in_turn(due: Sequence[SourceRow], served: Mapping[str, str]) -> list[SourceRow]:
+    """Return what is due, a source of each tenant in turn: many of one keep no other waiting."""
+    queues: dict[str, list[SourceRow]] = {}
+    for row in sorted(due, key=lambda row: row.source.name):
+        queues.setdefault(row.source.tenant, []).append(row)
+    for tenant, queue in queues.items():
+        last = served.get(tenant, "")
+        behind = [row for row in queue if row.source.name > last]
+        queues[tenant] = behind + [row for row in queue if row.source.name <= last]
+    places = {tenant: place for place, tenant in enumerate(served)}
+    order = sorted(queues, key=lambda tenant: places.get(tenant, -1))
+    rounds = zip_longest(*(queues[tenant] for tenant in order))
+    return [row for one in rounds for row in one if row is not None]
 
 
 def _due(row: SourceRow, *, now: float) -> bool:

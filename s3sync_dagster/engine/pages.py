@@ -63,7 +63,7 @@ class Pages(Protocol):
 
 
 def open_pages(store: ObjectStore, prefix: str, *, snapshot: Path | None = None) -> Pages:
-    """Return the ordered pages of a store.
+    """Return the ordered pages of a store, each asked for when it is wanted.
 
     Args:
         store: the bucket.

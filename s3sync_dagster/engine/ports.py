@@ -118,6 +118,19 @@ class ObjectStore(Protocol):
         ...
 
 
+class AheadStore(Protocol):
+    """What a store has besides that may be asked for many pages at once."""
+
+    pages_in_turn: int
+    """Of a call, that are asked for one by one first: small sources have no more."""
+
+    def list_ahead(
+        self, prefix: str, *, start_after: str | None, limit: int = 1000
+    ) -> Future[ListPage]:
+        """Ask for a page without waiting for it, see ``ObjectStore.list_page``."""
+        ...
+
+
 class CarryingStore(Protocol):
     """What a store has besides of whose objects something more than bytes can be asked for."""
 

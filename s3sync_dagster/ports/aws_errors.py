@@ -146,6 +146,13 @@ def transport_error(error: Exception, *, doing: str, endpoint: str | None) -> S3
         return _no_profile(doing, str(error.kwargs["profile"]))
     if isinstance(error, _NO_CREDENTIALS):
         return _no_credentials(doing)
+    if isinstance(error, _NO_WAY_TO_CREDENTIALS):
+        return AccessDenied(
+            f"{doing} failed: the way to credentials that AWS's profile or variables name gives "
+            f"none ({type(error).__name__}): log in again (`aws sso login`), or correct what they "
+            "name (a program, a token's file, another profile)",
+            reason="no_credentials",
+        )
     if isinstance(error, aws.SSLError | http.SSLError):
         return FixConfiguration(
             f"{doing} failed: the certificate of {where} is not trusted, or it does not speak TLS; "
@@ -195,11 +202,17 @@ _BROKEN = (
 _NO_CREDENTIALS = (
     aws.NoCredentialsError,
     aws.PartialCredentialsError,
-    aws.CredentialRetrievalError,
     aws.NoAuthTokenError,
+    aws.MetadataRetrievalError,
+)
+_NO_WAY_TO_CREDENTIALS = (
+    aws.CredentialRetrievalError,
     aws.TokenRetrievalError,
     aws.SSOError,
-    aws.MetadataRetrievalError,
+    aws.InvalidConfigError,
+    aws.UnknownCredentialError,
+    aws.MissingDependencyException,
+    *(getattr(aws, name) for name in ("LoginError",) if hasattr(aws, name)),  # of newer ones
 )
 
 

@@ -5,11 +5,12 @@
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownLambdaType=false
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cache, partial
+from json import JSONDecodeError
 from typing import Any
 
 from botocore import exceptions as aws
@@ -68,9 +69,25 @@ class AwsSession:
             BotoCoreError: settings of AWS's own chain that are no good.
             ValueError: an endpoint that is no URL.
         """
-        return self._inner.create_client(
-            service, region_name=region_name, endpoint_url=endpoint_url, config=config
-        )
+        with credentials_told():
+            return self._inner.create_client(
+                service, region_name=region_name, endpoint_url=endpoint_url, config=config
+            )
+
+
+@contextmanager
+def credentials_told() -> Iterator[None]:
+    """Let what botocore meets in files and programs that give credentials be one of its errors.
+
+    It lets the system's own through: for a token's file that is missing, or a
+    ``credential_process`` that cannot be run or writes no JSON.
+    """
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, PermissionError, JSONDecodeError) as error:
+        raise aws.CredentialRetrievalError(
+            provider="file or program", error_msg=type(error).__name__
+        ) from None
 
 
 def open_session(
@@ -99,10 +116,11 @@ def open_session(
             session.set_credentials(key_id, secret, token)
         else:
             _require_profile(session)
+        if credentials.role_arn is not None:
+            with credentials_told():
+                session = _assuming(session, credentials=credentials, role_arn=credentials.role_arn)
     except aws.BotoCoreError as error:
         raise transport_error(error, doing="opening an AWS session", endpoint=None) from None
-    if credentials.role_arn is not None:
-        session = _assuming(session, credentials=credentials, role_arn=credentials.role_arn)
     return AwsSession(session)
 
 

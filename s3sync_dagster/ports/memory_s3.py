@@ -8,6 +8,7 @@ import hashlib
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -19,6 +20,7 @@ from s3sync_dagster.model.errors import (
     NotFound,
     NotPossible,
     ObjectChanged,
+    S3SyncError,
 )
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.place import Carried
@@ -30,6 +32,16 @@ Listener = Callable[[str, ObjectRef | None, str], None]
 """Called after each change with the event's name, what is there now (None: nothing), the key."""
 Fault = Callable[[str, str], None]
 """Called before each request with its kind (LIST, GET, HEAD) and key or prefix; may raise."""
+
+
+def at_once(ask: Callable[[], ListPage]) -> Future[ListPage]:
+    """Ask for a page now, in this thread: what comes of it waits like an answer asked for ahead."""
+    page: Future[ListPage] = Future()
+    try:
+        page.set_result(ask())
+    except S3SyncError as error:
+        page.set_exception(error)
+    return page
 
 
 @dataclass(slots=True)
@@ -168,8 +180,10 @@ class MemoryObjectStore:
         fault: Fault | None = None,
         ordered: bool = True,
         page_keys: int = 1000,
+        pages_in_turn: int = 3,
     ) -> None:
         self.ordered = ordered
+        self.pages_in_turn = pages_in_turn
         self._page_keys = page_keys
         self._bucket = bucket
         self._fault = fault
@@ -182,6 +196,12 @@ class MemoryObjectStore:
         bucket = self._open("LIST", prefix)
         refs, last = bucket.page(prefix, after=start_after or "", limit=limit)
         return ListPage(objects=tuple(refs), last=last)
+
+    def list_ahead(
+        self, prefix: str, *, start_after: str | None, limit: int = 1000
+    ) -> Future[ListPage]:
+        """Return the page as it is now, see ``list_page``."""
+        return at_once(lambda: self.list_page(prefix, start_after=start_after, limit=limit))
 
     def list_unordered(self, prefix: str, *, token: str | None) -> UnorderedPage:
         """Return a page of keys in an order that says nothing, as directory buckets do."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from s3sync_dagster.engine.clock import Clock
@@ -31,6 +32,8 @@ class Surroundings:
     """Opens what keeps uploaded files."""
     guard_for: Callable[[Source, str | None], AddressGuard | None]
     """What keeps a source's connections to a URL away from private addresses."""
+    admits: Callable[[Source, str], None] | None = None
+    """Raises where the server that the environment names for a source is not the source's."""
     clock: Clock = field(default_factory=Clock)
     """By which it is told how old something is."""
 
@@ -56,12 +59,15 @@ def open_s3(source: Source, surroundings: Surroundings) -> ObjectStore:
     place = source.place
     assert isinstance(place, S3Place)
 
-    def opened(place: S3Place) -> S3ObjectStore:
+    admits = surroundings.admits
+
+    def opened(asked: S3Place) -> S3ObjectStore:
         return open_object_store(
-            place,
+            asked,
             resolve_env=surroundings.resolve_env,
             resolve_credential=surroundings.resolve_credential,
-            guard=surroundings.guard_for(source, place.endpoint_url),
+            guard=surroundings.guard_for(source, asked.endpoint_url),
+            admit=partial(admits, source) if admits and asked.endpoint_url is None else None,
         )
 
     if place.reports is None:

@@ -3,14 +3,17 @@
 # botocore has no types.
 # pyright: reportMissingTypeStubs=false
 
+import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 from botocore import exceptions as aws
 
 from s3sync_dagster.core.carried import carried_metadata
+from s3sync_dagster.engine.pages_ahead import AT_ONCE
 from s3sync_dagster.engine.ports import ListPage, ObjectBody, UnorderedPage
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.errors import (
@@ -46,6 +49,7 @@ _TRIES = 3
 """Whole reads and pages that are begun again when their connection breaks."""
 _PAUSE_SECONDS = 0.2
 _BUCKET_KNOWN_SECONDS = 60.0
+_PAGES_IN_TURN = 3
 _T = TypeVar("_T")
 
 
@@ -56,6 +60,7 @@ def open_object_store(
     resolve_credential: ResolveCredential | None = None,
     spool_dir: Path | None = None,
     guard: AddressGuard | None = None,
+    admit: Callable[[str], None] | None = None,
 ) -> "S3ObjectStore":
     """Return a bucket. Nothing is sent yet; the store may be used by many threads.
 
@@ -66,6 +71,8 @@ def open_object_store(
         spool_dir: where bodies above 8 MiB go, as files that the caller deletes.
             None: a folder of the store's own, which ``close`` removes.
         guard: ends connections to private addresses; None: all are allowed.
+        admit: is told which server is asked, before it is, and raises where it is the wrong one;
+            empty: AWS.
 
     Raises:
         AccessDenied: credentials that are named and not there.
@@ -78,7 +85,9 @@ def open_object_store(
         resolve_credential=resolve_credential,
     )
     return S3ObjectStore(
-        place, client=S3Client(place, session=session, guard=guard), spool=BodySpool(spool_dir)
+        place,
+        client=S3Client(place, session=session, guard=guard, admit=admit),
+        spool=BodySpool(spool_dir),
     )
 
 
@@ -91,6 +100,9 @@ class S3ObjectStore:
         self._client = client
         self._spool = spool
         self._bucket_known_until = 0.0
+        self.pages_in_turn = _PAGES_IN_TURN
+        self._listers: ThreadPoolExecutor | None = None
+        self._opening = threading.Lock()
 
     def __repr__(self) -> str:
         return f"S3ObjectStore({self._place.bucket_name!r})"
@@ -122,6 +134,16 @@ class S3ObjectStore:
             }
         require_order(objects, start_after=start_after, bucket=self._place.bucket_name)
         return ListPage(objects=tuple(objects), last=last)
+
+    def list_ahead(
+        self, prefix: str, *, start_after: str | None, limit: int = 1000
+    ) -> Future[ListPage]:
+        """Ask for a page in a thread, see ``list_page``."""
+        with self._opening:
+            if self._listers is None:
+                self._listers = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="list")
+            listers = self._listers
+        return listers.submit(self.list_page, prefix, start_after=start_after, limit=limit)
 
     def list_unordered(self, prefix: str, *, token: str | None) -> UnorderedPage:
         """Return a page of keys that begin with ``prefix``; ``token`` None: the first.
@@ -208,6 +230,10 @@ class S3ObjectStore:
 
     def close(self) -> None:
         """Close connections and remove the store's own spool folder."""
+        with self._opening:
+            listers, self._listers = self._listers, None
+        if listers is not None:
+            listers.shutdown(wait=False, cancel_futures=True)
         self._client.close()
         self._spool.close()
 

@@ -7,7 +7,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,8 +23,8 @@ from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.ports.aws_errors import error_headers
 from s3sync_dagster.ports.aws_guard import AddressGuard
-from s3sync_dagster.ports.aws_session import DEFAULT_REGION, AwsSession
-from s3sync_dagster.ports.s3_endpoint import AWS_DOMAINS
+from s3sync_dagster.ports.aws_session import DEFAULT_REGION, AwsSession, credentials_told
+from s3sync_dagster.ports.s3_endpoint import AWS_DOMAINS, server_name
 from s3sync_dagster.ports.s3_errors import Request, s3_error
 
 POOL_CONNECTIONS = 32
@@ -57,7 +57,12 @@ class S3Client:
     """
 
     def __init__(
-        self, place: S3Place, *, session: AwsSession, guard: AddressGuard | None = None
+        self,
+        place: S3Place,
+        *,
+        session: AwsSession,
+        guard: AddressGuard | None = None,
+        admit: Callable[[str], None] | None = None,
     ) -> None:
         self.answered = False
         """True once the endpoint has answered anything."""
@@ -67,6 +72,8 @@ class S3Client:
         where the place does not."""
         self._session = session
         self._guard = guard
+        self._admit = admit
+        self._admitting = threading.Lock()
         self._region = place.region
         self._lock = threading.Lock()
         self._counting = threading.Lock()
@@ -77,9 +84,12 @@ class S3Client:
     def send(self, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Call an operation of botocore's client by its name; raises what it raises."""
         client = self._client(patient=self.answered)
+        if self._admit is not None:
+            self._ask_admission()
         self._thread.bucket_heads = 0
         try:
-            answer = getattr(client, operation)(**arguments)
+            with credentials_told():  # some are read when a request is signed
+                answer = getattr(client, operation)(**arguments)
         except aws.ClientError:
             self.answered = True
             raise
@@ -97,6 +107,12 @@ class S3Client:
             clients, self._clients = self._clients, {}
         for client in clients.values():
             client.close()
+
+    def _ask_admission(self) -> None:
+        with self._admitting:
+            if self._admit is not None:
+                self._admit(server_name(self.asked.endpoint_url))
+                self._admit = None  # the environment of a process stays
 
     def _client(self, *, patient: bool) -> Any:
         with self._lock:
@@ -159,8 +175,9 @@ class S3Client:
                 )
             return self._session.region_name
         try:
-            client = self._open(DEFAULT_REGION, patient=False)
-            answer = client.head_bucket(**bucket_arguments(self._place))
+            with credentials_told():
+                client = self._open(DEFAULT_REGION, patient=False)
+                answer = client.head_bucket(**bucket_arguments(self._place))
         except FAILURES as error:
             if isinstance(error, aws.ClientError):
                 found = error_headers(error).get("x-amz-bucket-region")

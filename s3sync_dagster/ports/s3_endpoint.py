@@ -4,15 +4,32 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+import os
 from urllib.parse import urlsplit
 
 from botocore import exceptions as aws
+from botocore.session import Session
 
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.ports.aws_session import DEFAULT_REGION, quick_session
 
 AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn")
+_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+_KEYS = frozenset({"endpoint_url", "services"})
+"""What of a profile may name an endpoint."""
+
+
+def server_name(url: str | None) -> str:
+    """Return the server of a URL as one text, however it is spelt; without a password in it."""
+    if url is None:
+        return ""
+    parts = urlsplit(url)
+    port = parts.port
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    at = f":{port}" if port not in (None, usual) else ""
+    return f"{parts.scheme}://{host}{at}{parts.path.rstrip('/')}"
 
 
 def configured_endpoint(place: S3Place) -> str | None:
@@ -31,9 +48,10 @@ def configured_endpoint(place: S3Place) -> str | None:
     profile = given.profile if keys == (None, None, None) else None  # as open_session has it
     nobody = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key"), "nobody")
     try:
-        client = quick_session(profile).create_client(
-            "s3", region_name=place.region or DEFAULT_REGION, **nobody
-        )
+        session = quick_session(profile)
+        if not _may_name_one(session):
+            return None
+        client = session.create_client("s3", region_name=place.region or DEFAULT_REGION, **nobody)
     except aws.ProfileNotFound:
         return None  # it names nothing; who opens the place tells that it is missing
     except (aws.BotoCoreError, ValueError):
@@ -47,3 +65,9 @@ def configured_endpoint(place: S3Place) -> str | None:
     if (host.hostname or "").endswith(AWS_DOMAINS) or "@" in host.netloc:
         return None  # a password in it would stand in the catalog as it is
     return url.rstrip("/")
+
+
+def _may_name_one(session: Session) -> bool:
+    """Return whether a client has to be asked, which costs 50 CPU-ms: mostly nothing is named."""
+    named = any(os.environ.get(name) for name in _VARIABLES)
+    return named or not _KEYS.isdisjoint(session.get_scoped_config())

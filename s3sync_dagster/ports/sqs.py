@@ -29,6 +29,7 @@ from s3sync_dagster.ports.aws_session import (
     AwsSession,
     ResolveCredential,
     ResolveEnv,
+    credentials_told,
     open_session,
 )
 from s3sync_dagster.ports.s3_client import FAILURES
@@ -187,7 +188,8 @@ class SqsQueue:
 
     def _call(self, call: Callable[[], Any], doing: str) -> Any:
         try:
-            return call()
+            with credentials_told():
+                return call()
         except FAILURES as error:
             raise _queue_error(
                 error,

@@ -6,7 +6,6 @@ It follows by versions of documents: no writer has to tell it anything, and a cr
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import sqlite3
 import time
@@ -21,9 +20,8 @@ from s3sync_dagster.ports.word_forms import (
     match_words,
 )
 from s3sync_dagster.ports.word_memory import ALL_RECORDS, WordMemory
+from s3sync_dagster.ports.word_pieces import best_by_both, best_by_pieces, scores_of
 from s3sync_dagster.ports.word_ranking import (
-    COMMON,
-    DIGITS,
     K1,
     any_of,
     best_by_words,
@@ -41,23 +39,15 @@ from s3sync_dagster.ports.word_records import (
 if TYPE_CHECKING:
     from s3sync_dagster.core.rights import Rights
     from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
+    from s3sync_dagster.ports.word_ranking import Scored as Numbered
 
 FETCH_RECORDS = 1000
 WRITE_RECORDS = 16_000
 WRITE_CHARACTERS = 16 * 1024**2
 """In one transaction, whichever comes first: each commit has FTS5 write out what it has, and the
 texts are in memory until then."""
-DEEPEST = 1000
-"""Records of each table whose scores are added, where a question has pieces too."""
-LEADING = 6
-"""Of what all pieces of a question are in, the part that the rarest ones are in which choose the
-records; ``COMMON`` at least."""
 PLACE_WEIGHT = 1.0
 """Of a word there beside one of the text. Chosen by measurement (docs/chroma.md)."""
-
-_BEST_PIECES = """
-SELECT rowid, -rank FROM pieces WHERE pieces MATCH ? ORDER BY rank, rowid LIMIT ?
-"""
 
 
 class FtsWordIndex:
@@ -106,7 +96,9 @@ class FtsWordIndex:
             numbers = numbers_of(self._database, ids)
             scores: dict[int, float] = {}
             for asked in self._asked(text)[:1]:
-                scores = self._scores_of([number for _, number in numbers], asked)
+                scores = scores_of(
+                    self._database, [number for _, number in numbers], asked, bm25=_bm25()
+                )
             return [(name, scores[number]) for name, number in numbers if scores.get(number)]
 
     def known(self, ids: Sequence[str]) -> set[str]:
@@ -210,46 +202,36 @@ class FtsWordIndex:
         """Add the scores of words and of pieces; what has words alone that most have is behind."""
         words, records = self._counted(text)
         telling, rest = parted(words, records)
-        depth = max(DEEPEST, limit)
-        scores: dict[int, float] = {}
-        if telling:
-            best = best_by_words(self._database, telling, records, bm25=_bm25(), limit=depth)
-            scores |= {number: score for number, score in best if score}
-        for number, score in self._by_pieces(pieces, [*scores], depth=depth):
-            scores[number] = scores.get(number, 0.0) + weight * score
-        found = [(number, round(score, DIGITS)) for number, score in scores.items()]
-        found.sort(key=lambda one: (-one[1], one[0]))
+        touched = self._file.state("touched") or 0
+        each = [(one, self._count_of(one, touched, table="pieces")) for one in pieces.split(" OR ")]
+
+        def by_words(depth: int) -> Numbered:
+            if not telling:
+                return []
+            return best_by_words(self._database, telling, records, bm25=_bm25(), limit=depth)
+
+        def by_pieces(known: Sequence[int], depth: int) -> dict[int, float]:
+            found = best_by_pieces(self._database, each, known, depth=depth)
+            return {number: weight * score for number, score in found.items()}
+
+        def words_of(numbers: Sequence[int]) -> dict[int, float]:
+            asked = [("words", any_of(telling), 1.0)]
+            return scores_of(self._database, numbers, asked, bm25=_bm25())
+
+        found = best_by_both(by_words, by_pieces, words_of, limit=limit)
         if rest and len(found) < limit:
             most = len(found) + limit
             alone = best_by_words(self._database, rest, records, bm25=_bm25(), limit=most)
-            found += [one for one in alone if one[0] not in scores]
+            listed = {number for number, _ in found}
+            found += [one for one in alone if one[0] not in listed]
         return [(self._id_of(number), score) for number, score in found[:limit]]
-
-    def _by_pieces(self, pieces: str, known: list[int], *, depth: int) -> list[tuple[int, float]]:
-        """Return what pieces count in the best records by them, and in those that are known.
-
-        What a record scores costs the more, the more pieces are asked for. So the rarest ones alone
-        say which records those are, where all of them together are in many.
-        """
-        touched = self._file.state("touched") or 0
-        each = pieces.split(" OR ")
-        counted = sorted((self._count_of(one, touched, table="pieces"), one) for one in each)
-        most = max(COMMON, sum(number for number, _ in counted) // LEADING)
-        sums = itertools.accumulate(number for number, _ in counted)
-        leading = [one for (_, one), upto in zip(counted, sums, strict=True) if upto <= most]
-        chosen = " OR ".join(leading or each)
-        best = self._database.execute(_BEST_PIECES, (chosen, depth)).fetchall()
-        if len(leading) in (0, len(each)):
-            return best
-        numbers = {*known, *(number for number, _ in best)}
-        return [*self._scores_of([*numbers], [("pieces", pieces, 1.0)]).items()]
 
     def _ranked_among(self, text: str, ids: Sequence[str]) -> list[Scored]:
         """Return those of these records that have words of a question, in the order of all."""
         names = {number: name for name, number in numbers_of(self._database, ids)}
         ranked: list[Scored] = []
         for asked in self._asked(text):
-            scores = self._scores_of(list(names), asked)
+            scores = scores_of(self._database, list(names), asked, bm25=_bm25())
             ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
             ranked += [(names.pop(number), score) for number, score in ordered]
         return ranked
@@ -283,26 +265,6 @@ class FtsWordIndex:
     def _id_of(self, number: int) -> str:
         found = self._database.execute("SELECT id FROM records WHERE number = ?", (number,))
         return found.fetchone()[0]
-
-    def _scores_of(
-        self, numbers: Sequence[int], tables: Sequence[tuple[str, str, float]]
-    ) -> dict[int, float]:
-        """Return the sums of records' BM25 in tables, each with its expression and weight.
-
-        One statement a table: each one counts all the records that have its words. The ``+`` keeps
-        SQLite from asking FTS5 for one record after the other, which would count them each time.
-        """
-        scores: dict[int, float] = {}
-        for table, expression, weight in tables:
-            bm25 = _bm25() if table == "words" else "bm25()"
-            found = self._database.execute(
-                f"SELECT rowid, -rank FROM {table} WHERE {table} MATCH ? AND rank MATCH ? "
-                "AND +rowid IN (SELECT value FROM json_each(?))",
-                (expression, bm25, json.dumps(list(numbers))),
-            )
-            for number, score in found:
-                scores[number] = scores.get(number, 0.0) + weight * score
-        return {number: round(score, DIGITS) for number, score in scores.items()}
 
     def _counted(self, text: str) -> tuple[list[tuple[str, int]], int]:
         """Return the words of a question with how many records have each, and all records."""

@@ -12,12 +12,12 @@ import heapq
 import json
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.core.rights import SOURCE
 from s3sync_dagster.ports.word_forms import match_pieces, match_words
 from s3sync_dagster.ports.word_memory import MAY, Seen
+from s3sync_dagster.ports.word_pieces import are_soon_scored, best_by_both, leading
 from s3sync_dagster.ports.word_ranking import (
     DIGITS,
     FEW,
@@ -30,12 +30,14 @@ from s3sync_dagster.ports.word_ranking import (
     those_it_takes,
 )
 from s3sync_dagster.ports.word_records import numbers_of
+from s3sync_dagster.ports.word_terms import Term, are_of_one_table, beside, most_of
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.rights import Rights
     from s3sync_dagster.engine.hybrid import Scored
     from s3sync_dagster.ports.word_file import WordFile
     from s3sync_dagster.ports.word_memory import WordMemory
+    from s3sync_dagster.ports.word_ranking import Scored as Numbered
 
 _LESS = 10.0**-DIGITS
 _SEEN = "substr(:seen, {} + 1, 1) = x'01'"
@@ -62,32 +64,16 @@ AND {_SEEN.format("rowid")}
 """
 _SOME = """
 SELECT rowid, -rank FROM words WHERE words MATCH :asked AND rank MATCH :bm25
-AND +rowid IN (SELECT value FROM json_each(:only))
+AND substr(:only, rowid + 1, 1) = x'01'
 """
-"""The ``+`` keeps SQLite from asking FTS5 for one record after the other."""
+"""A byte a record here too: SQLite looks as long for a number in a list as FTS5 for the record."""
 _ABOVE = f"{_ALL} AND -rank >= :least"
 APART = 3.0
 """Times that a word may count here what it counts in FTS5, before that says too little of it."""
-OFTEN = 4
-"""Times that a word is in more records than another, and is left out beside it,"""
-NEARLY = 0.8
-"""where a record needs so much of the most that the other counts."""
 LEADING = 2
 """Times that a word has to be in more records than others, for these to lead to it."""
 NEAR_BEST = 300
 """Records with half of a question's words that are scored first: FTS5's order is not quite ours."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Term:
-    table: str
-    expression: str
-    rarity: float
-    """Among the records that may be seen, times the weight of the term."""
-    factor: float
-    """That over what FTS5 weighs it by."""
-    number: int
-    """Of the records that may be seen, those that have it."""
 
 
 class ReaderWords:
@@ -120,7 +106,8 @@ class ReaderWords:
             if len(found) < limit:
                 scores = self._best(rest, limit=limit + len(found), only=only)
                 found |= {number: score for number, score in scores.items() if number not in found}
-            return [(self._id_of(number), score) for number, score in found.items()][:limit]
+            best = [*found.items()][:limit]
+            return [(self._id_of(number), round(score, DIGITS)) for number, score in best]
 
     def scores(self, text: str, ids: Sequence[str]) -> list[Scored]:
         """Return those of these records that have words of ``text``, with their BM25."""
@@ -129,7 +116,8 @@ class ReaderWords:
             numbers = self._numbers_of(ids)
             telling, rest = self._terms(text)
             found = self._best(telling or rest, limit=len(ids), only=[one for _, one in numbers])
-            return [(name, found[number]) for name, number in numbers if number in found]
+            known = [(name, number) for name, number in numbers if number in found]
+            return [(name, round(found[number], DIGITS)) for name, number in known]
 
     def known(self, ids: Sequence[str]) -> set[str]:
         """Return those of these records whose words are indexed."""
@@ -181,25 +169,25 @@ class ReaderWords:
         upto = found[-1][0] if found else seen.upto
         self._memory.keep_seen(reader, Seen(upto, self._seen))
 
-    def _terms(self, text: str) -> tuple[list[_Term], list[_Term]]:
+    def _terms(self, text: str) -> tuple[list[Term], list[Term]]:
         """Return what is asked for, rarest first: what tells records apart, and what most have."""
         pieces, weight = match_pieces(text)
         asked = [("words", word, 1.0) for word in match_words(text)]
         asked += [("pieces", piece, weight) for piece in pieces]
-        telling: list[_Term] = []
-        rest: list[_Term] = []
+        telling: list[Term] = []
+        rest: list[Term] = []
         for table, expression, weight in asked:
             number = self._count_seen(table, expression)
             if not number:
                 continue
             rarity = idf(self._count_seen(table, None), number)
             common = idf(self._count(table, None), self._count(table, expression))
-            term = _Term(table, expression, weight * rarity, weight * rarity / common, number)
+            term = Term(table, expression, weight * rarity, weight * rarity / common, number)
             (telling if rarity > LEAST_IDF else rest).append(term)
         return sorted(telling, key=lambda term: -term.rarity), rest
 
     def _best(
-        self, terms: Sequence[_Term], *, limit: int, only: Collection[int] | None
+        self, terms: Sequence[Term], *, limit: int, only: Collection[int] | None
     ) -> dict[int, float]:
         """Return the best records by these terms, best first, equal ones by their numbers.
 
@@ -207,13 +195,16 @@ class ReaderWords:
         have none of the terms before those are looked for that have several; once all of them do
         not, none. Nor are those that stay behind whatever they have.
         """
+        pieces = [term for term in terms if term.table == "pieces"]
+        if only is None and not are_soon_scored([term.number for term in pieces]):
+            return dict(self._best_by_both(terms, pieces, limit)[:limit])
         whole = self._totals(terms, only if only is not None else self._with_half(terms, limit))
         totals: dict[int, float] = {}
         before: dict[int, float] = {}  # what FTS5 scores them so far
         open_to_all = True
         for place, term in enumerate(terms if only is None else ()):
             scores = [*whole.values(), *totals.values()]
-            left = _most(terms[place:])
+            left = most_of(terms[place:])
             if len(scores) >= limit:
                 reached = heapq.nlargest(limit, scores)[-1] - _LESS
                 if open_to_all:
@@ -235,12 +226,39 @@ class ReaderWords:
                 if number not in whole:
                     totals[number] = totals.get(number, 0.0) + term.factor * score
                     before[number] = before.get(number, 0.0) + score
-        rounded = ((number, round(score, DIGITS)) for number, score in (whole | totals).items())
-        return dict(sorted(rounded, key=lambda item: (-item[1], item[0]))[:limit])
+        ordered = sorted((whole | totals).items(), key=lambda one: (-round(one[1], DIGITS), one[0]))
+        return dict(ordered[:limit])
 
-    def _with_half(self, terms: Sequence[_Term], limit: int) -> Collection[int]:
+    def _best_by_both(self, terms: Sequence[Term], pieces: Sequence[Term], limit: int) -> Numbered:
+        """Return the best by words and by rare pieces; all that have a piece are too many."""
+        words = [term for term in terms if term.table == "words"]
+
+        def by_pieces(known: Sequence[int], depth: int) -> dict[int, float]:
+            led: dict[int, float] = {}
+
+            def best(chosen: int) -> Numbered:
+                led.clear()
+                for term in pieces[:chosen]:
+                    for number, score in self._asked(_ALL, term.table, term.expression):
+                        led[number] = led.get(number, 0.0) + term.factor * score
+                return heapq.nsmallest(depth, led.items(), key=lambda one: (-one[1], one[0]))
+
+            chosen, found = leading([term.number for term in pieces], best, depth=depth)
+            either = {*known, *(number for number, _ in found)}
+            totals = self._totals(pieces[chosen:], either)
+            scored = {one: led.get(one, 0.0) + totals.get(one, 0.0) for one in either}
+            return {number: score for number, score in scored.items() if score}
+
+        return best_by_both(
+            lambda depth: [*self._best(words, limit=depth, only=None).items()],
+            by_pieces,
+            lambda numbers: self._totals(words, numbers),
+            limit=limit,
+        )
+
+    def _with_half(self, terms: Sequence[Term], limit: int) -> Collection[int]:
         """Return records with half of the terms, where none is rare: no term alone reaches them."""
-        if len(terms) < 2 or terms[0].number < FEW or not _are_of_one_table(terms):
+        if len(terms) < 2 or terms[0].number < FEW or not are_of_one_table(terms):
             return ()
         query = f"{_ALL} ORDER BY rank LIMIT {max(limit, NEAR_BEST)}"
         found: list[int] = []
@@ -251,7 +269,7 @@ class ReaderWords:
                 break
         return found
 
-    def _totals(self, terms: Sequence[_Term], only: Collection[int]) -> dict[int, float]:
+    def _totals(self, terms: Sequence[Term], only: Collection[int]) -> dict[int, float]:
         """Return those of these records that have any of the terms, with what these count."""
         totals: dict[int, float] = {}
         for term in terms if only else ():
@@ -259,7 +277,7 @@ class ReaderWords:
                 totals[number] = totals.get(number, 0.0) + term.factor * score
         return totals
 
-    def _with_several(self, terms: Sequence[_Term], reached: float) -> set[int] | None:
+    def _with_several(self, terms: Sequence[Term], reached: float) -> set[int] | None:
         """Return records of which several of these terms may lift them so far; None: one may.
 
         What FTS5 scores a record by several terms, times what the terms count here at most for
@@ -269,13 +287,13 @@ class ReaderWords:
             terms: rarest first.
             reached: score of the last of the best.
         """
-        if _most(terms[:1]) >= reached or not _are_of_one_table(terms):
+        if most_of(terms[:1]) >= reached or not are_of_one_table(terms):
             return None
         found: set[int] = set()
         for first in range(len(terms) - 1):  # the rarest that a record has of them
-            if _most(terms[first:]) < reached:
+            if most_of(terms[first:]) < reached:
                 break
-            least, strong = those_it_takes(terms[first:], reached, most=_most)
+            least, strong = those_it_takes(terms[first:], reached, most=most_of)
             factor = max(term.factor for term in strong)
             if factor > APART:
                 return None
@@ -283,8 +301,8 @@ class ReaderWords:
                 together, above = apart([[one.expression for one in strong]]), reached / factor
                 rows = self._asked(_ABOVE, strong[0].table, together, least=above - _LESS)
                 return found | {number for number, _ in rows}
-            end = _beside(strong, reached - _most(terms[first + len(strong) :]))
-            rest = _most(terms[first + end :])
+            end = beside(strong, reached - most_of(terms[first + len(strong) :]))
+            rest = most_of(terms[first + end :])
             behind = [term.expression for term in strong[1:end]]
             ways = (
                 groupings(len(behind), least - 1) if end == len(strong) else [[[*range(end - 1)]]]
@@ -300,7 +318,7 @@ class ReaderWords:
         return found
 
     def _scored(
-        self, terms: Sequence[_Term], known: Mapping[int, float]
+        self, terms: Sequence[Term], known: Mapping[int, float]
     ) -> Iterable[tuple[int, float]]:
         """Return those of some records that have the last of some terms, with what FTS5 scores it.
 
@@ -312,16 +330,18 @@ class ReaderWords:
             known: the records, with what FTS5 scores the others.
         """
         *others, term = terms
-        only = json.dumps(list(known))
+        only = bytearray(max(known, default=0) + 1)
+        for number in known:
+            only[number] = 1
         few = LEADING * sum(one.number for one in others) < term.number
-        if few and others and _are_of_one_table(terms) and all(known.values()):
+        if few and others and are_of_one_table(terms) and all(known.values()):
             asked = f"({' OR '.join(one.expression for one in others)}) AND {term.expression}"
             found = self._asked(_SOME, term.table, asked, only=only)
             return [(number, score - known[number]) for number, score in found]
         return self._asked(_SOME, term.table, term.expression, only=only)
 
     def _asked(
-        self, query: str, table: str, expression: str, **values: float | str
+        self, query: str, table: str, expression: str, **values: float | bytearray
     ) -> list[tuple[Any, ...]]:
         named = {"asked": expression, "bm25": self._bm25[table], "seen": self._seen, **values}
         return self._file.database.execute(_of(query, table), named).fetchall()
@@ -369,30 +389,6 @@ class ReaderWords:
 
     def _of_all(self, table: str, expression: str | None) -> str:
         return "\n".join((self._of_file, str(self._touched), table, expression or ""))
-
-
-def _most(terms: Sequence[_Term]) -> float:
-    """Return what a record counts that is full of some terms."""
-    return sum((K1 + 1) * term.rarity for term in terms)
-
-
-def _beside(terms: Sequence[_Term], reached: float) -> int:
-    """Return how many terms are asked for beside the first: not those that lift it by little.
-
-    They are in so many more records that it costs less to look at all that have the first.
-    """
-    end = len(terms)
-    while (
-        end > 1
-        and terms[end - 1].number > OFTEN * terms[0].number
-        and reached - _most(terms[end - 1 :]) > NEARLY * _most(terms[:1])
-    ):
-        end -= 1
-    return end
-
-
-def _are_of_one_table(terms: Sequence[_Term]) -> bool:
-    return len({term.table for term in terms}) == 1
 
 
 def _of(query: str, table: str) -> str:

@@ -305,6 +305,29 @@ def test_requests_of_one_address_leave_places_to_others(port, gate):
         gate.set()
 
 
+def test_who_finds_no_place_hears_of_it_whatever_was_sent(port, gate, monkeypatch):
+    gate.clear()
+    monkeypatch.setattr(connections, "TURNED_AWAY", 2)
+    monkeypatch.setattr(connections, "TURNED_AWAY_SECONDS", 0.6)
+
+    def answer(link):
+        link.sendall(b"GET / HTTP/1.1\r\n")
+        time.sleep(0.2)  # until the server has answered
+        link.sendall(b"host: x\r\n\r\n")
+        return link.recv(12)
+
+    with ExitStack() as stack:
+        for number in range(15):
+            link = stack.enter_context(connected(port, source="127.0.0.10"))
+            link.sendall(SLOW % (b"t-%d" % (number % 5)))
+        time.sleep(0.5)  # until all of them are served
+        for _ in range(2):
+            links = [stack.enter_context(connected(port, source="127.0.0.10")) for _ in range(2)]
+            assert [answer(link) for link in links] == [b"HTTP/1.1 503"] * 2
+            time.sleep(0.6)  # they make room for others, though the clients stay
+        gate.set()
+
+
 def test_requests_of_nobody_known_make_room_for_others(gate):
     gate.clear()
     webhook = b"POST /webhooks/one HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\n\r\n{"

@@ -1,4 +1,4 @@
-"""The audit log on SQLite and Postgres: newest first, by tenant, bounded by age."""
+"""The audit log on SQLite and Postgres: newest first, by tenant, bounded by age and number."""
 
 from s3sync_dagster.catalog.audit import MAX_TEXT, AuditEntry
 
@@ -56,3 +56,14 @@ def test_old_entries_go(catalog, clock):
     catalog.audit.add([entry(clock)])
     assert catalog.audit.prune(older_than_seconds=50) == 1
     assert len(catalog.audit.rows()) == 1
+
+
+def test_the_newest_entries_are_kept_of_owners_and_of_members(catalog, clock):
+    owner, stranger = entry(clock, who="ann"), entry(clock, tenant=None, role="")
+    other = [entry(clock, tenant="other", role="member", subject=f"{n}") for n in range(2)]
+    asked = [entry(clock, role="member", subject=f"{n}") for n in range(6)]
+    catalog.audit.add([owner, *asked, *[stranger] * 4, *other])
+    assert catalog.audit.prune(older_than_seconds=50, most=3) == 3
+    kept = [one for _, one in catalog.audit.rows()]
+    assert kept[::-1] == [owner, *asked[3:], *[stranger] * 4, *other]
+    assert catalog.audit.prune(older_than_seconds=50, most=3) == 0

@@ -3,6 +3,7 @@
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -283,3 +284,20 @@ def test_a_change_made_of_what_is_no_more_undoes_nothing(catalog):
     assert now.reader_keys == ("team",)
     catalog.sources.update(now.with_changes(list_interval_seconds=600), seen=now)
     assert catalog.sources.find(seen.name).reader_keys == ("team",)
+
+
+def test_marks_are_each_nth_known_key_that_another_one_follows(catalog):
+    src = source()
+    catalog.sources.add(src)
+    keys = [f"k{n:02}" for n in range(10)]
+    list_all(catalog, src, [ref(key) for key in keys])
+    marks = partial(catalog.listings.marks, src.id)
+    assert marks(None, every=3, limit=9) == ["k02", "k05", "k08"]
+    assert marks(None, every=5, limit=9) == ["k04"]  # none follows k09
+    assert marks("k04", every=2, limit=2) == ["k06", "k08"]
+    assert marks("k04", every=2, limit=1) == ["k06"]
+    assert marks("k03x", every=1, limit=3) == ["k04", "k05", "k06"]
+    assert marks("k08", every=1, limit=3) == []
+    assert marks(None, every=10, limit=3) == []
+    list_all(catalog, src, [ref(key) for key in keys[5:]], approved=True)
+    assert marks(None, every=2, limit=9) == ["k06", "k08"]  # what is gone does not count

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.catalog.tables import sources as source_rows
 from s3sync_dagster.settings import load_settings
 
 HASH = ("--embedding", "hash")
@@ -27,9 +28,13 @@ def sources(s3sync):
     return s3sync("source", "list", "--json").json
 
 
+def opened_catalog():
+    return closing(open_catalog(load_settings(dict(os.environ)).database_url))
+
+
 def forget_endpoint():
     """Make the one source as it was made before endpoints of the environment were kept."""
-    with closing(open_catalog(load_settings(dict(os.environ)).database_url)) as catalog:
+    with opened_catalog() as catalog:
         [one] = catalog.sources.all()
         catalog.sources.update(one.with_changes(place=replace(one.place, endpoint_url=None)))
 
@@ -118,3 +123,66 @@ def test_two_sources_of_one_server_overlap_whoever_names_it(s3sync, place, aws_e
     assert refused.code != 0
     assert f"{one['name']!r}" in refused.err
     assert len(sources(s3sync)) == 1
+
+
+@pytest.fixture
+def two_servers(s3sync, place, aws_endpoint, second_endpoint):
+    """A source that names no endpoint, with its records, and another server's bucket like it."""
+    assert s3sync(*place, *HASH).code == 0
+    forget_endpoint()
+    [one] = sources(s3sync)
+    bucket = place[1].split("/")[2]
+    second_endpoint.client("s3").create_bucket(Bucket=bucket)
+    second_endpoint.put(bucket, "n/a.md", "# other")
+    return one["name"], second_endpoint
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("origin", ["catalog", "python"])
+def test_a_source_that_names_none_does_not_follow_the_environment_to_another_server(
+    s3sync, two_servers, monkeypatch, aws_endpoint, known, origin
+):
+    name, other = two_servers
+    with opened_catalog() as catalog, catalog.database.write() as tx:
+        tx.execute(source_rows.update().values(origin=origin))
+    if known:
+        assert s3sync("reindex", name, "--json").json["listed"] == 3
+    monkeypatch.setenv("AWS_ENDPOINT_URL", other.url)
+    refused = s3sync("reindex", name)
+    assert refused.code != 0
+    said = " ".join(refused.err.split())
+    assert "Of the 3 objects that were indexed last, 0 are there as they were" in said
+    assert (f"it was {aws_endpoint.url} before" in said) is known
+    way = f"`s3sync source move {name}`" if origin == "python" else "`s3sync sync s3://"
+    assert way in said
+    with opened_catalog() as catalog:
+        [one] = catalog.sources.all()
+        assert catalog.documents.count(one.id) == 3
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws_endpoint.url)
+    again = s3sync("reindex", name, "--json").json
+    assert (again["unchanged"], again["removed"]) == (3, 0)
+
+
+def test_a_server_under_another_name_is_known_by_its_objects(
+    s3sync, two_servers, monkeypatch, aws_endpoint
+):
+    name, _ = two_servers
+    assert s3sync("reindex", name).code == 0
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws_endpoint.url.replace("127.0.0.1", "LOCALHOST"))
+    again = s3sync("reindex", name, "--json")
+    assert (again.code, again.json["unchanged"]) == (0, 3)
+    with opened_catalog() as catalog:
+        [one] = catalog.sources.all()
+        named = aws_endpoint.url.replace("127.0.0.1", "localhost")
+        assert catalog.servers.asked(one.id) == named
+
+
+def test_a_source_without_endpoint_shows_whom_it_asked(s3sync, place, aws_endpoint):
+    assert s3sync(*place, *HASH).code == 0
+    forget_endpoint()
+    [one] = sources(s3sync)
+    line = "endpoint_url: none; the environment of who asks names the server"
+    assert s3sync("source", "show", one["name"]).out.splitlines()[-1] == line
+    assert s3sync("reindex", one["name"]).code == 0
+    asked = f"{line}, which was {aws_endpoint.url} last"
+    assert s3sync("source", "show", one["name"]).out.splitlines()[-1] == asked

@@ -61,3 +61,13 @@ def test_hits_name_their_copies_their_neighbours_and_their_document(s3sync, coll
     again = s3sync("query", "lighthouse keeper", "-c", collection, "--words", "-n", "1")
     assert (again.code, again.err) == (0, "")
     assert "lighthouse" in again.out
+
+
+def test_a_filter_by_a_key_that_nothing_has_says_so(s3sync, collection):
+    ask = ("query", "lighthouse", "-c", collection, "--where")
+    for condition in ('{"langauge": "markdown"}', '{"$and": [{"langauge": "x"}, {"page": 1}]}'):
+        told = s3sync(*ask, condition)
+        assert told.code == 0
+        assert "--where asks for langauge" in told.err
+        assert "language" in told.err.partition("they have ")[2]
+    assert s3sync(*ask, '{"document_key": "nobody.md"}').err == "No hits.\n"

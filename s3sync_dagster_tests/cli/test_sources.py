@@ -223,3 +223,12 @@ def test_a_source_of_the_catalog_is_not_moved_and_its_way_out_is_told(s3sync):
     told = " ".join(refused.err.split())
     assert "no code declares it" in told
     assert "create another source" in told
+
+
+@pytest.mark.parametrize("option", ["--prefix", "--place", "--collection", "--endpoint-url"])
+def test_what_a_source_is_cannot_be_edited_and_the_way_is_told(s3sync, option):
+    refused = s3sync("source", "edit", "docs", option, "x")
+    assert refused.code == 2
+    assert f"{option} decides what a source is" in refused.err
+    assert "s3sync source move" in refused.err
+    assert "No such option" in s3sync("source", "edit", "docs", "--bogus", "x").err

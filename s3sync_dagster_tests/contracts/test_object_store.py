@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.engine.ports import CarryingStore, UnorderedStore
+from s3sync_dagster.engine.ports import AheadStore, CarryingStore, UnorderedStore
 from s3sync_dagster.model.errors import LimitExceeded, NotFound, NotPossible, ObjectChanged
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.place import Carried
@@ -229,6 +229,17 @@ def test_what_an_object_carries_is_told_of_the_bytes_that_were_read(
     with pytest.raises(NotFound) as gone:
         store.carried("a", wanted=Carried(tags={"team": "team"}))
     assert gone.value.reason == "object_gone"
+
+
+def test_pages_that_are_asked_for_ahead_are_those_waited_for(full_world: ObjectWorld) -> None:
+    world = full_world
+    for n in range(12):
+        world.put(f"k/{n:02}", b"x")
+    starts = (None, "k/02", "k/05", "k/05x", "k/09", "z")
+    store = cast("AheadStore", world.store)
+    asked = [store.list_ahead("k/", start_after=start, limit=4) for start in starts]
+    for start, page in zip(starts, asked, strict=True):
+        assert page.result() == world.store.list_page("k/", start_after=start, limit=4)
 
 
 def test_requests_are_counted(world: ObjectWorld) -> None:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from s3sync_dagster.engine.deleting import take_down
+from s3sync_dagster.engine.deleting import DOCUMENTS_A_PAGE, take_down
 from s3sync_dagster.engine.dropping import drop_collection
 from s3sync_dagster.model.document import Record
-from s3sync_dagster.model.errors import AccessDenied, Conflict
+from s3sync_dagster.model.errors import AccessDenied, Conflict, Unavailable
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster_tests.core.rules import event
 from s3sync_dagster_tests.core.test_rules_moved import _of
@@ -189,3 +189,47 @@ def test_a_restored_catalog_lets_nothing_go_that_it_does_not_know():
     assert len(world.texts()) == 5
     assert drop(world, approved=True) == 1
     assert sorted(world.texts().values()) == [f"text {n}" for n in range(4)]
+
+
+def test_a_collection_that_refuses_keeps_no_record_of_another(monkeypatch):
+    world = make_world()
+    keys = [f"{n:03}.txt" for n in range(DOCUMENTS_A_PAGE + 5)]
+    for key in keys:
+        world.bucket.put(key, f"text of {key}")
+    world.ask(*keys, target_collection_name="broken")
+    world.run_batches()
+    world.bucket.put("zz.txt", "the newest")
+    world.sync()
+    assert "the newest" in world.texts().values()
+    broken = world.collections.open("broken", **place(world), embedder=None)
+
+    def refuse(*_arguments, **_options):
+        raise Unavailable("the collection answers nothing but 500")
+
+    monkeypatch.setattr(type(broken), "delete", _of_one(broken.id, type(broken).delete, refuse))
+    world.catalog.sources.mark_deleting(world.source.id, keep_records=False)
+    with pytest.raises(Unavailable):
+        take_all_down(world)
+    assert world.texts() == {}
+    assert len(world.texts("broken")) == len(keys)
+    monkeypatch.undo()
+    assert take_all_down(world).endswith("is deleted")
+    assert world.texts("broken") == {}
+
+
+def take_all_down(world):
+    return take_down(
+        world.source,
+        catalog=world.catalog,
+        collections=lambda: world.collections,
+        clock=world.clock,
+        drop_partitions=lambda _until: True,
+        log=lambda _line: None,
+    )
+
+
+def _of_one(collection_id, real, instead):
+    def called(self, *arguments, **options):
+        return (instead if self.id == collection_id else real)(self, *arguments, **options)
+
+    return called

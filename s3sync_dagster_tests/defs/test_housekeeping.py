@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.tables import invocations
 from s3sync_dagster.core.naming import job_name, partitions_name
-from s3sync_dagster.defs import housekeeping
+from s3sync_dagster.defs import dispatching, housekeeping
 from s3sync_dagster.defs.dagster_internals.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.dispatching import Dispatcher
 from s3sync_dagster.defs.housekeeping import (
@@ -100,6 +100,39 @@ def test_a_deletion_that_fails_is_the_trouble_of_its_source_alone(fault, said):
     assert "other" in request.job_name
     assert len(going.texts()) == 1
     going.catalog.close()
+
+
+@pytest.mark.parametrize(("each", "budgets"), [(25.0, [20.0]), (8.0, [20.0, 12.0, 4.0])])
+def test_deletions_that_take_long_leave_a_tick_to_the_work_of_others(each, budgets, monkeypatch):
+    world = make_world(name="plain", id="00000000-0000-4000-8000-000000000009")
+    tenants = {f"greedy_{number}": "greedy" for number in range(6)} | {"patient": "patient"}
+    for name, tenant in tenants.items():
+        one = changed(world.source, id=name, name=name, tenant=tenant, collection_name=name)
+        world.catalog.sources.add(one)
+        world.catalog.sources.mark_deleting(name, keep_records=False)
+    spent, taken = [0.0], []
+
+    def slow(source, *, budget_seconds=20.0, **_how):
+        taken.append((source.name, budget_seconds))
+        spent[0] += each
+        return f"{source.name}: its records are being deleted"
+
+    monkeypatch.setattr(dispatching, "take_down", slow)
+    clock = SimpleNamespace(now=world.clock.now, monotonic=lambda: spent[0])
+    owners = SimpleNamespace(is_dead=lambda _owner: None)
+    parts = SimpleNamespace(catalog=world.catalog, clock=clock, owners=owners)
+    runtime = SimpleNamespace(parts=parts, chroma=SimpleNamespace(open=lambda: None))
+    patient = 0
+    with dg.DagsterInstance.ephemeral() as instance:
+        for _tick in range(40):
+            dispatcher = Dispatcher(runtime, instance, ["plain", *tenants])
+            notes = dispatcher.keep_house(log=lambda _: None)
+            assert [seconds for _name, seconds in taken] == budgets
+            assert notes[-1].startswith("time is up")
+            patient += "patient" in dict(taken)
+            taken.clear()
+    assert patient > 5  # by chance 20 of 40, or 40 where several have their turn
+    world.catalog.close()
 
 
 def test_a_source_that_dagster_takes_no_run_of_is_its_own_trouble_alone(monkeypatch):

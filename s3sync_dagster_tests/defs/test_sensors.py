@@ -1,5 +1,6 @@
 """Ticks: what they commit, what they ask for, what happens when they are repeated."""
 
+import json
 import os
 import socket
 import time
@@ -13,17 +14,19 @@ from dagster._core.events import DagsterEvent
 from s3sync_dagster import ChromaResource, HttpConfig
 from s3sync_dagster.catalog.batches import Batches, Take
 from s3sync_dagster.core.state import ListingState
-from s3sync_dagster.defs import ticks
+from s3sync_dagster.defs import sensors, ticks
 from s3sync_dagster.defs.building import build_definitions
 from s3sync_dagster.defs.dispatching import InstanceRuns
 from s3sync_dagster.defs.housekeeping import (
     report_orphans,
 )
 from s3sync_dagster.defs.resources import Runtime, S3Source
+from s3sync_dagster.engine import listing_turns
 from s3sync_dagster.engine.dispatching import tell_partitions
 from s3sync_dagster.engine.listing_turns import RESPITE_SECONDS, list_in_turn, list_when_due
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster.model.place import CredentialsConfig
 from s3sync_dagster_tests.sources import changed
 
 KEYS = [f"docs/{n}.md" for n in range(5)]
@@ -187,6 +190,45 @@ def test_a_queue_that_cannot_be_read_is_told_until_it_is_read_again(world):
     assert troubles.of([changed(right, queue_url=f"{queue}-wrong")]) == {}
 
 
+def test_a_stranger_who_names_a_queue_keeps_its_owner_from_no_event(world):
+    queue = world.aws.make_queue(bucket=world.bucket)
+    world.source = changed(world.source, queue_url=queue)
+    world.catalog.sources.update(world.source)
+    nothing = CredentialsConfig(access_key_id_env="NO_KEY", secret_access_key_env="NO_SECRET")
+    stranger = changed(world.source, id="id-a", name="a", tenant="stranger", credentials=nothing)
+    world.catalog.sources.add(stranger)
+    world._defs.append(build_definitions(catalog_sources=[stranger, world.source]))
+    world.aws.put(world.bucket, "docs/new.md", "# New")
+    name = next(s.name for s in world.defs.get_repository_def().sensor_defs if "intake" in s.name)
+    world.tick(name)
+    assert world.catalog.invocations.live_count(world.source.id) == 1
+    assert world.catalog.queue_troubles.of([stranger, world.source]) == {}
+
+
+def test_many_queues_are_read_for_a_shorter_time_each(world, monkeypatch):
+    seconds = []
+    monkeypatch.setattr(
+        sensors, "take_messages", lambda *_, budget_seconds, **__: seconds.append(budget_seconds)
+    )
+    sources = [
+        changed(
+            world.source,
+            id=f"id-{n}",
+            name=f"s{n}",
+            collection_name=f"texts-{n}",
+            queue_url=f"https://sqs.eu-central-1.amazonaws.com/1/queue-{n}",
+        )
+        for n in range(80)
+    ]
+    for count in (1, 80):
+        world._defs.clear()
+        world._defs.append(build_definitions(catalog_sources=sources[:count]))
+        world.catalog.sources.add(sources[count - 1])
+        with pytest.raises(AttributeError):
+            world.tick(f"queue_{count - 1}_intake")
+    assert seconds == [20.0, 2.0]
+
+
 def test_a_listing_goes_on_over_ticks_and_over_the_death_of_its_process(world):
     seen = []
     for _ in range(3):
@@ -220,15 +262,42 @@ def test_sources_take_turns_and_a_broken_one_stops_no_other(world):
     text, last = list_in_turn(world.parts.listing, names, after=None, log=warnings.append)
     assert "a_broken: could not list" in text
     assert "z_whole: listed 5 objects" in text
-    assert last == "z_whole"
+    assert json.loads(last) == {world.source.tenant: "z_whole"}
     assert "bucket_not_found" in warnings[0]
     with world.catalog.database.write() as tx:
         tx.exec_driver_sql("UPDATE sources SET list_due_at = 0")
     text, last = list_in_turn(
-        world.parts.listing, names, after="a_broken", log=warnings.append, budget_seconds=0.0
+        world.parts.listing, names, after=last, log=warnings.append, budget_seconds=0.0
     )
     assert text.startswith("time is up")
-    assert last == "a_broken"
+    assert json.loads(last) == {world.source.tenant: "z_whole"}
+
+
+def test_many_sources_of_one_tenant_keep_no_other_tenant_waiting(world, monkeypatch):
+    tenants = {f"greedy_{n}": "greedy" for n in range(6)} | {"patient": "patient", "zeal": "zeal"}
+    for name, tenant in tenants.items():
+        one = changed(world.source, id=f"id-{name}", name=name, tenant=tenant, collection_name=name)
+        world.catalog.sources.add(one)
+    listed = []
+
+    def slow(_parts, source, **_how):
+        listed.append(source.name)
+        return "listed; it goes on at the next tick"
+
+    monkeypatch.setattr(listing_turns, "list_when_due", slow)
+    now = iter(range(1000))
+    monkeypatch.setattr(world.parts.clock, "monotonic", lambda: 10.0 * next(now))
+    monkeypatch.setattr(world.parts.clock, "sleep", lambda _seconds: None)
+    cursor = "an_older_version_kept_one_name"
+    for _tick in range(9):
+        _, cursor = list_in_turn(
+            world.parts.listing, tenants, after=cursor, log=print, budget_seconds=15.0
+        )
+    assert listed == [
+        *("greedy_0", "patient", "zeal"),
+        *("greedy_1", "patient", "zeal"),
+        *("greedy_2", "patient", "zeal"),
+    ]
 
 
 def test_a_round_of_listings_leaves_its_process_free_for_others(world, monkeypatch):

@@ -104,6 +104,44 @@ def test_no_credentials_at_all(
     assert proxy.log() == []
 
 
+@pytest.mark.parametrize(
+    "profile",
+    [
+        "credential_process = /nonexistent/program",
+        "credential_process = /bin/false",
+        "credential_process = /bin/echo none",
+        f"role_arn = {ROLE}\nweb_identity_token_file = /nonexistent/token",
+        f"role_arn = {ROLE}\nsource_profile = nobody",
+        (
+            "sso_session = s\nsso_account_id = 1\nsso_role_name = r\n[sso-session s]\n"
+            "sso_start_url = https://x.example.org/start\nsso_region = us-east-1"
+        ),
+    ],
+)
+@pytest.mark.parametrize("role", [None, ROLE])
+def test_a_way_to_credentials_that_gives_none_is_one_sentence(
+    aws_endpoint: AwsEndpoint,
+    bucket: str,
+    proxy: WireProxy,
+    aws_environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    profile: str,
+    role: str | None,
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = tmp_path / "config"
+    file.write_text(f"[profile team]\nregion = us-east-1\n{profile}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(file))
+    with pytest.raises(AccessDenied) as caught:
+        list_once(source_of(aws_endpoint, bucket, proxy, profile="team", role_arn=role), proxy)
+    assert caught.value.reason == "no_credentials"
+    assert "the way to credentials that AWS's profile or variables name" in caught.value.message
+    assert proxy.log() == []
+
+
 def test_profiles(
     aws_endpoint: AwsEndpoint,
     bucket: str,

@@ -11,7 +11,7 @@ from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.engine.hybrid import DocumentVersion, versions_by_scan
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.source import EmbeddingConfig
-from s3sync_dagster.ports import word_index, word_ranking
+from s3sync_dagster.ports import word_index, word_pieces, word_ranking
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
 from s3sync_dagster.ports.word_forms import match_words, pieces_of, searchable
 from s3sync_dagster.ports.word_index import FtsWordIndex
@@ -306,7 +306,7 @@ def test_one_text_of_another_language_does_not_have_all_records_scored(
     write(collection, "a", *texts)
     write(collection, "b", "Die Einstellung und der Webserver sind nicht im Settingfenster.")
     index.follow(collection, [version("a", len(texts)), version("b", 1)])
-    monkeypatch.setattr(word_index, "DEEPEST", 5)
+    monkeypatch.setattr(word_pieces, "DEEPEST", 5)
     monkeypatch.setattr(word_ranking, "ROOM", 1)
     monkeypatch.setattr(word_ranking, "FEW", 0)
     said: list[str] = []
@@ -333,7 +333,8 @@ def test_the_rare_pieces_of_words_say_which_records_are_scored_by_all(
     question = "Versicherungen Reise"
     whole = index.search(question, limit=5)
     assert [name for name, _ in whole] == [f"a-{n}" for n in range(60, 65)]
-    monkeypatch.setattr(word_index, "COMMON", 0)
+    monkeypatch.setattr(word_pieces, "COMMON", 0)
+    monkeypatch.setattr(word_pieces, "DEEPEST", 5)
     said: list[str] = []
     index._database.set_trace_callback(said.append)
     assert index.search(question, limit=5) == whole
@@ -343,6 +344,37 @@ def test_the_rare_pieces_of_words_say_which_records_are_scored_by_all(
     assert '"sich"' not in chosen
     alone = index.scores(question, [name for name, _ in whole])
     assert sorted(alone) == sorted(whole)  # the common ones count, too
+
+
+def test_where_rare_pieces_are_in_few_records_others_are_found_too(collection, index, monkeypatch):
+    common = [f"Die Versicherung der Firma und nicht die Seite {n}" for n in range(60)]
+    write(collection, "a", *common, "Die Reiseversicherung und der Verkehr")
+    index.follow(collection, [version("a", 61)])
+    monkeypatch.setattr(word_pieces, "COMMON", 0)
+    for limit in (1, 9, 50, 99):
+        found = names(index, "Reise Versi", limit=limit)
+        assert found == ["a-60", *(f"a-{n}" for n in range(60))][:limit]
+
+
+@pytest.mark.parametrize("common", [0, word_ranking.COMMON])
+def test_what_is_among_the_best_by_pieces_or_by_words_counts_by_both(
+    collection, index, monkeypatch, common
+):
+    """Also where it is not among the best by the other."""
+    texts = [f"Der Webserver und die Seite {n}" for n in range(50)]
+    texts += [f"Der Hafen und das Tor {n}" for n in range(9)]
+    texts += [
+        "Der Hafen und die Lagerhausordnungen der Stadt mit dem Fluss",
+        "Die Lagerhausordnungen",
+    ]
+    write(collection, "a", *texts, *["Der Hafen, der Hafen"] * 5)
+    index.follow(collection, [version("a", len(texts) + 5)])
+    monkeypatch.setattr(word_pieces, "COMMON", common)
+    question = "Hafen Lagerhausordnung"
+    whole = index.search(question, limit=99)
+    monkeypatch.setattr(word_pieces, "DEEPEST", 3)
+    for limit in (1, 2, 3):
+        assert index.search(question, limit=limit) == whole[:limit]
 
 
 def test_of_another_language_too_a_record_scores_alone_what_it_scores_in_the_list(

@@ -68,7 +68,9 @@ class Buckets(Whereabouts):
     def __init__(self, changed: Callable[..., None], *, ordered: bool) -> None:
         self.home: Any = MemoryBucket(listeners=[changed])
         """What people put objects into."""
-        self.store: Any = MemoryObjectStore(self.home, ordered=ordered, page_keys=PAGE_KEYS)
+        self.store: Any = MemoryObjectStore(
+            self.home, ordered=ordered, page_keys=PAGE_KEYS, pages_in_turn=0
+        )
         self.told: list[str] = []
         """Keys that somebody who watches has heard of."""
 

@@ -11,6 +11,7 @@ from s3sync_dagster.model.errors import (
     Throttled,
     Unavailable,
 )
+from s3sync_dagster.ports.memory_s3 import at_once
 from s3sync_dagster_tests.simulation.answers import WRONG
 from s3sync_dagster_tests.simulation.worker import Killed, current, pause
 
@@ -106,6 +107,17 @@ class SimStore:
         return call(self._weather, "s3", name, action)
 
 
+class SimBucket(SimStore):
+    """A bucket that is asked for pages ahead."""
+
+    def __init__(self, store: Any, weather: Weather) -> None:
+        super().__init__(store, weather)
+        self.pages_in_turn = store.pages_in_turn
+
+    def list_ahead(self, prefix: str, **options: Any) -> Any:
+        return at_once(lambda: self.list_page(prefix, **options))
+
+
 class SimCopy(SimStore):
     """A store that answers from a copy of its place; whether that is old costs no request."""
 
@@ -136,6 +148,8 @@ def sim_store(store: Any, weather: Weather) -> SimStore:
     """Return a store whose requests may fail."""
     if hasattr(store, "pin"):
         return SimCopy(store, weather)
+    if hasattr(store, "list_ahead"):
+        return SimBucket(store, weather)
     return (SimSite if hasattr(store, "tells_missing") else SimStore)(store, weather)
 
 
