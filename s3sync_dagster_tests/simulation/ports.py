@@ -227,6 +227,14 @@ class _SimCollection:
     def count(self) -> int:
         return call(self._weather, "chroma", "count", self._collection.count)
 
+    def ids_meeting(self, where: Any, *, most: int) -> Any:
+        return call(
+            self._weather,
+            "chroma",
+            "get",
+            lambda: self._collection.ids_meeting(where, most=most),
+        )
+
     def scan(self, **options: Any) -> Any:
         for page in self._collection.scan(page_size=4, **options):
             yield call(self._weather, "chroma", "scan", lambda page=page: page)
