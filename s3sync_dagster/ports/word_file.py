@@ -62,6 +62,15 @@ tells it from the one that was here before. A document's records have the number
 ``last``, or none stand there where they are not in a row. No number is ever given again: what was
 noted of it (who may read it) stays true."""
 
+_TORN = """
+SELECT 1 FROM documents WHERE typeof(id) <> 'text' OR NOT json_valid(readers)
+UNION ALL SELECT 1 FROM records WHERE typeof(id) <> 'text'
+UNION ALL SELECT 1 FROM words_docsize WHERE id NOT IN (SELECT number FROM records)
+LIMIT 1
+"""
+"""What no writer leaves. SQLite has no sums of its pages: of a page in another's place, or with
+other letters, it gives what stands there."""
+
 
 class WordFile:
     """One file, open. Several processes may use it; one thread per object."""
@@ -138,9 +147,12 @@ class WordFile:
         """Turn errors of SQLite into ours; a damaged file is made anew for the next call."""
         try:
             yield
-        except sqlite3.DatabaseError as error:
-            if _passes(error):
-                raise self._not_now(error) from None
+        except (sqlite3.DatabaseError, TypeError, ValueError) as error:
+            if isinstance(error, sqlite3.DatabaseError):
+                if _passes(error):
+                    raise self._not_now(error) from None
+            elif self._is_whole():
+                raise  # a fault of ours: made anew, the file would meet it again
             self.database.close()
             self.database = self._make_anew()
             raise Unavailable(
@@ -158,6 +170,8 @@ class WordFile:
             database = self._connect()
             if _layout(database) in (0, LAYOUT):
                 return self._create(database)
+        except UnicodeDecodeError:
+            pass  # of a name in it: SQLite told of the damage in words that are none
         except sqlite3.DatabaseError as error:
             if _passes(error):
                 raise self._not_now(error) from None
@@ -182,10 +196,23 @@ class WordFile:
             reason="word_index_busy",
         )
 
+    def _is_whole(self) -> bool:
+        """Tell whether the file is as it was written, once what it gave cannot be read."""
+        try:
+            checked = self.database.execute("PRAGMA quick_check (1)").fetchone()
+            return checked == ("ok",) and self.database.execute(_TORN).fetchone() is None
+        except (sqlite3.DatabaseError, UnicodeDecodeError):
+            return False
+
     def _make_anew(self) -> sqlite3.Connection:
-        for suffix in ("", "-wal", "-shm"):
-            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-        return self._create(self._connect())
+        try:
+            for suffix in ("", "-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            return self._create(self._connect())
+        except OSError:
+            raise self._not_writable() from None
+        except sqlite3.DatabaseError as error:
+            raise self._not_now(error) from None
 
     def _connect(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
