@@ -307,6 +307,7 @@ def keep_in_step(
         with closing(index.another()) as one:
             look(one)
 
+    memory.is_of(index.file_id())
     now = time.monotonic()
     if memory.rests(now, collection.id):
         return

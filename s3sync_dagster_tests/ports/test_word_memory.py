@@ -156,6 +156,31 @@ def test_a_rest_is_over_for_another_collection_of_the_name_and_for_another_file(
     assert _found(parts, "green") == ["green"]
 
 
+def test_a_rest_is_over_where_another_process_made_the_file_anew(parts):
+    """Vectors answer too: nothing is missing that would end the rest."""
+    collection = _write(parts, "red", "blue")
+    assert _found(parts, "red") == ["red"]
+    ((path, memory),) = parts._words.items()
+    memory.looked(time.monotonic(), collection.id, cpu_seconds=100)
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    FtsWordIndex(path).close()
+    hits = search(parts, "red", collection="docs", reader=EVERYTHING, embedding=EMBEDDING, limit=2)
+    assert hits[0].words is not None
+
+
+def test_a_look_that_began_with_another_file_does_not_count():
+    memory = WordMemory()
+    memory.is_of("one")
+    began = time.monotonic()
+    memory.is_of("other")
+    memory.looked(time.monotonic(), "c", cpu_seconds=100, began=began)
+    assert not memory.rests(time.monotonic(), "c")
+    memory.is_of("other")
+    memory.looked(time.monotonic(), "c", cpu_seconds=100)
+    assert memory.rests(time.monotonic(), "c")
+
+
 def test_how_long_a_look_rests():
     memory = WordMemory()
     assert not memory.rests(0.0, "c")
