@@ -22,6 +22,7 @@ _NOT_NOW = frozenset(
     (
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_PROTOCOL,
         sqlite3.SQLITE_READONLY,
         sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_IOERR,
@@ -31,7 +32,9 @@ _NOT_NOW = frozenset(
         sqlite3.SQLITE_INTERRUPT,
     )
 )
-"""What SQLite says of a file that is whole; whatever else it says, the file is not."""
+"""What SQLite says of a file that is whole; whatever else it says, the file is not.
+
+``SQLITE_PROTOCOL``: many processes open the log at once, and the others were first each time."""
 
 _CLOSED = frozenset((sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM))
 """Of those: another moment changes nothing."""

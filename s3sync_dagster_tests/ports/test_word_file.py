@@ -159,6 +159,21 @@ def test_a_fault_of_the_program_is_no_damage(collection, index, tmp_path):
     assert names(index, "blue") == ["a-0"]
 
 
+def test_a_log_that_many_open_at_once_is_no_damage(collection, index, tmp_path):
+    write(collection, "a", "blue")
+    index.follow(collection, [version("a", 1)])
+    file = WordFile(tmp_path / "words" / "docs.db", made_anew=lambda: None)
+    others_first = sqlite3.OperationalError("locking protocol")
+    others_first.sqlite_errorcode = sqlite3.SQLITE_PROTOCOL
+    with pytest.raises(Unavailable, match="try again"), file.guarded():
+        raise others_first
+    file.close()
+    assert names(index, "blue") == ["a-0"]
+    again = FtsWordIndex(tmp_path / "words" / "docs.db")
+    assert names(again, "blue") == ["a-0"]
+    again.close()
+
+
 def test_a_damaged_file_that_cannot_be_taken_away_is_told(tmp_path):
     """As in a folder of another user; here a folder stands where SQLite keeps what it writes."""
     path = tmp_path / "docs.db"
