@@ -162,7 +162,8 @@ def opened(
         return
     with _word_index(parts, port, tenant=tenant, database=database) as index:
         reranker = parts.reranker if ranking == "hybrid" else None
-        words = index if rights.whole else index.seen_by(rights)
+        # Also where no source that is known restricts: another one's records may stand there.
+        words = index if reader.groups is None else index.seen_by(rights)
         yield Searcher(readable, embedder, words, reranker, rights)
 
 
@@ -307,6 +308,7 @@ def keep_in_step(
         with closing(index.another()) as one:
             look(one)
 
+    memory.is_of(index.file_id())
     now = time.monotonic()
     if memory.rests(now, collection.id):
         return

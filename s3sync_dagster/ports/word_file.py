@@ -22,6 +22,7 @@ _NOT_NOW = frozenset(
     (
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_PROTOCOL,
         sqlite3.SQLITE_READONLY,
         sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_IOERR,
@@ -31,7 +32,9 @@ _NOT_NOW = frozenset(
         sqlite3.SQLITE_INTERRUPT,
     )
 )
-"""What SQLite says of a file that is whole; whatever else it says, the file is not."""
+"""What SQLite says of a file that is whole; whatever else it says, the file is not.
+
+``SQLITE_PROTOCOL``: many processes open the log at once, and the others were first each time."""
 
 _CLOSED = frozenset((sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM))
 """Of those: another moment changes nothing."""
@@ -61,6 +64,15 @@ to fill than with eight of 8 MiB, and a question is no slower.
 tells it from the one that was here before. A document's records have the numbers ``first`` to
 ``last``, or none stand there where they are not in a row. No number is ever given again: what was
 noted of it (who may read it) stays true."""
+
+_TORN = """
+SELECT 1 FROM documents WHERE typeof(id) <> 'text' OR NOT json_valid(readers)
+UNION ALL SELECT 1 FROM records WHERE typeof(id) <> 'text'
+UNION ALL SELECT 1 FROM words_docsize WHERE id NOT IN (SELECT number FROM records)
+LIMIT 1
+"""
+"""What no writer leaves. SQLite has no sums of its pages: of a page in another's place, or with
+other letters, it gives what stands there."""
 
 
 class WordFile:
@@ -138,9 +150,12 @@ class WordFile:
         """Turn errors of SQLite into ours; a damaged file is made anew for the next call."""
         try:
             yield
-        except sqlite3.DatabaseError as error:
-            if _passes(error):
-                raise self._not_now(error) from None
+        except (sqlite3.DatabaseError, TypeError, ValueError) as error:
+            if isinstance(error, sqlite3.DatabaseError):
+                if _passes(error):
+                    raise self._not_now(error) from None
+            elif self._is_whole():
+                raise  # a fault of ours: made anew, the file would meet it again
             self.database.close()
             self.database = self._make_anew()
             raise Unavailable(
@@ -158,6 +173,8 @@ class WordFile:
             database = self._connect()
             if _layout(database) in (0, LAYOUT):
                 return self._create(database)
+        except UnicodeDecodeError:
+            pass  # of a name in it: SQLite told of the damage in words that are none
         except sqlite3.DatabaseError as error:
             if _passes(error):
                 raise self._not_now(error) from None
@@ -182,10 +199,23 @@ class WordFile:
             reason="word_index_busy",
         )
 
+    def _is_whole(self) -> bool:
+        """Tell whether the file is as it was written, once what it gave cannot be read."""
+        try:
+            checked = self.database.execute("PRAGMA quick_check (1)").fetchone()
+            return checked == ("ok",) and self.database.execute(_TORN).fetchone() is None
+        except (sqlite3.DatabaseError, UnicodeDecodeError):
+            return False
+
     def _make_anew(self) -> sqlite3.Connection:
-        for suffix in ("", "-wal", "-shm"):
-            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-        return self._create(self._connect())
+        try:
+            for suffix in ("", "-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            return self._create(self._connect())
+        except OSError:
+            raise self._not_writable() from None
+        except sqlite3.DatabaseError as error:
+            raise self._not_now(error) from None
 
     def _connect(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)

@@ -121,6 +121,11 @@ class FtsWordIndex:
         with self._file.guarded():
             return self._file.state("collection")
 
+    def file_id(self) -> str:
+        """Return what tells the file from the one that was here before."""
+        with self._file.guarded():
+            return self._file.state("file")
+
     def follow(
         self,
         collection: CollectionPort,

@@ -50,6 +50,7 @@ class WordMemory:
     _woken: float = 0.0
     """Looks that began before do not count."""
     _collection_id: str = ""
+    _file: str = ""
     _beside: threading.Thread | None = None
     following: threading.Lock = field(default_factory=threading.Lock, repr=False)
     """Held while a thread brings the index in line: the others wait, and find it done."""
@@ -161,8 +162,18 @@ class WordMemory:
         self._woken = now
         return rested
 
+    def is_of(self, file: str) -> None:
+        """Forget all that is of another file: another process may have made this one anew.
+
+        Args:
+            file: tells it from the one that was here before.
+        """
+        if self._file and file != self._file:
+            self.forget()
+        self._file = file
+
     def forget(self) -> None:
-        """Forget all: the file was made anew."""
+        """Forget all: the file was made anew; who looks just now may still write to the other."""
         self._counts.clear()
         self._seen.clear()
-        self._rests_until = self._recent_until = 0.0
+        self.wake(time.monotonic())

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from s3sync_dagster.core.rights import Reader, Rights
 from s3sync_dagster.model.errors import InvalidSetting, Unavailable
 from s3sync_dagster.ports import word_index
+from s3sync_dagster.ports.word_file import WordFile
 from s3sync_dagster.ports.word_index import FtsWordIndex
 from s3sync_dagster_tests.ports.test_word_index import make_collection, names, version, write
 
@@ -103,6 +105,83 @@ def test_a_file_that_is_no_index_is_made_again(collection, tmp_path, damage):
     assert found == ["b-0"]
     assert index.count() == 1
     index.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE documents SET readers = '{'",
+        "DELETE FROM records",
+        "UPDATE documents SET id = CAST(id AS BLOB)",
+    ],
+)
+def test_what_no_writer_leaves_in_a_file_is_damage(collection, index, statement):
+    """SQLite notices a page that cannot be, not one that stands in another's place."""
+    write(collection, "a", "blue")
+    index.follow(collection, [version("a", 1)])
+    index._database.execute(statement)
+    of_sales = Rights(reader=Reader(frozenset(["sales"])), restricted={"s": ("team",)})
+    with pytest.raises(Unavailable, match="was damaged; it is filled again"):
+        _follow_and_ask(index, collection, of_sales)
+    assert _follow_and_ask(index, collection, of_sales) == (["a-0"], ["a-0"])
+
+
+def _follow_and_ask(index, collection, rights):
+    index.follow(collection, [version("a", 1)])
+    member = names(index.seen_by(rights), "blue")
+    found = names(index, "blue")
+    index.follow(collection, [])
+    index.follow(collection, [version("a", 1)])
+    return member, found
+
+
+def test_a_damage_that_sqlite_tells_in_no_text_is_damage(tmp_path):
+    path = tmp_path / "docs.db"
+    FtsWordIndex(path).close()
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute(
+            "UPDATE sqlite_master SET sql = CAST(x'4352ff' AS TEXT) WHERE name = 'state'"
+        )
+    database.close()
+    index = FtsWordIndex(path)
+    assert index.count() == 0
+    index.close()
+
+
+def test_a_fault_of_the_program_is_no_damage(collection, index, tmp_path):
+    write(collection, "a", "blue")
+    index.follow(collection, [version("a", 1)])
+    file = WordFile(tmp_path / "words" / "docs.db", made_anew=lambda: None)
+    with pytest.raises(TypeError), file.guarded():
+        raise TypeError
+    file.close()
+    assert names(index, "blue") == ["a-0"]
+
+
+def test_a_log_that_many_open_at_once_is_no_damage(collection, index, tmp_path):
+    write(collection, "a", "blue")
+    index.follow(collection, [version("a", 1)])
+    file = WordFile(tmp_path / "words" / "docs.db", made_anew=lambda: None)
+    others_first = sqlite3.OperationalError("locking protocol")
+    others_first.sqlite_errorcode = sqlite3.SQLITE_PROTOCOL
+    with pytest.raises(Unavailable, match="try again"), file.guarded():
+        raise others_first
+    file.close()
+    assert names(index, "blue") == ["a-0"]
+    again = FtsWordIndex(tmp_path / "words" / "docs.db")
+    assert names(again, "blue") == ["a-0"]
+    again.close()
+
+
+def test_a_damaged_file_that_cannot_be_taken_away_is_told(tmp_path):
+    """As in a folder of another user; here a folder stands where SQLite keeps what it writes."""
+    path = tmp_path / "docs.db"
+    path.write_bytes(b"no database at all " * 500)
+    (tmp_path / "docs.db-shm").mkdir()
+    with pytest.raises(Unavailable, match=r"cannot be written: let this program write") as caught:
+        FtsWordIndex(path)
+    assert caught.value.reason == "word_index_busy"
 
 
 def _follow_slowly(path: Path, started) -> None:

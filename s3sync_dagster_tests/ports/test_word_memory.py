@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from s3sync_dagster.core.rights import EVERYTHING
+from s3sync_dagster.core.rights import EVERYTHING, Reader
 from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.engine import hybrid
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports import word_memory, word_records
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
@@ -154,6 +155,51 @@ def test_a_rest_is_over_for_another_collection_of_the_name_and_for_another_file(
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     assert _found(parts, "green") == ["green"]
+
+
+def test_a_rest_is_over_where_another_process_made_the_file_anew(parts):
+    """Vectors answer too: nothing is missing that would end the rest."""
+    collection = _write(parts, "red", "blue")
+    assert _found(parts, "red") == ["red"]
+    ((path, memory),) = parts._words.items()
+    memory.looked(time.monotonic(), collection.id, cpu_seconds=100)
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    FtsWordIndex(path).close()
+    hits = search(parts, "red", collection="docs", reader=EVERYTHING, embedding=EMBEDDING, limit=2)
+    assert hits[0].words is not None
+
+
+def test_a_look_that_began_with_another_file_does_not_count():
+    memory = WordMemory()
+    memory.is_of("one")
+    began = time.monotonic()
+    memory.is_of("other")
+    memory.looked(time.monotonic(), "c", cpu_seconds=100, began=began)
+    assert not memory.rests(time.monotonic(), "c")
+    memory.is_of("other")
+    memory.looked(time.monotonic(), "c", cpu_seconds=100)
+    assert memory.rests(time.monotonic(), "c")
+
+
+def test_what_a_source_that_is_not_known_wrote_hides_nothing_from_a_member(parts, monkeypatch):
+    """Such as of a catalog that was restored: of its records nobody knows who may read them."""
+    monkeypatch.setattr(hybrid, "MAX_DEPTH", 120)
+    collection = _write(parts, *("red red" for _ in range(130)), "red, and of no source")
+    theirs = {f"a-{n}": {"s3sync_source": "not known", "n": n} for n in range(130)}
+    collection.update_metadata(list(theirs), list(theirs.values()))
+    lacks = []
+    hits = search(
+        parts,
+        "red",
+        collection="docs",
+        reader=Reader(frozenset(["sales"])),
+        ranking="words",
+        embedding=EMBEDDING,
+        lacks=lacks,
+    )
+    assert [hit.id for hit in hits] == ["a-130"]
+    assert lacks == []
 
 
 def test_how_long_a_look_rests():
