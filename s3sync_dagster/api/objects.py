@@ -23,13 +23,16 @@ from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.api.wire import Text
 from s3sync_dagster.catalog.rights import seen_keys, sees_document
 from s3sync_dagster.catalog.views import ObjectRow
+from s3sync_dagster.core.carried import names_readers
 from s3sync_dagster.core.keys import validate_object_key
+from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.rights import Rights
 from s3sync_dagster.core.selection import require_inside_prefix
 from s3sync_dagster.engine.ports import Content, ObjectBody
 from s3sync_dagster.explaining import explain_key
-from s3sync_dagster.model.errors import InvalidSetting, NotFound
+from s3sync_dagster.model.errors import InvalidSetting, NotFound, ObjectChanged
 from s3sync_dagster.model.source import Source
+from s3sync_dagster.ports.body_spool import discard
 
 router = APIRouter(
     prefix="/s3sync/v1/sources/{source_id}", tags=["Objects"], route_class=StrictRoute
@@ -100,17 +103,41 @@ def send_content(source_id: UUID, key: str, caller: Caller, here: Context) -> Do
 
     Raises:
         NotFound: there is no such object, or it is kept from the caller.
+        ObjectChanged: what is there now is another object, of which nobody knows whose it is.
         TooMany: others of the tenant's downloads are on their way, or too many in all.
     """
     source = here.source(source_id, caller)
     validate_object_key(key, field="key")
     require_inside_prefix(source, key)
-    if key not in seen_keys(here.catalog, here.rights(caller), source, [key]):
+    rights = here.rights(caller)
+    known = _known_versions(here, rights, source, key)  # not newer than what is said of readers
+    if key not in seen_keys(here.catalog, rights, source, [key]):
         raise NotFound(f"There is no object {ascii(key)[1:-1][:200]!r}.", reason="object_gone")
     with ExitStack() as held:
         held.enter_context(here.downloads.taken(caller.tenant))
         body = here.parts.store_for(source).read(key, max_size_bytes=MAX_FILE_BYTES)
+        if known is not None and body.ref.etag not in known:
+            discard(body.content)
+            raise ObjectChanged(
+                f"The object {ascii(key)[1:-1][:200]!r} was overwritten: who may read what is "
+                "there now is known once that is indexed."
+            )
         return _download(key, body, held)
+
+
+def _known_versions(
+    here: Context, rights: Rights, source: Source, key: str
+) -> frozenset[str | None] | None:
+    """Return the etags for which a reader's rights hold; None: for whatever is there.
+
+    Tags, sidecars and requests told of the object that was there; a path tells of all.
+    """
+    if rights.sees_all_of(source.id):
+        return None
+    by_path = rights.allow(source.id, with_path_metadata(source, key))
+    if by_path and not names_readers(source):
+        return None
+    return frozenset(one.etag for one in here.catalog.documents.of_key(source.id, key))
 
 
 def _download(key: str, body: ObjectBody, held: ExitStack) -> Download:

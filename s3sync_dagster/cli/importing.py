@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,13 +138,14 @@ def _plan(
     try:
         source = _source_of(parts, entry, choices)
         for other in known:
-            if overlap(source, other):
+            same = _spelt_as(other, source, parts.catalog.sources.server_of)
+            if overlap(same, other):
                 if other.id in going:
                     raise InvalidSetting(
                         f"The source {other.name!r} in its place is still being deleted: import "
                         "again when it is gone."
                     )
-                if not identity_changes(other, source).keys() - {"id_prefix"}:
+                if not identity_changes(other, same).keys() - {"id_prefix"}:
                     return Planned(label=entry.label, state="there", source=other)
                 raise InvalidSetting(
                     f"It overlaps the source {other.name!r}, which fills the same collection."
@@ -165,6 +166,16 @@ def _plan(
         paused=entry.paused,
         notes=notes,
     )
+
+
+def _spelt_as(other: Source, source: Source, server_of: Callable[[Source], str]) -> Source:
+    """Return a source with its server as another one names it, where both ask the same one."""
+    mine, theirs = source.place, other.place
+    if not isinstance(mine, S3Place) or not isinstance(theirs, S3Place):
+        return source
+    if mine.bucket_name != theirs.bucket_name or server_of(source) != server_of(other):
+        return source
+    return source.with_changes(place=replace(mine, endpoint_url=theirs.endpoint_url))
 
 
 def _source_of(parts: Parts, entry: Wanted, choices: _Choices) -> Source:

@@ -65,7 +65,7 @@ def _compiled(pattern: str) -> Any:
     options.max_mem = MAX_MEMORY_BYTES
     try:
         return re2.compile(pattern, options)
-    except re2.error:
+    except (re2.error, UnicodeEncodeError):
         raise InvalidSetting(
             "path_metadata is no pattern of RE2: look-around and back-references are not known "
             "there, and no repetition above 1,000. See docs/selection.md."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from s3sync_dagster.engine.ports import UnorderedPage
 from s3sync_dagster.engine.snapshot import Snapshot
-from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.model.errors import NotPossible, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,6 +145,7 @@ class _Asked:
                 "page that is not the last.",
                 reason="listing_stuck",
             )
+        _require_order([one.key for one in page.objects], after=after)
         return AskedPage(page=page, number=number)
 
     def close(self) -> None:
@@ -152,6 +153,17 @@ class _Asked:
 
     def discard(self) -> None:
         pass
+
+
+def _require_order(keys: Sequence[str], *, after: str | None) -> None:
+    """Refuse a page that goes back: it would never end, or have what comes late taken for gone."""
+    if not keys or (list(keys) == sorted(keys) and (after is None or keys[0] > after)):
+        return
+    raise NotPossible(
+        f"The place does not list the keys after {after!r} in the order of their bytes: what comes "
+        "late would be taken for gone.",
+        reason="unordered_listing",
+    )
 
 
 class _Pinned:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from s3sync_dagster.core.selection import SPECIAL, SYMLINK
-from s3sync_dagster.engine.ports import ListPage, ObjectBody
+from s3sync_dagster.engine.ports import Content, ListPage, ObjectBody
 from s3sync_dagster.model.errors import (
     EmptyPlace,
     FixConfiguration,
@@ -113,7 +113,7 @@ class FileStore:
         """Return what is at ``key`` now. Raises ``NotFound`` (``object_gone``)."""
         self._requests["HEAD"] += 1
         with self._root() as root, self._file(root, key, version_id) as file:
-            return self._ref(key.encode(), os.fstat(file), file)
+            return self._ref(key.encode(), os.fstat(file), self._digest(file))
 
     def read(
         self,
@@ -137,7 +137,8 @@ class FileStore:
             with refusals(f"The file {key!r}"):
                 content = self._spool.read(_pieces(file), key=key, limit=max_size_bytes)
                 after = os.fstat(file)
-                ref = self._ref(key.encode(), after, file)
+                # Of what was read: another look may meet bytes that have come behind it.
+                ref = self._ref(key.encode(), after, self._digest(content))
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
         if _times(before) != _times(after) or size != after.st_size:
             discard(content)
@@ -294,7 +295,7 @@ class FileStore:
                     return None
                 raise
             try:
-                return self._ref(key, os.fstat(file), file, marked=name.marked)
+                return self._ref(key, os.fstat(file), self._digest(file), marked=name.marked)
             finally:
                 os.close(file)
 
@@ -340,8 +341,17 @@ class FileStore:
                     "a listing is approved."
                 )
 
+    def _digest(self, file: int | Content) -> str | None:
+        """Return what tells the bytes of a file, or of what was read, where those are versions."""
+        if self._version != "content":
+            return None
+        if isinstance(file, bytes):
+            return hashlib.sha256(file).hexdigest()
+        with open(file, "rb", closefd=not isinstance(file, int)) as whole:
+            return hashlib.file_digest(whole, "sha256").hexdigest()
+
     def _ref(
-        self, key: bytes, found: os.stat_result, file: int | None, *, marked: str | None = None
+        self, key: bytes, found: os.stat_result, digest: str | None, *, marked: str | None = None
     ) -> ObjectRef:
         if not marked and stat.S_ISLNK(found.st_mode):
             marked = SYMLINK
@@ -349,20 +359,15 @@ class FileStore:
             marked = SPECIAL
         return ObjectRef(
             key=key.decode(),
-            etag=self._etag(found, file),
+            etag=self._etag(found, digest),
             size=found.st_size,
             last_modified=_time(found.st_mtime),
             storage_class=marked or "STANDARD",
         )
 
-    def _etag(self, found: os.stat_result, file: int | None) -> str:
-        if self._version == "content" and file is not None:
-            digest = hashlib.sha256()
-            at = 0
-            while piece := os.pread(file, _PIECE_BYTES, at):
-                digest.update(piece)
-                at += len(piece)
-            return digest.hexdigest()
+    def _etag(self, found: os.stat_result, digest: str | None) -> str:
+        if digest is not None:
+            return digest
         parts = [found.st_size, found.st_mtime_ns]
         newest = found.st_mtime
         if self._version == "stat":

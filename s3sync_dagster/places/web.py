@@ -270,7 +270,7 @@ def _pattern(text: str) -> Any:
     options.max_mem = 1 << 20
     try:
         return re2.compile(text, options)
-    except re2.error:
+    except (re2.error, UnicodeEncodeError):
         raise InvalidSetting(
             "one is no pattern of RE2: look-around and back-references are not known there."
         ) from None

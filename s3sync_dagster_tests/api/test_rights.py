@@ -554,3 +554,34 @@ def test_cursors_are_all_of_one_length_and_of_one_listing_and_reader(tmp_path):
         for others in (("source",), ("source", "hr"), ("other", "sales")):
             assert cursors.open(others, one) is None
     assert cursors.open(("source", "sales"), "s3sync:key") is None
+
+
+@pytest.mark.parametrize("door", ["own", "coco"])
+def test_bytes_that_came_since_are_not_sent_by_the_rights_of_those_before(there, door):
+    """Another object in its place has tags of its own, at which nobody has looked yet."""
+    bucket = there.api.aws.make_bucket()
+    there.api.aws.put(bucket, "a.md", "# Tariff", Tagging="team=sales")
+    looks = {"metadata_interval_seconds": 3600, "list_interval_seconds": 3600}
+    body = there.api.s3(bucket, object_tags=["team"], reader_keys=["team"], **looks)
+    body["embedding"] = {"dense": {"model": "s3sync-hash"}}
+    with (
+        there.api.client(there.tokens["owner"]) as http,
+        there.api.client(there.tokens["sales"]) as member,
+    ):
+        made = http.post("/api/v1/sources", json=body)
+        assert made.status_code == 201, made.text
+        number = made.json()["source_id"]
+        listed(there, http, number)
+
+        def content(client, who):
+            if door == "own":
+                return client.get(f"/s3sync/v1/sources/{number}/content", params={"key": "a.md"})
+            client.headers["X-API-TOKEN"] = there.tokens[who]
+            return client.get(f"/document/{document_id(number, 'a.md')}/raw_content")
+
+        assert content(member, "sales").content == b"# Tariff"
+        there.api.aws.put(bucket, "a.md", "Only for hr.", Tagging="team=hr")
+        kept = content(member, "sales")
+        assert (kept.status_code, "Only" in kept.text) == (503, False)
+        assert kept.json().get("reason", "object_changed") == "object_changed"
+        assert content(http, "owner").content == b"Only for hr."

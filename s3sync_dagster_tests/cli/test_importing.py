@@ -437,6 +437,17 @@ def test_a_source_of_before_that_has_no_prefix_of_ids_is_there(s3sync, written):
     assert (again["state"], again["source"]["name"]) == ("there", "theirs")
 
 
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_a_source_is_there_whether_a_slash_ends_its_endpoint_or_not(s3sync, written, more):
+    assert s3sync("import", written([SUPERMEMORY])).code == 0
+    place = {**SUPERMEMORY["metadata"], "endpoint": "http://127.0.0.1:9000/"}
+    [again] = s3sync("import", written([{**SUPERMEMORY, "metadata": place}]), *more, "--json").json
+    assert (again["state"], again["notes"]) == ("there", [])
+    part = written([{**SUPERMEMORY, "metadata": {**place, "prefix": "part/"}}])
+    [nested] = s3sync("import", part, *more, "--json").json
+    assert (nested["state"], "overlaps" in nested["notes"][0]) == ("refused", True)
+
+
 def test_a_source_that_is_being_deleted_is_not_there(s3sync, written):
     file = written([SUPERMEMORY])
     assert s3sync("import", file).code == 0

@@ -8,6 +8,7 @@ from s3sync_dagster.core.path_metadata import path_metadata, with_path_metadata
 from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.engine.rebuilding import recover_documents
 from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.places.web import WebPlace
 from s3sync_dagster_tests.sources import changed, s3_source
 
 SOURCE = s3_source(id="i", name="n", bucket_name="bucket", collection_name="texts")
@@ -39,12 +40,20 @@ def test_the_path_wins_over_the_source():
 @pytest.mark.parametrize(
     "pattern",
     ["", "(", "docs/([^/]+)/", r"(?P<a>x)\1", "(?P<a>x)(?=y)", "(?P<document_key>x)",
-     "(?P<s3sync_x>x)", f"(?P<{'n' * 37}>x)", "(?P<a>.{1001})", "(?P<a>x)" + "y" * 1024,
-     "".join(f"(?P<a{n}>x)" for n in range(17)), "(?P<a>(?:x{1000}){1000})"],
+     "(?P<s3sync_x>x)", "(?P<a>\udcff)", f"(?P<{'n' * 37}>x)", "(?P<a>.{1001})",
+     "(?P<a>x)" + "y" * 1024, "".join(f"(?P<a{n}>x)" for n in range(17)),
+     "(?P<a>(?:x{1000}){1000})"],
 )  # fmt: skip
 def test_what_is_no_pattern_is_refused_where_it_is_declared(pattern):
     with pytest.raises(InvalidSetting, match="metadata"):
         validate_source(changed(SOURCE, path_metadata=pattern))
+
+
+def test_a_pattern_of_a_site_that_no_text_can_have_is_refused_like_any_other():
+    for pattern in ("(", "\udcff"):
+        site = WebPlace(starting_url="https://www.example.org/", include_path_regexes=(pattern,))
+        with pytest.raises(InvalidSetting, match="no pattern"):
+            site.check()
 
 
 def test_groups_and_metadata_together_keep_the_limit_of_keys():

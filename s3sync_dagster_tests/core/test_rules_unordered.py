@@ -10,9 +10,9 @@ import pytest
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.engine.dry_run import dry_run
 from s3sync_dagster.engine.pages import first_object, open_pages
-from s3sync_dagster.engine.ports import UnorderedPage
+from s3sync_dagster.engine.ports import ListPage, UnorderedPage
 from s3sync_dagster.engine.snapshot import LEFTOVER_SECONDS
-from s3sync_dagster.model.errors import FixConfiguration, Unavailable
+from s3sync_dagster.model.errors import FixConfiguration, NotPossible, Unavailable
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.ports.memory_s3 import MemoryObjectStore
 from s3sync_dagster_tests.core.rules import Died, event, states
@@ -280,3 +280,39 @@ def test_300_000_keys_are_sorted_in_bounded_memory(folder):
     assert seen == number
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert grown < 64, f"{grown:.0f} MiB"
+
+
+def test_a_place_that_promises_order_and_breaks_it_has_nothing_removed(world):
+    """Another package's store, say, whose database sorts without regard to case."""
+    for key in ("B.md", "C.md", "a.md"):
+        world.bucket.put(key, f"text of {key}")
+    world.sync()
+    there = {ref.key: ref for ref in world.store.list_page("", start_after=None).objects}
+
+    class Cased(MemoryObjectStore):
+        def list_page(self, prefix, *, start_after, limit=1000):
+            after = (start_after or "").lower()
+            keys = sorted((key for key in there if key.lower() > after), key=str.lower)
+            page = tuple(there[key] for key in keys[:2])
+            return ListPage(objects=page, last=len(keys) <= 2)
+
+    world.store = Cased(world.bucket)
+    with pytest.raises(NotPossible) as caught:
+        world.listing()
+    assert caught.value.reason == "unordered_listing"
+    world.run_batches()
+    assert world.keys_indexed() == set(there)
+
+
+def test_a_place_that_does_not_go_on_behind_a_key_is_found_out(world):
+    world.bucket.put("a.md", "text")
+    [ref] = world.store.list_page("", start_after=None).objects
+
+    class Again(MemoryObjectStore):
+        def list_page(self, prefix, *, start_after, limit=1000):
+            return ListPage(objects=(ref,), last=False)
+
+    world.store = Again(world.bucket)
+    with pytest.raises(NotPossible) as caught:
+        world.listing()
+    assert caught.value.reason == "unordered_listing"

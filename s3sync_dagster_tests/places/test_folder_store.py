@@ -204,6 +204,26 @@ def test_a_version_by_content_knows_bytes_alone(folder):
         assert store.head("a.md").etag != before
 
 
+def test_a_version_by_content_is_that_of_the_bytes_that_were_read(folder, monkeypatch):
+    """On mounts whose times lie nothing else tells that others came meanwhile."""
+    path = put(folder, "a.md", "one")
+    monkeypatch.setattr(folder_store, "_times", lambda _found: ())
+    whole = folder_store.os.read
+
+    def read(file, size):
+        data = whole(file, size)
+        if not data:
+            path.write_text("two")
+        return data
+
+    with opened(folder, version="content") as store:
+        before = store.head("a.md").etag
+        monkeypatch.setattr(folder_store.os, "read", read)
+        body = store.read("a.md", max_size_bytes=9)
+        assert (body.content, body.ref.etag) == (b"one", before)
+        assert store.head("a.md").etag != before
+
+
 @pytest.mark.parametrize(("fraction", "age"), [(0.5, 0.02), (0.0, 1.5)])
 def test_what_was_just_written_is_looked_at_once_more(folder, monkeypatch, fraction, age):
     """Another change within the clock's step would leave the same times."""
