@@ -6,6 +6,7 @@ what is.
 """
 
 import logging
+import shlex
 from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -104,7 +105,11 @@ def _other_server(
     source: Source, server: str, before: str | None, *, declared: bool, seen: tuple[int, int]
 ) -> str:
     was = f"; it was {before or 'AWS'} before" if before is not None else ""
-    out = f"`s3sync sync {source.place.address()} --collection {source.collection_name}` keeps it"
+    where = f"CHROMA_TENANT={source.tenant} CHROMA_DATABASE={source.database_name} "
+    if (source.tenant, source.database_name) == ("default_tenant", "default_database"):
+        where = ""  # a command without them looks there
+    place = shlex.quote(source.place.address())
+    out = f"`{where}s3sync sync {place} -c {source.collection_name}` keeps it"
     if declared:
         out = f"declare its endpoint_url, and say `s3sync source move {source.name}`"
     return (
