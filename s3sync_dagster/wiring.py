@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -197,13 +197,18 @@ class Parts:
         from s3sync_dagster.engine.same_server import require_same_server  # noqa: PLC0415
 
         row = self.catalog.sources.row(source.id)
-        with closing(self.any_store_for(source)) as store:
+        with ExitStack() as opened:
+
+            @cache  # 20 CPU-ms that only a new name of a server costs
+            def store() -> ObjectStore:
+                return opened.enter_context(closing(self.any_store_for(source)))
+
             require_same_server(
                 source,
                 server,
                 declared=row is not None and row.origin != "catalog",
                 servers=self.catalog.servers,
-                head=store.head,
+                head=lambda key: store().head(key),
             )
 
     @property

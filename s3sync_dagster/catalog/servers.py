@@ -6,6 +6,9 @@ from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.tables import documents, objects, sources
 
+MOST_NAMES = 8
+"""Of one server, that are kept; who was asked under an older one is known by its objects again."""
+
 
 @again_after_collisions
 class Servers:
@@ -14,17 +17,26 @@ class Servers:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def asked(self, source_id: str) -> str | None:
-        """Return the server that was asked last; empty: AWS. None: it is not known."""
-        query = sa.select(sources.c.asked_server).where(sources.c.id == source_id)
+    def names(self, source_id: str) -> list[str]:
+        """Return under which names the server was asked, the last one first; empty: AWS."""
         with self._db.read() as tx:
-            return tx.execute(query).scalar_one_or_none()
+            return _names(tx, source_id)
 
-    def remember(self, source_id: str, server: str) -> None:
-        """Store which server is asked from now on."""
+    def remember(self, source_id: str, server: str, *, same: bool) -> None:
+        """Store which server is asked from now on.
+
+        Args:
+            source_id: of the source.
+            server: its name.
+            same: it was seen to be the one that has the names of before as well; they are kept.
+        """
         with self._db.write() as tx:
+            before = _names(tx, source_id) if same else []
+            names = [server, *(one for one in before if one != server)][:MOST_NAMES]
             tx.execute(
-                sources.update().where(sources.c.id == source_id).values(asked_server=server)
+                sources.update()
+                .where(sources.c.id == source_id)
+                .values(asked_server="\n".join(names))
             )
 
     def written_last(self, source_id: str, *, limit: int) -> dict[str, str]:
@@ -50,3 +62,9 @@ class Servers:
         )
         with self._db.read() as tx:
             return {row.object_key: row.etag for row in tx.execute(query)}
+
+
+def _names(tx: sa.Connection, source_id: str) -> list[str]:
+    query = sa.select(sources.c.asked_server).where(sources.c.id == source_id)
+    stored: str | None = tx.execute(query).scalar_one_or_none()
+    return [] if stored is None else stored.split("\n")

@@ -59,7 +59,8 @@ sources = sa.Table(
     # Up to which collection of its database its deletion has looked for records that were
     # forgotten; NULL where the catalog was not put back from a copy: none were.
     sa.Column("looked_through", sa.Text),
-    # Of a source that names no server: which one was asked last; empty: AWS, NULL: not known.
+    # Of a source that names no server: the names under which one was asked, a line each, the last
+    # one first; empty: AWS, NULL: none is known.
     sa.Column("asked_server", sa.Text),
 )
 sa.Index(

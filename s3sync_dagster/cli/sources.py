@@ -162,7 +162,7 @@ def show(name: str, as_json: bool) -> int:
     """Show all settings of NAME."""
     with opened(chroma=False, dagster=False) as parts:
         found = parts.catalog.sources.find(name)
-        values, asked = found.settings(), parts.catalog.servers.asked(found.id)
+        values, asked = found.settings(), parts.catalog.servers.names(found.id)
     if as_json:
         click.echo(json.dumps(values))
         return 0
@@ -173,7 +173,7 @@ def show(name: str, as_json: bool) -> int:
                 shown = one if isinstance(one, str) else json.dumps(one, ensure_ascii=False)
                 click.echo(f"{key}{'.' if field else ''}{field}: {people(shown)}")
     if values.get("endpoint_url", "") is None:
-        last = "" if asked is None else f", which was {people(asked) or 'AWS'} last"
+        last = f", which was {people(asked[0]) or 'AWS'} last" if asked else ""
         click.echo(f"endpoint_url: none; the environment of who asks names the server{last}")
     return 0
 

@@ -14,8 +14,8 @@ from s3sync_dagster.core.source_identity import refusal
 from s3sync_dagster.defs.dagster_internals.pooling import pool_connections
 from s3sync_dagster.defs.dispatching import Dispatcher, why_not_now
 from s3sync_dagster.defs.housekeeping import keep_minutes
+from s3sync_dagster.defs.queue_reading import read_queue
 from s3sync_dagster.defs.resources import RUNTIME_KEY, Runtime
-from s3sync_dagster.engine.intake import Intake, take_messages
 from s3sync_dagster.engine.listing_turns import BUDGET_SECONDS, list_in_turn, list_when_due
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
@@ -127,7 +127,7 @@ def build_intake_sensor(
             sources = find(runtime)
             if not sources:
                 return dg.SkipReason("no source listens to this queue any more")
-            found = _take(runtime, sources, log=context.log.warning, seconds=budget_seconds)
+            found = read_queue(runtime, sources, log=context.log.warning, seconds=budget_seconds)
             skipped = dg.SkipReason(found.counts.describe())
             if not found.touched:
                 return skipped
@@ -145,37 +145,6 @@ def build_intake_sensor(
             runtime.parts.close()
 
     return intake
-
-
-def _take(
-    runtime: Runtime, sources: Sequence[Source], *, log: Callable[[str], None], seconds: float
-) -> Intake:
-    """Take messages with what a source has to read the queue with, the oldest of each tenant.
-
-    Whoever names the queue of another tenant cannot read it, and must not keep the other from it.
-    """
-    tenants: dict[str, list[Source]] = {}
-    for source in sources:
-        tenants.setdefault(source.tenant, []).append(source)
-    troubles, failed = runtime.parts.catalog.queue_troubles, dict[str, S3SyncError]()
-    for tenant, own in tenants.items():
-        try:
-            found = take_messages(
-                runtime.parts.queue_for(own[0]),
-                sources,
-                work=runtime.parts.catalog.work,
-                clock=runtime.parts.clock,
-                log=log,
-                budget_seconds=seconds,
-            )
-        except S3SyncError as error:
-            failed[tenant] = error
-        else:
-            troubles.note(sources, None)
-            return found
-    for tenant, error in failed.items():  # of a catalog that is away this cannot be written either
-        troubles.note(tenants[tenant], error)
-    raise next(iter(failed.values()))
 
 
 def build_dispatch_sensor(

@@ -42,6 +42,7 @@ def take_messages(
     log: Callable[[str], None],
     budget_seconds: float,
     work_seconds: int = WORK_SECONDS,
+    listeners: Callable[[], Sequence[Source]] | None = None,
     at: Callable[[str], None] | None = None,
 ) -> Intake:
     """Work on a queue until it is empty or the budget is spent.
@@ -58,6 +59,8 @@ def take_messages(
         budget_seconds: nothing more is received after so long.
         work_seconds: messages stay invisible for so long at least: a queue's own time is kept
             where it is longer.
+        listeners: returns those of ``sources`` that are told; asked once there are messages. None:
+            all of them.
         at: called after ``received`` and, before anything is deleted, after ``recorded``.
 
     Raises:
@@ -73,7 +76,9 @@ def take_messages(
         if not messages:
             break
         _told(at, "received")
-        rules = rules or queue.rules()
+        if rules is None:
+            rules = queue.rules()
+            sources = sources if listeners is None else listeners()
         if rules.visibility_seconds is None or rules.visibility_seconds < work_seconds:
             queue.extend(messages, seconds=work_seconds)
         plan = plan_intake(messages, sources)

@@ -6,8 +6,10 @@ what is.
 """
 
 import logging
+import shlex
 from collections.abc import Callable
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from s3sync_dagster.model.errors import Conflict, NotFound
 from s3sync_dagster.model.object import ObjectRef
@@ -21,12 +23,12 @@ _log = logging.getLogger(__name__)
 class ServersPort(Protocol):
     """What the catalog knows of the servers that were asked."""
 
-    def asked(self, source_id: str) -> str | None:
-        """Return the server that was asked last; empty: the one that all know. None: not known."""
+    def names(self, source_id: str) -> list[str]:
+        """Return under which names it was asked, the last one first; empty: the one all know."""
         ...
 
-    def remember(self, source_id: str, server: str) -> None:
-        """Store which server is asked from now on."""
+    def remember(self, source_id: str, server: str, *, same: bool) -> None:
+        """Store which server is asked from now on; ``same``: it has the names of before as well."""
         ...
 
     def written_last(self, source_id: str, *, limit: int) -> dict[str, str]:
@@ -44,7 +46,9 @@ def require_same_server(
 ) -> None:
     """Refuse to work with another server than that of a source's records.
 
-    One under another name is known by its objects, and remembered.
+    One under another name is known by its objects, and remembered. Processes that ask it under
+    different names, one in a network of containers and one beside it, are each believed after that:
+    all objects may have been written anew since the other one asked.
 
     Args:
         source: one that names no server.
@@ -56,8 +60,12 @@ def require_same_server(
     Raises:
         Conflict: ``other_server``.
     """
-    before = servers.asked(source.id)
+    names = servers.names(source.id)
+    before = names[0] if names else None
     if before == server:
+        return
+    if server in names and not _may_be_another(server):
+        servers.remember(source.id, server, same=True)
         return
     written = servers.written_last(source.id, limit=LOOKED_AT)
     if before is not None or server:  # a catalog of before this memory, and nothing is named
@@ -74,7 +82,16 @@ def require_same_server(
                 "The source %r is asked at %s now, where its objects are as at %s before.",
                 *(source.name, server or "AWS", before or "AWS"),
             )
-    servers.remember(source.id, server)
+    servers.remember(source.id, server, same=bool(written))
+
+
+def _may_be_another(server: str) -> bool:
+    """Return whether a name that was asked before proves nothing.
+
+    On each host another server may have it; that of nobody is believed at first without a look.
+    """
+    host = urlsplit(server).hostname or ""
+    return host in ("", "localhost", "::1") or host.startswith("127.")
 
 
 def _lies_there(head: Callable[[str], ObjectRef], key: str, etag: str) -> bool:
@@ -88,7 +105,11 @@ def _other_server(
     source: Source, server: str, before: str | None, *, declared: bool, seen: tuple[int, int]
 ) -> str:
     was = f"; it was {before or 'AWS'} before" if before is not None else ""
-    out = f"`s3sync sync {source.place.address()} --collection {source.collection_name}` keeps it"
+    where = f"CHROMA_TENANT={source.tenant} CHROMA_DATABASE={source.database_name} "
+    if (source.tenant, source.database_name) == ("default_tenant", "default_database"):
+        where = ""  # a command without them looks there
+    place = shlex.quote(source.place.address())
+    out = f"`{where}s3sync sync {place} -c {source.collection_name}` keeps it"
     if declared:
         out = f"declare its endpoint_url, and say `s3sync source move {source.name}`"
     return (

@@ -174,7 +174,29 @@ def test_a_server_under_another_name_is_known_by_its_objects(
     with opened_catalog() as catalog:
         [one] = catalog.sources.all()
         named = aws_endpoint.url.replace("127.0.0.1", "localhost")
-        assert catalog.servers.asked(one.id) == named
+        assert catalog.servers.names(one.id) == [named, aws_endpoint.url]
+
+
+def test_whoever_asks_under_another_name_meanwhile_holds_nobody_up(
+    s3sync, place, two_servers, monkeypatch, aws_endpoint
+):
+    """As who asks from beside a network of containers; all objects are written anew then."""
+    name, other = two_servers
+    daemons = aws_endpoint.url.replace("127.0.0.1", "0.0.0.0")
+    bucket = place[1].split("/")[2]
+    keys = [one["Key"] for one in aws_endpoint.client("s3").list_objects(Bucket=bucket)["Contents"]]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", daemons)
+    assert s3sync("reindex", name).code == 0
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws_endpoint.url)
+    assert s3sync("reindex", name).code == 0
+    for key in keys:
+        aws_endpoint.put(bucket, key, f"# anew {key}")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", daemons)
+    assert s3sync("reindex", name, "--json").json["updated"] == 3
+    monkeypatch.setenv("AWS_ENDPOINT_URL", other.url)
+    refused = s3sync("reindex", name)
+    assert refused.code != 0
+    assert f"it was {daemons} before" in " ".join(refused.err.split())
 
 
 def test_a_source_without_endpoint_shows_whom_it_asked(s3sync, place, aws_endpoint):

@@ -13,8 +13,9 @@ from dagster._core.events import DagsterEvent
 
 from s3sync_dagster import ChromaResource, HttpConfig
 from s3sync_dagster.catalog.batches import Batches, Take
+from s3sync_dagster.catalog.tables import objects
 from s3sync_dagster.core.state import ListingState
-from s3sync_dagster.defs import sensors, ticks
+from s3sync_dagster.defs import queue_reading, ticks
 from s3sync_dagster.defs.building import build_definitions
 from s3sync_dagster.defs.dispatching import InstanceRuns
 from s3sync_dagster.defs.housekeeping import (
@@ -202,13 +203,50 @@ def test_a_stranger_who_names_a_queue_keeps_its_owner_from_no_event(world):
     name = next(s.name for s in world.defs.get_repository_def().sensor_defs if "intake" in s.name)
     world.tick(name)
     assert world.catalog.invocations.live_count(world.source.id) == 1
-    assert world.catalog.queue_troubles.of([stranger, world.source]) == {}
+    assert set(world.catalog.queue_troubles.of([stranger, world.source])) == {stranger.id}
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    ("trusted", "key", "told"),
+    [
+        ("default_tenant", "NO_KEY", False),
+        ("default_tenant", "AWS_ACCESS_KEY_ID", True),
+        ("default_tenant stranger", "NO_KEY", True),
+    ],
+)
+def test_a_tenant_is_told_of_events_of_a_queue_that_it_may_read_itself(
+    world, trusted, key, told, first, monkeypatch
+):
+    """Events name objects, sizes and etags of a bucket that a stranger cannot read."""
+    monkeypatch.setenv("S3SYNC_API_TRUSTED_TENANTS", trusted)
+    queue = world.aws.make_queue(bucket=world.bucket)
+    world.source = changed(world.source, queue_url=queue)
+    world.catalog.sources.update(world.source)
+    own = CredentialsConfig(access_key_id_env=key, secret_access_key_env=key)
+    stranger = changed(world.source, id="id-a", name="a", tenant="stranger", credentials=own)
+    world.catalog.sources.add(stranger)
+    both = [stranger, world.source] if first else [world.source, stranger]
+    world._defs.append(build_definitions(catalog_sources=both))
+    world.aws.put(world.bucket, "docs/secret-plan.md", "# New")
+    name = next(s.name for s in world.defs.get_repository_def().sensor_defs if "intake" in s.name)
+    world.tick(name)
+    assert world.catalog.invocations.live_count(world.source.id) == 1
+    with world.catalog.database.read() as tx:
+        heard = tx.execute(sa.select(objects).where(objects.c.source_id == stranger.id)).all()
+    assert len(heard) == told
+    troubles = world.catalog.queue_troubles.of(both)
+    assert {of: one.reason for of, one in troubles.items()} == (
+        {} if told else {stranger.id: "no_credentials"}
+    )
 
 
 def test_many_queues_are_read_for_a_shorter_time_each(world, monkeypatch):
     seconds = []
     monkeypatch.setattr(
-        sensors, "take_messages", lambda *_, budget_seconds, **__: seconds.append(budget_seconds)
+        queue_reading,
+        "take_messages",
+        lambda *_, budget_seconds, **__: seconds.append(budget_seconds),
     )
     sources = [
         changed(

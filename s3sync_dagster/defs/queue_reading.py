@@ -1,0 +1,104 @@
+"""Who reads a queue that sources of several tenants name, and who is told what is in it.
+
+Events name objects, with their sizes and etags. A tenant that nobody trusts is told of them only
+where it may read the queue itself: it may name any queue, and any bucket.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from s3sync_dagster.defs.resources import Runtime
+from s3sync_dagster.engine.intake import Intake, take_messages
+from s3sync_dagster.model.errors import AccessDenied, FixConfiguration, S3SyncError
+from s3sync_dagster.model.source import Source
+from s3sync_dagster.ports.aws_guard import trusted_tenants
+
+
+def read_queue(
+    runtime: Runtime, sources: Sequence[Source], *, log: Callable[[str], None], seconds: float
+) -> Intake:
+    """Take messages with what a source has to read the queue with, the oldest of each tenant.
+
+    Whoever names the queue of another tenant cannot read it, and must not keep the other from it.
+
+    Args:
+        runtime: of the tick.
+        sources: all that name the queue.
+        log: takes warnings.
+        seconds: nothing more is received after so long.
+
+    Raises:
+        S3SyncError: nobody could read the queue, or the catalog does not answer.
+    """
+    tenants: dict[str, list[Source]] = {}
+    for source in sources:
+        tenants.setdefault(source.tenant, []).append(source)
+    troubles, failed = runtime.parts.catalog.queue_troubles, dict[str, S3SyncError]()
+    for tenant, own in tenants.items():
+        listeners = _Listeners(runtime, tenants, reader=tenant, failed=failed)
+        try:
+            found = take_messages(
+                runtime.parts.queue_for(own[0]),
+                sources,
+                work=runtime.parts.catalog.work,
+                clock=runtime.parts.clock,
+                log=log,
+                budget_seconds=seconds,
+                listeners=listeners.ask,
+            )
+        except S3SyncError as error:
+            failed[tenant] = error
+        else:
+            listeners.note()
+            return found
+    for tenant, error in failed.items():  # of a catalog that is away this cannot be written either
+        troubles.note(tenants[tenant], error)
+    raise next(iter(failed.values()))
+
+
+class _Listeners:
+    """Those of a queue's tenants that are told of its events, besides who reads it."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        tenants: Mapping[str, Sequence[Source]],
+        *,
+        reader: str,
+        failed: Mapping[str, S3SyncError],
+    ) -> None:
+        self._parts, self._tenants = runtime.parts, tenants
+        trusted = trusted_tenants(self._parts.settings.environment)
+        free = {one for one in tenants if one == reader or "*" in trusted or one in trusted}
+        self._told = free
+        self._refused = {one: error for one, error in failed.items() if one not in free}
+
+    def ask(self) -> list[Source]:
+        """Return the sources that are told: one question for each tenant that is not known yet."""
+        for tenant, own in self._tenants.items():
+            if tenant in self._told or tenant in self._refused:
+                continue
+            try:
+                self._require_reader(own[0])
+            except S3SyncError as error:
+                self._refused[tenant] = error
+            else:
+                self._told.add(tenant)
+        for tenant, error in self._refused.items():
+            if not isinstance(error, FixConfiguration):  # what it is not told of it finds
+                for one in self._tenants[tenant]:
+                    self._parts.catalog.sources.ask_for_listing(one.id)
+        return [one for tenant in self._told for one in self._tenants[tenant]]
+
+    def note(self) -> None:
+        """Tell of each source whether it is told of the queue's events, as far as that is known."""
+        troubles = self._parts.catalog.queue_troubles
+        troubles.note([one for tenant in self._told for one in self._tenants[tenant]], None)
+        for tenant, error in self._refused.items():
+            troubles.note(self._tenants[tenant], error)
+
+    def _require_reader(self, source: Source) -> None:
+        if self._parts.queue_for(source).rules().visibility_seconds is None:
+            raise AccessDenied(
+                f"asking queue {source.place.queue_url!r} is not allowed, which is another "
+                "tenant's as well; grant sqs:GetQueueAttributes"
+            )
