@@ -203,7 +203,7 @@ class _Claiming:
         count_out(self._tx, [row for one, row in taken if not self._is_followed(one, row)])
         names = (
             *("object_key", "custom_id", "metadata", "carried", "owner", "high_water"),
-            *("metadata_keys", "collection_id", "withheld"),
+            *("metadata_keys", "collection_id", "withheld", "written_as"),
             *("etag", "fingerprint", "chunks", "digests"),
         )
         self._tx.execute(
@@ -287,11 +287,16 @@ class _Claiming:
             "b_owner": intent.target.owner,
             "b_withheld": self._while_written(intent, row),
             "b_collection_id": intent.collection_id,
+            "b_written_as": self._written_as(intent, row),
             "b_high_water": max(row.high_water, row.chunks, intent.count, intent.found),
             "b_metadata_keys": sorted(
                 {*row.metadata_keys, *intent.metadata_keys, *intent.found_keys}
             ),
         }
+
+    def _written_as(self, intent: Intent, row: Row) -> list[str]:
+        names = {*(row.written_as or ()), *intent.found_as, row.source_id}
+        return sorted(names - {self._source.id})
 
     def _says_as_before(self, intent: Intent, row: Row) -> bool:
         """Return whether the digests hold: else what a write never reached would pass for it."""
@@ -341,6 +346,7 @@ class _Claiming:
                         "metadata_keys": sorted({*intent.metadata_keys, *intent.found_keys}),
                         "batch_token": self._token,
                         "collection_id": intent.collection_id,
+                        "written_as": list(intent.found_as),
                     }
                     # Sorted: two sources that insert the same ids wait for each other in turn.
                     for intent in sorted(intents, key=lambda one: one.document_id)
@@ -360,6 +366,7 @@ class _Claiming:
                 own,
                 high_water=max(own.high_water, intent.found),
                 metadata_keys=tuple(sorted({*own.metadata_keys, *intent.found_keys})),
+                written_as=tuple(self._written_as(intent, row)),
             )
         left = () if row is None else tuple(row.metadata_keys)
         return DocumentState(
@@ -378,6 +385,7 @@ class _Claiming:
             high_water=max(intent.found, 0 if row is None else max(row.high_water, row.chunks)),
             metadata_keys=tuple(sorted({*left, *intent.found_keys})),
             collection_id=intent.collection_id,
+            written_as=intent.found_as if row is None else tuple(self._written_as(intent, row)),
         )
 
     def _is_own(self, intent: Intent, row: Row) -> bool:

@@ -20,6 +20,7 @@ from s3sync_dagster.catalog.deleted_sources import (
 )
 from s3sync_dagster.catalog.doubted import settle_readers
 from s3sync_dagster.catalog.invocations import insert_automatic
+from s3sync_dagster.catalog.listing_end import blocked_listing
 from s3sync_dagster.catalog.moves import predecessors
 from s3sync_dagster.catalog.recovered import forget_bytes, store_recovered
 from s3sync_dagster.catalog.removals import (
@@ -238,6 +239,11 @@ class Documents:
             collection_name=collection_name,
             collection_id=collection_id,
         )
+
+    def removal_blocked(self, source_id: str) -> bool:
+        """Return whether the guard holds a listing of the source until a person approves it."""
+        with self._db.read() as tx:
+            return blocked_listing(tx, source_id) is not None
 
     def of_source(
         self, source_id: str, *, after_id: int = 0, limit: int = 1000

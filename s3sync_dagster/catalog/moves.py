@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -19,7 +20,7 @@ from s3sync_dagster.catalog.successions import (
     look_at_succession,
     unwritten_since,
 )
-from s3sync_dagster.catalog.tables import documents, objects, sources
+from s3sync_dagster.catalog.tables import documents, invocations, is_live, objects, sources
 from s3sync_dagster.core.moving import Succession
 from s3sync_dagster.core.news import Told
 from s3sync_dagster.core.state import DocumentState
@@ -186,6 +187,11 @@ class Moves:
                 keys = tx.execute(part).scalars().all()
                 if not keys:
                     hand_requests(tx, before_id, source)
+                    given_up = list(tx.execute(_given_up(source.id)).scalars())
+                    now = self._db.now()
+                    insert_automatic(self._db, tx, source.id, given_up, trigger="retry", now=now)
+                    if len(given_up) == ROWS_A_PART:
+                        continue
                     unwritten = sa.select(documents.c.id).where(*unwritten_since(source.id))
                     return tx.execute(unwritten.limit(1)).first() is None
                 tx.execute(
@@ -206,6 +212,54 @@ def predecessors(tx: sa.Connection, source_id: str) -> set[str]:
     """Return the ids of sources whose record ids are this one's to take over."""
     query = sa.select(sources.c.id).where(sources.c.moved_to == source_id)
     return set(tx.execute(query).scalars())
+
+
+def _given_up(source_id: str) -> sa.Select[Any]:
+    """Return the query for keys that an earlier text of a source before had the ids of.
+
+    A person has let that go, so that what the object has is written.
+    """
+    has = sa.exists().where(
+        documents.c.source_id == source_id, documents.c.object_key == objects.c.object_key
+    )
+    asked = sa.exists().where(
+        invocations.c.source_id == source_id,
+        invocations.c.object_key == objects.c.object_key,
+        is_live,
+    )
+    return (
+        sa.select(objects.c.object_key)
+        .where(
+            objects.c.source_id == source_id,
+            objects.c.outcome == "skipped",
+            objects.c.reason == "changed_in_append_mode",
+            objects.c.gone.is_(False),
+            sa.not_(has),
+            sa.not_(asked),
+        )
+        .limit(ROWS_A_PART)
+    )
+
+
+def left_before(
+    tx: sa.Connection, source_id: str, keys: Sequence[str]
+) -> dict[str, list[DocumentState]]:
+    """Return what sources in whose place this one stands have of each key, in its database."""
+    here = sources.alias("here")
+    left = predecessors(tx, source_id)
+    found: dict[str, list[DocumentState]] = {}
+    for part in groups(keys) if left else ():
+        query = sa.select(documents).where(
+            here.c.id == source_id,
+            documents.c.source_id.in_(left),
+            documents.c.tenant == here.c.tenant,
+            documents.c.database_name == here.c.database_name,
+            documents.c.object_key.in_(part),
+            documents.c.phase != "removing",
+        )
+        for row in tx.execute(query):
+            found.setdefault(row.object_key, []).append(document_of(row))
+    return found
 
 
 def documents_before(

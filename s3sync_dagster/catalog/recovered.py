@@ -56,6 +56,7 @@ def store_recovered(
                 "digests": b"",
                 "metadata_keys": sorted(one.metadata_keys),
                 "collection_id": collection_id,
+                "written_as": sorted(one.owners - {source.id}),
             }
             for one in part
         ]

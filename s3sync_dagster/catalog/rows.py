@@ -153,6 +153,7 @@ def document_of(row: sa.Row[Any]) -> DocumentState:
         collection_id=row.collection_id,
         withheld=row.withheld,
         said=None if row.said is None else Said(**row.said),
+        written_as=tuple(row.written_as or ()),
     )
 
 

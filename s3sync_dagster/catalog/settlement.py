@@ -75,6 +75,7 @@ def commit_documents(
                 batch_token=None,
                 high_water=sa.bindparam("b_chunks"),
                 indexed_at=now,
+                written_as=sa.null(),
                 **{name: sa.bindparam(f"b_{name}") for name in names},
             ),
             rows,
@@ -199,6 +200,7 @@ def adopt_orphans(
                 "digests": b"",
                 "metadata_keys": list(state.metadata_keys),
                 "collection_id": state.collection_id,
+                "written_as": list(state.written_as),
             }
             for state in states
         ],

@@ -1,7 +1,8 @@
 """Sources as rows: declared in Python or YAML (registered) or created by API and CLI."""
 
+import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -437,17 +438,21 @@ class SourceRows:
                 sa.select(sources.c.deleting).where(sources.c.id == source_id)
             ).scalar_one_or_none()
 
-    def looked_through(self, source_id: str) -> str | None:
-        """Return up to which collection a deletion has looked; see ``CatalogPort``."""
+    def looked_through(self, source_id: str) -> list[str] | None:
+        """Return where records may be that were forgotten; see ``CatalogPort``."""
         query = sa.select(sources.c.looked_through).where(sources.c.id == source_id)
         with self._db.read() as tx:
-            return tx.execute(query).scalar_one_or_none()
+            told = tx.execute(query).scalar_one_or_none()
+        if told is None:
+            return None
+        return json.loads(told) if told.startswith("[") else []
 
-    def look_through(self, source_id: str, name: str) -> None:
-        """Note that a deletion has looked for records up to this collection."""
+    def look_through(self, source_id: str, names: Sequence[str]) -> None:
+        """Note which collections may have records that were forgotten, none beside them."""
+        told = json.dumps(list(names)) if names else sa.null()
         with self._db.write() as tx:
             tx.execute(
-                sources.update().where(sources.c.id == source_id).values(looked_through=name)
+                sources.update().where(sources.c.id == source_id).values(looked_through=told)
             )
 
     def there(self, source_id: str) -> bool:

@@ -18,7 +18,7 @@ from s3sync_dagster.catalog.tables import (
     sources,
 )
 from s3sync_dagster.core.moving import CERTAIN, Standing, Succession, may_go
-from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.core.state import RESTORED, DocumentState
 from s3sync_dagster.model.source import DeleteMode, Source
 
 MOVER = "mover"
@@ -102,6 +102,14 @@ def standing_of(source: Source, before: Source) -> sa.Case[str]:
         theirs.c.phase == "clean",
         sa.or_(own, theirs.c.collection_name == documents.c.collection_name),
     )
+    # Append mode keeps a text that no object has any more: only one of the same bytes follows it.
+    append = DeleteMode.APPEND in (before.mode, source.mode)
+    earlier = sa.and_(_is_whole(), followed) if append else sa.false()
+    if append:
+        followed = sa.or_(
+            sa.and_(sa.not_(_is_whole()), followed),
+            followed.where(theirs.c.etag == documents.c.etag),
+        )
     half = sa.exists().where(
         theirs.c.source_id == source.id, *same_key, theirs.c.phase == "writing"
     )
@@ -139,6 +147,9 @@ def standing_of(source: Source, before: Source) -> sa.Case[str]:
         ),
     )
     is_there = sa.exists().where(*there)
+    if append:
+        changed = sa.exists().where(*there, objects.c.etag != documents.c.etag)
+        earlier = sa.or_(earlier, sa.and_(_is_whole(), changed))
     leaving = sa.and_(documents.c.phase == "removing", sa.not_(stands_too), sa.not_(half))
     return sa.case(
         (documents.c.batch_token == MOVER, Standing.LEAVING.value),
@@ -147,10 +158,20 @@ def standing_of(source: Source, before: Source) -> sa.Case[str]:
         (live, Standing.WORKING.value),
         (failed, Standing.FAILED.value),
         (sa.or_(unread, half, held), Standing.UNFINISHED.value),
+        (earlier, Standing.KEPT.value),
         (sa.and_(documents.c.owner == "request", is_there), Standing.ASKED.value),
         (sa.and_(told, sa.not_(is_there)), Standing.TOLD.value),
         else_=Standing.GONE.value,
     )
+
+
+def _is_whole() -> sa.ColumnElement[bool]:
+    """Return what holds for documents of known bytes that nothing was written over since."""
+    read_back = sa.and_(documents.c.fingerprint.is_(None), documents.c.high_water > 0)
+    restored = documents.c.collection_id.startswith(RESTORED)
+    writing = sa.and_(documents.c.phase == "writing", sa.or_(read_back, restored))
+    known = sa.func.coalesce(documents.c.etag, "") != ""
+    return sa.and_(known, sa.or_(documents.c.phase == "clean", writing))
 
 
 def claim_leaving(

@@ -180,6 +180,8 @@ documents = sa.Table(
     sa.Column("withheld", sa.Text),
     # What an owner asked of it and could not be written yet (core.state.Said).
     sa.Column("said", sa.JSON(none_as_null=True)),
+    # Ids of other sources that its records may name until it is written anew.
+    sa.Column("written_as", sa.JSON(none_as_null=True)),
     sa.CheckConstraint("phase IN ('writing', 'clean', 'removing')", name="ck_documents_phase"),
     sa.CheckConstraint("chunks <= high_water", name="ck_documents_high_water"),
     sa.CheckConstraint(

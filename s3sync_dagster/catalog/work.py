@@ -12,7 +12,7 @@ from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.listing_end import blocked_listing
-from s3sync_dagster.catalog.moves import documents_before
+from s3sync_dagster.catalog.moves import documents_before, left_before
 from s3sync_dagster.catalog.object_rows import (
     blank_etags,
     current_number,
@@ -70,6 +70,7 @@ class Work:
                 return []
             source_id = next(iter(asked.values()))[0].source_id
             inherited = documents_before(tx, source_id, sorted(asked))
+            before = left_before(tx, source_id, sorted(asked))
             blocked = blocked_listing(tx, source_id)
             for keys in groups(sorted(asked)):
                 for row in tx.execute(
@@ -105,6 +106,7 @@ class Work:
                 object=objects_of.get(key),
                 documents=tuple(documents_of[key]),
                 inherited=inherited.get(key),
+                before=tuple(before.get(key, ())),
                 sidecars=tuple(claims[key]),
                 own_sidecar=own.get(key),
             )

@@ -243,6 +243,14 @@ def _show(source: Source, found: Verification, *, beside: bool) -> None:
             f"  {len(found.recovered)} objects have records that the catalog does not know and the "
             f"mode keeps: {shown}{more}"
         )
+    if found.held_back:
+        shown = ", ".join(map(people, found.held_back[:SHOWN]))
+        more = ", ..." if len(found.held_back) > SHOWN else ""
+        click.echo(
+            f"  {len(found.held_back)} objects have records that the catalog does not know, which "
+            f"stay until the listing that is held is approved (s3sync approve-deletes "
+            f"{people(source.name)}): {shown}{more}"
+        )
     if found.fixed:
         kept = ", what the mode keeps is read back" if found.recovered else ""
         click.echo(

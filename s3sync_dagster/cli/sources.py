@@ -255,7 +255,8 @@ def move(name: str, now: bool) -> int:
 
     New records are written first. Each document of before goes by itself when its own successor is
     written, or its object is gone from the new address; `s3sync status` says how many stand, and
-    why. Records with the same ids are taken over where they stand.
+    why. Records with the same ids are taken over where they stand, but for texts that mode `append`
+    keeps: those stay until `--now`.
     """
     with opened(chroma=now) as parts:
         found = parts.catalog.sources.find(name)

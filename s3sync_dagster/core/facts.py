@@ -49,6 +49,8 @@ class KeyFacts:
     documents: tuple[DocumentState, ...]
     inherited: DocumentState | None = None
     """Of the source in whose place this one stands, as a document of this one's collection."""
+    before: tuple[DocumentState, ...] = ()
+    """Of all sources in whose place this one stands, as they are."""
     sidecars: tuple[SidecarState, ...] = ()
     """Sidecars that name this key, the first claim of a collection first."""
     own_sidecar: SidecarState | None = None

@@ -23,6 +23,8 @@ class Intent:
     """Records of this document that the collection has already, for one new to the catalog."""
     found_keys: tuple[str, ...] = ()
     """Names of metadata keys on them."""
+    found_as: tuple[str, ...] = ()
+    """Whose name they bear, where it is not the source's own (``DocumentState.written_as``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

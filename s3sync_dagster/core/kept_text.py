@@ -7,7 +7,7 @@ no text of anything: it is written whole, of the bytes that the object has.
 
 from enum import StrEnum
 
-from s3sync_dagster.core.state import DocumentPhase, DocumentState
+from s3sync_dagster.core.state import RESTORED, DocumentPhase, DocumentState
 from s3sync_dagster.model.source import DeleteMode, Source
 
 
@@ -42,6 +42,17 @@ def is_left_alone(document: DocumentState, etag: str | None) -> bool:
     if document.said is not None:
         return False
     return document.phase is DocumentPhase.CLEAN or held(document, etag) is Held.ALONE
+
+
+def is_earlier(document: DocumentState, etag: str) -> bool:
+    """Return whether a document of a source before a moved one has a text that its key has no more.
+
+    Nobody looks at the records of those once a catalog was put back from a copy: it is believed.
+    """
+    if document.said is not None or document.etag in ("", etag):
+        return False
+    restored = was_whole(document) and (document.collection_id or "").startswith(RESTORED)
+    return restored or held(document, etag) is Held.ALONE
 
 
 def may_stand(document: DocumentState, source: Source, *, fingerprint: str) -> bool:

@@ -24,6 +24,8 @@ class Standing(StrEnum):
     """Its key has failed in the new source."""
     UNFINISHED = "unfinished"
     """Its object is there and nothing works on it, or a listing missed it that is no evidence."""
+    KEPT = "kept"
+    """Append mode keeps its text: its key has other bytes by now, or its successor has."""
     ASKED = "asked"
     """A request asked the one before for it, its object is there, and nobody asked the new one."""
 
@@ -144,10 +146,11 @@ _WHY = {
         "listing missed which is not approved"
     ),
     Standing.FAILED: "whose keys have failed since",
+    Standing.KEPT: "whose text mode `append` keeps, as their keys have other bytes by now",
     Standing.ASKED: "which requests had asked for",
     Standing.TOLD: "whose objects are gone, as the source's mode keeps what is gone",
 }
-_PERSON = (Standing.UNFINISHED, Standing.FAILED, Standing.ASKED)
+_PERSON = (Standing.UNFINISHED, Standing.FAILED, Standing.KEPT, Standing.ASKED)
 """What may stay for ever, unless a person does something."""
 
 

@@ -177,6 +177,9 @@ class DocumentState:
     before any of these: what says by now who may read is not known to be in its records."""
     said: Said | None = None
     """What it is to be as soon as it can be written; None: what it is."""
+    written_as: tuple[str, ...] = ()
+    """Ids of other sources that its records may name: of whom it was taken over, or read back,
+    until it is written. Empty among them: they may name none."""
 
     @property
     def vouched(self) -> bool:

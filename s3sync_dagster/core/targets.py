@@ -3,9 +3,16 @@
 from collections.abc import Mapping, Sequence
 
 from s3sync_dagster.core.facts import KeyFacts, SidecarState, deselected_by_listing
-from s3sync_dagster.core.kept_text import Held, held, is_left_alone
+from s3sync_dagster.core.kept_text import Held, held, is_earlier, is_left_alone
+from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.sidecar import is_sidecar
-from s3sync_dagster.core.state import RECOVERED, UNTOLD, DocumentPhase, DocumentState, Target
+from s3sync_dagster.core.state import (
+    RECOVERED,
+    UNTOLD,
+    DocumentPhase,
+    DocumentState,
+    Target,
+)
 from s3sync_dagster.core.vouching import NOBODY, withheld
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.invocation import Invocation, Trigger
@@ -37,7 +44,11 @@ def wanted_documents(
     wanted, asked = told_documents(item, source)
     if source.mode is DeleteMode.APPEND and item.automatic:
         whole = _whole(item)
-        wanted = {name: target for name, target in wanted.items() if name not in whole}
+        wanted = {
+            name: target
+            for name, target in wanted.items()
+            if name not in whole and not _is_kept_before(target, item, source)
+        }
         removals = tuple(
             one
             for one in item.documents
@@ -261,6 +272,16 @@ def _whole(item: KeyFacts) -> set[str]:
     return {one.collection_name for one in item.documents if is_left_alone(one, item.etag)}
 
 
+def _is_kept_before(target: Target, item: KeyFacts, source: Source) -> bool:
+    """Return whether a write would go over an earlier text of a source that was moved here."""
+    name = document_id(item.key, custom_id=target.custom_id, id_prefix=source.id_prefix)
+    return any(
+        (one.collection_name, one.document_id) == (target.collection_name, name)
+        and is_earlier(one, item.etag)
+        for one in item.before
+    )
+
+
 def sidecar_claims(sidecars: tuple[SidecarState, ...], source: Source) -> dict[str, SidecarState]:
     """Return collection -> the sidecar that has it; the smallest sidecar key wins."""
     claims: dict[str, SidecarState] = {}
@@ -312,10 +333,10 @@ def said_of_readers(document: DocumentState) -> str | None:
 
 def changed_in_append_mode(item: KeyFacts, source: Source, targets: Sequence[Target]) -> bool:
     """Return whether append mode leaves a newer version of the object alone."""
-    return (
-        source.mode is DeleteMode.APPEND
-        and not targets
-        and any(held(one, item.etag) is Held.ALONE for one in item.documents)
+    if source.mode is not DeleteMode.APPEND or targets:
+        return False
+    return any(held(one, item.etag) is Held.ALONE for one in item.documents) or any(
+        _is_kept_before(as_it_is(one), item, source) for one in item.before
     )
 
 

@@ -168,15 +168,16 @@ class SourcesPort(Protocol):
         """Return ``records`` or ``keep`` for a source that is being deleted, else None."""
         ...
 
-    def looked_through(self, source_id: str) -> str | None:
-        """Return up to which collection a deletion has looked for records that were forgotten.
+    def looked_through(self, source_id: str) -> list[str] | None:
+        """Return the collections that may have records of a source which were forgotten.
 
-        Empty: none yet; None: the catalog was not put back from a copy since there is the source.
+        Empty: the catalog was put back from a copy, and nobody has looked since; None: there are
+        none, that was not done or somebody has looked.
         """
         ...
 
-    def look_through(self, source_id: str, name: str) -> None:
-        """Note that a deletion has looked for records up to this collection."""
+    def look_through(self, source_id: str, names: Sequence[str]) -> None:
+        """Note which collections may have records that were forgotten, none beside them."""
         ...
 
     def there(self, source_id: str) -> bool:

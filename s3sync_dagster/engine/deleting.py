@@ -44,18 +44,6 @@ def take_down(
     Raises:
         S3SyncError: Chroma or the catalog does not answer; the next call goes on.
     """
-    for before in catalog.moves.left_by(source.id):  # of a move that is not at its end
-        take_down(
-            before,
-            catalog=catalog,
-            collections=collections,
-            clock=clock,
-            drop_partitions=lambda _until: True,
-            log=lambda _line: None,
-            budget_seconds=budget_seconds,
-        )
-        if catalog.sources.deleting(before.id) is not None:
-            return f"{source.name}: the records of before its move are being deleted"
     if catalog.batches.live(source_id=source.id):
         return f"{source.name} is deleted once its batches have ended"
     until = clock.monotonic() + budget_seconds
@@ -74,6 +62,18 @@ def take_down(
             raise error
         if documents:
             return f"{source.name}: its records are being deleted"
+    for before in catalog.moves.left_by(source.id):  # which look for what nobody holds
+        take_down(
+            before,
+            catalog=catalog,
+            collections=collections,
+            clock=clock,
+            drop_partitions=lambda _until: True,
+            log=lambda _line: None,
+            budget_seconds=budget_seconds,
+        )
+        if catalog.sources.deleting(before.id) is not None:
+            return f"{source.name}: the records of before its move are being deleted"
     if not drop_partitions(until):
         return f"{source.name}: its partitions are being taken back"
     if catalog.sources.deleting(source.id) == "records":
@@ -168,7 +168,8 @@ def _delete_where_it_goes(
         try:
             collection = open_there(collections, name, tenant=tenant, database=database)
             if collection is not None:
-                delete_in_steps(collection, ids_to_delete(collection, held, look=look))
+                ids = ids_to_delete(collection, held, catalog=catalog, look=look)
+                delete_in_steps(collection, ids)
         except S3SyncError as error:
             refused[place] = error
         else:

@@ -67,29 +67,22 @@ def look_elsewhere(
         S3SyncError: Chroma or the catalog does not answer, or not for one; the next call looks
             again.
     """
-    seen = catalog.sources.looked_through(source.id)
-    if seen is None:
-        return True
+    waiting = look_round(source, catalog=catalog, collections=collections)
     tenant, database = source.tenant, source.database_name
-    known = {one.collection_name for one in catalog.collections.of_source(source.id)}
-    names = names_there(collections, tenant=tenant, database=database)
     unread: list[S3SyncError] = []
-    for name in sorted(one for one in names - known if one > seen):
+    for name in list(waiting):
         try:
             collection = open_there(collections, name, tenant=tenant, database=database)
-            if collection is None:
-                continue
-            there = _known(collection, (tenant, database, name))
-            if _delete_left(source, collection, there, catalog):
-                catalog.sources.look_through(source.id, seen)
+            there = None if collection is None else _known(collection, (tenant, database, name))
+            if collection and there and _delete_left(source, collection, there, catalog):
                 return False
+            waiting.remove(name)
         except S3SyncError as error:
             unread.append(
                 trouble_of_one(collections, name, error, tenant=tenant, database=database)
             )
-        seen = seen if unread else name
+        catalog.sources.look_through(source.id, waiting)
         if late():  # behind at least one: the time may be over before the first
-            catalog.sources.look_through(source.id, seen)
             return False
     if unread:
         raise Unavailable(
@@ -100,6 +93,33 @@ def look_elsewhere(
             reason="collection_unanswered",
         )
     return True
+
+
+def look_round(source: Source, *, catalog: CatalogPort, collections: Collections) -> list[str]:
+    """Return the collections where a restored catalog may have forgotten records of a source.
+
+    They are looked for once, soon after the restore: what names the source later, elsewhere, is a
+    copy that somebody made. One request a collection, then none.
+
+    Raises:
+        S3SyncError: Chroma or the catalog does not answer; the next call looks.
+    """
+    told = catalog.sources.looked_through(source.id)
+    if told is None or told:
+        return list(told or ())
+    tenant, database = source.tenant, source.database_name
+    known = {one.collection_name for one in catalog.collections.of_source(source.id)}
+    names: list[str] = []
+    for name in sorted(names_there(collections, tenant=tenant, database=database) - known):
+        try:
+            port = open_there(collections, name, tenant=tenant, database=database)
+            if port is None or port.ids_meeting({"s3sync_source": source.id}, most=0) == []:
+                continue
+        except S3SyncError as error:
+            trouble_of_one(collections, name, error, tenant=tenant, database=database)
+        names.append(name)
+    catalog.sources.look_through(source.id, names)
+    return names
 
 
 def told_together(troubles: Sequence[S3SyncError]) -> str:
@@ -125,9 +145,8 @@ def read_back_forgotten(source: Source, *, catalog: CatalogPort, collections: Co
         (one.tenant, one.database_name, one.collection_name)
         for one in catalog.collections.of_source(source.id)
     }
-    if catalog.sources.looked_through(source.id) is not None:
-        names = names_there(collections, tenant=tenant, database=database)
-        places |= {(tenant, database, name) for name in names}
+    forgotten = look_round(source, catalog=catalog, collections=collections)
+    places |= {(tenant, database, name) for name in forgotten}
     added, unread = 0, list[S3SyncError]()
     for place in sorted(places):
         try:

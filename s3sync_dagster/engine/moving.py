@@ -71,8 +71,9 @@ def finish_move(
             if (
                 why is None
                 and not now
-                and so_far.keeps
-                # What a restored catalog has forgotten is kept like all that the mode keeps.
+                # What a restored catalog has forgotten is kept like all that the mode keeps, or
+                # goes through the guard like all else.
+                and (so_far.keeps or catalog.sources.looked_through(before.id) is not None)
                 and read_back_forgotten(before, catalog=catalog, collections=collections())
             ):
                 why = why_it_stays(source.name, catalog.moves.succession(source, before))

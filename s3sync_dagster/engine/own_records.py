@@ -4,10 +4,13 @@ from collections.abc import Callable, Sequence
 
 from s3sync_dagster.core.plan import possible_ids, record_ids
 from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.model.errors import NotFound, S3SyncError, Unavailable
 
 IDS_AT_ONCE = 1000
+MOST_IDS = 10_000_000
+"""Where nobody tells how many records a document has."""
 
 
 def open_there(
@@ -52,44 +55,66 @@ def trouble_of_one(
 
 
 def ids_to_delete(
-    collection: CollectionPort, documents: Sequence[DocumentState], *, look: bool = False
+    collection: CollectionPort,
+    documents: Sequence[DocumentState],
+    *,
+    catalog: CatalogPort,
+    look: bool = False,
 ) -> list[str]:
     """Return the ids of records that documents have, or may have, in a collection.
 
     Whoever wrote a document to this very collection has looked whose its ids are. In one that was
-    made anew under the name they may be somebody else's: there each record says whose it is.
+    made anew under the name they may be somebody else's: there each record says whose it is. That
+    is the source, one that its document is known to be taken over from, or one that is no more and
+    took its records along; never another one that is there.
 
     Args:
         collection: where.
         documents: whose.
+        catalog: tells which sources are no more.
         look: ask each record whose it is, whatever is known: nobody holds the ids meanwhile.
     """
     ids: list[str] = []
     for one in documents:
         names = possible_ids(one)
         if look or one.collection_id != collection.id:
-            found = collection.get(names)
-            first = found.get(f"{one.document_id}-0")
-            told = first.metadata.get("s3sync_chunk_count") if first is not None else None
-            if isinstance(told, int) and told > len(names):  # a restored catalog knows of fewer
-                beyond = _beyond(collection, one.document_id, len(names), told)
-                found |= beyond
-                names += beyond
-            names = [
-                name
-                for name in names
-                if name in found and found[name].metadata.get("s3sync_source") == one.source_id
-            ]
+            found = _found(collection, one, names)
+            whose = _may_name(one, {_owner(record) for record in found.values()}, catalog)
+            names = [name for name, record in found.items() if _owner(record) in whose]
         ids += names
     return ids
+
+
+def _found(
+    collection: CollectionPort, document: DocumentState, names: Sequence[str]
+) -> dict[str, StoredRecord]:
+    """Return the records under a document's ids, also those that a restored catalog forgot."""
+    found = dict(collection.get(names))
+    first = found.get(f"{document.document_id}-0")
+    told = first.metadata.get("s3sync_chunk_count") if first is not None else None
+    stop = told if isinstance(told, int) else MOST_IDS
+    return found | _beyond(collection, document.document_id, len(names), stop)
+
+
+def _owner(record: StoredRecord) -> str:
+    return str(record.metadata.get("s3sync_source") or "")
+
+
+def _may_name(document: DocumentState, owners: set[str], catalog: CatalogPort) -> set[str]:
+    """Return which of these names the records of a document may bear."""
+    others = owners - {document.source_id}
+    if not others:
+        return {document.source_id}
+    free = catalog.documents.may_write_over(document.source_id, others)
+    return {document.source_id, *free} | ({*document.written_as} - catalog.sources.ids())
 
 
 def _beyond(
     collection: CollectionPort, document_id: str, start: int, stop: int
 ) -> dict[str, StoredRecord]:
-    """Return records up to a number that one of them tells: as far as any are there.
+    """Return records up to a number that one of them tells, or none: as far as any are there.
 
-    Anybody may have written that number.
+    Anybody may have written that number, and taken the record that tells it.
     """
     found: dict[str, StoredRecord] = {}
     for first in range(start, stop, IDS_AT_ONCE):

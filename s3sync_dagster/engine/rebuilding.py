@@ -53,6 +53,8 @@ class RecoveredDocument:
     """How many there are to be, which the first one tells; None: it does not."""
     etags: set[str] = field(default_factory=set[str])
     """All that the records tell of."""
+    owners: set[str] = field(default_factory=set[str])
+    """Ids of the sources that the records name."""
 
     @property
     def whole(self) -> bool:
@@ -294,6 +296,7 @@ def _take(record: StoredRecord, source: Source, found: dict[str, RecoveredDocume
         document.metadata = names | {**document.metadata}
     document.places.append(place)
     document.etags.add(str(record.metadata.get("s3sync_etag", "")))
+    document.owners.add(str(record.metadata.get("s3sync_source") or ""))
     count = record.metadata.get("s3sync_chunk_count")
     document.count = count if isinstance(count, int) else document.count
     document.metadata_keys |= set(record.metadata)

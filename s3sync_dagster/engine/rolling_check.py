@@ -16,6 +16,7 @@ from s3sync_dagster.core.state import CheckCursor, DocumentPhase, DocumentState,
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.identity import look_at, meet
+from s3sync_dagster.engine.last_look import look_round
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.source import DeleteMode, Source
@@ -71,6 +72,8 @@ def check_some(
         S3SyncError: Chroma or the catalog does not answer; the look is due again.
     """
     pace, found = pace_of(records_per_day), 0
+    if catalog.sources.looked_through(source.id) == []:
+        look_round(source, catalog=catalog, collections=collections())
     for known, cursor in catalog.collections.due_for_check(
         source.id, interval_seconds=pace.seconds
     ):

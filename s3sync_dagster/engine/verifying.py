@@ -53,6 +53,10 @@ class VerifiedDocuments(Protocol):
         """Return the ids of the sources that wrote documents to this very collection, by theirs."""
         ...
 
+    def removal_blocked(self, source_id: str) -> bool:
+        """Return whether the guard holds a listing of the source until a person approves it."""
+        ...
+
     def read_back(
         self,
         source: Source,
@@ -104,6 +108,9 @@ class Verification:
     recovered: list[str] = field(default_factory=list[str])
     """Object keys of documents that only the collection knows, in a mode that keeps what is gone:
     an older catalog was restored. With ``fixed`` they were read back, none of them was deleted."""
+    held_back: list[str] = field(default_factory=list[str])
+    """Object keys of such documents in mode ``mirror`` while the guard holds a listing: that one is
+    to be approved first. Their records stay, also with ``fixed``."""
     unknown_sources: dict[str, int] = field(default_factory=dict[str, int])
     """Id of a source that the catalog does not know -> records; where that was asked. They belong
     to another installation, or to a source that was made after the copy of a restored catalog."""
@@ -115,8 +122,8 @@ class Verification:
     @property
     def sound(self) -> bool:
         """True when nothing was found."""
-        found = (self.missing, self.changed, self.stray, self.recovered, self.unreadable)
-        return not any(found)
+        strays = self.stray or self.recovered or self.held_back
+        return not (self.missing or self.changed or strays or self.unreadable)
 
 
 def verify_collection(
@@ -164,11 +171,16 @@ def verify_collection(
     found.changed = [doc.object_key for doc in altered]
     found.stray = _still_stray(strays, source, collection, documents)
     kept: Sequence[RecoveredDocument] = ()
-    if source.mode is not DeleteMode.MIRROR:
+    mirror = source.mode is DeleteMode.MIRROR
+    if found.stray and (not mirror or documents.removal_blocked(source.id)):
         kept = _kept(found.stray, source, collection, expected)
         names = {one.document_id for one in kept}
         found.stray = [one for one in found.stray if split_record_id(one)[0] not in names]
-        found.recovered = sorted({one.object_key for one in kept})
+        keys = sorted({one.object_key for one in kept})
+        if mirror:
+            kept, found.held_back = (), keys
+        else:
+            found.recovered = keys
     found.expected, found.met = expected.numbers()
     found.unknown_sources = dict(unknown)
     if fix and not found.sound:

@@ -31,6 +31,9 @@ class Documents:
         self.distrusted: list[str] = []
         self.keys_of_distrusted: dict[str, tuple[str, ...]] = {}
 
+    def removal_blocked(self, source_id):
+        return False
+
     def of_source(self, source_id, *, after_id=0, limit=1000):
         rows = [r for r in self.rows if r.source_id == source_id and r.id > after_id]
         return rows[:limit]

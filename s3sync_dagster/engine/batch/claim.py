@@ -23,6 +23,8 @@ class Found:
     count: int = 0
     """Records, as the first of them says; 0: none."""
     metadata_keys: tuple[str, ...] = ()
+    written_as: tuple[str, ...] = ()
+    """Whose name the first of them bears, where it is not this source's."""
     told: Mapping[str, MetadataValue] = field(default_factory=dict[str, MetadataValue])
     """What the first of them says of a document of this source."""
     refusal: str | None = None
@@ -135,6 +137,7 @@ def _intent(one: Write, collection_id: str, found: Found) -> Intent:
         carried=one.deed.carried,
         found=found.count,
         found_keys=found.metadata_keys,
+        found_as=found.written_as,
     )
 
 
@@ -186,5 +189,6 @@ def _look_for_owners(
             count=count if isinstance(count, int) else 1,
             told=stored.metadata if owner == parts.source.id else {},
             metadata_keys=tuple(sorted(stored.metadata)),
+            written_as=() if owner == parts.source.id else (str(owner or ""),),
         )
     return found

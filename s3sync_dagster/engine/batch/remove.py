@@ -85,7 +85,8 @@ def _remove(
     parts.at("claimed_removal")
     collection = _open(parts, collection_name)
     if collection is not None:
-        delete_in_steps(collection, ids_to_delete(collection, held), before=before, deleted=deleted)
+        ids = ids_to_delete(collection, held, catalog=parts.catalog)
+        delete_in_steps(collection, ids, before=before, deleted=deleted)
     ledger.removed(held)
 
 

@@ -27,6 +27,7 @@ from s3sync_dagster.core.targets import as_it_is
 from s3sync_dagster.core.vouching import readers
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.identity import look_at
+from s3sync_dagster.engine.last_look import look_round
 from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
 from s3sync_dagster.engine.rolling_check import as_written
 from s3sync_dagster.model.document import Metadata, MetadataValue
@@ -63,6 +64,8 @@ def believe_restored(
         and (one.collection_id or "").startswith(RESTORED)
         and (reads or may_stand(one, parts.source, fingerprint=now))
     ]
+    if waiting:
+        _look_round(parts)
     names = {one.collection_name for one in waiting}
     believed = closed = 0
     for known in parts.catalog.collections.of_source(parts.source.id) if waiting else ():
@@ -91,6 +94,13 @@ def believe_restored(
     if closed:
         parts.log(f"{closed} documents name other readers than the restored catalog has")
     return believed + closed > 0, unseen
+
+
+def _look_round(parts: BatchParts) -> None:
+    try:
+        look_round(parts.source, catalog=parts.catalog, collections=parts.collections)
+    except S3SyncError as error:
+        parts.log(f"collections could not be looked through: {error.message}")
 
 
 def _is_in(document: DocumentState, known: KnownCollection) -> bool:

@@ -1,0 +1,84 @@
+"""A move in mode ``append``: a text that no object has any more stands in its records alone."""
+
+import pytest
+import sqlalchemy as sa
+
+from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster_tests.core.rules import states
+from s3sync_dagster_tests.core.test_rules_moved import everything, finish, move
+from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
+from s3sync_dagster_tests.engine_fixture import make_world
+
+APART = [{"collection_name": "docs2"}, {"id_prefix": "p-"}]
+IN_PLACE = {"bucket_name": "bucket-eu"}
+SKIPPED = ("skipped", "changed_in_append_mode")
+
+
+@pytest.fixture
+def earlier():
+    """A world with a text that its object has no more, and one that it has."""
+    world = make_world(mode=DeleteMode.APPEND)
+    with world.catalog.database.write() as tx:
+        tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+    for key in ("a.md", "b.md"):
+        world.bucket.put(key, f"{key} first")
+    world.sync()
+    world.bucket.put("a.md", "a.md second")
+    world.sync()
+    return world
+
+
+def settle(world):
+    for _ in range(2):
+        world.sync()
+        said = finish(world)
+    return said
+
+
+@pytest.mark.parametrize("changes", APART, ids=lambda one: next(iter(one)))
+def test_an_earlier_text_stays_beside_what_the_object_has_now(earlier, changes):
+    before = move(earlier, **changes)
+    said = settle(earlier)
+    assert "1 documents of before (1 records) stay: 1 whose text mode `append` keeps" in said
+    assert "`s3sync source move docs --now` removes them" in said
+    assert everything(earlier, before, earlier.source) == {
+        "a.md first", "a.md second", "b.md first",
+    }  # fmt: skip
+    assert finish(earlier, now=True) is None
+    assert everything(earlier, before, earlier.source) == {"a.md second", "b.md first"}
+
+
+def test_an_earlier_text_is_not_written_over_where_it_stands(earlier):
+    before = move(earlier, **IN_PLACE)
+    assert "1 whose text mode `append` keeps" in settle(earlier)
+    assert everything(earlier, before) == {"a.md first", "b.md first"}
+    assert states(earlier)["a.md"] == SKIPPED
+    assert finish(earlier, now=True) is None
+    earlier.run_batches()
+    assert everything(earlier, before) == {"a.md second", "b.md first"}
+
+
+@pytest.mark.parametrize("changes", [*APART, IN_PLACE], ids=lambda one: next(iter(one)))
+def test_an_earlier_text_of_a_restored_catalog_stays(earlier, changes):
+    restore(earlier, back_up(earlier))
+    before = move(earlier, **changes)
+    settle(earlier)
+    assert "a.md first" in everything(earlier, before, earlier.source)
+
+
+def test_an_earlier_text_stays_where_the_source_is_moved_back_to_it(earlier):
+    before = move(earlier, collection_name="docs2")
+    settle(earlier)
+    move(earlier, collection_name="docs")
+    settle(earlier)
+    assert "a.md first" in everything(earlier, before)
+    assert states(earlier)["a.md"] == SKIPPED
+
+
+def test_what_changes_in_the_middle_of_a_move_is_an_earlier_text(earlier):
+    before = move(earlier, collection_name="docs2")
+    earlier.bucket.put("b.md", "b.md second")
+    said = settle(earlier)
+    assert "2 whose text mode `append` keeps" in said
+    assert everything(earlier, before) == {"a.md first", "b.md first"}
+    assert everything(earlier, earlier.source) == {"a.md second", "b.md second"}
