@@ -131,8 +131,8 @@ def told_together(troubles: Sequence[S3SyncError]) -> str:
 def read_back_forgotten(source: Source, *, catalog: CatalogPort, collections: Collections) -> int:
     """Add the documents of a source that collections alone tell of, as ``look_elsewhere`` has it.
 
-    Where a mode keeps what is gone, a catalog that was put back from a copy is no evidence against
-    what was written since: its records are all that tells of it.
+    A catalog that was put back from a copy, however long ago, is no evidence against what was
+    written since: its records are all that tells of it.
 
     Returns:
         How many there were.

@@ -72,8 +72,7 @@ def finish_move(
                 why is None
                 and not now
                 # What a restored catalog has forgotten is kept like all that the mode keeps, or
-                # goes through the guard like all else.
-                and (so_far.keeps or catalog.sources.looked_through(before.id) is not None)
+                # goes through the guard like all else: nothing tells by now that it was restored.
                 and read_back_forgotten(before, catalog=catalog, collections=collections())
             ):
                 why = why_it_stays(source.name, catalog.moves.succession(source, before))
