@@ -40,9 +40,14 @@ class Servers:
             )
 
     def written_last(self, source_id: str, *, limit: int) -> dict[str, str]:
-        """Return keys and etags of the objects that were indexed last, as far as they are there."""
+        """Return keys and etags of the objects that were indexed last, as far as they are there.
+
+        Where none is, those that a listing missed, which the guard holds back: an emptied bucket
+        lets nobody take another one for it.
+        """
+        missed = objects.c.missed_listing_id != 0
         query = (
-            sa.select(documents.c.object_key, documents.c.etag)
+            sa.select(documents.c.object_key, documents.c.etag, missed.label("missed"))
             .join(
                 objects,
                 sa.and_(
@@ -55,13 +60,13 @@ class Servers:
                 documents.c.etag.is_not(None),
                 documents.c.phase != "removing",
                 sa.not_(objects.c.gone),
-                objects.c.missed_listing_id == 0,
             )
-            .order_by(documents.c.indexed_at.desc())
+            .order_by(missed, documents.c.indexed_at.desc())
             .limit(limit)
         )
         with self._db.read() as tx:
-            return {row.object_key: row.etag for row in tx.execute(query)}
+            rows = tx.execute(query).all()
+        return {row.object_key: row.etag for row in rows if row.missed == rows[0].missed}
 
 
 def _names(tx: sa.Connection, source_id: str) -> list[str]:

@@ -137,7 +137,8 @@ def _advice(unlisted: list[str]) -> list[str]:
     found = [
         (
             "what is missing in Chroma is written again by itself; records of what came and went "
-            "since: s3sync verify --fix (a mode that keeps what is gone reads them back)"
+            "since, once all is listed: s3sync verify --fix (a mode that keeps what is gone reads "
+            "them back)"
         ),
         "tokens that were revoked since count again: s3sync token list",
     ]

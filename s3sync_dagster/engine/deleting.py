@@ -6,7 +6,12 @@ from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.last_look import delete_what_is_left, look_elsewhere
-from s3sync_dagster.engine.own_records import delete_in_steps, ids_to_delete, open_there
+from s3sync_dagster.engine.own_records import (
+    delete_in_steps,
+    ids_to_delete,
+    names_there,
+    open_there,
+)
 from s3sync_dagster.engine.ports import Collections
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
@@ -70,7 +75,7 @@ def take_down(
             clock=clock,
             drop_partitions=lambda _until: True,
             log=lambda _line: None,
-            budget_seconds=budget_seconds,
+            budget_seconds=max(0.0, until - clock.monotonic()),
         )
         if catalog.sources.deleting(before.id) is not None:
             return f"{source.name}: the records of before its move are being deleted"
@@ -156,6 +161,9 @@ def _delete_where_it_goes(
     """Do that in all collections but those that refuse, which are added to ``refused``.
 
     One collection that answers nothing but errors keeps no other's records.
+
+    Raises:
+        S3SyncError: Chroma answers for none: each other one would be waited for in vain.
     """
     by_place: dict[Place, list[DocumentState]] = {}
     for one in documents:
@@ -171,6 +179,7 @@ def _delete_where_it_goes(
                 ids = ids_to_delete(collection, held, catalog=catalog, look=look)
                 delete_in_steps(collection, ids)
         except S3SyncError as error:
+            names_there(collections, tenant=tenant, database=database)
             refused[place] = error
         else:
             (forget or catalog.documents.forget)([one.id for one in held])

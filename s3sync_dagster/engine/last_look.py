@@ -88,11 +88,17 @@ def look_elsewhere(
         raise Unavailable(
             f"{told_together(unread)} A restored catalog may have forgotten records of "
             f"{source.name!r} there, so its deletion waits; all else of it is gone. Have Chroma "
-            f"answer, delete the collection, or leave what may be there with `s3sync source "
-            f"delete {source.name} --keep-records`.",
+            f"answer, or delete the collection{_or_leave(source, catalog)}.",
             reason="collection_unanswered",
         )
     return True
+
+
+def _or_leave(source: Source, catalog: CatalogPort) -> str:
+    """Return what else a person may say; of a source that was moved nobody says anything alone."""
+    if source.id not in {one.id for one in catalog.sources.all()}:
+        return ""
+    return f"; or leave what may be there: `s3sync source delete {source.name} --keep-records`"
 
 
 def look_round(source: Source, *, catalog: CatalogPort, collections: Collections) -> list[str]:
@@ -131,8 +137,8 @@ def told_together(troubles: Sequence[S3SyncError]) -> str:
 def read_back_forgotten(source: Source, *, catalog: CatalogPort, collections: Collections) -> int:
     """Add the documents of a source that collections alone tell of, as ``look_elsewhere`` has it.
 
-    Where a mode keeps what is gone, a catalog that was put back from a copy is no evidence against
-    what was written since: its records are all that tells of it.
+    A catalog that was put back from a copy, however long ago, is no evidence against what was
+    written since: its records are all that tells of it.
 
     Returns:
         How many there were.

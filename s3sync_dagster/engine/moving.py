@@ -51,7 +51,7 @@ def finish_move(
         clock: time.
         log: takes the last word.
         now: a person's word that the records of before may go, whole or not.
-        budget_seconds: for this call, of each source before.
+        budget_seconds: for this call, of all sources before; what is left follows at the next one.
 
     Returns:
         A sentence on how far it came; None where nothing is left of a move.
@@ -60,9 +60,12 @@ def finish_move(
         S3SyncError: Chroma or the catalog does not answer; the next call goes on.
     """
     lines: list[str] = []
-    for before in catalog.moves.left_by(source.id):
+    until = clock.monotonic() + budget_seconds
+    for number, before in enumerate(catalog.moves.left_by(source.id)):
+        if number and clock.monotonic() > until:
+            lines.append(f"{source.name}: other records of before follow")
+            break
         if catalog.sources.deleting(before.id) is None:
-            until = clock.monotonic() + budget_seconds
             alone = _let_leave(source, before, catalog, collections, clock=clock, until=until)
             so_far = catalog.moves.succession(source, before)
             why = why_it_stays(source.name, so_far)
@@ -72,8 +75,7 @@ def finish_move(
                 why is None
                 and not now
                 # What a restored catalog has forgotten is kept like all that the mode keeps, or
-                # goes through the guard like all else.
-                and (so_far.keeps or catalog.sources.looked_through(before.id) is not None)
+                # goes through the guard like all else: nothing tells by now that it was restored.
                 and read_back_forgotten(before, catalog=catalog, collections=collections())
             ):
                 why = why_it_stays(source.name, catalog.moves.succession(source, before))
@@ -89,7 +91,7 @@ def finish_move(
             clock=clock,
             drop_partitions=partial(_hand_over, catalog, source, before.id),
             log=log,
-            budget_seconds=budget_seconds,
+            budget_seconds=max(0.0, until - clock.monotonic()),
         )
         if catalog.sources.deleting(before.id) is not None:
             why = why_unwritten(catalog.moves.succession(source, before))

@@ -169,9 +169,11 @@ def _compare(
     mended: list[DocumentState] = []
     for one in slices:
         # What stands before a text for the model alone is stored nowhere.
-        told = not source.chunking.context and one.document.fingerprint == source.fingerprint()
+        known = one.document.fingerprint in (None, source.fingerprint())
+        told = known and not source.chunking.context
         met: set[str] = set()
-        whole = True
+        # What others spoilt, maybe its text alone, is not trusted again by less than its text.
+        whole = told or one.document.fingerprint is not None
         for place, name in enumerate(one.ids(), start=one.start):
             record = stored.get(name)
             if place >= one.document.count:  # of a document that is not trusted

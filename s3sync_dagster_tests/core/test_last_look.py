@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+import sqlalchemy as sa
 
 from s3sync_dagster.catalog.copying import begin_anew
 from s3sync_dagster.catalog.tables import documents
@@ -194,6 +195,23 @@ def test_a_deletion_takes_all_else_and_waits_for_what_could_not_be_looked_at(for
     forgotten.catalog.sources.mark_deleting(source.id, keep_records=True)  # a person's word
     take_down_once(forgotten, collections=lambda: refuses)
     assert forgotten.catalog.sources.deleting(source.id) is None
+
+
+def test_of_a_moved_source_no_command_is_named_that_does_not_know_it(forgotten):
+    place = {"tenant": "default_tenant", "database": "default_database"}
+    forgotten.collections.open("others", embedder=forgotten.embedder, **place)
+    with forgotten.catalog.database.write() as tx:
+        tx.execute(sa.text("UPDATE sources SET origin = 'moved'"))
+    forgotten.catalog.sources.mark_deleting(forgotten.source.id, keep_records=False)
+    refuses = Refuses(forgotten.collections, "others")
+
+    def go_on():
+        for _ in range(10):
+            take_down_once(forgotten, collections=lambda: refuses)
+
+    with pytest.raises(Unavailable) as waits:
+        go_on()
+    assert "Have Chroma answer, or delete the collection." in waits.value.message
 
 
 def test_a_chroma_that_does_not_answer_at_all_is_no_collections_trouble(forgotten):

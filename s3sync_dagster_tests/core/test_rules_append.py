@@ -337,6 +337,13 @@ def test_what_others_spoil_of_a_text_of_before_costs_no_more_of_it(damage, check
     assert states(world) == SKIPPED
 
 
+def test_a_text_of_before_that_others_wrote_over_is_not_trusted_again():
+    world = make_world(mode=DeleteMode.APPEND)
+    changed_behind(world, lambda world: world.poison(min(world.texts())), by_itself)
+    (one,) = world.catalog.documents.of_source(world.source.id)
+    assert (one.phase.value, states(world)) == ("writing", SKIPPED)
+
+
 def test_a_text_of_before_of_which_nothing_is_left_is_that_of_now():
     world = make_world(mode=DeleteMode.APPEND)
     changed_behind(world, delete_all, by_verify)

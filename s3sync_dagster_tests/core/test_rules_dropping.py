@@ -217,11 +217,34 @@ def test_a_collection_that_refuses_keeps_no_record_of_another(monkeypatch):
     assert world.texts("broken") == {}
 
 
-def take_all_down(world):
+def test_a_chroma_that_is_away_is_not_waited_for_once_a_collection():
+    world = make_world()
+    world.bucket.put("a.txt", "text")
+    names = [f"asked{number}" for number in range(9)]
+    for name in names:
+        world.ask("a.txt", target_collection_name=name)
+        world.run_batches()
+    waited = []
+
+    class Away:
+        def _wait(self, *_arguments, **_options):
+            waited.append(1)
+            raise Unavailable("no answer within 30 s")
+
+        open = list_collections = _wait
+
+    world.catalog.sources.mark_deleting(world.source.id, keep_records=False)
+    with pytest.raises(Unavailable):
+        take_all_down(world, Away())
+    assert len(waited) == 2  # the first collection, and whether it is that alone
+    assert take_all_down(world).endswith("is deleted")
+
+
+def take_all_down(world, collections=None):
     return take_down(
         world.source,
         catalog=world.catalog,
-        collections=lambda: world.collections,
+        collections=lambda: collections or world.collections,
         clock=world.clock,
         drop_partitions=lambda _until: True,
         log=lambda _line: None,

@@ -23,7 +23,19 @@ def copy_by_hand(world, name):
         copy.upsert([record], world.embedder.embed_documents([text]))
 
 
-def test_the_end_of_a_move_lets_what_was_forgotten_go_through_the_guard(world):
+def check(world):
+    check_some(
+        world.source,
+        catalog=world.catalog,
+        collections=lambda: world.collections,
+        clock=world.clock,
+        records_per_day=5000,
+        log=lambda _: None,
+    )
+
+
+@pytest.mark.parametrize("looked", [False, True])
+def test_the_end_of_a_move_lets_what_was_forgotten_go_through_the_guard(world, looked):
     with world.catalog.database.write() as tx:
         tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
     for key in ("a.md", "b.md"):
@@ -34,6 +46,8 @@ def test_the_end_of_a_move_lets_what_was_forgotten_go_through_the_guard(world):
         world.bucket.put(f"n{number}.md", f"new {number}")
     world.sync()
     restore(world, copy)
+    if looked:
+        check(world)
     before = move(world, bucket_name="bucket-eu")
     world.bucket = MemoryBucket()
     world.store = MemoryObjectStore(world.bucket)
@@ -55,14 +69,7 @@ def test_a_copy_that_somebody_makes_after_a_restore_stays(world, looks):
     if looks == "a batch":
         world.sync()
     else:
-        check_some(
-            world.source,
-            catalog=world.catalog,
-            collections=lambda: world.collections,
-            clock=world.clock,
-            records_per_day=5000,
-            log=lambda _: None,
-        )
+        check(world)
     copy_by_hand(world, "copy")
     delete(world)
     assert world.texts() == {}
