@@ -20,7 +20,6 @@ from s3sync_dagster.catalog.deleted_sources import (
 )
 from s3sync_dagster.catalog.doubted import settle_readers
 from s3sync_dagster.catalog.invocations import insert_automatic
-from s3sync_dagster.catalog.kept_ids import refused_what_is_free
 from s3sync_dagster.catalog.listing_end import blocked_listing
 from s3sync_dagster.catalog.moves import predecessors
 from s3sync_dagster.catalog.recovered import forget_bytes, store_recovered
@@ -145,11 +144,8 @@ class Documents:
             running = is_running(self._db, tx, token, source.id)
             if running:
                 lost = commit_documents(self._db, tx, token, written, now=now)
-                freed = forget_removed(tx, token, removed)
+                forget_removed(tx, token, removed)
                 settle_keys(tx, token, source.id, outcomes, now=now)
-                taken = [one.key for one in outcomes if one.reason == "record_ids_taken"]
-                waiting = refused_what_is_free(tx, source, freed=freed, refused=taken)
-                insert_automatic(self._db, tx, source.id, waiting, trigger="retry", now=now)
                 closings = {one.key: one.closing for one in outcomes}
                 done = {one.id for one in written} - lost
                 settle_readers(tx, source, closings, written=done)

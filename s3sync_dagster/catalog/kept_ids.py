@@ -1,13 +1,13 @@
 """Custom ids of documents that wait for a listing, and whose sidecars give them to others."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import documents, objects, sidecars
+from s3sync_dagster.catalog.tables import documents
 from s3sync_dagster.core.intent import Intent
 from s3sync_dagster.core.targets import KEPT_OWNER, SIDECAR_OWNER
 from s3sync_dagster.model.source import DeleteMode, Source
@@ -57,39 +57,3 @@ def give_way(
         tx.execute(documents.update().where(documents.c.id.in_(part)).values(phase="removing"))
     keys = sorted(set(giving.values()))
     insert_automatic(database, tx, source.id, keys, trigger="retry", now=database.now())
-
-
-def refused_what_is_free(
-    tx: sa.Connection, source: Source, *, freed: Collection[str], refused: Collection[str]
-) -> list[str]:
-    """Return keys that were refused a custom id which nobody has now, and a sidecar gives them.
-
-    The batch that takes a document away may refuse its id to the object that the sidecar names now:
-    events alone would never ask for that again.
-
-    Args:
-        tx: an open transaction.
-        source: of the batch.
-        freed: custom ids that are free since this commit: whoever was refused one waits for it.
-        refused: keys that this commit ends as refused.
-    """
-    name = sa.func.coalesce(sidecars.c.target_collection_name, source.collection_name)
-    held = sa.exists().where(
-        documents.c.tenant == source.tenant,
-        documents.c.database_name == source.database_name,
-        documents.c.collection_name == name,
-        documents.c.document_id == sa.literal(source.id_prefix) + sidecars.c.custom_id,
-    )
-    failed = sa.select(objects.c.object_key).where(
-        objects.c.source_id == source.id,
-        objects.c.outcome == "failed",
-        objects.c.reason == "record_ids_taken",
-    )
-    free = sa.select(sidecars.c.path).where(sidecars.c.source_id == source.id, sa.not_(held))
-    keys = set[str]()
-    for part in groups(refused):
-        keys.update(tx.execute(free.where(sidecars.c.path.in_(part))).scalars())
-    for part in groups(freed):
-        waiting = free.where(sidecars.c.path.in_(failed), sidecars.c.custom_id.in_(part))
-        keys.update(tx.execute(waiting).scalars())
-    return sorted(keys)

@@ -37,6 +37,6 @@ def test_another_server_is_not_taken_for_that_of_an_emptied_bucket_which_the_gua
     with pytest.raises(Conflict) as refused:
         ask(world, "http://other", bucket_of("other"))
     assert refused.value.reason == "other_server"
-    assert world.catalog.servers.asked(world.source.id) == "http://own"
+    assert world.catalog.servers.names(world.source.id) == ["http://own"]
     ask(world, "http://own-by-another-name", there)
-    assert world.catalog.servers.asked(world.source.id) == "http://own-by-another-name"
+    assert world.catalog.servers.names(world.source.id)[0] == "http://own-by-another-name"
