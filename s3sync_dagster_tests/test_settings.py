@@ -147,10 +147,12 @@ def test_nothing_else_reads_the_environment():
     # Worker processes and their sandbox hand on what they inherit, among it docling's own variable
     # for its models, and set their own TMPDIR; the sandbox's switch is theirs alone. The webserver
     # tells uvicorn, which knows no other way, to believe no address that a request brings.
-    # The command line tells tqdm, which other libraries draw with, to draw nothing.
+    # The command line tells tqdm, which other libraries draw with, to draw nothing. Whether AWS's
+    # own variables name an endpoint is looked up before botocore, which reads them, is loaded.
     handed_on = {
         "cli/__init__.py",
         "local/webserver.py",
+        "ports/s3_endpoint.py",
         "workers/pool.py",
         "workers/child.py",
         "workers/environment.py",
