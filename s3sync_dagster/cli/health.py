@@ -227,8 +227,7 @@ def _show(source: Source, found: Verification, *, beside: bool) -> None:
         ("are records without a document", found.stray),
     ):
         if names:
-            shown = ", ".join(map(people, names[:SHOWN])) + (", ..." if len(names) > SHOWN else "")
-            click.echo(f"  {len(names)} {what}: {shown}")
+            click.echo(f"  {len(names)} {what}: {_first(names)}")
     for owner, number in sorted(found.unknown_sources.items()):
         click.echo(
             f"  {number} are of the source {people(owner)}, which this catalog does not know: of "
@@ -237,19 +236,15 @@ def _show(source: Source, found: Verification, *, beside: bool) -> None:
     if found.unreadable:
         click.echo(f"  vectors cannot be read: s3sync repair {found.collection_name}")
     if found.recovered:
-        shown = ", ".join(map(people, found.recovered[:SHOWN]))
-        more = ", ..." if len(found.recovered) > SHOWN else ""
         click.echo(
             f"  {len(found.recovered)} objects have records that the catalog does not know and the "
-            f"mode keeps: {shown}{more}"
+            f"mode keeps: {_first(found.recovered)}"
         )
     if found.held_back:
-        shown = ", ".join(map(people, found.held_back[:SHOWN]))
-        more = ", ..." if len(found.held_back) > SHOWN else ""
         click.echo(
             f"  {len(found.held_back)} objects have records that the catalog does not know, which "
             f"stay until the listing that is held is approved (s3sync approve-deletes "
-            f"{people(source.name)}): {shown}{more}"
+            f"{people(source.name)}): {_first(found.held_back)}"
         )
     if found.fixed:
         kept = ", what the mode keeps is read back" if found.recovered else ""
@@ -264,3 +259,8 @@ def _show(source: Source, found: Verification, *, beside: bool) -> None:
         )
     elif not found.sound:
         click.echo("  s3sync verify --fix mends that")
+
+
+def _first(names: Sequence[str]) -> str:
+    """Return the first of some names for people, and whether there are more."""
+    return ", ".join(map(people, names[:SHOWN])) + (", ..." if len(names) > SHOWN else "")
