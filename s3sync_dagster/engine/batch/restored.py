@@ -98,9 +98,7 @@ def believe_restored(
     if closed:
         parts.log(f"{closed} documents name other readers than the restored catalog has")
     if left:
-        parts.log(
-            f"{left} documents are not as the restored catalog has them, and left as they are"
-        )
+        parts.log(f"{left} documents are not as the restored catalog has them: they stay so")
     return believed + closed + left > 0, unseen
 
 
