@@ -247,6 +247,12 @@ class Documents:
         with self._db.read() as tx:
             return blocked_listing(tx, source_id) is not None
 
+    def listing_asked(self, source_id: str) -> bool:
+        """Return whether a listing of the source is asked for, as by a restore, and not whole."""
+        query = sa.select(sources.c.id).where(sources.c.id == source_id, sources.c.list_due_at < 0)
+        with self._db.read() as tx:
+            return tx.execute(query).first() is not None
+
     def of_source(
         self, source_id: str, *, after_id: int = 0, limit: int = 1000
     ) -> list[DocumentState]:

@@ -99,10 +99,16 @@ def take_down(
     return f"source {source.name} is deleted"
 
 
-def sweep(*, catalog: CatalogPort, collections: Callable[[], Collections]) -> int:
+def sweep(
+    *,
+    catalog: CatalogPort,
+    collections: Callable[[], Collections],
+    late: Callable[[], bool] = lambda: False,
+) -> int:
     """Remove what late workers wrote for sources that were deleted; returns how many documents.
 
     For the one dispatcher of a catalog: two that sweep at once might meet a new owner of the ids.
+    Once it is ``late`` the rest is left to the next call, behind at least one page.
 
     Raises:
         S3SyncError: Chroma or the catalog does not answer; the next call goes on.
@@ -112,6 +118,8 @@ def sweep(*, catalog: CatalogPort, collections: Callable[[], Collections]) -> in
         # Another sweeper may have been faster, and a new owner of the ids have written since.
         delete_records(documents, catalog=catalog, collections=collections(), look=True)
         swept += len(documents)
+        if late():
+            break
     if swept:
         catalog.documents.ask_for_freed()
     return swept
