@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 from xml.etree import ElementTree
 
+import fsspec
 import httpx
 import pytest
 
@@ -271,6 +272,33 @@ def test_the_engine_keeps_a_collection_in_step_with_a_store():
 
 
 # --- what is not believed ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("met", [ValueError, asyncio.CancelledError, SystemExit])
+def test_what_a_driver_raises_ends_nothing_here(met, monkeypatch):
+    world = in_memory()
+    world.put("a.md", b"one")
+    driver, store = type(fsspec.filesystem("memory")), world.store()
+
+    def broken(*_, **__):
+        raise met("hidden")
+
+    for name, call in (
+        ("ls", lambda: all_refs(store)),
+        ("info", lambda: store.head("a.md")),
+        ("open", lambda: store.read("a.md", max_size_bytes=9)),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(driver, name, broken)
+            with pytest.raises(Unavailable, match=met.__name__) as told:
+                call()
+        assert told.value.reason == "store_failed"
+        assert "hidden" not in told.value.message
+    with monkeypatch.context() as patched:
+        patched.setattr(driver, "open", lambda *_: io.StringIO("one"))
+        with pytest.raises(Unavailable, match=r"'a\.md' could not be read \(TypeError\)"):
+            store.read("a.md", max_size_bytes=9)
+    assert store.read("a.md", max_size_bytes=9).content == b"one"
 
 
 def test_a_password_and_a_host_key_that_are_wrong_open_nothing(sftp, known, tmp_path):
