@@ -374,6 +374,7 @@ def test_an_index_takes_links_of_its_own_folder_alone():
         '<a href="../">up</a><a href="?C=N;O=D">sort</a><a href="/x/a.md">a</a>'
         '<a href="http://127.0.0.1:1/x/b.md">b</a><a href="/y/c.md">c</a>'
         '<a href="d%20e.md#part">d</a><a href="./f.md">f</a><a href="g%2Fh.md">g</a>'
+        '<a href="i%2F">i</a><a href="j%2f/">j</a>'
     )
     dated = {"last-modified": "Sat, 01 Aug 2026 10:00:00 GMT"}
     with scripted_server() as server:
@@ -620,6 +621,27 @@ def test_a_webdav_answer_that_is_not_whole_takes_nothing_away(top, sub, met):
         pages["/x/sub"] = [dav_folder("/x/sub/"), *gone]
         assert engine.sync() == {"sub/b.md": "removed"}
         engine.store.close()
+
+
+def test_a_name_with_a_slash_in_it_is_no_folder_and_no_other_file():
+    """Servers of what is no disk have such names, and write them with %2F."""
+    named = [dav_file(f"/x/{name}") for name in ("c%2F", "sub%2F", "sub%2fb.md")]
+    pages = {
+        "/x": [*named, dav_folder("/x/"), dav_file("/x/c"), dav_folder("/x/sub/")],
+        "/x/sub": [dav_folder("/x/sub/"), dav_file("/x/sub/b.md")],
+    }
+    pages["/x"].append(dav_folder("/x/sub%2Fmore/"))
+    with scripted_server() as server:
+        server.decide = lambda _: multistatus(*pages[server.asked[-1][1].rstrip("/")])
+        store = open_place(FilesPlace(store_url=f"dav://127.0.0.1:{server.server_port}/x"), {})
+        refs = {ref.key: ref.storage_class for ref in all_refs(store)}
+        assert (refs.pop("c"), refs.pop("sub/b.md")) == ("STANDARD", "STANDARD")
+        assert set(refs) == {
+            f"{before}\\udcc0\\udcaf{after}"
+            for before, after in (("c", ""), ("sub", ""), ("sub", "b.md"), ("sub", "more"))
+        }
+        assert set(refs.values()) == {"BAD_NAME"}
+        store.close()
 
 
 @pytest.mark.parametrize("line", ["HTTP/1.1", "HTTP/1.1 OK", "200", "HTTP/1.1 2000 So"])
