@@ -65,7 +65,8 @@ class WebDav(Access):
             if not path.startswith(inside):
                 raise _other_folder(folder)
             name = path[len(inside) :]
-            if "/" not in name:  # some servers tell what is further down as well
+            # Some servers tell what is further down as well, or of the folder by other names.
+            if "/" not in name and name not in (".", ".."):
                 # One that nobody can ask for by its key is told of, and neither entered nor read.
                 seen = Entry(name, "deep") if has_slash(name) else self._seen(name, one)
                 entries.append(seen)

@@ -630,7 +630,7 @@ def test_a_name_with_a_slash_in_it_is_no_folder_and_no_other_file():
         "/x": [*named, dav_folder("/x/"), dav_file("/x/c"), dav_folder("/x/sub/")],
         "/x/sub": [dav_folder("/x/sub/"), dav_file("/x/sub/b.md")],
     }
-    pages["/x"].append(dav_folder("/x/sub%2Fmore/"))
+    pages["/x"] += [dav_folder("/x/sub%2Fmore/"), dav_folder("/x/./"), dav_folder("/x/%2E%2E/")]
     with scripted_server() as server:
         server.decide = lambda _: multistatus(*pages[server.asked[-1][1].rstrip("/")])
         store = open_place(FilesPlace(store_url=f"dav://127.0.0.1:{server.server_port}/x"), {})
