@@ -762,6 +762,18 @@ def test_what_is_no_page_of_google_ends_no_listing(broken, monkeypatch):
         store.close()
 
 
+def test_what_google_refuses_is_told_once_and_in_our_words(monkeypatch, caplog):
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    with scripted_server() as server:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+        store = open_place(FilesPlace(store_url="gs://bucket/docs"), {})
+        server.decide = lambda _: (400, '{"error": {"code": 400, "message": "hidden"}}', {})
+        with pytest.raises(Unavailable):
+            all_refs(store)
+        store.close()
+    assert "gcsfs" not in {one.name for one in caplog.records}
+
+
 def test_a_fresh_etag_of_an_index_may_be_made_of_whole_seconds():
     ahead = format_datetime(datetime.now(UTC) + timedelta(seconds=200), usegmt=True)
     with scripted_server() as server:
