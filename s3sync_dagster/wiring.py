@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from s3sync_dagster.catalog import Catalog, open_catalog
 from s3sync_dagster.catalog.quotas import ObjectQuota
 from s3sync_dagster.core.declaration import CLOUD, chroma_address
+from s3sync_dagster.core.source_identity import server_name
 from s3sync_dagster.engine.batch.enrich import load_function
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.clock import Clock
@@ -395,12 +396,14 @@ class Parts:
 
 def _server_of(source: Source) -> str:
     """Return the server that is asked for a source here; empty: the one that all know."""
+    if not isinstance(source.place, S3Place):
+        return source.server
     found: str | None = source.server
-    if not found and isinstance(source.place, S3Place):
+    if not found:
         from s3sync_dagster.ports.s3_endpoint import configured_endpoint  # noqa: PLC0415
 
         found = configured_endpoint(source.place)
-    return (found or "").rstrip("/")
+    return server_name(found)
 
 
 def open_parts(settings: Settings) -> Parts:

@@ -254,6 +254,46 @@ class CollectionRows:
                 ).rowcount
         return doubted
 
+    def keep(
+        self,
+        source_id: str,
+        place: KnownCollection,
+        left: Sequence[tuple[DocumentState, str]],
+    ) -> int:
+        """Have append mode keep documents of a restored catalog that are not as it has them.
+
+        They count as read back from their records (``core.kept_text``).
+
+        Args:
+            source_id: the source.
+            place: the collection.
+            left: documents as they were looked at, each with the version that its records are of.
+
+        Returns:
+            How many; one that anybody has worked on since stays as it is.
+        """
+        kept = 0
+        if not left:
+            return kept
+        with self._db.write() as tx:
+            self._db.lock_source(tx, source_id)
+            for one, etag in left:
+                kept += tx.execute(
+                    documents.update()
+                    .where(
+                        *_documents_of(source_id, place),
+                        documents.c.id == one.id,
+                        documents.c.phase == "writing",
+                        documents.c.batch_token.is_(None),
+                        documents.c.etag == one.etag,
+                        documents.c.digests == one.digests,
+                        documents.c.collection_id == one.collection_id,
+                        sa.or_(documents.c.fingerprint.is_not(None), documents.c.etag != etag),
+                    )
+                    .values(fingerprint=None, etag=etag)
+                ).rowcount
+        return kept
+
     def _meet_part(
         self, tx: sa.Connection, source_id: str, met: KnownCollection, *, emptied: bool
     ) -> tuple[int, bool]:

@@ -16,10 +16,9 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.reports import list_anew
-from s3sync_dagster.catalog.rows import due_at_once
 from s3sync_dagster.catalog.schema import require_all_known
 from s3sync_dagster.catalog.tables import is_live, metadata
-from s3sync_dagster.core.state import ABSENT, RESTORED, UNSEEN, UNTOLD
+from s3sync_dagster.core.state import ABSENT, LISTING_ASKED, RESTORED, UNSEEN, UNTOLD
 from s3sync_dagster.core.vouching import NOTHING
 from s3sync_dagster.model.errors import Conflict
 
@@ -182,7 +181,8 @@ def begin_anew(database: Database) -> None:
         removals = invocations.update().where(is_live, invocations.c.kind == "remove")
         tx.execute(removals.values(told_count=None))
         tx.execute(removals.where(invocations.c.trigger == "listing").values(kind="sync"))
-        tx.execute(sources.update().values(list_due_at=due_at_once(), looked_through=""))
+        # Asked for, so that it is known until it has ended well that none has since the restore.
+        tx.execute(sources.update().values(list_due_at=LISTING_ASKED, looked_through=""))
         list_anew(tx, sa.true())
         written_to = sa.func.coalesce(documents.c.collection_id, ABSENT)
         tx.execute(

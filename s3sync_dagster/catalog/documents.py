@@ -20,6 +20,7 @@ from s3sync_dagster.catalog.deleted_sources import (
 )
 from s3sync_dagster.catalog.doubted import settle_readers
 from s3sync_dagster.catalog.invocations import insert_automatic
+from s3sync_dagster.catalog.kept_ids import refused_before
 from s3sync_dagster.catalog.listing_end import blocked_listing
 from s3sync_dagster.catalog.moves import predecessors
 from s3sync_dagster.catalog.recovered import forget_bytes, store_recovered
@@ -144,7 +145,7 @@ class Documents:
             running = is_running(self._db, tx, token, source.id)
             if running:
                 lost = commit_documents(self._db, tx, token, written, now=now)
-                forget_removed(tx, token, removed)
+                freed = forget_removed(tx, token, removed)
                 settle_keys(tx, token, source.id, outcomes, now=now)
                 closings = {one.key: one.closing for one in outcomes}
                 done = {one.id for one in written} - lost
@@ -153,7 +154,8 @@ class Documents:
                 note_answers(tx, source.id, outcomes, now=now)
                 # A request that was refused its id has left the document that stands there as it
                 # was: without the request the key's next batch brings it in line.
-                refused = [one.key for one in outcomes if one.refused]
+                refused = [one.key for one in outcomes if one.refused or one.freed_since]
+                refused += refused_before(tx, source.id, freed)
                 insert_automatic(self._db, tx, source.id, refused, trigger="retry", now=now)
                 ended = [one for one in outcomes if one.result is not Result.PENDING]
                 ask_for_overtaken(
@@ -244,6 +246,12 @@ class Documents:
         """Return whether the guard holds a listing of the source until a person approves it."""
         with self._db.read() as tx:
             return blocked_listing(tx, source_id) is not None
+
+    def listing_asked(self, source_id: str) -> bool:
+        """Return whether a listing of the source is asked for, as by a restore, and not whole."""
+        query = sa.select(sources.c.id).where(sources.c.id == source_id, sources.c.list_due_at < 0)
+        with self._db.read() as tx:
+            return tx.execute(query).first() is not None
 
     def of_source(
         self, source_id: str, *, after_id: int = 0, limit: int = 1000

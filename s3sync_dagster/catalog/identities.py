@@ -68,6 +68,8 @@ def stand_in(database: Database, tx: sa.Connection, row: sa.Row[Any], wanted: So
             declared=row.declared,
             created_at=now,
             updated_at=now,
+            # Who is asked for a bucket that stays is still to be known by what is there.
+            asked_server=row.asked_server if same_bucket(before, new) else None,
             **row_values(new),
         )
     )
@@ -98,6 +100,16 @@ def hand_requests(tx: sa.Connection, before_id: str, source: Source) -> int:
             next_attempt_at=0,
         )
     ).rowcount
+
+
+def same_bucket(one: Source, other: Source) -> bool:
+    """Return whether two sources have their objects in one bucket, as far as they say it."""
+    here, there = one.place.identity(), other.place.identity()
+    return (here.place_type, here.bucket_name, here.endpoint_url) == (
+        there.place_type,
+        there.bucket_name,
+        there.endpoint_url,
+    )
 
 
 def own_server(source: Source) -> str:

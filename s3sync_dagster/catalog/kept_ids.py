@@ -1,13 +1,13 @@
 """Custom ids of documents that wait for a listing, and whose sidecars give them to others."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import documents
+from s3sync_dagster.catalog.tables import documents, objects, sidecars
 from s3sync_dagster.core.intent import Intent
 from s3sync_dagster.core.targets import KEPT_OWNER, SIDECAR_OWNER
 from s3sync_dagster.model.source import DeleteMode, Source
@@ -57,3 +57,30 @@ def give_way(
         tx.execute(documents.update().where(documents.c.id.in_(part)).values(phase="removing"))
     keys = sorted(set(giving.values()))
     insert_automatic(database, tx, source.id, keys, trigger="retry", now=database.now())
+
+
+def refused_before(tx: sa.Connection, source_id: str, freed: Collection[str]) -> list[str]:
+    """Return keys that failed of a custom id which is free now, and their sidecars give it them.
+
+    Nothing is told of such a key when a document gives its id up: by events alone it would never be
+    asked for again.
+
+    Args:
+        tx: an open transaction.
+        source_id: whose documents have just gone.
+        freed: their custom ids.
+    """
+    failed = sa.select(objects.c.object_key).where(
+        objects.c.source_id == source_id,
+        objects.c.outcome == "failed",
+        objects.c.reason == "record_ids_taken",
+    )
+    keys = set[str]()
+    for part in groups(freed):
+        query = sa.select(sidecars.c.path).where(
+            sidecars.c.source_id == source_id,
+            sidecars.c.path.in_(failed),
+            sidecars.c.custom_id.in_(part),
+        )
+        keys.update(tx.execute(query).scalars())
+    return sorted(keys)

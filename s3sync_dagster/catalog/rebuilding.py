@@ -77,15 +77,23 @@ class Rebuilding:
     def without_successor(self, before: Source, after: Source) -> list[tuple[str, str]]:
         """Return (collection, object key) of documents of a source that another one has not.
 
-        Not of the same object under the same custom id, in its own collection.
+        Not of the same object under the same custom id, in its own collection, with the bytes that
+        it was written of, or those that the object has by now where the mode follows these.
         """
         other = documents.alias()
+        follows = other.c.etag == documents.c.etag
+        if DeleteMode.APPEND not in (before.mode, after.mode):
+            now = sa.select(objects.c.etag).where(
+                objects.c.source_id == after.id, objects.c.object_key == other.c.object_key
+            )
+            follows = sa.or_(follows, other.c.etag == now.scalar_subquery())
         same = sa.select(other.c.id).where(
             other.c.source_id == after.id,
             other.c.collection_name == after.collection_name,
             other.c.object_key == documents.c.object_key,
             other.c.custom_id.is_not_distinct_from(documents.c.custom_id),
             other.c.phase == "clean",
+            follows,
             documents.c.collection_name == before.collection_name,
         )
         with self._db.read() as tx:

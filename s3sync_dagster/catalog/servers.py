@@ -4,6 +4,8 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.identities import same_bucket
+from s3sync_dagster.catalog.rows import source_of
 from s3sync_dagster.catalog.tables import documents, objects, sources
 
 MOST_NAMES = 8
@@ -42,12 +44,14 @@ class Servers:
     def written_last(self, source_id: str, *, limit: int) -> dict[str, str]:
         """Return keys and etags of the objects that were indexed last, as far as they are there.
 
-        Where none is, those that a listing missed, which the guard holds back: an emptied bucket
-        lets nobody take another one for it.
+        Also those of the sources in whose place it stands, of the same bucket.
+
+        Where none is, those that a listing missed, which the guard holds back, and then those whose
+        records a mode keeps: an emptied bucket lets nobody take another one for it.
         """
-        missed = objects.c.missed_listing_id != 0
+        left = sa.case((objects.c.gone, 2), (objects.c.missed_listing_id != 0, 1), else_=0)
         query = (
-            sa.select(documents.c.object_key, documents.c.etag, missed.label("missed"))
+            sa.select(documents.c.object_key, documents.c.etag, left.label("left"))
             .join(
                 objects,
                 sa.and_(
@@ -56,17 +60,26 @@ class Servers:
                 ),
             )
             .where(
-                documents.c.source_id == source_id,
                 documents.c.etag.is_not(None),
                 documents.c.phase != "removing",
-                sa.not_(objects.c.gone),
             )
-            .order_by(missed, documents.c.indexed_at.desc())
+            .order_by(left, documents.c.indexed_at.desc().nulls_last())
             .limit(limit)
         )
         with self._db.read() as tx:
-            rows = tx.execute(query).all()
-        return {row.object_key: row.etag for row in rows if row.missed == rows[0].missed}
+            mine = documents.c.source_id.in_(_of_same_bucket(tx, source_id))
+            rows = tx.execute(query.where(mine)).all()
+        return {row.object_key: row.etag for row in rows if row.left == rows[0].left}
+
+
+def _of_same_bucket(tx: sa.Connection, source_id: str) -> list[str]:
+    """Return the ids of a source and of those before it whose objects lie where its do."""
+    query = sa.select(sources).where(
+        sa.or_(sources.c.id == source_id, sources.c.moved_to == source_id)
+    )
+    found = {row.id: source_of(row) for row in tx.execute(query)}
+    mine = found.get(source_id)
+    return [name for name, one in found.items() if mine and same_bucket(one, mine)]
 
 
 def _names(tx: sa.Connection, source_id: str) -> list[str]:

@@ -83,8 +83,12 @@ def commit_documents(
     return {commit.id for commit in written} - held
 
 
-def forget_removed(tx: sa.Connection, token: str, ids: Iterable[int]) -> None:
-    """Delete the rows of documents whose records are gone, where the batch still holds them."""
+def forget_removed(tx: sa.Connection, token: str, ids: Iterable[int]) -> set[str]:
+    """Delete the rows of documents whose records are gone, where the batch still holds them.
+
+    Returns the custom ids that are free now.
+    """
+    freed = set[str]()
     for part in groups(ids):
         gone = tx.execute(
             documents.delete()
@@ -93,10 +97,12 @@ def forget_removed(tx: sa.Connection, token: str, ids: Iterable[int]) -> None:
                 documents.c.batch_token == token,
                 documents.c.phase == "removing",
             )
-            .returning(documents.c.source_id, documents.c.etag)
+            .returning(documents.c.source_id, documents.c.etag, documents.c.custom_id)
         ).all()
+        freed.update(row.custom_id for row in gone if row.custom_id is not None)
         if token != MOVER:
             count_out(tx, gone)
+    return freed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from s3sync_dagster.cli.showing import people
+from s3sync_dagster.core.source_identity import server_name
 from s3sync_dagster.model.errors import Conflict, NotFound
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.source import Source
@@ -51,7 +52,7 @@ def find_source(parts: Parts, asked: Source, wanted: Source, *, keep: bool) -> S
     others = [one for one in sources.all() if _same_but_server(one, wanted)]
     server = wanted.place.endpoint_url
     for one in others:
-        if server is not None and sources.server_of(one) == server.rstrip("/"):
+        if server is not None and sources.server_of(one) == server_name(server):
             return _learnt(parts, one, server, keep=keep)
     if asked.server or not (named := [one for one in others if one.server]):
         return None

@@ -241,10 +241,16 @@ def _show(source: Source, found: Verification, *, beside: bool) -> None:
             f"mode keeps: {_first(found.recovered)}"
         )
     if found.held_back:
+        until = (
+            "the source is listed, as nobody knows before whether they are there: at its next turn "
+            f"while s3sync up runs, or by s3sync rebuild {people(source.name)}"
+            if found.unlisted
+            else "the listing that is held is approved (s3sync approve-deletes "
+            f"{people(source.name)})"
+        )
         click.echo(
             f"  {len(found.held_back)} objects have records that the catalog does not know, which "
-            f"stay until the listing that is held is approved (s3sync approve-deletes "
-            f"{people(source.name)}): {_first(found.held_back)}"
+            f"stay until {until}: {_first(found.held_back)}"
         )
     if found.fixed:
         kept = ", what the mode keeps is read back" if found.recovered else ""
@@ -258,7 +264,8 @@ def _show(source: Source, found: Verification, *, beside: bool) -> None:
             f"s3sync verify {people(found.collection_name)} --fix mends that"
         )
     elif not found.sound:
-        click.echo("  s3sync verify --fix mends that")
+        then = ", once that is done" if found.held_back else ""
+        click.echo(f"  s3sync verify --fix mends that{then}")
 
 
 def _first(names: Sequence[str]) -> str:

@@ -189,8 +189,9 @@ def _tell_left_behind(parts: Parts, before: Source, after: Source) -> None:
         where = ", ".join(sorted({name for name, _ in left}))
         click.echo(
             f"{len(left)} documents of {before.name} ({keys}{more}; in {where}) are not in "
-            f"{after.collection_name}: their objects are gone, cannot be indexed now, or requests "
-            f"and sidecars put them elsewhere. They go when {before.name} is deleted, unless with "
+            f"{after.collection_name}: their objects are gone, cannot be indexed now or, in append "
+            "mode, have other bytes by now, or requests and sidecars put them elsewhere. They go "
+            f"when {before.name} is deleted, unless with "
             "--keep-records.",
             err=True,
         )

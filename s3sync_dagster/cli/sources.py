@@ -250,7 +250,12 @@ def delete(name: str, keep_records: bool, undeclared: bool) -> int:
 @click.option(
     "--now", is_flag=True, help="Remove the records of before without waiting for the new ones."
 )
-def move(name: str, now: bool) -> int:
+@click.option(
+    "--keep-records",
+    is_flag=True,
+    help="End the move and leave what stands of before, as where its collection refuses all.",
+)
+def move(name: str, now: bool, keep_records: bool) -> int:
     """Let NAME be the source that its code declares: at another address, or in another collection.
 
     New records are written first. Each document of before goes by itself when its own successor is
@@ -258,6 +263,8 @@ def move(name: str, now: bool) -> int:
     why. Records with the same ids are taken over where they stand, but for texts that mode `append`
     keeps: those stay until `--now`.
     """
+    if now and keep_records:
+        raise InvalidSetting("--now removes the records that --keep-records leaves: name one.")
     with opened(chroma=now) as parts:
         found = parts.catalog.sources.find(name)
         if now:
@@ -269,6 +276,17 @@ def move(name: str, now: bool) -> int:
         elif not parts.catalog.moves.left_by(found.id):
             parts.catalog.moves.begin(found.name)  # says why not
         stands = now
+        if keep_records:
+            for before in parts.catalog.moves.left_by(found.id):
+                _release_dead(parts, before)
+            finish_move(
+                found,
+                catalog=parts.catalog,
+                collections=lambda: parts.collections,
+                clock=parts.clock,
+                log=lambda _: None,
+                keep=True,
+            )
         while stands:
             left = parts.catalog.moves.left_by(found.id)
             for before in left:

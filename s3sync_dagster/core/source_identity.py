@@ -1,5 +1,7 @@
 """What makes a source the same one: where its objects are, and where its records are."""
 
+from urllib.parse import urlsplit
+
 from s3sync_dagster.model.source import Source
 
 _NAMES = {"place_type": "type", "bucket_name": "bucket"}
@@ -30,6 +32,24 @@ def prefixes_overlap(one: tuple[str, str], other: tuple[str, str]) -> bool:
     """Return ``overlap`` of two sources of one place and target: prefix and ``id_prefix``."""
     nested = one[0].startswith(other[0]) or other[0].startswith(one[0])
     return one[0] == other[0] or (nested and one[1] == other[1])
+
+
+def server_name(url: str | None) -> str:
+    """Return the server of a URL as one text, however it is spelt; without a password in it.
+
+    What is no URL stays what it is: who asks it tells that it is none.
+    """
+    try:
+        parts = urlsplit(url or "")
+        port = parts.port
+    except ValueError:
+        return url or ""
+    if not parts.netloc:
+        return url or ""
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    at = f":{port}" if port not in (None, usual) else ""
+    return f"{parts.scheme}://{host}{at}{parts.path.rstrip('/')}"
 
 
 def refusal(before: Source, after: Source) -> str:

@@ -122,8 +122,13 @@ class Dispatcher:
         A source that cannot be taken care of is named in the notes; the others are.
         """
         notes = self._release_dead(log=log)
+        sweeping = self._clock.monotonic() + ENDING_SECONDS
         try:
-            sweep(catalog=self._catalog, collections=self._runtime.chroma.open)
+            sweep(
+                catalog=self._catalog,
+                collections=self._runtime.chroma.open,
+                late=lambda: self._clock.monotonic() > sweeping,
+            )
         except Exception as error:  # noqa: BLE001  (as with each source below)
             notes.append(_trouble("late records of deleted sources stay", error))
         untidy = self._catalog.work.untidy_sources()

@@ -447,6 +447,15 @@ class KnownCollectionsPort(Protocol):
         """Keep documents from readers whose records name others than a restored catalog does."""
         ...
 
+    def keep(
+        self,
+        source_id: str,
+        place: KnownCollection,
+        left: Sequence[tuple[DocumentState, str]],
+    ) -> int:
+        """Have append mode keep documents of a restored catalog that are not as it has them."""
+        ...
+
 
 class RebuildingPort(Protocol):
     """What stays of documents when a catalog or a collection is lost."""

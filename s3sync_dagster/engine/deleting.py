@@ -58,10 +58,11 @@ def take_down(
             source.id, after_id=after, limit=DOCUMENTS_A_PAGE
         ):
             after = documents[-1].id
-            _delete_where_it_goes(
+            went = _delete_where_it_goes(
                 documents, catalog=catalog, collections=collections(), refused=refused
             )
-            if clock.monotonic() > until:
+            # What is refused stays first in line, and may take all the time: some go in each call.
+            if went and clock.monotonic() > until:
                 break
         for error in refused.values():
             raise error
@@ -98,10 +99,16 @@ def take_down(
     return f"source {source.name} is deleted"
 
 
-def sweep(*, catalog: CatalogPort, collections: Callable[[], Collections]) -> int:
+def sweep(
+    *,
+    catalog: CatalogPort,
+    collections: Callable[[], Collections],
+    late: Callable[[], bool] = lambda: False,
+) -> int:
     """Remove what late workers wrote for sources that were deleted; returns how many documents.
 
     For the one dispatcher of a catalog: two that sweep at once might meet a new owner of the ids.
+    Once it is ``late`` the rest is left to the next call, behind at least one page.
 
     Raises:
         S3SyncError: Chroma or the catalog does not answer; the next call goes on.
@@ -111,6 +118,8 @@ def sweep(*, catalog: CatalogPort, collections: Callable[[], Collections]) -> in
         # Another sweeper may have been faster, and a new owner of the ids have written since.
         delete_records(documents, catalog=catalog, collections=collections(), look=True)
         swept += len(documents)
+        if late():
+            break
     if swept:
         catalog.documents.ask_for_freed()
     return swept
@@ -157,10 +166,13 @@ def _delete_where_it_goes(
     refused: dict[Place, S3SyncError],
     look: bool = False,
     forget: Callable[[Sequence[int]], None] | None = None,
-) -> None:
+) -> bool:
     """Do that in all collections but those that refuse, which are added to ``refused``.
 
     One collection that answers nothing but errors keeps no other's records.
+
+    Returns:
+        Whether any went.
 
     Raises:
         S3SyncError: Chroma answers for none: each other one would be waited for in vain.
@@ -169,6 +181,7 @@ def _delete_where_it_goes(
     for one in documents:
         place = one.tenant, one.database_name, one.collection_name
         by_place.setdefault(place, []).append(one)
+    went = False
     for place, held in by_place.items():
         if place in refused:
             continue
@@ -183,3 +196,5 @@ def _delete_where_it_goes(
             refused[place] = error
         else:
             (forget or catalog.documents.forget)([one.id for one in held])
+            went = True
+    return went

@@ -81,17 +81,19 @@ def look_elsewhere(
             unread.append(
                 trouble_of_one(collections, name, error, tenant=tenant, database=database)
             )
+            waiting.remove(name)
+            waiting.append(name)  # the next call begins with another one
         catalog.sources.look_through(source.id, waiting)
-        if late():  # behind at least one: the time may be over before the first
-            return False
+        if waiting and late():  # behind at least one: the time may be over before the first
+            break
     if unread:
         raise Unavailable(
             f"{told_together(unread)} A restored catalog may have forgotten records of "
-            f"{source.name!r} there, so its deletion waits; all else of it is gone. Have Chroma "
-            f"answer, or delete the collection{_or_leave(source, catalog)}.",
+            f"{source.name!r} there, so its deletion waits; what else was met of it is gone. Have "
+            f"Chroma answer, or delete the collection{_or_leave(source, catalog)}.",
             reason="collection_unanswered",
         )
-    return True
+    return not waiting
 
 
 def _or_leave(source: Source, catalog: CatalogPort) -> str:

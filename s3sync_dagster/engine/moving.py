@@ -11,17 +11,24 @@ from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.deleting import delete_records, take_down
 from s3sync_dagster.engine.last_look import read_back_forgotten
+from s3sync_dagster.engine.own_records import names_there
 from s3sync_dagster.engine.ports import Collections, ObjectStore, UnsureStore
+from s3sync_dagster.model.errors import Conflict, S3SyncError, Unavailable
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import Source
+
+_ENDING = {
+    "records": "the records of before are being deleted",
+    "keep": "the source before ends, what is left of its records stays",
+}
+"""What becomes of a source before, by ``Sources.deleting``."""
 
 
 def how_far(source: Source, *, catalog: CatalogPort) -> str | None:
     """Return why records of the sources before still stand; None where there were none."""
     said = [
-        why_unwritten(catalog.moves.succession(source, before))
-        or "the records of before are being deleted"
-        if catalog.sources.deleting(before.id) is not None
+        why_unwritten(catalog.moves.succession(source, before)) or _ENDING[told]
+        if (told := catalog.sources.deleting(before.id)) is not None
         else why_it_stays(source.name, catalog.moves.succession(source, before))
         or "what is left of before goes with the next tick of the dispatcher"
         for before in catalog.moves.left_by(source.id)
@@ -37,6 +44,7 @@ def finish_move(
     clock: Clock,
     log: Callable[[str], None],
     now: bool = False,
+    keep: bool = False,
     budget_seconds: float = 20.0,
 ) -> str | None:
     """Remove what may go of the sources in whose place one stands, and end those without any.
@@ -51,14 +59,21 @@ def finish_move(
         clock: time.
         log: takes the last word.
         now: a person's word that the records of before may go, whole or not.
+        keep: a person's word that those that are left stay where they are, as nobody's.
         budget_seconds: for this call, of all sources before; what is left follows at the next one.
 
     Returns:
         A sentence on how far it came; None where nothing is left of a move.
 
     Raises:
+        Conflict: with ``keep``, records of before stand in the source's own collection, or say who
+            may read them.
         S3SyncError: Chroma or the catalog does not answer; the next call goes on.
     """
+    if keep:
+        for before in catalog.moves.left_by(source.id):
+            _refuse_in_its_own(source, before, catalog)
+            catalog.sources.mark_deleting(before.id, keep_records=True)
     lines: list[str] = []
     until = clock.monotonic() + budget_seconds
     for number, before in enumerate(catalog.moves.left_by(source.id)):
@@ -66,7 +81,12 @@ def finish_move(
             lines.append(f"{source.name}: other records of before follow")
             break
         if catalog.sources.deleting(before.id) is None:
-            alone = _let_leave(source, before, catalog, collections, clock=clock, until=until)
+            try:
+                alone = _let_leave(source, before, catalog, collections, clock=clock, until=until)
+            except S3SyncError as error:
+                if not now:
+                    raise _or_leave(source, before, error, collections()) from error
+                alone = True  # all goes below, but where Chroma refuses it
             so_far = catalog.moves.succession(source, before)
             why = why_it_stays(source.name, so_far)
             if not alone:
@@ -84,19 +104,51 @@ def finish_move(
                 continue
             catalog.sources.mark_deleting(before.id, keep_records=False)
 
-        line = take_down(
-            before,
-            catalog=catalog,
-            collections=collections,
-            clock=clock,
-            drop_partitions=partial(_hand_over, catalog, source, before.id),
-            log=log,
-            budget_seconds=max(0.0, until - clock.monotonic()),
-        )
+        try:
+            line = take_down(
+                before,
+                catalog=catalog,
+                collections=collections,
+                clock=clock,
+                drop_partitions=partial(_hand_over, catalog, source, before.id),
+                log=log,
+                budget_seconds=max(0.0, until - clock.monotonic()),
+            )
+        except S3SyncError as error:
+            if catalog.sources.deleting(before.id) == "keep":
+                raise
+            raise _or_leave(source, before, error, collections()) from error
         if catalog.sources.deleting(before.id) is not None:
             why = why_unwritten(catalog.moves.succession(source, before))
             lines.append(line if why is None else f"{source.name}: {why}")
     return "; ".join(lines) or None
+
+
+def _or_leave(
+    source: Source, before: Source, error: S3SyncError, collections: Collections
+) -> S3SyncError:
+    """Return a refusal with what a person may do about it.
+
+    Raises:
+        S3SyncError: Chroma does not answer for the database either: that passes.
+    """
+    names_there(collections, tenant=before.tenant, database=before.database_name)
+    return Unavailable(
+        f"{error.message.rstrip('.')}. Have Chroma answer, or delete that collection; or end the "
+        f"move and leave what stands of before: `s3sync source move {source.name} --keep-records`.",
+        reason=error.reason,
+    )
+
+
+def _refuse_in_its_own(source: Source, before: Source, catalog: CatalogPort) -> None:
+    """Refuse to leave records where the source writes: nobody's would keep its ids for ever."""
+    place = (source.tenant, source.database_name, source.collection_name)
+    if place in catalog.documents.collections(before.id):
+        raise Conflict(
+            f"Records of before stand in {source.collection_name!r} itself, where {source.name!r} "
+            "would find its ids taken for good: `s3sync source move "
+            f"{source.name} --now` removes them there, also where it is refused elsewhere."
+        )
 
 
 def ask_for_unseen(source: Source, *, store: ObjectStore, catalog: CatalogPort) -> None:

@@ -38,7 +38,19 @@ def batch_error(error: Exception) -> S3SyncError:
     )
 
 
-def _log_place(error: Exception, what: str) -> str:
+def place_error(error: BaseException, what: str) -> Unavailable:
+    """Return the error of a place whose code is another package's, for what it raised.
+
+    No object is to blame for it, and it may pass by itself, as where a server is away.
+    """
+    kind = _log_place(error, what)
+    return Unavailable(
+        f"{what}: the package that brings this type of place raised a {kind}. The log says where.",
+        reason="place_failed",
+    )
+
+
+def _log_place(error: BaseException, what: str) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     places = " < ".join(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in frames[::-1])
     kind = type(error).__name__

@@ -57,6 +57,10 @@ class VerifiedDocuments(Protocol):
         """Return whether the guard holds a listing of the source until a person approves it."""
         ...
 
+    def listing_asked(self, source_id: str) -> bool:
+        """Return whether a listing of the source is asked for, as by a restore, and not whole."""
+        ...
+
     def read_back(
         self,
         source: Source,
@@ -109,8 +113,11 @@ class Verification:
     """Object keys of documents that only the collection knows, in a mode that keeps what is gone:
     an older catalog was restored. With ``fixed`` they were read back, none of them was deleted."""
     held_back: list[str] = field(default_factory=list[str])
-    """Object keys of such documents in mode ``mirror`` while the guard holds a listing: that one is
-    to be approved first. Their records stay, also with ``fixed``."""
+    """Object keys of such documents in mode ``mirror`` while the guard holds a listing, which is
+    to be approved first, or ``unlisted``. Their records stay, also with ``fixed``."""
+    unlisted: bool = False
+    """True where they stay since no listing has ended since the catalog was put back from a copy,
+    or since somebody asked for one: which of their objects are there is not known."""
     unknown_sources: dict[str, int] = field(default_factory=dict[str, int])
     """Id of a source that the catalog does not know -> records; where that was asked. They belong
     to another installation, or to a source that was made after the copy of a restored catalog."""
@@ -172,13 +179,14 @@ def verify_collection(
     found.stray = _still_stray(strays, source, collection, documents)
     kept: Sequence[RecoveredDocument] = ()
     mirror = source.mode is DeleteMode.MIRROR
-    if found.stray and (not mirror or documents.removal_blocked(source.id)):
+    unlisted = mirror and bool(found.stray) and documents.listing_asked(source.id)
+    if found.stray and (not mirror or unlisted or documents.removal_blocked(source.id)):
         kept = _kept(found.stray, source, collection, expected)
         names = {one.document_id for one in kept}
         found.stray = [one for one in found.stray if split_record_id(one)[0] not in names]
         keys = sorted({one.object_key for one in kept})
         if mirror:
-            kept, found.held_back = (), keys
+            kept, found.held_back, found.unlisted = (), keys, unlisted and bool(keys)
         else:
             found.recovered = keys
     found.expected, found.met = expected.numbers()

@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -31,6 +32,9 @@ def heard_stop(then: Callable[[], object], *, grace_seconds: float) -> Iterator[
     Dagster takes both signals while it executes a run, and the run ends as any other. ``then`` is
     called in another thread when the block has not ended ``grace_seconds`` after the signal.
 
+    What a handler raises may land where Python only prints it and goes on, as in a callback of a
+    weak reference: it is heard here all the same, and a traceback would say nothing more.
+
     Outside of the main thread, where Python lets nobody hear signals, the event is never set.
     """
     stop = threading.Event()
@@ -55,9 +59,17 @@ def heard_stop(then: Callable[[], object], *, grace_seconds: float) -> Iterator[
     thread = threading.Thread(target=listen, name="s3sync-signals", daemon=True)
     thread.start()
     before = signal.set_wakeup_fd(pythons.fileno(), warn_on_full_buffer=False)
+    told = sys.unraisablehook
+
+    def tell(what: "sys.UnraisableHookArgs") -> None:
+        if issubclass(what.exc_type, Exception):
+            told(what)
+
+    sys.unraisablehook = tell
     try:
         yield stop
     finally:
+        sys.unraisablehook = told
         signal.set_wakeup_fd(before)
         pythons.close()
         thread.join()

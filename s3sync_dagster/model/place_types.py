@@ -52,6 +52,7 @@ _TYPES: dict[str, PlaceType] = {
         opener="s3sync_dagster.places.files:open_files",
     ),
 }
+_OURS = frozenset(_TYPES)
 _classes: dict[str, type[Place]] = {}
 
 
@@ -66,6 +67,11 @@ def place_classes() -> Mapping[str, type[Place]]:
 def opener_of(tag: str) -> Callable[..., Any]:
     """Return what opens the store of a type."""
     return _load(_TYPES[tag].opener)
+
+
+def is_ours(tag: str) -> bool:
+    """Return whether this package brings a type, and its stores raise errors of ours alone."""
+    return tag in _OURS
 
 
 def add_place_type(tag: str, kind: PlaceType) -> None:

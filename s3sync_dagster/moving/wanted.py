@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from s3sync_dagster.core.source_identity import server_name
 from s3sync_dagster.model.errors import InvalidSetting
 
 _MASK = re.compile(r"[*•●]{2,}|\A[*•●]\Z")
@@ -178,8 +179,7 @@ def ids_of(bucket: str, endpoint: str | None) -> str:
 
     There, documents of two buckets were two, whatever their keys.
     """
-    server = (endpoint or "").rstrip("/")  # the same one, however it is written
-    digest = hashlib.sha256(f"{server}\0{bucket}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{server_name(endpoint)}\0{bucket}".encode()).hexdigest()
     return f"{digest[:8]}-"
 
 

@@ -7,6 +7,7 @@ that is not there: what is believed is decided here, and in ``files_errors``.
 # ruff: noqa: D102  (the base class says what each method is for)
 
 import asyncio
+import re
 import stat
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
+from urllib.parse import unquote
 
 from s3sync_dagster.model.errors import (
     FixConfiguration,
@@ -28,6 +30,8 @@ from s3sync_dagster.places.freshness import is_fresh
 CONNECT_SECONDS, CALL_SECONDS = 15.0, 60.0
 _EXACT = ("generation", "etag", "ETag", "checksum", "md5", "content_md5", "Content-MD5")
 _NEW = "-new"
+_SLASH = "%C0%AF"
+"""A slash in UTF-8 of more bytes than it needs, which is none."""
 _OF_ANSWERS = ("ETag", "Content-MD5", "Last-Modified")
 _TIMES = ("mtime", "modified", "last_modified", "LastModified", "Last-Modified", "updated")
 
@@ -282,6 +286,20 @@ class Streamed:
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._close)
+
+
+def plain(address: str) -> str:
+    """Return an address as it is meant; bytes of it that are no UTF-8 stay what they are.
+
+    An escaped slash is part of a name, and parts no folder from it: in its place are bytes that no
+    UTF-8 has, so that the name is none that a key can hold.
+    """
+    return unquote(re.sub("%2f", _SLASH, address, flags=re.IGNORECASE), errors="surrogateescape")
+
+
+def has_slash(name: str) -> bool:
+    """Return whether a name that was ``plain`` has a slash in it; who asks for it gets another."""
+    return unquote(_SLASH, errors="surrogateescape") in name
 
 
 def _size_and_time(size: int, modified: datetime) -> str:

@@ -3,6 +3,7 @@
 # ruff: noqa: D102  (the base class says what each method is for)
 
 import json
+import logging
 from typing import Any, NamedTuple
 
 from s3sync_dagster.model.errors import InvalidSetting, ObjectChanged, Unavailable
@@ -46,6 +47,9 @@ class GoogleStorage(FlatAccess):
         # Not gcsfs.GCSFileSystem: that one asks for each bucket's layout over gRPC first.
         from gcsfs.core import GCSFileSystem  # noqa: PLC0415  (only these sources pay for it)
 
+        log = logging.getLogger("gcsfs")
+        if log.level == logging.NOTSET:  # it logs what it raises as well, with a traceback
+            log.setLevel(logging.CRITICAL)
         return GCSFileSystem(
             token=self._token(),
             access="read_only",

@@ -11,7 +11,7 @@ import html
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.places.files_access import (
@@ -20,6 +20,8 @@ from s3sync_dagster.places.files_access import (
     Access,
     Entry,
     Streamed,
+    has_slash,
+    plain,
     require_same,
     told_by_answer,
 )
@@ -77,14 +79,14 @@ class HttpIndex(Access):
         get: Any = sync
         links = get(system.loop, self._links, system, page)
         for one in links or get(system.loop, self._links, system, page.rstrip("/")):
-            link = _plain(one.partition("?")[0].partition("#")[0])
-            inside = _plain(page)
+            link = plain(one.partition("?")[0].partition("#")[0])
+            inside = plain(page)
             if not link.startswith(inside):
                 continue
             name = link[len(inside) :].removeprefix("./")
-            plain = name.removesuffix("/")
-            if plain and "/" not in plain and plain not in (".", ".."):
-                found[plain] = Entry(plain, "folder" if name != plain else "file")
+            bare = name.removesuffix("/")
+            if bare and "/" not in bare and bare not in (".", "..") and not has_slash(bare):
+                found[bare] = Entry(bare, "folder" if name != bare else "file")
         return list(found.values())
 
     async def _links(self, system: Any, page: str) -> list[str]:
@@ -98,8 +100,8 @@ class HttpIndex(Access):
                 raise FileNotFoundError(page)
             answer.raise_for_status()
             asked, ended = urlsplit(page), answer.url
-            here = (asked.hostname, _plain(asked.path).rstrip("/"), "")
-            path = _plain(ended.raw_path).rstrip("/")
+            here = (asked.hostname, plain(asked.path).rstrip("/"), "")
+            path = plain(ended.raw_path).rstrip("/")
             if answer.history and (ended.host, path, ended.query_string) != here:
                 raise Unavailable(
                     "The server sends who asks for a folder to another page, such as one to log "
@@ -133,8 +135,8 @@ class HttpIndex(Access):
 
     async def _streamed(self, system: Any, key: str, found: Entry) -> Streamed:
         session = await system.set_session()
-        plain = {"Accept-Encoding": "identity"}  # as the driver asks for heads
-        answer = await session.get(system.encode_url(self.path(key)), headers=plain)
+        as_it_is = {"Accept-Encoding": "identity"}  # as the driver asks for heads
+        answer = await session.get(system.encode_url(self.path(key)), headers=as_it_is)
         try:
             if answer.status in (404, 410) and not answer.history:
                 raise FileNotFoundError(key)
@@ -169,7 +171,7 @@ class HttpIndex(Access):
         return [None if isinstance(one, BaseException) else one for one in answers]
 
     def _seen(self, name: str, told: Mapping[str, Any]) -> Entry:
-        ended = _plain(str(told.get("url", name)).partition("?")[0])
+        ended = plain(str(told.get("url", name)).partition("?")[0])
         if ended.rstrip("/").rpartition("/")[2] != name.rpartition("/")[2]:
             raise Unavailable(
                 f"The server sends who asks for {name!r} to another page, such as one to log in.",
@@ -178,8 +180,3 @@ class HttpIndex(Access):
         if ended.endswith("/"):
             return Entry(name, "other")  # a folder that the index shows as a file
         return self.entry(name, told)
-
-
-def _plain(address: str) -> str:
-    """Return an address as it is meant; bytes of it that are no UTF-8 stay what they are."""
-    return unquote(address, errors="surrogateescape")

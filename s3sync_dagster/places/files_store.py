@@ -208,7 +208,7 @@ class FilesStore:
             self._access.close(system)
 
     def _pieces(self, what: str, file: Any) -> Iterator[bytes]:
-        while piece := self._ask(what, lambda _: file.read(_PIECE_BYTES)):
+        while piece := self._ask(what, lambda _: bytes(file.read(_PIECE_BYTES))):
             yield piece
 
     def _require_whole(
@@ -324,17 +324,20 @@ class FilesStore:
                 done.set_exception(error)
 
         threading.Thread(target=run, name="s3sync-files", daemon=True).start()
-        try:
-            return done.result(timeout=seconds)
-        except S3SyncError:
-            raise
-        except Exception as error:  # noqa: BLE001  (drivers raise anything)
-            if done.done() and is_absence(error):
-                raise FileNotFoundError(what) from None
-            met = refusal(error, what)
-            if isinstance(met, Unavailable):
-                self._system = None  # the next call connects anew; others may be at work with it
-            raise met from None
+        try:  # not raised by the wait: what ends a driver's loop or thread is to end nothing here
+            error = done.exception(timeout=seconds)
+        except TimeoutError as late:
+            error = late
+        if error is None:
+            return done.result()
+        if isinstance(error, S3SyncError):
+            raise error
+        if done.done() and is_absence(error):
+            raise FileNotFoundError(what) from None
+        met = refusal(error, what)
+        if isinstance(met, Unavailable):
+            self._system = None  # the next call connects anew; others may be at work with it
+        raise met from None
 
     def _opened(self) -> Any:
         with self._opening:

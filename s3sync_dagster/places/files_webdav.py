@@ -8,13 +8,15 @@ only an answer without such words is a whole one, and the driver does not read t
 
 import re
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from s3sync_dagster.model.errors import AccessDenied, Unavailable
 from s3sync_dagster.places.files_access import (
     CALL_SECONDS,
     Access,
     Entry,
+    has_slash,
+    plain,
     require_same,
     told_by_answer,
 )
@@ -63,8 +65,11 @@ class WebDav(Access):
             if not path.startswith(inside):
                 raise _other_folder(folder)
             name = path[len(inside) :]
-            if "/" not in name:  # some servers tell what is further down as well
-                entries.append(self._seen(name, one))
+            # Some servers tell what is further down as well, or of the folder by other names.
+            if "/" not in name and name not in (".", ".."):
+                # One that nobody can ask for by its key is told of, and neither entered nor read.
+                seen = Entry(name, "deep") if has_slash(name) else self._seen(name, one)
+                entries.append(seen)
         return entries
 
     def info(self, system: Any, key: str) -> Entry:
@@ -163,8 +168,7 @@ def _code_of(line: str) -> int:
 
 
 def _path_of(href: str) -> str:
-    """Return the path of an address; bytes of it that are no UTF-8 stay what they are."""
-    return unquote(urlsplit(href).path, errors="surrogateescape").rstrip("/") or "/"
+    return plain(urlsplit(href).path).rstrip("/") or "/"
 
 
 def _not_all(key: str, why: str) -> Unavailable:

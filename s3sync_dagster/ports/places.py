@@ -8,7 +8,7 @@ from pathlib import Path
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.place import S3Place
-from s3sync_dagster.model.place_types import opener_of
+from s3sync_dagster.model.place_types import is_ours, opener_of
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.aws_guard import AddressGuard
 from s3sync_dagster.ports.aws_session import ResolveCredential, ResolveEnv
@@ -44,8 +44,13 @@ def open_store(source: Source, surroundings: Surroundings) -> ObjectStore:
     Raises:
         AccessDenied: credentials that are named and not there.
         InvalidSetting: settings of the place that do not go together.
+        Unavailable: ``place_failed``, where another package brings the type, and fails.
     """
-    return opener_of(source.place.type)(source, surroundings)
+    if is_ours(source.place.type):
+        return opener_of(source.place.type)(source, surroundings)
+    from s3sync_dagster.ports.foreign_store import open_foreign  # noqa: PLC0415  (few have one)
+
+    return open_foreign(source, lambda: opener_of(source.place.type)(source, surroundings))
 
 
 def open_uploads(source_id: str, surroundings: Surroundings) -> UploadStore:

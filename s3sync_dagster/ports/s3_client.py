@@ -19,12 +19,13 @@ from botocore.parsers import ResponseParserError
 from urllib3 import exceptions as http
 
 from s3sync_dagster import __version__
+from s3sync_dagster.core.source_identity import server_name
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.ports.aws_errors import error_headers
 from s3sync_dagster.ports.aws_guard import AddressGuard
 from s3sync_dagster.ports.aws_session import DEFAULT_REGION, AwsSession, credentials_told
-from s3sync_dagster.ports.s3_endpoint import AWS_DOMAINS, server_name
+from s3sync_dagster.ports.s3_endpoint import AWS_DOMAINS
 from s3sync_dagster.ports.s3_errors import Request, s3_error
 
 POOL_CONNECTIONS = 32

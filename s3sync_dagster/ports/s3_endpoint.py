@@ -20,18 +20,6 @@ _KEYS = frozenset({"endpoint_url", "services"})
 """What of a profile may name an endpoint."""
 
 
-def server_name(url: str | None) -> str:
-    """Return the server of a URL as one text, however it is spelt; without a password in it."""
-    if url is None:
-        return ""
-    parts = urlsplit(url)
-    port = parts.port
-    usual = {"http": 80, "https": 443}.get(parts.scheme)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
-    at = f":{port}" if port not in (None, usual) else ""
-    return f"{parts.scheme}://{host}{at}{parts.path.rstrip('/')}"
-
-
 def configured_endpoint(place: S3Place) -> str | None:
     """Return the URL that ``AWS_ENDPOINT_URL`` and its like name for a place, as botocore takes it.
 

@@ -3,10 +3,11 @@
 import pytest
 
 from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.core.facts import SidecarChange, SidecarState
 from s3sync_dagster.core.intent import Intent, Refusal
 from s3sync_dagster.core.state import DocumentPhase, Target
 from s3sync_dagster.model.errors import LeaseLost
-from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster.model.invocation import Result, Trigger
 from s3sync_dagster_tests.catalog.scenes import done, index, index_all, list_all, ref, source
 
 
@@ -206,3 +207,48 @@ def test_a_tenant_has_so_many_live_batches_of_all_its_sources(catalog):
     assert catalog.batches.reserve(ids["theirs"], take=take)
     catalog.batches.release(first.token, died=False)
     assert catalog.batches.reserve(ids["two"], take=take)
+
+
+@pytest.mark.parametrize("refused_first", [True, False])
+@pytest.mark.parametrize("freed", [True, False])
+def test_a_key_that_was_refused_the_id_which_its_batch_frees_is_asked_for_again(
+    catalog, freed, refused_first
+):
+    src = catalog.sources.add(source())
+    list_all(catalog, src, [ref("a"), ref("b")])
+    first = catalog.batches.reserve(src.id, take=Take(max_keys=1), owner="me", run_id="r")
+    claim, commit = index(catalog, src, first.token, "a", custom_id="x")
+    named = SidecarState(
+        sidecar_key="s.meta.json",
+        path="b",
+        custom_id="x",
+        target_collection_name=None,
+        metadata={},
+        etag="e",
+    )
+    change = SidecarChange(sidecar_key=named.sidecar_key, before=None, now=named)
+    catalog.work.apply_sidecars(first.token, src.id, [change])
+    catalog.documents.commit(first.token, src, written=[commit], outcomes=[done("a")])
+    catalog.batches.finish(first.token)
+    catalog.invocations.request_automatic(src.id, ["a"], trigger=Trigger.EVENT)
+    batch = catalog.batches.reserve(src.id, take=Take(), owner="me", run_id="r")
+    held = catalog.documents.of_key(src.id, "a")
+    assert catalog.documents.claim_removal(batch.token, src.id, held)
+    refused = done(
+        "b",
+        result=Result.FAILED,
+        outcome="failed",
+        reason="record_ids_taken",
+        freed_since=freed and not refused_first,  # by its ledger, which knows of both
+    )
+    steps = [
+        lambda: catalog.documents.commit(
+            batch.token, src, removed=[claim.before.id] if freed else [], outcomes=[done("a")]
+        ),
+        lambda: catalog.documents.commit(batch.token, src, outcomes=[refused]),
+    ]
+    for step in reversed(steps) if refused_first else steps:
+        step()
+    catalog.batches.finish(batch.token)
+    again = catalog.batches.reserve(src.id, take=Take())
+    assert (again.keys if again else ()) == (("b",) if freed else ())

@@ -208,3 +208,13 @@ def test_a_source_without_endpoint_shows_whom_it_asked(s3sync, place, aws_endpoi
     assert s3sync("reindex", one["name"]).code == 0
     asked = f"{line}, which was {aws_endpoint.url} last"
     assert s3sync("source", "show", one["name"]).out.splitlines()[-1] == asked
+
+
+def test_a_host_has_no_capitals(s3sync, place, aws_endpoint, monkeypatch):
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    port = aws_endpoint.url.rpartition(":")[2]
+    assert s3sync(*place, *HASH, "--endpoint-url", f"http://localhost:{port}").code == 0
+    again = s3sync(*place, "--endpoint-url", f"http://LocalHost:{port}/", "--json")
+    assert again.json["unchanged"] == 3, again.err
+    [one] = sources(s3sync)
+    assert one["endpoint_url"] == f"http://localhost:{port}"

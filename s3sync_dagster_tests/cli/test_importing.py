@@ -438,9 +438,19 @@ def test_a_source_of_before_that_has_no_prefix_of_ids_is_there(s3sync, written):
 
 
 @pytest.mark.parametrize("more", [[], ["--dry-run"]])
-def test_a_source_is_there_whether_a_slash_ends_its_endpoint_or_not(s3sync, written, more):
-    assert s3sync("import", written([SUPERMEMORY])).code == 0
-    place = {**SUPERMEMORY["metadata"], "endpoint": "http://127.0.0.1:9000/"}
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ("http://127.0.0.1:9000", "http://127.0.0.1:9000/"),
+        ("https://s3.example.org", "https://S3.Example.org"),
+        ("https://S3.Example.org", "https://s3.example.org:443/"),
+        ("http://minio", "HTTP://MINIO:80"),
+    ],
+)
+def test_a_source_is_there_however_its_endpoint_is_spelt(s3sync, written, before, now, more):
+    first = {**SUPERMEMORY, "metadata": {**SUPERMEMORY["metadata"], "endpoint": before}}
+    assert s3sync("import", written([first])).code == 0
+    place = {**SUPERMEMORY["metadata"], "endpoint": now}
     [again] = s3sync("import", written([{**SUPERMEMORY, "metadata": place}]), *more, "--json").json
     assert (again["state"], again["notes"]) == ("there", [])
     part = written([{**SUPERMEMORY, "metadata": {**place, "prefix": "part/"}}])

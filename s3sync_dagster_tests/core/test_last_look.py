@@ -1,5 +1,6 @@
 """The last look at what a source wrote."""
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -195,6 +196,20 @@ def test_a_deletion_takes_all_else_and_waits_for_what_could_not_be_looked_at(for
     forgotten.catalog.sources.mark_deleting(source.id, keep_records=True)  # a person's word
     take_down_once(forgotten, collections=lambda: refuses)
     assert forgotten.catalog.sources.deleting(source.id) is None
+
+
+def test_a_collection_that_takes_all_the_time_to_be_refused_keeps_no_other_waiting(forgotten):
+    source, place = forgotten.source, {"tenant": "default_tenant", "database": "default_database"}
+    forgotten.collections.open("another", embedder=forgotten.embedder, **place)
+    refuses = Refuses(forgotten.collections, "another")
+    for _ in range(6):
+        with suppress(Unavailable):
+            look_elsewhere(
+                source, catalog=forgotten.catalog, collections=refuses, late=lambda: True
+            )
+    assert all(forgotten.texts(one) == {} for one in ("asked", "besides"))
+    with pytest.raises(Unavailable, match="another"):
+        look_elsewhere(source, catalog=forgotten.catalog, collections=refuses, late=lambda: True)
 
 
 def test_of_a_moved_source_no_command_is_named_that_does_not_know_it(forgotten):

@@ -1,12 +1,14 @@
 """Mode ``append``: what was indexed once stays, also after a loss, a restore or a rebuild."""
 
+from dataclasses import replace
+
 import pytest
 
 from s3sync_dagster.catalog.tables import objects
 from s3sync_dagster.engine.rebuilding import recover_catalog
 from s3sync_dagster.engine.rolling_check import DAY_SECONDS
 from s3sync_dagster.engine.verifying import verify_collection
-from s3sync_dagster.model.errors import AccessDenied, RecordRejected
+from s3sync_dagster.model.errors import AccessDenied, RecordRejected, Unavailable
 from s3sync_dagster.model.source import ChunkingConfig, DeleteMode
 from s3sync_dagster.ports.memory_chroma import MemoryCollection
 from s3sync_dagster_tests.core.rules import (
@@ -22,7 +24,7 @@ from s3sync_dagster_tests.core.rules import (
 from s3sync_dagster_tests.core.test_rolling_check import look
 from s3sync_dagster_tests.core.test_rules_into import Silent
 from s3sync_dagster_tests.core.test_rules_restored import back_up, open_collection, restore
-from s3sync_dagster_tests.engine_fixture import make_world
+from s3sync_dagster_tests.engine_fixture import make_world, paragraph_chunker
 
 KEPT = ["old text"]
 SKIPPED = {"a.txt": ("skipped", "changed_in_append_mode")}
@@ -156,6 +158,61 @@ def test_a_restored_catalog_keeps_what_older_settings_have_written():
     restore(world, backup)
     settle(world)
     assert (texts(world), states(world)) == (KEPT, SKIPPED)
+
+
+def restored(world):
+    """Return a world whose catalog was put back once its object had another text."""
+    backup = back_up(world)
+    world.bucket.put("a.txt", "new text")
+    world.sync()
+    restore(world, backup)
+    return world
+
+
+def test_a_restored_catalog_whose_records_could_not_be_looked_at_costs_no_text(monkeypatch):
+    world = restored(filled())
+
+    def away(*_args, **_options):
+        raise Unavailable("away", reason="chroma_timeout")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryCollection, "get", away)
+        world.sync()
+    world.clock.seconds += 7200
+    world.sync()
+    settle(world)
+    assert (texts(world), states(world)) == (KEPT, SKIPPED)
+
+
+def test_a_restored_catalog_keeps_a_text_that_was_embedded_with_its_context(monkeypatch):
+    def with_context(*args, **options):
+        return [replace(one, context="of: ") for one in paragraph_chunker(*args, **options)]
+
+    monkeypatch.setattr("s3sync_dagster_tests.engine_fixture.paragraph_chunker", with_context)
+    world = make_world(mode=DeleteMode.APPEND, chunking=ChunkingConfig(context=True))
+    world.bucket.put("a.txt", "old text")
+    world.sync()
+    settle(restored(world))
+    assert (texts(world), states(world)) == (KEPT, SKIPPED)
+    (one,) = world.catalog.documents.of_source(world.source.id)
+    assert one.phase.value == "clean"
+
+
+def test_a_restored_catalog_costs_no_more_of_a_text_than_others_spoilt():
+    world = make_world(mode=DeleteMode.APPEND)
+    world.bucket.put("a.txt", "old text\n\nolder text")
+    world.sync()
+    restored(world)
+    world.poison(min(name for name, text in world.texts().items() if text == "old text"))
+    settle(world)
+    assert (texts(world), states(world)) == (["older text", "poisoned"], SKIPPED)
+
+
+def test_a_text_of_which_nothing_is_left_is_kept_by_no_restored_catalog():
+    world = restored(filled())
+    open_collection(world).delete(list(world.texts()))
+    settle(world)
+    assert texts(world) == ["new text"]
 
 
 def test_what_was_half_written_before_a_catalog_was_lost_is_written_whole():

@@ -191,7 +191,8 @@ def test_a_restored_catalog_lets_nothing_go_that_it_does_not_know():
     assert sorted(world.texts().values()) == [f"text {n}" for n in range(4)]
 
 
-def test_a_collection_that_refuses_keeps_no_record_of_another(monkeypatch):
+@pytest.mark.parametrize("takes", [0, 30])  # less than the time of a call, and more
+def test_a_collection_that_refuses_keeps_no_record_of_another(monkeypatch, takes):
     world = make_world()
     keys = [f"{n:03}.txt" for n in range(DOCUMENTS_A_PAGE + 5)]
     for key in keys:
@@ -204,12 +205,14 @@ def test_a_collection_that_refuses_keeps_no_record_of_another(monkeypatch):
     broken = world.collections.open("broken", **place(world), embedder=None)
 
     def refuse(*_arguments, **_options):
+        world.clock.seconds += takes
         raise Unavailable("the collection answers nothing but 500")
 
     monkeypatch.setattr(type(broken), "delete", _of_one(broken.id, type(broken).delete, refuse))
     world.catalog.sources.mark_deleting(world.source.id, keep_records=False)
-    with pytest.raises(Unavailable):
-        take_all_down(world)
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            take_all_down(world)
     assert world.texts() == {}
     assert len(world.texts("broken")) == len(keys)
     monkeypatch.undo()

@@ -120,3 +120,33 @@ def test_verify_removes_nothing_that_was_forgotten_while_the_guard_holds_a_listi
     world.sync()
     assert len(world.texts()) == 30
     assert (len(fix().stray), world.texts()) == (30, {})
+
+
+def test_verify_removes_nothing_that_was_forgotten_before_the_source_was_listed(world):
+    for key in ("old.md", "gone.md"):
+        world.bucket.put(key, key)
+    world.sync()
+    copy = back_up(world)
+    for key in ("new.md", "came.md"):
+        world.bucket.put(key, key)
+    world.sync()
+    world.bucket.delete("came.md")
+    restore(world, copy)
+
+    def fix():
+        return verify_collection(
+            world.source,
+            collection=open_collection(world),
+            documents=world.catalog.documents,
+            fix=True,
+        )
+
+    found = fix()
+    assert (found.held_back, found.unlisted, found.stray) == (["came.md", "new.md"], True, [])
+    assert not found.sound
+    assert len(world.texts()) == 4
+    world.listing()
+    found = fix()
+    assert (found.held_back, found.unlisted, len(found.stray)) == ([], False, 2)
+    world.run_batches()
+    assert sorted(world.texts().values()) == ["gone.md", "new.md", "old.md"]

@@ -106,3 +106,33 @@ def test_append_mode_writes_what_the_first_try_could_not(changed_before):
     world.clock.seconds += 7200
     world.sync()
     assert world.texts() == {"invoice-7-0": "gamma"}
+
+
+def test_an_earlier_text_that_append_mode_keeps_is_named_although_its_key_is_there():
+    world = make_world(mode=DeleteMode.APPEND)
+    for key in ("a.txt", "b.txt"):
+        world.bucket.put(key, f"{key} first")
+    world.sync()
+    world.bucket.put("a.txt", "second")
+    world.sync()
+    before = into(world)
+    left = world.catalog.rebuilding.without_successor(before, world.source)
+    assert left == [("docs", "a.txt")]
+
+
+def test_what_the_new_collection_has_of_bytes_before_is_no_successor():
+    world = make_world()
+    world.bucket.put("a.txt", "first")
+    world.sync()
+    before = into(world)
+    world.bucket.put("a.txt", "second")
+    after, world.source = world.source, before
+    world.sync()
+    world.source = after
+    world.listing()  # and the model does not answer, or the text cannot be read
+    assert world.catalog.rebuilding.without_successor(before, after) == [("docs", "a.txt")]
+    world.run_batches()
+    assert world.catalog.rebuilding.without_successor(before, after) == []
+    world.bucket.put("a.txt", "third")  # which the old source does not follow any more
+    world.sync()
+    assert world.catalog.rebuilding.without_successor(before, after) == []

@@ -1,5 +1,7 @@
 """A worker that did not know that its source was deleted: what it wrote goes, or stays, alike."""
 
+from dataclasses import replace
+
 import pytest
 
 from s3sync_dagster.catalog.database import ROWS_A_PART
@@ -263,3 +265,15 @@ def test_who_adopts_waits_for_ids_whose_records_are_being_deleted(world, written
     assert met == [{"a.txt": "pending"}]
     assert {one.key: one.state for one in other.run_batches()} == {"a.txt": "indexed"}
     assert list(other.texts().values()) == ["text"]
+
+
+def test_a_tick_whose_time_is_over_leaves_the_rest_of_a_sweep_to_the_next(
+    world, written, monkeypatch
+):
+    monkeypatch.setattr("s3sync_dagster.engine.deleting.DOCUMENTS_A_PAGE", 1)
+    end(world)
+    put_back(world, written)
+    put_back(world, replace(written, document_id="f" * 64, object_key="other.md"))
+    options = {"catalog": world.catalog, "collections": lambda: world.collections}
+    assert [sweep(**options, late=lambda: True) for _ in range(3)] == [1, 1, 0]
+    assert world.texts() == {}

@@ -42,7 +42,8 @@ def test_a_world_from_a_seed_comes_to_rest_as_the_bucket_asks(seed):
     run_episode(seed, STEPS)
 
 
-@pytest.mark.parametrize("seed", range(8))
+# 810,000: a batch refused an id that it freed itself, and nothing asked for the key again.
+@pytest.mark.parametrize("seed", [*range(8), 810_000])
 def test_events_alone_bring_a_world_to_rest_where_none_is_lost(seed):
     run_on_events(seed, STEPS)
 

@@ -3,10 +3,11 @@
 import signal
 import subprocess
 import sys
+import weakref
 
 import pytest
 
-from s3sync_dagster.local.signals import interrupted_later, stop_on_signals
+from s3sync_dagster.local.signals import heard_stop, interrupted_later, stop_on_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -29,3 +30,16 @@ def test_a_process_that_is_started_meanwhile_can_be_interrupted():
     with stop_on_signals(), interrupted_later():
         told = subprocess.check_output([sys.executable, "-c", program], text=True)
     assert told.strip() == "True"
+
+
+def test_a_stop_that_lands_in_a_weak_references_callback_is_heard_and_prints_nothing(capfd):
+    class Thing:
+        pass
+
+    thing = Thing()
+    watched = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
+    with stop_on_signals(), heard_stop(lambda: None, grace_seconds=60) as stop:
+        del thing
+        assert stop.wait(10)
+    assert watched() is None
+    assert capfd.readouterr().err == ""

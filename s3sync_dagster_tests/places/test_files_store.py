@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 from xml.etree import ElementTree
 
+import fsspec
 import httpx
 import pytest
 
@@ -273,6 +274,33 @@ def test_the_engine_keeps_a_collection_in_step_with_a_store():
 # --- what is not believed ---------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("met", [ValueError, asyncio.CancelledError, SystemExit])
+def test_what_a_driver_raises_ends_nothing_here(met, monkeypatch):
+    world = in_memory()
+    world.put("a.md", b"one")
+    driver, store = type(fsspec.filesystem("memory")), world.store()
+
+    def broken(*_, **__):
+        raise met("hidden")
+
+    for name, call in (
+        ("ls", lambda: all_refs(store)),
+        ("info", lambda: store.head("a.md")),
+        ("open", lambda: store.read("a.md", max_size_bytes=9)),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(driver, name, broken)
+            with pytest.raises(Unavailable, match=met.__name__) as told:
+                call()
+        assert told.value.reason == "store_failed"
+        assert "hidden" not in told.value.message
+    with monkeypatch.context() as patched:
+        patched.setattr(driver, "open", lambda *_: io.StringIO("one"))
+        with pytest.raises(Unavailable, match=r"'a\.md' could not be read \(TypeError\)"):
+            store.read("a.md", max_size_bytes=9)
+    assert store.read("a.md", max_size_bytes=9).content == b"one"
+
+
 def test_a_password_and_a_host_key_that_are_wrong_open_nothing(sftp, known, tmp_path):
     place = FilesPlace(store_url=f"sftp://u@{sftp.url}/", token_env="SECRET")
     with pytest.raises(Exception, match="sftp://USER"):
@@ -346,6 +374,7 @@ def test_an_index_takes_links_of_its_own_folder_alone():
         '<a href="../">up</a><a href="?C=N;O=D">sort</a><a href="/x/a.md">a</a>'
         '<a href="http://127.0.0.1:1/x/b.md">b</a><a href="/y/c.md">c</a>'
         '<a href="d%20e.md#part">d</a><a href="./f.md">f</a><a href="g%2Fh.md">g</a>'
+        '<a href="i%2F">i</a><a href="j%2f/">j</a>'
     )
     dated = {"last-modified": "Sat, 01 Aug 2026 10:00:00 GMT"}
     with scripted_server() as server:
@@ -594,6 +623,27 @@ def test_a_webdav_answer_that_is_not_whole_takes_nothing_away(top, sub, met):
         engine.store.close()
 
 
+def test_a_name_with_a_slash_in_it_is_no_folder_and_no_other_file():
+    """Servers of what is no disk have such names, and write them with %2F."""
+    named = [dav_file(f"/x/{name}") for name in ("c%2F", "sub%2F", "sub%2fb.md")]
+    pages = {
+        "/x": [*named, dav_folder("/x/"), dav_file("/x/c"), dav_folder("/x/sub/")],
+        "/x/sub": [dav_folder("/x/sub/"), dav_file("/x/sub/b.md")],
+    }
+    pages["/x"] += [dav_folder("/x/sub%2Fmore/"), dav_folder("/x/./"), dav_folder("/x/%2E%2E/")]
+    with scripted_server() as server:
+        server.decide = lambda _: multistatus(*pages[server.asked[-1][1].rstrip("/")])
+        store = open_place(FilesPlace(store_url=f"dav://127.0.0.1:{server.server_port}/x"), {})
+        refs = {ref.key: ref.storage_class for ref in all_refs(store)}
+        assert (refs.pop("c"), refs.pop("sub/b.md")) == ("STANDARD", "STANDARD")
+        assert set(refs) == {
+            f"{before}\\udcc0\\udcaf{after}"
+            for before, after in (("c", ""), ("sub", ""), ("sub", "b.md"), ("sub", "more"))
+        }
+        assert set(refs.values()) == {"BAD_NAME"}
+        store.close()
+
+
 @pytest.mark.parametrize("line", ["HTTP/1.1", "HTTP/1.1 OK", "200", "HTTP/1.1 2000 So"])
 def test_a_status_line_of_a_webdav_answer_that_is_none_is_told_as_that(line):
     with scripted_server() as server:
@@ -710,6 +760,18 @@ def test_what_is_no_page_of_google_ends_no_listing(broken, monkeypatch):
         with pytest.raises(Unavailable):
             store.list_unordered("", token=page.token)
         store.close()
+
+
+def test_what_google_refuses_is_told_once_and_in_our_words(monkeypatch, caplog):
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    with scripted_server() as server:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+        store = open_place(FilesPlace(store_url="gs://bucket/docs"), {})
+        server.decide = lambda _: (400, '{"error": {"code": 400, "message": "hidden"}}', {})
+        with pytest.raises(Unavailable):
+            all_refs(store)
+        store.close()
+    assert "gcsfs" not in {one.name for one in caplog.records}
 
 
 def test_a_fresh_etag_of_an_index_may_be_made_of_whole_seconds():

@@ -1,8 +1,10 @@
 """The seam: whoever adds a type of place writes one module, and every door takes it."""
 
+import asyncio
 import json
 import re
 import uuid
+from concurrent.futures import Future
 from pathlib import Path
 
 import pydantic
@@ -13,11 +15,15 @@ from s3sync_dagster.api.wire_settings import with_payload
 from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.defs.source_fields import Declared, setting_fields
 from s3sync_dagster.model import place_types
-from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.errors import InvalidSetting, NotFound, Unavailable
 from s3sync_dagster.model.place import parse_place
 from s3sync_dagster.model.place_types import PlaceType, add_place_type, place_classes
 from s3sync_dagster.model.source import Source
+from s3sync_dagster.ports.foreign_store import open_foreign
+from s3sync_dagster.ports.memory_s3 import MemoryObjectStore
+from s3sync_dagster.ports.places import open_store
 from s3sync_dagster.source_settings import Door, settings_of
+from s3sync_dagster_tests.places.file_servers import surroundings
 
 ROOT = Path(__file__).parents[2]
 
@@ -103,6 +109,68 @@ def test_the_command_line_syncs_it_into_chroma(shelf, s3sync, chroma_server):
     shelf.SHELVES["one"].delete("a.md")
     gone = s3sync("sync", "shelf:one", "-c", collection, "--json", "--approve-deletes")
     assert (gone.code, gone.json["removed"]) == (0, 1), gone.err
+
+
+@pytest.mark.parametrize("method", ["open_shelf", "list_page", "read", "none"])
+def test_what_its_code_raises_names_place_and_key(
+    shelf, s3sync, chroma_server, monkeypatch, method
+):
+    shelf.SHELVES["one"] = bucket = shelf.MemoryBucket()
+    bucket.put("a.md", "# Title")
+    sync = ("sync", "shelf:one", "-c", f"c-{uuid.uuid4().hex[:12]}", "--json")
+    assert s3sync(*sync, "--embedding", "hash").json["indexed"] == 1
+    bucket.put("a.md", "# Other")
+
+    def broken(*_, **__):
+        raise KeyError("hidden")
+
+    with monkeypatch.context() as patched:
+        if method == "open_shelf":
+            patched.setattr(shelf, method, broken)
+        elif method == "none":
+            patched.setattr(MemoryObjectStore, "read", lambda *_, **__: None)
+        else:
+            patched.setattr(MemoryObjectStore, method, broken)
+        failed = s3sync(*sync)
+    told = " ".join(failed.err.split())
+    assert failed.code != 0
+    assert "shelf:one/" in told
+    assert f"raised a {'TypeError' if method == 'none' else 'KeyError'}" in told
+    assert ("hidden" in told, "Traceback" in told) == (False, False)
+    if method in ("read", "none"):
+        assert "'a.md' in 'shelf:one/'" in told
+    assert s3sync(*sync).json["updated"] == 1
+
+
+def test_a_store_of_another_package_has_what_it_has_and_gives_what_it_promises(shelf):
+    store = open_store(source_of(shelf), surroundings({}))
+    shelf.SHELVES["one"].put("a.md", "# Title")
+    assert (store.ordered, hasattr(store, "look"), hasattr(store, "pin")) == (True, False, False)
+    with pytest.raises(NotFound):
+        store.head("b.md")
+    held = store.list_page
+
+    class Ahead:
+        ordered = True
+
+        def list_ahead(self, prefix, *, start_after, limit=1000):
+            told = Future()
+            if prefix:
+                told.set_exception(asyncio.CancelledError())
+            else:
+                told.set_result(held(prefix, start_after=start_after, limit=limit))
+            return told
+
+        @property
+        def pin(self):
+            raise OSError
+
+    ahead = open_foreign(source_of(shelf), Ahead)
+    assert ahead.list_ahead("", start_after=None).result().last
+    for call in (lambda: ahead.list_ahead("x", start_after=None).result(), lambda: ahead.pin):
+        with pytest.raises(Unavailable, match="shelf:one/") as met:
+            call()
+        assert met.value.reason == "place_failed"
 
 
 def test_a_type_of_this_package_touches_the_files_that_the_page_names():

@@ -13,7 +13,7 @@ from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.inventory_store import InventoryStore
 from s3sync_dagster.ports.places import Surroundings, open_store
-from s3sync_dagster.ports.s3_endpoint import configured_endpoint, server_name
+from s3sync_dagster.ports.s3_endpoint import configured_endpoint
 from s3sync_dagster_tests.sources import s3_source
 
 PLACE = S3Place(bucket_name="bucket")
@@ -54,20 +54,6 @@ def test_profiles_and_variables_name_one(
     assert configured_endpoint(PLACE) == "http://other:9000"
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://s3.eu-central-1.amazonaws.com")
     assert configured_endpoint(PLACE) is None
-
-
-@pytest.mark.parametrize(
-    ("url", "name"),
-    [
-        (None, ""),
-        ("http://MinIO:80/", "http://minio"),
-        ("https://minio.example.org:443/s3/", "https://minio.example.org/s3"),
-        ("http://user:secret@minio:9000", "http://minio:9000"),
-        ("http://[::1]:9000", "http://[::1]:9000"),
-    ],
-)
-def test_a_server_has_one_name_without_a_password(url: str | None, name: str) -> None:
-    assert server_name(url) == name
 
 
 @pytest.mark.parametrize("inventory", [None, "s3://reports/of/bucket/"])

@@ -52,6 +52,8 @@ class People:
         """
         self.note("rebuild --catalog")
         if self.unverified:
+            if self.catalog.documents.listing_asked(self.source.id):
+                return
             self.verify_and_fix()
             self.unverified = False
         if self.existing(self.source.collection_name) is None:
@@ -241,7 +243,7 @@ class People:
         begin_anew(self.catalog.database)
         for row in self.catalog.batches.live():
             self.release_dead(row.token)
-        self.unverified = not verify
+        self.unverified = True  # before a listing verify leaves what only records know
         if verify:
             # What was indexed since the copy is a stray to it, until its key is worked on again.
             strays = {one.removeprefix(PREFIX) for one in self.verify_and_fix()}

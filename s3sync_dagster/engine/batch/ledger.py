@@ -31,7 +31,10 @@ class Ledger:
         self._settled: set[str] = set()
         self._waiting: list[KeyOutcome] = []
         self._begun: dict[int, DocumentState] = {}
+        self._refused: dict[str, set[tuple[str, str]]] = {}
+        self._freed: set[tuple[str, str]] = set()
         self._lock = threading.RLock()
+        self._in_turn = threading.Lock()
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -80,9 +83,10 @@ class Ledger:
         if not self.doomed(key):
             self.settle(key)
 
-    def refuse(self, key: str, collection_name: str, message: str) -> None:
-        """Give up one target of a key; the others go on."""
+    def refuse(self, key: str, collection_name: str, document_id: str, message: str) -> None:
+        """Give up one target of a key, whose record ids are others'; the others go on."""
         with self._lock:
+            self._refused.setdefault(key, set()).add((collection_name, document_id))
             deed = self._deeds[key]
             deed = replace(deed, refused={**deed.refused, collection_name: message})
             self._deeds[key] = deed
@@ -104,13 +108,13 @@ class Ledger:
     def commit(
         self,
         written: Sequence[tuple[str, str, DocumentCommit, Result]],
-        removed: Sequence[int],
+        removed: Sequence[DocumentState],
     ) -> None:
         """Commit written documents together with the keys that are whole now.
 
         Args:
             written: key, collection, document and what became of it.
-            removed: ids of documents that gave way to them.
+            removed: documents that gave way to them.
         """
         with self._lock:
             for key, collection_name, _, result in written:
@@ -129,7 +133,7 @@ class Ledger:
 
     def removed(self, documents: Sequence[DocumentState]) -> None:
         """Commit that the records of documents are gone."""
-        self._commit([], [], [one.id for one in documents])
+        self._commit([], [], documents)
 
     def hold_back(self, key: str) -> None:
         """Settle a key whose documents stay: too many went that only HEADs told to be gone."""
@@ -171,17 +175,24 @@ class Ledger:
         self,
         outcomes: Sequence[KeyOutcome],
         written: Sequence[DocumentCommit],
-        removed: Sequence[int],
+        removed: Sequence[DocumentState],
     ) -> None:
-        lost = self._parts.catalog.documents.commit(
-            self._lease.token,
-            self._parts.source,
-            written=written,
-            removed=removed,
-            outcomes=outcomes,
-        )
+        gone = [one.id for one in removed]
+        with self._in_turn:  # the catalog knows of a refusal, or the ledger of what became free
+            self._freed.update((one.collection_name, one.document_id) for one in removed)
+            outcomes = [
+                replace(one, freed_since=not self._freed.isdisjoint(self._refused.get(one.key, ())))
+                for one in outcomes
+            ]
+            lost = self._parts.catalog.documents.commit(
+                self._lease.token,
+                self._parts.source,
+                written=written,
+                removed=gone,
+                outcomes=outcomes,
+            )
         with self._lock:
-            for one in (*(commit.id for commit in written), *removed):
+            for one in (*(commit.id for commit in written), *gone):
                 self._begun.pop(one, None)
         if lost:
             self._parts.log(f"{len(lost)} documents were taken over meanwhile; they are redone")

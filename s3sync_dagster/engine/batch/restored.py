@@ -3,7 +3,8 @@
 The catalog is older than the collections. A document whose every record stands there as it was
 written, by text and metadata, under the settings of now, is whole; whatever is not is read and
 written as one that was never finished. A text that was embedded with its context is not proven:
-what stood before it is kept nowhere.
+what stood before it is kept nowhere. Append mode believes it still: it would not be had again. Nor
+does that mode write over what is left of one that others spoilt, or that nobody could look at.
 
 Who may read may have been said after the backup, and then records alone know of it: where they say
 else than the catalog has it, a document is as one that was read back from records.
@@ -32,7 +33,7 @@ from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
 from s3sync_dagster.engine.rolling_check import as_written
 from s3sync_dagster.model.document import Metadata, MetadataValue
 from s3sync_dagster.model.errors import S3SyncError
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.model.source import DeleteMode, Source
 
 DOCUMENTS_AT_ONCE = 100
 
@@ -50,12 +51,14 @@ def believe_restored(
 
     Returns:
         Whether any is either: what is known of the keys is to be read again; and of a source that
-        says who may read, why keys are not to be worked on: nobody could look at their records, and
-        what is written over them would not be what somebody said last.
+        says who may read, or of mode append, why keys are not to be worked on: nobody could look at
+        their records, and what is written over them would not be what somebody said last, or would
+        take a text away that is nowhere else.
     """
     unseen = dict[str, S3SyncError]()
     now = parts.source.fingerprint()
     reads = bool(parts.source.reader_keys)
+    appends = parts.source.mode is DeleteMode.APPEND
     waiting = [
         one
         for facts in found
@@ -67,7 +70,7 @@ def believe_restored(
     if waiting:
         _look_round(parts)
     names = {one.collection_name for one in waiting}
-    believed = closed = 0
+    believed = closed = left = 0
     for known in parts.catalog.collections.of_source(parts.source.id) if waiting else ():
         if known.collection_name not in names:
             continue
@@ -78,22 +81,25 @@ def believe_restored(
                 parts.source, known, catalog=parts.catalog, collections=parts.collections
             )
             while looked.port is not None and (some := list(islice(theirs, DOCUMENTS_AT_ONCE))):
-                standing, said = _compared(some, looked.port, parts.source)
+                standing, said, spoilt = _compared(some, looked.port, parts.source)
                 believed += parts.catalog.collections.trust_again(
                     parts.source.id,
                     looked.met,
                     [one for one in standing if may_stand(one, parts.source, fingerprint=now)],
                 )
                 closed += parts.catalog.collections.doubt(parts.source.id, looked.met, said)
+                left += parts.catalog.collections.keep(parts.source.id, looked.met, spoilt)
         except S3SyncError as error:
             parts.log(f"{known.collection_name!r} could not be compared: {error.message}")
-            if reads:
+            if reads or appends:
                 unseen.update(dict.fromkeys((one.object_key for one in of_it), error))
     if believed:
         parts.log(f"{believed} documents stand as the restored catalog has them")
     if closed:
         parts.log(f"{closed} documents name other readers than the restored catalog has")
-    return believed + closed > 0, unseen
+    if left:
+        parts.log(f"{left} documents are not as the restored catalog has them: they stay so")
+    return believed + closed + left > 0, unseen
 
 
 def _look_round(parts: BatchParts) -> None:
@@ -113,11 +119,16 @@ def _is_in(document: DocumentState, known: KnownCollection) -> bool:
 
 def _compared(
     documents: Sequence[DocumentState], collection: CollectionPort, source: Source
-) -> tuple[list[DocumentState], list[tuple[DocumentState, Metadata]]]:
-    """Return what is there as it was written, and whose records name other readers.
+) -> tuple[
+    list[DocumentState], list[tuple[DocumentState, Metadata]], list[tuple[DocumentState, str]]
+]:
+    """Return what is there as it was written, whose records name other readers, and what is left.
 
-    The latter with the metadata that say what the records do.
+    The second with the metadata that say what the records do; the last of append mode alone, with
+    the one version that all records of it are of.
     """
+    appends = source.mode is DeleteMode.APPEND
+    text = not (appends and source.chunking.context)
     here = [one for one in documents if one.collection_id == f"{RESTORED}{collection.id}"]
     # One more than there should be: of a document that has grown since, it is there.
     wanted = {one.id: record_ids(one.document_id, 0, one.count + 1) for one in here}
@@ -125,16 +136,30 @@ def _compared(
     stored = collection.get(names, documents=True) if names else {}
     standing: list[DocumentState] = []
     said: list[tuple[DocumentState, Metadata]] = []
+    spoilt: list[tuple[DocumentState, str]] = []
     for one in here:
         *ids, beyond = wanted[one.id]
         if beyond not in stored and all(
-            name in stored and as_written(one, place, stored[name], text=True)
+            name in stored and as_written(one, place, stored[name], text=text)
             for place, name in enumerate(ids)
         ):
             standing.append(one)
-        elif later := _said_later(one, source, [stored.get(name) for name in wanted[one.id]]):
+            continue
+        records = [stored.get(name) for name in wanted[one.id]]
+        if later := _said_later(one, source, records):
             said.append((one, {**one.metadata, **later}))
-    return standing, said
+        if appends and (etag := _left_of(records, source)):
+            spoilt.append((one, etag))
+    return standing, said, spoilt
+
+
+def _left_of(records: Sequence[StoredRecord | None], source: Source) -> str | None:
+    """Return of which bytes the source's own records are; None: none is there, or of several."""
+    own = [one.metadata for one in records if one is not None]
+    etags = {
+        str(one.get("s3sync_etag") or "") for one in own if one.get("s3sync_source") == source.id
+    }
+    return etags.pop() if len(etags) == 1 else None
 
 
 def _said_later(

@@ -282,5 +282,5 @@ class Writer:
                 for one in group.writes
                 if one.before is not None and one.plan is not None
             ],
-            [one.replaced.id for one in group.writes if one.replaced is not None],
+            [one.replaced for one in group.writes if one.replaced is not None],
         )

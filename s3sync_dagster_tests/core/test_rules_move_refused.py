@@ -1,0 +1,71 @@
+"""A move whose old collection refuses every deletion ends by a person's word."""
+
+import pytest
+import sqlalchemy as sa
+
+from s3sync_dagster.engine.moving import how_far
+from s3sync_dagster.model.errors import Conflict, Unavailable
+from s3sync_dagster_tests.core.rules import Refusing, refuse_with, states
+from s3sync_dagster_tests.core.test_rules_moved import everything, finish, move
+
+ANSWER = "the server answered 500"
+
+
+@pytest.fixture
+def moved(world):
+    """A world that is whole in its new collection, and its source before."""
+    with world.catalog.database.write() as tx:
+        tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+    for key in ("a.md", "b.md"):
+        world.bucket.put(key, key)
+    world.sync()
+    before = move(world, collection_name="docs2")
+    world.sync()
+    return world, before
+
+
+def refusing(world):
+    broken = Refusing(world, delete=refuse_with(Unavailable(ANSWER)))
+    return {"collections": lambda: broken}
+
+
+@pytest.mark.parametrize("now", [False, True])
+def test_what_a_collection_refuses_is_told_with_the_way_out(moved, now):
+    world, before = moved
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="`s3sync source move docs --keep-records`") as told:
+            finish(world, now=now, **refusing(world))
+        assert ANSWER in str(told.value)
+        world.clock.seconds += 130
+    assert finish(world, keep=True, **refusing(world)) is None
+    assert how_far(world.source, catalog=world.catalog) is None
+    assert world.catalog.moves.left_by(world.source.id) == []
+    assert everything(world, before) == everything(world, world.source) == {"a.md", "b.md"}
+    world.bucket.put("a.md", "a.md second")
+    world.sync()
+    assert {state for state, _ in states(world).values()} == {"indexed"}
+    assert everything(world, world.source) == {"a.md second", "b.md"}
+
+
+def test_nothing_is_left_where_the_source_itself_writes(world):
+    with world.catalog.database.write() as tx:
+        tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+    world.bucket.put("a.md", "a.md")
+    world.sync()
+    before = move(world, id_prefix="p-")
+    world.sync()
+    with pytest.raises(Conflict, match="--now"):
+        finish(world, keep=True)
+    assert world.catalog.sources.deleting(before.id) is None
+
+
+def test_records_that_say_who_may_read_them_are_not_left(world):
+    with world.catalog.database.write() as tx:
+        tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+    world.configure(reader_keys=("dept",), metadata={"dept": ["hr"]})
+    world.bucket.put("a.md", "a.md")
+    world.sync()
+    before = move(world, collection_name="docs2")
+    with pytest.raises(Conflict, match="reader_keys"):
+        finish(world, keep=True)
+    assert world.catalog.sources.deleting(before.id) is None
