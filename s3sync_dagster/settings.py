@@ -19,6 +19,8 @@ MAX_EMBEDDING_WORKERS = 256
 CHECKED_RECORDS_PER_DAY = 5000
 MOST_CHECKED_RECORDS = 1_000_000
 MOST_OBJECTS = 10**12
+RUNS_OF_TENANT = 2
+MOST_RUNS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,8 @@ class Settings:
     objects_per_tenant: int | None = None
     """``S3SYNC_OBJECTS_PER_TENANT``: of all sources of a tenant that is not trusted, and as many
     documents; None: any number."""
+    runs_per_tenant: int = RUNS_OF_TENANT
+    """``S3SYNC_RUNS_PER_TENANT``: live batches of all sources of a tenant that is not trusted."""
     embedding_prices: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     """``S3SYNC_EMBEDDING_PRICES``, a JSON object: model -> what a million tokens cost."""
     reranker: str | None = None
@@ -127,9 +131,10 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         database_url=environ.get("S3SYNC_DATABASE_URL") or f"sqlite:///{home / 'catalog.db'}",
         chroma_url=_url(environ, "S3SYNC_CHROMA_URL"),
         model_dir=_folder(environ, "S3SYNC_MODEL_DIR"),
-        embedding_workers=_count(environ, "S3SYNC_EMBEDDING_WORKERS"),
+        embedding_workers=_limit(environ, "S3SYNC_EMBEDDING_WORKERS", most=MAX_EMBEDDING_WORKERS),
         checked_records_per_day=_checked_records(environ),
-        objects_per_tenant=_objects(environ),
+        objects_per_tenant=_limit(environ, "S3SYNC_OBJECTS_PER_TENANT", most=MOST_OBJECTS),
+        runs_per_tenant=_limit(environ, "S3SYNC_RUNS_PER_TENANT", most=MOST_RUNS) or RUNS_OF_TENANT,
         embedding_prices=_prices(environ, "S3SYNC_EMBEDDING_PRICES"),
         reranker=environ.get("S3SYNC_RERANKER") or None,
         chroma_api_key=environ.get("CHROMA_API_KEY") or None,
@@ -173,15 +178,6 @@ def _folder(environ: Mapping[str, str], name: str) -> Path | None:
     return Path(value).expanduser().absolute() if value else None
 
 
-def _count(environ: Mapping[str, str], name: str) -> int | None:
-    value = environ.get(name, "").strip()
-    if not value:
-        return None
-    if not value.isdecimal() or not 1 <= int(value) <= MAX_EMBEDDING_WORKERS:
-        raise InvalidSetting(f"{name} is not a number from 1 to {MAX_EMBEDDING_WORKERS}.")
-    return int(value)
-
-
 def _checked_records(environ: Mapping[str, str]) -> int:
     name = "S3SYNC_CHECKED_RECORDS_PER_DAY"
     value = environ.get(name, "").strip()
@@ -192,13 +188,12 @@ def _checked_records(environ: Mapping[str, str]) -> int:
     return int(value)
 
 
-def _objects(environ: Mapping[str, str]) -> int | None:
-    name = "S3SYNC_OBJECTS_PER_TENANT"
+def _limit(environ: Mapping[str, str], name: str, *, most: int) -> int | None:
     value = environ.get(name, "").strip()
     if not value:
         return None
-    if not value.isdecimal() or not 1 <= int(value) <= MOST_OBJECTS:
-        raise InvalidSetting(f"{name} is not a number from 1 to {MOST_OBJECTS}.")
+    if not value.isdecimal() or not 1 <= int(value) <= most:
+        raise InvalidSetting(f"{name} is not a number from 1 to {most}.")
     return int(value)
 
 

@@ -79,9 +79,17 @@ class Parts:
         most = self.settings.objects_per_tenant
         if most is None:
             return None
+        return ObjectQuota(most=most, exempt=self._trusted_tenants())
+
+    def runs_of(self, tenant: str) -> int | None:
+        """Return how many live batches a tenant may have; None: any number."""
+        trusted = self._trusted_tenants()
+        return None if "*" in trusted or tenant in trusted else self.settings.runs_per_tenant
+
+    def _trusted_tenants(self) -> frozenset[str]:
         from s3sync_dagster.ports.aws_guard import trusted_tenants  # noqa: PLC0415  (rarely)
 
-        return ObjectQuota(most=most, exempt=trusted_tenants(self.settings.environment))
+        return trusted_tenants(self.settings.environment)
 
     @property
     def owners(self) -> Owners:

@@ -53,7 +53,7 @@ def serve(settings: Settings, *, host: str = LOOPBACK, port: int = 8200) -> None
             dagster = stack.enter_context(
                 DagsterRuns(options.dagster_url, location=options.dagster_location, headers=headers)
             )
-            dispatch = Launcher(parts.catalog, dagster)
+            dispatch = Launcher(parts.catalog, dagster, share=parts.runs_of)
             if options.reloads:
                 version = parts.catalog.sources.version
                 reloader = Reloader(dagster, version, loaded=False)

@@ -41,7 +41,7 @@ class Batches:
         Without ``owner`` the batch is reserved for a run that will be requested; with it the
         batch is running at once, in the caller's process. Of a paused source only what people
         and requests ask for is taken. Returns None when nothing is due, the source has its full
-        number of live batches, or it is being deleted.
+        number of live batches or its tenant has, or it is being deleted.
         """
         now = self._now()
         with self._db.write() as tx:
@@ -62,6 +62,8 @@ class Batches:
                 tx, source_id, now=now, take=take, busy=bool(live), asked_only=asked_only
             )
             if not due or not may_reserve(live, due[0].priority, max_live=take.max_live):
+                return None
+            if take.max_of_tenant is not None and self._is_full(tx, source_id, take.max_of_tenant):
                 return None
             return self._insert(
                 tx,
@@ -300,15 +302,25 @@ class Batches:
             )
 
     def pending_sources(self) -> list[str]:
-        """Return ids of sources that have due pending invocations."""
+        """Return ids of sources that have due pending invocations.
+
+        Those that were served longest ago come first: of a tenant that may have few batches each
+        source has its turn.
+        """
+        due = (
+            sa.select(invocations.c.source_id)
+            .where(invocations.c.status == "pending", _attempt_is_due(self._now()))
+            .distinct()
+            .subquery()
+        )
+        served = (
+            sa.select(sa.func.max(batches.c.created_at))
+            .where(batches.c.source_id == due.c.source_id)
+            .scalar_subquery()
+        )
+        query = sa.select(due.c.source_id).order_by(sa.func.coalesce(served, 0.0), due.c.source_id)
         with self._db.read() as tx:
-            return list(
-                tx.execute(
-                    sa.select(invocations.c.source_id)
-                    .where(invocations.c.status == "pending", _attempt_is_due(self._now()))
-                    .distinct()
-                ).scalars()
-            )
+            return list(tx.execute(query).scalars())
 
     def prune(self, *, older_than_seconds: float) -> int:
         """Delete ended batches by age."""
@@ -362,6 +374,15 @@ class Batches:
             .limit(BEGUN_AT_ONCE)
         )
         return next_due(_read_due(tx, healthy), _read_due(tx, suspects), busy=busy)
+
+    def _is_full(self, tx: sa.Connection, source_id: str, most: int) -> bool:
+        """Return whether a source's tenant has so many live batches, until ``tx`` ends."""
+        of_source = sa.select(sources.c.tenant).where(sources.c.id == source_id)
+        tenant = tx.execute(of_source).scalar_one()
+        self._db.lock_tenant(tx, tenant)
+        own = sa.select(sources.c.id).where(sources.c.tenant == tenant)
+        live = sa.select(sa.func.count()).where(_LIVE, batches.c.source_id.in_(own))
+        return tx.execute(live).scalar_one() >= most
 
     def _insert(
         self,

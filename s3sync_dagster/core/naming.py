@@ -8,8 +8,6 @@ from s3sync_dagster.model.source import Source
 TOKEN_TAG = "s3sync/batch"
 SOURCE_TAG = "s3sync/source"
 KEYS_TAG = "s3sync/keys"
-UNTRUSTED_TAG = "s3sync/untrusted_tenant"
-"""On runs of a tenant that is not trusted: ``dagster.yaml`` bounds how many it has at once."""
 
 
 def job_name(source_name: str) -> str:

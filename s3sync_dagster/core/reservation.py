@@ -20,6 +20,8 @@ class Take:
     max_keys: int = MAX_KEYS
     max_bytes: int = MAX_BYTES
     max_live: int = MAX_LIVE
+    max_of_tenant: int | None = None
+    """Live batches of all sources of the tenant together; None: any number."""
     by_hand: bool = False
     """True for a person's own sync, which waits for no back-off and works on a paused source."""
 

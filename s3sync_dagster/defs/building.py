@@ -3,14 +3,13 @@
 import logging
 import re
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from s3sync_dagster.core.keys import validate_source_name
-from s3sync_dagster.core.naming import UNTRUSTED_TAG
 from s3sync_dagster.core.source_identity import overlap
 from s3sync_dagster.core.state import Origin
 from s3sync_dagster.defs.chroma_resource import ChromaResource
@@ -31,7 +30,6 @@ from s3sync_dagster.defs.source import RESOURCES, Attributes, build_source_defin
 from s3sync_dagster.engine.listing_turns import BUDGET_SECONDS
 from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
 from s3sync_dagster.model.source import Source
-from s3sync_dagster.ports.aws_guard import trusted_tenants
 from s3sync_dagster.settings import load_settings
 
 _log = logging.getLogger(__name__)
@@ -128,7 +126,6 @@ class _Building:
         self._filling: dict[str, list[Source]] = {}
         self._catalog_names: list[str] = []
         self._queues: dict[str, list[Find]] = {}
-        self._trusted: frozenset[str] | None = None
 
     def require_chroma(self, name: str) -> None:
         """Note a source that cannot be indexed where no Chroma is named."""
@@ -163,14 +160,7 @@ class _Building:
     def add_from_catalog(self, source: Source) -> None:
         def build() -> None:
             resource = CatalogSource.shown(source)
-            self._build(
-                resource,
-                source,
-                _of_catalog(source.name),
-                shown,
-                own_sensor=False,
-                tags=self._tags_of(source.tenant),
-            )
+            self._build(resource, source, _of_catalog(source.name), shown, own_sensor=False)
             self._catalog_names.append(source.name)
 
         shown = f"{source.name!r} (of the catalog)"
@@ -208,14 +198,7 @@ class _Building:
         return build(*arguments, name=f"{self._before}{name}", runtime_key=self._runtime_key)
 
     def _build(
-        self,
-        resource: AnySource,
-        source: Source,
-        find: Find,
-        shown: str,
-        *,
-        own_sensor: bool,
-        tags: Mapping[str, str] | None = None,
+        self, resource: AnySource, source: Source, find: Find, shown: str, *, own_sensor: bool
     ) -> None:
         # Dagster compares some names without regard to case where files stand for them.
         taken = self._shown.get(resource.name.lower())
@@ -228,19 +211,12 @@ class _Building:
             resources=self._resources,
             runtime_key=self._runtime_key,
             attributes=self._attributes,
-            tags=tags,
         )
         self._built.append(one)
         self._names.append(resource.name)
         self._shown[resource.name.lower()] = shown
         if source.place.queue_url:
             self._queues.setdefault(source.place.queue_url, []).append(find)
-
-    def _tags_of(self, tenant: str) -> Mapping[str, str]:
-        if self._trusted is None:
-            self._trusted = trusted_tenants(load_settings().environment)
-        trusted = "*" in self._trusted or tenant in self._trusted
-        return {} if trusted else {UNTRUSTED_TAG: tenant}
 
     def _tell_overlap(self, source: Source) -> None:
         """Say which two would fill one collection from the same objects.

@@ -167,7 +167,14 @@ class Dispatcher:
                 refused=self._refuse,
             )
             awake = self._awake()
-            dispatch(self._catalog, self._runs, awake, refused=self._refuse, only=only)
+            dispatch(
+                self._catalog,
+                self._runs,
+                awake,
+                refused=self._refuse,
+                share=self._runtime.parts.runs_of,
+                only=only,
+            )
         except S3SyncError:
             if not self._runs.requests:
                 raise

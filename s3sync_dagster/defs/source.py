@@ -40,7 +40,6 @@ def build_source_definitions(
     resources: Mapping[str, Any] = RESOURCES,
     runtime_key: str = RUNTIME_KEY,
     attributes: Attributes | None = None,
-    tags: Mapping[str, str] | None = None,
 ) -> dg.Definitions:
     """Return the definitions of one source.
 
@@ -51,7 +50,6 @@ def build_source_definitions(
         resources: what opens the parts of a run, what it needs itself, and the memory of batches.
         runtime_key: which of them opens the parts.
         attributes: returns the asset's spec with what a project wants it to have besides.
-        tags: of each run of the source, besides those that it has anyway.
 
     Raises:
         InvalidSetting: a setting breaks its rule, such as a name that cannot name an asset.
@@ -88,7 +86,7 @@ def build_source_definitions(
         job_name(name),
         selection=dg.AssetSelection.assets(asset).without_checks(),
         executor_def=dg.in_process_executor,
-        tags={**(tags or {}), SOURCE_TAG: name, "dagster/max_runtime": str(MAX_RUN_SECONDS)},
+        tags={SOURCE_TAG: name, "dagster/max_runtime": str(MAX_RUN_SECONDS)},
         description=f"Bring {declared.collection_name!r} in line with objects of {name!r}.",
     )
     sensors = []

@@ -59,6 +59,8 @@ IsDead = Callable[[str | None], bool | None]
 """Tells whether an owner's process has ended; None: cannot tell."""
 RunStateOf = Callable[[str | None, str], RunState]
 """Tells a run's state from its id (None before it is known) and batch token."""
+Share = Callable[[str], int | None]
+"""Tells how many live batches a tenant may have; None: any number."""
 Refused = Callable[[Source, S3SyncError], None]
 """Told of a source of which no run can be asked for, for a reason of its own: the others go on."""
 
@@ -76,6 +78,7 @@ def dispatch(
     sources: Mapping[str, Source],
     *,
     refused: Refused,
+    share: Share,
     only: Collection[str] | None = None,
 ) -> int:
     """Reserve batches, source by source in turn, and ask for a run of each.
@@ -89,6 +92,8 @@ def dispatch(
         runs: where batches become runs.
         sources: id -> source, of those whose runs can be asked for here.
         refused: told of each source whose run cannot be asked for.
+        share: what each tenant may have at once. What waits beyond it waits in the catalog, so
+            that runs of others have but few before them in Dagster's queue.
         only: ids of sources; None: all of them.
 
     Returns:
@@ -105,7 +110,8 @@ def dispatch(
     handed_on = 0
     while waiting and handed_on < BATCHES_AT_ONCE:
         for source_id in list(waiting):
-            batch = catalog.batches.reserve(source_id, take=Take())
+            take = Take(max_of_tenant=share(sources[source_id].tenant))
+            batch = catalog.batches.reserve(source_id, take=take)
             if batch is None:
                 waiting.remove(source_id)
                 continue

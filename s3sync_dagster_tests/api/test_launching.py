@@ -21,6 +21,10 @@ from s3sync_dagster_tests.sources import s3_source
 SOURCE = s3_source(id="s-1", name="one", bucket_name="bucket", collection_name="ccc")
 
 
+def any_number(_tenant):
+    return None
+
+
 @pytest.fixture
 def catalog(tmp_path):
     opened = open_catalog(f"sqlite:///{tmp_path}/catalog.db")
@@ -49,7 +53,7 @@ class Asked:
 def test_it_says_what_the_definitions_say(catalog):
     catalog.invocations.request(SOURCE, ["a", "b"], trigger=Trigger.API)
     asked = Asked()
-    Launcher(catalog, asked)(["s-1"])
+    Launcher(catalog, asked, share=any_number)(["s-1"])
     (batch,) = catalog.batches.live()
     assert [definition for definition, _ in asked.partitions] == [partitions_name(SOURCE)]
     (launch,) = asked.launches
@@ -64,7 +68,7 @@ def test_nobody_answers_and_the_work_stays_pending(catalog):
     catalog.invocations.request(SOURCE, ["a"], trigger=Trigger.API)
     dagster = DagsterRuns("http://127.0.0.1:9", timeout_seconds=2)
     with dagster, pytest.raises(Unavailable):
-        Launcher(catalog, dagster)(["s-1"])
+        Launcher(catalog, dagster, share=any_number)(["s-1"])
     assert statuses(catalog) == ["pending"]
     assert catalog.batches.live() == []
 
@@ -84,7 +88,7 @@ def test_a_source_that_dagster_refuses_is_named_and_the_others_are_launched(cata
 
     asked = Choosy()
     with pytest.raises(FixConfiguration, match="one: It does not accept") as caught:
-        Launcher(catalog, asked)(["a", "s-1", "z"])
+        Launcher(catalog, asked, share=any_number)(["a", "s-1", "z"])
     assert caught.value.reason == "run_config"
     assert [job for job, *_ in asked.launches] == [job_name("a"), job_name("z")]
     assert {row.source_id for row in catalog.batches.live()} == {"a", "z"}
@@ -97,7 +101,7 @@ class TestWithDagster:
         other = SOURCE.with_changes(id="s-2", name="not_loaded", collection_name="other")
         catalog.sources.add(other)
         catalog.invocations.request(other, ["a"], trigger=Trigger.API)
-        Launcher(catalog, tiny_stack.dagster)(["s-2", "gone"])
+        Launcher(catalog, tiny_stack.dagster, share=any_number)(["s-2", "gone"])
         assert statuses(catalog) == ["pending"]
         assert catalog.batches.live() == []
 

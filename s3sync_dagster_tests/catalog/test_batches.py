@@ -191,6 +191,24 @@ def test_unclean_documents_are_enqueued_once(catalog):
     assert catalog.documents.enqueue_unclean(src.id) == 0
 
 
+def test_a_tenant_has_so_many_live_batches_of_all_its_sources(catalog):
+    names = {"one": "acme", "two": "acme", "theirs": "other"}
+    ids = {}
+    for name, tenant in names.items():
+        own = source(id=name, name=name, tenant=tenant, collection_name=name + "-texts")
+        ids[name] = catalog.sources.add(own).id
+        catalog.invocations.request_automatic(ids[name], ["a", "b"], trigger=Trigger.LISTING)
+    take = Take(max_keys=1, max_of_tenant=2)
+    first = catalog.batches.reserve(ids["one"], take=take)
+    assert catalog.batches.pending_sources()[-1] == ids["one"]
+    assert catalog.batches.reserve(ids["two"], take=take)
+    assert catalog.batches.reserve(ids["two"], take=take) is None
+    assert catalog.batches.reserve(ids["one"], take=take) is None
+    assert catalog.batches.reserve(ids["theirs"], take=take)
+    catalog.batches.release(first.token, died=False)
+    assert catalog.batches.reserve(ids["two"], take=take)
+
+
 @pytest.mark.parametrize("refused_first", [True, False])
 @pytest.mark.parametrize("freed", [True, False])
 def test_a_key_that_was_refused_the_id_which_its_batch_frees_is_asked_for_again(

@@ -53,7 +53,7 @@ def asked():
 def hand_on(world, runs, **options):
     sources = {world.source.id: world.source}
     told = {"refused": lambda _source, error: runs.refused.append(error)}
-    return dispatch(world.catalog, runs, sources, **told, **options)
+    return dispatch(world.catalog, runs, sources, **told, share=lambda _: None, **options)
 
 
 def test_pending_keys_become_a_batch_with_its_partitions_told_before(world, asked):
@@ -466,3 +466,29 @@ def _take():
     from s3sync_dagster.core.reservation import Take
 
     return Take()
+
+
+def test_a_tenant_has_so_many_batches_at_once_and_each_of_its_sources_its_turn(world, asked):
+    names = {f"greedy_{number}": "greedy" for number in range(4)} | {"patient": "patient"}
+    sources = {}
+    for name, tenant in names.items():
+        one = replace(world.source, id=name, name=name, tenant=tenant)
+        sources[name] = world.catalog.sources.add(one.with_changes(collection_name=name))
+        keys = [f"{number}.txt" for number in range(2 * MAX_KEYS)]
+        world.catalog.invocations.request_automatic(name, keys, trigger=Trigger.EVENT)
+    share = {"greedy": 2, "patient": None}.get
+    told = {"refused": lambda _source, error: asked.refused.append(error), "share": share}
+    served = []
+    for _turn in range(4):
+        world.clock.sleep(1)
+        dispatch(world.catalog, asked, sources, **told)
+        served.append([order.source.name for order in asked.orders])
+        asked.orders.clear()
+        for row in world.catalog.batches.live():
+            if row.source_id != "patient":
+                world.catalog.batches.start(row.token, owner="me", run_id="r")
+                world.catalog.batches.finish(row.token)
+    first, *later = served
+    assert sorted(first) == ["greedy_0", "greedy_1", "patient", "patient"]
+    assert later == [["greedy_2", "greedy_3"], ["greedy_0", "greedy_1"], ["greedy_2", "greedy_3"]]
+    assert asked.refused == []

@@ -70,8 +70,8 @@ def asked_again(world, runs):
 
 def test_a_reservation_of_a_clock_ahead_is_given_back_at_once(world, later):
     event(world, "a.txt")
-    runs = Launched()
-    later(lambda: dispatch(world.catalog, runs, {world.source.id: world.source}, refused=nobody))
+    runs, here = Launched(), {world.source.id: world.source}
+    later(lambda: dispatch(world.catalog, runs, here, refused=nobody, share=lambda _: None))
     (row,) = world.catalog.batches.live()
     assert row.lease_until > world.clock.seconds + RESERVATION_SECONDS
     assert reaped(world) == ["its reservation ended"]
@@ -80,8 +80,8 @@ def test_a_reservation_of_a_clock_ahead_is_given_back_at_once(world, later):
 
 def test_a_run_that_was_asked_for_under_a_clock_ahead_is_asked_for_again(world, later):
     event(world, "a.txt")
-    runs = Launched()
-    later(lambda: dispatch(world.catalog, runs, {world.source.id: world.source}, refused=nobody))
+    runs, here = Launched(), {world.source.id: world.source}
+    later(lambda: dispatch(world.catalog, runs, here, refused=nobody, share=lambda _: None))
     assert asked_again(world, runs) == 1
     assert asked_again(world, runs) == 0
 

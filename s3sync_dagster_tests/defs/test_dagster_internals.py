@@ -11,16 +11,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.remote_origin import (
-    RegisteredCodeLocationOrigin,
-    RemoteJobOrigin,
-    RemoteRepositoryOrigin,
-)
-from dagster._core.test_utils import create_run_for_test
-from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 import s3sync_dagster
-from s3sync_dagster.core.naming import SOURCE_TAG, UNTRUSTED_TAG
+from s3sync_dagster.core.naming import SOURCE_TAG
 from s3sync_dagster.defs import dagster_internals
 from s3sync_dagster.defs.dagster_internals import (
     backfills,
@@ -252,28 +245,3 @@ def test_it_works_with_the_dagster_that_is_installed(name, instance, tmp_path, m
     use = globals()[f"uses_{name}"]
     more = [caplog] if name == "run_forker" else []
     use(instance, tmp_path, *more)
-
-
-@pytest.mark.parametrize(
-    ("runs", "begun"),
-    [(1, ["greedy_0", "patient", "ours"]), (400, ["greedy_0", "greedy_1", "patient"])],
-)
-def test_a_tenant_that_is_not_trusted_leaves_places_to_runs_of_others(instance, runs, begun):
-    def queue(name, **tags):
-        create_run_for_test(
-            instance,
-            name,
-            status=dg.DagsterRunStatus.QUEUED,
-            tags=tags,
-            remote_job_origin=RemoteJobOrigin(repository, name),
-        )
-
-    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("s3sync"), "__repository__")
-
-    for number in range(runs):
-        queue(f"greedy_{number}", **{UNTRUSTED_TAG: "greedy"})
-    queue("patient", **{UNTRUSTED_TAG: "patient"})
-    queue("ours")
-    daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
-    next_ones = daemon._get_runs_to_dequeue(instance, instance.get_concurrency_config(), None)
-    assert [run.job_name for run in next_ones] == begun

@@ -140,26 +140,6 @@ def test_what_is_long_in_a_source_of_the_catalog_makes_no_long_message_of_dagste
     assert sizes[1] - sizes[0] < 5000
 
 
-@pytest.mark.parametrize(
-    ("trusted", "told"),
-    [
-        (None, {"ours": None, "theirs": "acme"}),
-        ("*", {"ours": None, "theirs": None}),
-        ("acme", {"ours": "default_tenant", "theirs": None}),
-    ],
-)
-def test_runs_say_whose_they_are_where_their_tenant_is_not_trusted(trusted, told, monkeypatch):
-    if trusted is not None:
-        monkeypatch.setenv("S3SYNC_API_TRUSTED_TENANTS", trusted)
-    sources = [source("ours"), source("theirs", tenant="acme")]
-    repository = build_definitions([], catalog_sources=sources).get_repository_def()
-    tags = {
-        name: repository.get_job(f"index_{name}").run_tags.get("s3sync/untrusted_tenant")
-        for name in ("ours", "theirs")
-    }
-    assert tags == told
-
-
 def test_one_broken_source_harms_no_other():
     good = S3Source(name="good", bucket_name="bucket", collection_name="good-texts")
     broken = [

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -89,6 +90,7 @@ def test_a_deletion_that_fails_is_the_trouble_of_its_source_alone(fault, said):
         clock=going.clock,
         collections=Refusing(going, delete=refuse_with(fault)),
         owners=SimpleNamespace(is_dead=lambda _owner: None),
+        runs_of=lambda _tenant: None,
     )
     with dg.DagsterInstance.ephemeral() as instance:
         chroma = SimpleNamespace(open=lambda: parts.collections)
@@ -135,6 +137,27 @@ def test_deletions_that_take_long_leave_a_tick_to_the_work_of_others(each, budge
     world.catalog.close()
 
 
+@pytest.mark.parametrize(("most", "begun"), [(None, 2), (1, 1)])
+def test_tenants_that_are_not_trusted_have_few_runs_before_those_of_others(world, most, begun):
+    names = [f"{tenant}_{number}" for tenant in ("one", "two") for number in range(30)]
+    names += ["patient_0", world.source.name]
+    if most is not None:
+        world.parts.settings = replace(world.parts.settings, runs_per_tenant=most)
+    for name in names[:-1]:
+        fields = {"name": name, "tenant": name.partition("_")[0], "collection_name": name}
+        other = world.catalog.sources.add(changed(world.source, id=name, **fields))
+        world.catalog.invocations.request_automatic(other.id, ["a"], trigger=Trigger.LISTING)
+    own = [f"{number}.txt" for number in range(600)]
+    world.catalog.invocations.request_automatic(world.source.id, own, trigger=Trigger.LISTING)
+    asked = Counter[str]()
+    for _tick in range(5):
+        dispatcher = Dispatcher(Runtime(world.parts), world.instance, names)
+        for request in dispatcher.requests():
+            asked[request.job_name.removeprefix("index_").partition("_")[0]] += 1
+    ours = world.source.name.partition("_")[0]
+    assert asked == {"one": begun, "two": begun, "patient": 1, ours: 2}
+
+
 def test_a_source_that_dagster_takes_no_run_of_is_its_own_trouble_alone(monkeypatch):
     one = make_world(name="broken", id="00000000-0000-4000-8000-000000000005")
     names = ["before", "broken", "behind"]
@@ -146,7 +169,7 @@ def test_a_source_that_dagster_takes_no_run_of_is_its_own_trouble_alone(monkeypa
             one.catalog.invocations.request(other, ["b.txt"], trigger=Trigger.API)
     one.bucket.put("b.txt", "text")
     one.listing()
-    parts = SimpleNamespace(catalog=one.catalog, clock=one.clock)
+    parts = SimpleNamespace(catalog=one.catalog, clock=one.clock, runs_of=lambda _: None)
     with dg.DagsterInstance.ephemeral() as instance:
         plain = instance.add_dynamic_partitions
 
