@@ -223,7 +223,7 @@ class Documents:
             concerned |= others  # locked together with the first ones, in the order of all
 
     def forget_texts(self, source_id: str, states: Sequence[DocumentState]) -> None:
-        """Let append mode write documents of whose untrusted records none is left, and ask for them.
+        """Let append mode write documents of whose untrusted records none is left; ask for them.
 
         Until then each was kept for the text of before that was not all of it lost.
         """

@@ -212,7 +212,7 @@ def _is_left(document: DocumentState, collection: CollectionPort) -> bool:
 def _forget_lost(
     source: Source, slices: Sequence[_Slice], collection: CollectionPort, *, catalog: CatalogPort
 ) -> int:
-    """Let texts of before be written over that others spoilt and of which nothing is left by now."""
+    """Let spoilt texts of before be written over of which nothing is left by now."""
     kept = [one.document for one in slices if one.document.phase is DocumentPhase.WRITING]
     lost = [one for one in kept if was_whole(one) and not _is_left(one, collection)]
     if lost:
