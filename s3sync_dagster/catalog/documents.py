@@ -23,7 +23,7 @@ from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.kept_ids import refused_before
 from s3sync_dagster.catalog.listing_end import blocked_listing
 from s3sync_dagster.catalog.moves import predecessors
-from s3sync_dagster.catalog.recovered import forget_bytes, store_recovered
+from s3sync_dagster.catalog.recovered import forget_bytes, forget_texts, store_recovered
 from s3sync_dagster.catalog.removals import (
     claim_removals,
     claim_told_by_heads,
@@ -221,6 +221,16 @@ class Documents:
                     adopt_orphans(self._db, tx, orphans, now=now)
                     return
             concerned |= others  # locked together with the first ones, in the order of all
+
+    def forget_texts(self, source_id: str, states: Sequence[DocumentState]) -> None:
+        """Let append mode write documents of whose untrusted records none is left; ask for them.
+
+        Until then each was kept for the text of before that was not all of it lost.
+        """
+        with self._db.write() as tx:
+            self._db.lock_source(tx, source_id)
+            keys = forget_texts(tx, [one.id for one in states])
+            insert_automatic(self._db, tx, source_id, keys, trigger="retry", now=self._now())
 
     def read_back(
         self,

@@ -108,6 +108,28 @@ def forget_bytes(tx: sa.Connection, token: str, ids: Sequence[int]) -> None:
         )
 
 
+def forget_texts(tx: sa.Connection, ids: Sequence[int]) -> list[str]:
+    """Forget of which bytes untrusted documents were whose records are all gone.
+
+    Returns their keys, which nobody works on.
+    """
+    keys = set[str]()
+    for part in groups(ids):
+        query = (
+            documents.update()
+            .where(
+                documents.c.id.in_(part),
+                documents.c.phase == "writing",
+                documents.c.batch_token.is_(None),
+                documents.c.fingerprint.is_(None),
+            )
+            .values(etag="")
+            .returning(documents.c.object_key)
+        )
+        keys.update(tx.execute(query).scalars())
+    return sorted(keys)
+
+
 def hand_on_requests(
     database: Database, tx: sa.Connection, source: Source, other: Source
 ) -> Source:

@@ -86,7 +86,8 @@ def commit_documents(
 def forget_removed(tx: sa.Connection, token: str, ids: Iterable[int]) -> set[str]:
     """Delete the rows of documents whose records are gone, where the batch still holds them.
 
-    Returns the custom ids that are free now.
+    Returns the custom ids that are free now, of documents that were whole: who only began to write
+    one gives up nothing that another waits for, and two such would ask for each other for ever.
     """
     freed = set[str]()
     for part in groups(ids):
@@ -99,7 +100,7 @@ def forget_removed(tx: sa.Connection, token: str, ids: Iterable[int]) -> set[str
             )
             .returning(documents.c.source_id, documents.c.etag, documents.c.custom_id)
         ).all()
-        freed.update(row.custom_id for row in gone if row.custom_id is not None)
+        freed.update(row.custom_id for row in gone if row.etag and row.custom_id is not None)
         if token != MOVER:
             count_out(tx, gone)
     return freed

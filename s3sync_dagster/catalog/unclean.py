@@ -74,11 +74,14 @@ def lost_its_trust(tx: sa.Connection, source_id: str) -> dict[str, Any]:
 
 
 def keep_untouched(tx: sa.Connection, which: sa.ColumnElement[bool]) -> None:
-    """Have append mode tell, of whole documents that lose their trust, that they are untouched."""
-    appending = sa.select(sources.c.id).where(
-        sources.c.config["mode"].as_string() == DeleteMode.APPEND.value
+    """Have modes that keep texts tell, of whole documents that others spoilt, that we did not.
+
+    Append mode writes nothing over those, and no such text is trusted again by less than its text.
+    """
+    keeping = sa.select(sources.c.id).where(
+        sources.c.config["mode"].as_string() != DeleteMode.MIRROR.value
     )
-    here = (documents.c.phase == "clean", documents.c.source_id.in_(appending))
+    here = (documents.c.phase == "clean", documents.c.source_id.in_(keeping))
     tx.execute(documents.update().where(which, *here).values(phase="writing", fingerprint=None))
 
 

@@ -388,6 +388,10 @@ class DocumentsPort(Protocol):
         """Make acknowledged writes the truth; returns documents lost to another batch."""
         ...
 
+    def forget_texts(self, source_id: str, states: Sequence[DocumentState]) -> None:
+        """Let append mode write documents of whose untrusted records none is left."""
+        ...
+
 
 class KnownCollectionsPort(Protocol):
     """Which collections a source writes to."""

@@ -10,6 +10,7 @@ other bytes, gets it back where all its records are as they were written.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from s3sync_dagster.core.kept_text import was_whole
 from s3sync_dagster.core.plan import DIGEST_BYTES, record_ids
 from s3sync_dagster.core.records import metadata_digest, text_digest
 from s3sync_dagster.core.state import CheckCursor, DocumentPhase, DocumentState, KnownCollection
@@ -101,6 +102,8 @@ def check_some(
                 f"collection {known.collection_name!r}: they are written again{_but(source)}"
             )
         found += len(damaged)
+        if source.mode is DeleteMode.APPEND:
+            found += _forget_lost(source, slices, looked.port, catalog=catalog)
         if trusted := catalog.collections.trust_again(source.id, known, whole) if whole else 0:
             log(f"{trusted} documents of {source.name} are in {known.collection_name!r} as written")
         at = 0.0 if damaged else clock.now().timestamp()
@@ -204,6 +207,17 @@ def _is_left(document: DocumentState, collection: CollectionPort) -> bool:
     """Return whether any record of a document is there."""
     stored = collection.get(record_ids(document.document_id, 0, document.count))
     return any(one.metadata.get("s3sync_source") == document.source_id for one in stored.values())
+
+
+def _forget_lost(
+    source: Source, slices: Sequence[_Slice], collection: CollectionPort, *, catalog: CatalogPort
+) -> int:
+    """Let spoilt texts of before be written over of which nothing is left by now."""
+    kept = [one.document for one in slices if one.document.phase is DocumentPhase.WRITING]
+    lost = [one for one in kept if was_whole(one) and not _is_left(one, collection)]
+    if lost:
+        catalog.documents.forget_texts(source.id, lost)
+    return len(lost)
 
 
 def _but(source: Source) -> str:

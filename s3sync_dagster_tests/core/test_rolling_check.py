@@ -139,6 +139,23 @@ def test_a_document_of_a_mode_that_keeps_it_is_not_trusted_beside_records_that_a
     assert phases(world)["1.md"] == "clean"
 
 
+@pytest.mark.parametrize("mode", [DeleteMode.KEEP_DELETED, DeleteMode.APPEND])
+def test_a_kept_text_that_others_changed_is_not_trusted_again_under_other_settings(mode):
+    world = make_world(mode=mode)
+    fill(world)
+    world.bucket.delete("1.md")
+    world.sync()
+    change_text(world)
+    a_day(world)
+    look(world)
+    world.configure(chunking=ChunkingConfig(max_size_bytes=900))
+    for _ in range(2):
+        world.sync()
+        a_day(world)
+        look(world)
+    assert phases(world)["1.md"] == "writing"
+
+
 def test_looks_pass_documents_of_more_records_than_they_take(world):
     world.configure(mode=DeleteMode.KEEP_DELETED)
     fill(world)

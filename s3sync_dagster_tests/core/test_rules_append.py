@@ -407,6 +407,18 @@ def test_a_text_of_before_of_which_nothing_is_left_is_that_of_now():
     assert texts(world) == ["new text"]
 
 
+@pytest.mark.parametrize("damage", [delete_one, spoil_one])
+def test_a_spoilt_text_of_before_of_which_nothing_is_left_later_is_that_of_now(damage):
+    world = make_world(mode=DeleteMode.APPEND)
+    changed_behind(world, damage, by_itself)
+    delete_all(world)
+    for _ in range(2):
+        world.clock.seconds += DAY_SECONDS
+        look(world)
+        settle(world)
+    assert (texts(world), states(world)["a.txt"]) == (["new text"], ("indexed", None))
+
+
 @pytest.mark.parametrize("check", [by_itself, by_verify])
 def test_what_others_spoil_of_a_text_that_its_object_has_is_mended(check):
     world = make_world(mode=DeleteMode.APPEND)

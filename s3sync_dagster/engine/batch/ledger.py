@@ -179,7 +179,9 @@ class Ledger:
     ) -> None:
         gone = [one.id for one in removed]
         with self._in_turn:  # the catalog knows of a refusal, or the ledger of what became free
-            self._freed.update((one.collection_name, one.document_id) for one in removed)
+            self._freed.update(
+                (one.collection_name, one.document_id) for one in removed if not one.never_whole
+            )
             outcomes = [
                 replace(one, freed_since=not self._freed.isdisjoint(self._refused.get(one.key, ())))
                 for one in outcomes
