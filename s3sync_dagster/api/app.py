@@ -50,7 +50,7 @@ from s3sync_dagster.api.cursors import Cursors
 from s3sync_dagster.api.dispatching import Dispatch, Dispatching
 from s3sync_dagster.api.finished import FinishedCollections
 from s3sync_dagster.api.gathering import Gathering
-from s3sync_dagster.api.guards import BodyLimits, SecurityHeaders
+from s3sync_dagster.api.guards import BodyLimits, OneToken, SecurityHeaders
 from s3sync_dagster.api.health_checks import CHECK_SECONDS, Check, Health
 from s3sync_dagster.api.metrics import Traffic
 from s3sync_dagster.api.options import ApiOptions
@@ -177,6 +177,7 @@ def create_app(
     app.openapi = partial(openapi.describe, app)  # type: ignore[method-assign]
     errors.install(app)
     app.add_middleware(BodyLimits, options=options)
+    app.add_middleware(OneToken)
     app.add_middleware(SecurityHeaders, options=options)
     if tracer is not None:
         app.add_middleware(Tracing, tracer=tracer)

@@ -3,6 +3,7 @@
 import asyncio
 import re
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from s3sync_dagster.api.errors import error_response
@@ -26,6 +27,7 @@ _LARGE = re.compile(
     "/api/v1/sources/[^/]+/invocations/latest-by-keys|/s3sync/v1/sources/[^/]+/retry"
 )
 _WEBHOOKS = "/webhooks/"
+_TOKEN_HEADERS = ("x-chroma-token", "x-api-token", "authorization")
 DELIVERY_BYTES = 4 * 1024 * 1024
 """Of a webhook, which is read before it is known who signed it."""
 _POLICY = (
@@ -138,6 +140,24 @@ def _too_slow() -> ASGIApp:
         "The body stopped coming; send it again.",
         headers={"connection": "close"},
     )
+
+
+class OneToken:
+    """ASGI middleware: 400 for a request with several tokens, of which others may read another."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            twice = [one for one in _TOKEN_HEADERS if len(headers.getlist(one)) > 1]
+            if twice:
+                message = f"The header {twice[0]} came twice: send one token."
+                await error_response(400, "invalid_request", message)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 class SecurityHeaders:

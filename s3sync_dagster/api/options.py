@@ -3,7 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
+from s3sync_dagster.api.hosts import names_this_machine
 from s3sync_dagster.api.single_sign_on import SingleSignOn, read_single_sign_on
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.ports.aws_guard import DEFAULT_TRUSTED, trusted_tenants
@@ -130,10 +132,7 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         environment=environ,
         dagster_url=environ.get("S3SYNC_DAGSTER_URL") or None,
         dagster_location=environ.get("S3SYNC_DAGSTER_LOCATION") or LOCATION,
-        dagster_public_url=(
-            environ.get("S3SYNC_DAGSTER_PUBLIC_URL") or environ.get("S3SYNC_DAGSTER_URL") or ""
-        ).rstrip("/")
-        or None,
+        dagster_public_url=_dagster_public_url(environ),
         single_sign_on=read_single_sign_on(environ),
         trace_url=environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
     )
@@ -165,3 +164,12 @@ def _number(environ: Mapping[str, str], name: str, fallback: float, *, least: fl
     if not least <= value < 2**40:
         raise InvalidSetting(f"{variable} has to be a number from {least:g} on.")
     return value
+
+
+def _dagster_public_url(environ: Mapping[str, str]) -> str | None:
+    """Return where browsers find Dagster: an inner name is told to nobody and leads nowhere."""
+    told = environ.get("S3SYNC_DAGSTER_PUBLIC_URL", "")
+    inner = environ.get("S3SYNC_DAGSTER_URL", "")
+    if not told and names_this_machine([urlsplit(inner).netloc]):
+        told = inner
+    return told.rstrip("/") or None

@@ -98,8 +98,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--to", required=True, help="Address of the server behind the door.")
     arguments = parser.parse_args()
+    keeper = Doorkeeper(load_settings(), "chroma")
     uvicorn.run(
-        Door(Forwarding(arguments.to), keeper=Doorkeeper(load_settings(), "chroma")),
+        keeper.audited(Door(Forwarding(arguments.to), keeper=keeper)),
         host="127.0.0.1",
         port=arguments.port,
         http=door_protocol(),

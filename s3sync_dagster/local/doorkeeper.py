@@ -9,14 +9,16 @@ import time
 from typing import Literal
 
 from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp
 
-from s3sync_dagster.api.access import OPEN_SECONDS, TOKEN_HEADER, address_of
+from s3sync_dagster.api.access import CALLER, OPEN_SECONDS, TOKEN_HEADER, Caller, address_of
 from s3sync_dagster.api.console.session import Sessions
 from s3sync_dagster.api.guesses import Guesses
 from s3sync_dagster.api.passes import PASS_HEADER, is_pass, own_pass
 from s3sync_dagster.api.single_sign_on import read_single_sign_on
 from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.catalog.audit import AuditEntry
+from s3sync_dagster.local.door_auditing import DoorAuditing
 from s3sync_dagster.ports.aws_guard import trusted_tenants
 from s3sync_dagster.settings import Settings
 
@@ -43,11 +45,15 @@ class Doorkeeper:
         self._open_until = 0.0
         self._sso = read_single_sign_on(settings.environment)
         self._closed = self._sso is not None
-        self._known: dict[bytes, tuple[bool | None, float]] = {}
-        """By token's hash: may pass; None: nobody has it."""
+        self._known: dict[bytes, tuple[Caller | None, float]] = {}
+        """By token's hash: whose it is; None: nobody has it."""
+
+    def audited(self, app: ASGIApp) -> ASGIApp:
+        """Return the door with what people change through it written down."""
+        return DoorAuditing(app, door=self._door, catalog=self._catalog, sso=self._sso)
 
     def admits(self, asks: HTTPConnection) -> bool:
-        """Return whether a request may pass.
+        """Return whether a request may pass; its scope tells whose it is, where that is known.
 
         Raises:
             TooMany: its address has sent too many tokens that nobody has.
@@ -58,13 +64,21 @@ class Doorkeeper:
         visitor = self._sso.visitor(asks.headers) if self._sso is not None else None
         if visitor is not None:
             grant = visitor.grant
-            return grant is not None and grant.role == "owner" and self._trusts(grant.tenant)
+            if grant is None:
+                return False
+            return self._passes(
+                asks, Caller(tenant=grant.tenant, role=grant.role, user=visitor.user)
+            )
         sent = asks.headers.get(TOKEN_HEADER)
         token = sent or self._sessions.token_in(asks.cookies)
-        known = self._find(token) if token is not None else False
-        if known is None and sent:  # what a cookie of ours has was a token once, and no guess
+        caller = self._find(token) if token is not None else None
+        if caller is None and sent:  # what a cookie of ours has was a token once, and no guess
             self._refuse(asks)
-        return known is True
+        return caller is not None and self._passes(asks, caller)
+
+    def _passes(self, asks: HTTPConnection, caller: Caller) -> bool:
+        asks.scope[CALLER] = caller
+        return caller.role == "owner" and self._trusts(caller.tenant)
 
     def _open(self) -> bool:
         if not self._closed and time.monotonic() >= self._open_until:
@@ -90,12 +104,14 @@ class Doorkeeper:
         )
         self._catalog.audit.add([entry])
 
-    def _find(self, token: str) -> bool | None:
+    def _find(self, token: str) -> Caller | None:
         name = hashlib.sha256(token.encode()).digest()
-        known, until = self._known.get(name, (False, 0.0))
+        known, until = self._known.get(name, (None, 0.0))
         if time.monotonic() >= until:
             found = self._catalog.tokens.find(token)
-            known = found and found.role == "owner" and self._trusts(found.tenant)
+            known = found and Caller(
+                tenant=found.tenant, role=found.role, token_id=found.id, token_name=found.name
+            )
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[name] = (known, time.monotonic() + KNOWN_SECONDS)

@@ -28,7 +28,8 @@ def main() -> None:
         public_url = settings.environment.get(PUBLIC_URL) or None
         app = make(*arguments, **named)
         collect_as_usual()
-        return Door(app, public_url=public_url, keeper=Doorkeeper(settings, "dagster"))
+        keeper = Doorkeeper(settings, "dagster")
+        return keeper.audited(Door(app, public_url=public_url, keeper=keeper))
 
     # Its command knows no middleware of others, and hands no protocol to uvicorn.
     module.uvicorn = SimpleNamespace(run=partial(uvicorn.run, http=door_protocol()))

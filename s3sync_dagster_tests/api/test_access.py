@@ -257,3 +257,14 @@ def test_the_guide_makes_a_tenant_whose_program_sees_what_was_uploaded(api, two,
     [seen] = json.loads(done.stdout[done.stdout.index("[") :])
     assert seen["metadata"]["s3"]["object_key"] == "notes.md"
     assert f'"invocation_id":"{seen["id"]}"' in done.stdout
+
+
+@pytest.mark.parametrize("name", ["x-chroma-token", "x-api-token", "authorization"])
+def test_of_two_tokens_none_counts(fresh_api, name):
+    owner, member = fresh_api.token(), fresh_api.token(tenant="other", role="member")
+    with fresh_api.client() as http:
+        for tokens in ((owner, member), (owner, owner), (owner, "")):
+            twice = [("x-chroma-token", owner)] if name != "x-chroma-token" else []
+            twice += [(name, tokens[0]), (name.title(), tokens[1])]
+            answer = http.get("/s3sync/v1/sources", headers=twice)
+            assert (answer.status_code, "twice" in answer.text) == (400, True)

@@ -15,10 +15,12 @@ import pytest
 import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
+from s3sync_dagster.api.options import read_options
 from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.local.loopback import free_port
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.settings import load_settings
 from s3sync_dagster_tests.api.server import running_api
 from s3sync_dagster_tests.conftest_chroma import start_chroma
 
@@ -284,3 +286,18 @@ def test_a_wrong_setting_is_a_sentence_and_an_exit_code(tmp_path, chroma_server)
     assert api.process.wait(60) == 2
     assert api.log().strip() == "S3SYNC_API_MAX_BODY_BYTES has to be a number from 1024 on."
     api.errors.close()
+
+
+@pytest.mark.parametrize(
+    ("inner", "public", "told"),
+    [
+        ("http://webserver:3000", "", None),
+        ("http://10.0.0.7:3000", "https://dagster.example.org/", "https://dagster.example.org"),
+        ("http://127.0.0.1:3000", "", "http://127.0.0.1:3000"),
+        ("", "", None),
+    ],
+)
+def test_where_dagster_is_inside_is_told_to_nobody(tmp_path, inner, public, told):
+    environ = {"S3SYNC_DAGSTER_URL": inner, "S3SYNC_DAGSTER_PUBLIC_URL": public}
+    settings = load_settings({"S3SYNC_HOME": str(tmp_path), **environ})
+    assert read_options(settings).dagster_public_url == told

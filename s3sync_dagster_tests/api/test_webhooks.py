@@ -128,6 +128,7 @@ def test_whoever_cannot_sign_learns_nothing(api, http, pushed):
         deliver(http, source.id, body + b" ", signature="sha256=" + right),
         deliver(http, source.id, b"{not json", secret="guessed"),
         deliver(http, uuid.uuid4(), push(url)),
+        deliver(http, "no-id", push(url)),
         deliver(http, source.id, push("https://github.com/others/docs")),
         deliver(http, source.id, push(url), secret="no source has this secret"),
     ]

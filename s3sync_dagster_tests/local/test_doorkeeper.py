@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 import uvicorn
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
@@ -16,6 +17,7 @@ from s3sync_dagster.api.console.session import SESSION_COOKIE, Sessions
 from s3sync_dagster.api.guesses import BURST
 from s3sync_dagster.api.passes import PASS_FILE, pass_headers
 from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.local import door_auditing
 from s3sync_dagster.local.door import Door
 from s3sync_dagster.local.doorkeeper import KNOWN_SECONDS, Doorkeeper
 from s3sync_dagster.local.home import prepare_home
@@ -28,6 +30,7 @@ async def hello(scope, receive, send):
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.close"})
     else:
+        await Request(scope, receive).body()
         await PlainTextResponse("hello")(scope, receive, send)
 
 
@@ -47,8 +50,9 @@ def tokens(settings):
 
 
 @contextmanager
-def standing(settings):
-    door = Door(hello, keeper=Doorkeeper(settings, "dagster"))
+def standing(settings, door="dagster"):
+    keeper = Doorkeeper(settings, door)
+    door = keeper.audited(Door(hello, keeper=keeper))
     config = uvicorn.Config(door, port=0, log_config=None, lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -181,3 +185,73 @@ def test_whom_a_proxy_signs_in_may_pass_as_an_owner_of_a_trusted_tenant(settings
             *({**secret, "x-forwarded-user": user} for user in ("bob", "eve", "nobody")),
         ):
             assert http.get("/", headers=headers).status_code == 401, headers
+
+
+def test_of_two_tokens_none_counts(tokens, http):
+    owner = made(tokens)
+    for second in (owner, "guessed", ""):
+        twice = [("x-chroma-token", owner), ("X-Chroma-Token", second)]
+        assert http.get("/", headers=twice).status_code == 403
+
+
+def asked(query, **more):
+    return {"query": query, **more}
+
+
+@pytest.mark.parametrize(
+    ("door", "path", "body", "of"),
+    [
+        ("dagster", "/graphql", asked("mutation Launch { a: launchRun { id } }"), "launchRun"),
+        ("dagster", "/graphql", asked("query Q{x} mutation\n{ endRun }"), "endRun"),
+        ("dagster", "/graphql/", [asked("mutation ($a: A = {b: 1}) { endRun }")], "endRun"),
+        ("dagster", "/graphql", asked("x" * door_auditing.MAX_LOOKED_AT), ""),
+        ("dagster", "/report_asset_observation/a", {}, ""),
+        ("chroma", "/api/v2/collections/a/delete", {}, ""),
+        ("chroma", "/api/v2/collections/a%2Fget/upsert", {}, ""),
+        ("chroma", "/api/v2/delete%2Fget", {}, ""),
+    ],
+)
+def test_what_is_changed_through_a_door_is_written_down(settings, tokens, door, path, body, of):
+    owner, member = made(tokens), made(tokens, role="member")
+    catalog = open_catalog(settings.database_url)
+    with standing(settings, door) as http:
+        for token in (owner, member):
+            http.post(path, json=body, headers={"x-chroma-token": token})
+        http.post(path, json=body, headers=pass_headers(settings))  # our own processes
+    told = [
+        (one.door, one.who, one.role, one.address, one.action, one.outcome)
+        for _, one in catalog.audit.rows()
+    ]
+    assert sorted(told) == [
+        (door, "token 1", "owner", "127.0.0.1", f"POST {path}", "200"),
+        (door, "token 2", "member", "127.0.0.1", f"POST {path}", "401"),
+    ]
+    assert of in [one.subject for _, one in catalog.audit.rows() if one.role == "owner"]
+    catalog.close()
+
+
+@pytest.mark.parametrize(
+    ("door", "method", "path", "body"),
+    [
+        ("dagster", "POST", "/graphql", asked("query Q { version }")),
+        ("dagster", "GET", "/runs", None),
+        ("chroma", "POST", "/api/v2/collections/a/query", {}),
+        ("chroma", "POST", "/api/v2/collections/a/get", {}),
+        ("chroma", "GET", "/api/v2/collections", None),
+    ],
+)
+def test_what_is_only_asked_through_a_door_is_not(settings, tokens, door, method, path, body):
+    owner = made(tokens)
+    catalog = open_catalog(settings.database_url)
+    with standing(settings, door) as http:
+        answer = http.request(method, path, json=body, headers={"x-chroma-token": owner})
+        assert answer.text == "hello"
+    assert catalog.audit.rows() == []
+    catalog.close()
+
+
+def test_a_question_of_which_a_mutation_is_hidden_by_letters_is_written_down():
+    hidden = b'{"query":"\\u006dutation{endRun}"}'
+    assert door_auditing.mutation_of(hidden) == "endRun"
+    assert door_auditing.mutation_of(b'{"query":"{version}"}') is None
+    assert door_auditing.mutation_of('{"query":"mutation{endRun}"}'.encode("utf-16")) == "endRun"

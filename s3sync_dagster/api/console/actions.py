@@ -1,5 +1,6 @@
 """What buttons do. Each form carries a signature that only our own pages can have."""
 
+from contextlib import suppress
 from typing import Annotated
 from urllib.parse import quote
 from uuid import UUID
@@ -12,7 +13,7 @@ from s3sync_dagster.api.access import Access, identify
 from s3sync_dagster.api.console.pages import Visitor, safe_target
 from s3sync_dagster.api.console.rendering import PageRoute, plain_page, sessions_of
 from s3sync_dagster.api.context import Here
-from s3sync_dagster.api.errors import Unauthorized
+from s3sync_dagster.api.errors import Forbidden, TooMany, Unauthorized
 from s3sync_dagster.api.manage import pause_source, resume_source
 from s3sync_dagster.api.manage_wire import ApprovePayload, RetryPayload
 from s3sync_dagster.api.wire import storable
@@ -23,8 +24,15 @@ ListingId = Annotated[int, Form(ge=1, le=2**63 - 1)]
 
 
 async def signed(request: Request, form_token: Annotated[str, Form(max_length=200)] = "") -> None:
-    """Refuse a form that none of our pages sent."""
-    sessions_of(request).check_form(request, form_token)
+    """Refuse a form that none of our pages sent, and have the audit log say whose it was."""
+    sessions = sessions_of(request)
+    try:
+        sessions.check_form(request, form_token)
+    except Forbidden:
+        access: Access = request.app.state.access
+        with suppress(Unauthorized, Forbidden, TooMany):
+            await access.aside(sessions.open, request)
+        raise
 
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(signed)])
