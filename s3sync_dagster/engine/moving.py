@@ -48,7 +48,6 @@ def _how_far_of(before: Source, source: Source, catalog: CatalogPort) -> str:
     )
 
 
-
 def finish_move(
     source: Source,
     *,
