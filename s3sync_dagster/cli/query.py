@@ -116,7 +116,7 @@ def query(
         if condition and not hits:
             lacks += _told_keys(condition, ask(where=None, limit=LOOKED_AT))
     for one in lacks:
-        click.echo(one, err=True)
+        click.echo(wrapped(one, stream=sys.stderr), err=True)
     if as_json:
         click.echo(json.dumps([_values(hit) for hit in hits]))
         return 0
@@ -125,7 +125,9 @@ def query(
         if group and document_of(hit)[0] != document:
             document = document_of(hit)[0]
             click.secho(key_of(hit), bold=sys.stdout.isatty() or None)
-        click.secho(f"{place}. {describe(hit)}", bold=sys.stdout.isatty() or None)
+        click.secho(
+            wrapped(f"{place}. {describe(hit)}", hanging="   "), bold=sys.stdout.isatty() or None
+        )
         for copy in hit.copies[:COPIES]:
             click.echo(f"   the same text: {place_of(copy)}")
         if len(hit.copies) > COPIES:
