@@ -1,5 +1,7 @@
 """What a source does with an object, and what became of it: for ``why`` at every door."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,11 +13,14 @@ from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.rights import Rights
 from s3sync_dagster.core.selection import explain
 from s3sync_dagster.core.state import DocumentPhase, ListingRow, ListingState
+from s3sync_dagster.core.targets import sidecar_claims
 from s3sync_dagster.core.vouching import disputed, in_doubt
 from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.model.object import ObjectRef
-from s3sync_dagster.model.source import DeleteMode, Source
+from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
 
+MOST_METADATA = 300
+"""Characters of a sidecar's metadata that are shown."""
 UNSEEN = "No listing has seen this key."
 UNTOLD = (
     "Only owners see its records: they are not known to say who may read it by now, by settings, "
@@ -69,11 +74,20 @@ def explain_key(catalog: Catalog, source: Source, key: str, *, rights: Rights) -
         storage_class=known.storage_class if known and there else "STANDARD",
     )
     rows = catalog.views.object_rows(source.id, key=key) if seen else []
+    # What sidecars are called and say may be kept from readers with groups.
+    named = _sidecars(catalog, source, key) if there and rights.whole else []
     paused = _paused(catalog, source) if rows and rows[0].state == "pending" else []
     kept_back = _kept_back(catalog, source, key) if seen and source.reader_keys else []
     tried = _tried(catalog, source, key) if seen else []
     return Explained(
-        decision=[*presence, *explain(source, ref, there=there), *paused, *kept_back, *tried],
+        decision=[
+            *presence,
+            *explain(source, ref, there=there),
+            *named,
+            *paused,
+            *kept_back,
+            *tried,
+        ],
         row=rows[0] if rows else None,
         known=known is not None,
     )
@@ -94,6 +108,29 @@ def not_to_approve(source: Source, listing_id: int, *, waiting: ListingRow | Non
             f"look at them first (s3sync approve-deletes {source.name})"
         )
     return Conflict(f"{told}.", reason="nothing_blocked")
+
+
+def _sidecars(catalog: Catalog, source: Source, key: str) -> list[str]:
+    """Return which sidecars name an object, and what they say of it."""
+    named = catalog.work.claims_of(source.id, [key]).get(key, [])
+    claims = sidecar_claims(tuple(named), source)
+    if not claims and source.auto_sync is AutoSync.METADATA:
+        none = "No sidecar names it that was read and could be followed (others: `s3sync failures "
+        return [none + f"{source.name}`), and auto-sync metadata takes only what one names."]
+    told = [
+        f"The sidecar {one.sidecar_key!r} names it, for the collection {collection!r}: "
+        f"custom id {one.custom_id or 'none'}, metadata {_short(one.metadata)}."
+        for collection, one in claims.items()
+    ]
+    less = [one.sidecar_key for one in named if one not in claims.values()]
+    if told and less:
+        told.append(f"Not followed, as those come first: {', '.join(map(repr, less))}.")
+    return told
+
+
+def _short(metadata: Mapping[str, object]) -> str:
+    text = json.dumps(metadata, ensure_ascii=False)
+    return text if len(text) <= MOST_METADATA else f"{text[:MOST_METADATA]}..."
 
 
 def _kept_back(catalog: Catalog, source: Source, key: str) -> list[str]:

@@ -77,6 +77,11 @@ class Settings:
         return self.home / "encryption.key"
 
     @property
+    def init_lock(self) -> Path:
+        """What ``prepare_home`` locks, and leaves: without it this home never had a key."""
+        return self.home / ".init.lock"
+
+    @property
     def runs_socket(self) -> Path:
         """Where the process listens from which run workers are forked."""
         return self.home / "runs.sock"
@@ -161,6 +166,11 @@ def read_encryption_key(settings: Settings) -> str:
     except (OSError, UnicodeDecodeError):
         text = ""
     key = _fernet_key(text, f"The file {str(path)!r} for")
+    if key is None and not settings.init_lock.exists():
+        raise InvalidSetting(
+            "There is no encryption key yet: set S3SYNC_ENCRYPTION_KEY, or run `s3sync status` "
+            f"once, which makes {str(path)!r}."
+        )
     if key is None:
         raise InvalidSetting(
             f"There is no encryption key: set S3SYNC_ENCRYPTION_KEY, or bring back {str(path)!r}."

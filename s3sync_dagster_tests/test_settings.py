@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import s3sync_dagster
+from s3sync_dagster.local.home import prepare_home
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.settings import export_settings, load_settings, read_encryption_key
@@ -113,8 +114,15 @@ def test_a_key_that_is_none_is_refused_without_repeating_it():
 
 
 def test_no_key_at_all_says_both_ways_out(tmp_path):
-    with pytest.raises(InvalidSetting, match=r"S3SYNC_ENCRYPTION_KEY.*encryption\.key"):
-        read_encryption_key(load_settings({"S3SYNC_HOME": str(tmp_path)}))
+    """Nobody can bring back what there never was, as in the home of an API that began alone."""
+    settings = load_settings({"S3SYNC_HOME": str(tmp_path)})
+    with pytest.raises(InvalidSetting, match=r"yet: set S3SYNC_ENCRYPTION_KEY, or run `s3sync st"):
+        read_encryption_key(settings)
+    prepare_home(settings, dagster=False)
+    assert read_encryption_key(settings)
+    settings.encryption_key_file.unlink()
+    with pytest.raises(InvalidSetting, match=r"KEY, or bring back .*encryption\.key"):
+        read_encryption_key(settings)
 
 
 def test_a_named_variable_is_given_or_missed_by_name():

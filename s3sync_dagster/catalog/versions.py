@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.tables import documents
-from s3sync_dagster.core.state import DocumentPhase
+from s3sync_dagster.catalog.tables import documents, sources
+from s3sync_dagster.core.state import RESTORED, DocumentPhase
 from s3sync_dagster.engine.hybrid import DocumentVersion
 
 STATE_EPOCH = 1_700_000_000
@@ -56,6 +56,35 @@ def collection_state(
             str(number): ",".join(str(int(one or 0)) for one in sums)
             for number, *sums in connection.execute(query)
         }
+
+
+def unseen_since_restore(
+    database: Database, collection_name: str, *, tenant: str | None, database_name: str | None
+) -> list[str]:
+    """Return the sources whose documents were not held against a collection since a restore.
+
+    Args:
+        database: of the catalog.
+        collection_name: of the collection.
+        tenant: None: of whatever tenant.
+        database_name: None: likewise.
+    """
+    query = (
+        sa.select(sources.c.name)
+        .join(documents, sources.c.id == documents.c.source_id)
+        .where(
+            documents.c.collection_name == collection_name,
+            documents.c.collection_id.startswith(RESTORED),
+        )
+        .distinct()
+        .order_by(sources.c.name)
+    )
+    if tenant is not None:
+        query = query.where(documents.c.tenant == tenant)
+    if database_name is not None:
+        query = query.where(documents.c.database_name == database_name)
+    with database.read() as connection:
+        return list(connection.execute(query).scalars())
 
 
 def document_versions(

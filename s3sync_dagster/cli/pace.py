@@ -4,8 +4,10 @@ from collections import deque
 
 WINDOW_SECONDS = 15.0
 """The rate is that of so long."""
-FIRST_SECONDS = 2.0
-"""Before that nobody can tell when it ends."""
+FIRST_SECONDS = 5.0
+"""So long after the first object nobody can tell when it ends."""
+FIRST_OBJECTS = 10.0
+"""Likewise until so many more are done, or a tenth of a smaller bucket."""
 
 
 class Pace:
@@ -13,7 +15,7 @@ class Pace:
 
     def __init__(self, now: float) -> None:
         """Begin; all times in seconds of one monotonic clock."""
-        self._began = now
+        self._first: tuple[float, float] | None = None
         self._looks: deque[tuple[float, int]] = deque([(now, 0)])
         self.rate: float | None = None
         """Chunks a second; None before the first."""
@@ -34,6 +36,10 @@ class Pace:
         self._looks.append((now, chunks))
         since, before = self._looks[0]
         self.rate = (chunks - before) / (now - since) if chunks and now > since else None
-        passed = now - self._began
-        if done > 0 and passed >= FIRST_SECONDS:
-            self.left_seconds = passed * max(total - done, 0.0) / done
+        if done <= 0:
+            return
+        # What passes before the first, while a model loads, says nothing of the others.
+        began, first = self._first = self._first or (now, done)
+        passed, more = now - began, done - first
+        if passed >= FIRST_SECONDS and more >= min(FIRST_OBJECTS, total / 10):
+            self.left_seconds = passed * max(total - done, 0.0) / more if more else 0.0

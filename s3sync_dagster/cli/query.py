@@ -1,13 +1,17 @@
 """``s3sync query``."""
 
+from __future__ import annotations
+
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from s3sync_dagster.catalog.versions import unseen_since_restore
 from s3sync_dagster.cli.completing import collection_names
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, chroma_url, opened
@@ -18,8 +22,11 @@ from s3sync_dagster.engine.hybrid import Ranking, reasons_of
 from s3sync_dagster.engine.neighbours import document_of
 from s3sync_dagster.meant import naming_collections
 from s3sync_dagster.model.document import Hit
-from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.errors import InvalidSetting, NotFound
 from s3sync_dagster.search import require_words, search
+
+if TYPE_CHECKING:
+    from s3sync_dagster.wiring import Parts
 
 LINES = 6
 """Of a chunk that people are shown."""
@@ -92,6 +99,7 @@ def query(
     with (
         opened(chroma_url) as parts,
         naming_collections(collection, parts.catalog.sources.all(moved=True)),
+        _telling_of_restore(parts, collection, tenant, database, lacks),
     ):
         ask = partial(
             search,
@@ -108,7 +116,7 @@ def query(
         if condition and not hits:
             lacks += _told_keys(condition, ask(where=None, limit=LOOKED_AT))
     for one in lacks:
-        click.echo(one, err=True)
+        click.echo(wrapped(one, stream=sys.stderr), err=True)
     if as_json:
         click.echo(json.dumps([_values(hit) for hit in hits]))
         return 0
@@ -117,7 +125,9 @@ def query(
         if group and document_of(hit)[0] != document:
             document = document_of(hit)[0]
             click.secho(key_of(hit), bold=sys.stdout.isatty() or None)
-        click.secho(f"{place}. {describe(hit)}", bold=sys.stdout.isatty() or None)
+        click.secho(
+            wrapped(f"{place}. {describe(hit)}", hanging="   "), bold=sys.stdout.isatty() or None
+        )
         for copy in hit.copies[:COPIES]:
             click.echo(f"   the same text: {place_of(copy)}")
         if len(hit.copies) > COPIES:
@@ -130,6 +140,38 @@ def query(
     if not hits:
         click.echo("No hits.", err=True)
     return 0
+
+
+@contextmanager
+def _telling_of_restore(
+    parts: Parts, collection: str, tenant: str | None, database: str | None, lacks: list[str]
+) -> Iterator[None]:
+    """Say why a question finds little, or no collection, after a restore."""
+    try:
+        yield
+    except NotFound as error:
+        told = _since_restore(parts, collection, tenant, database)
+        if told is None:
+            raise
+        raise NotFound(f"{error.message}. {told}", reason=error.reason) from None
+    if told := _since_restore(parts, collection, tenant, database):
+        lacks.append(told)
+
+
+def _since_restore(
+    parts: Parts, collection: str, tenant: str | None, database: str | None
+) -> str | None:
+    names = unseen_since_restore(
+        parts.catalog.database, collection, tenant=tenant, database_name=database
+    )
+    if not names:
+        return None
+    more = f" and {len(names) - 1} more sources" if len(names) > 1 else ""
+    return (
+        f"The catalog was restored, and not all records of {names[0]!r}{more} were looked at "
+        "since: until then words do not find those, and what Chroma has lost is not there. "
+        f"`s3sync rebuild {names[0]}` looks now."
+    )
 
 
 def describe(hit: Hit) -> str:

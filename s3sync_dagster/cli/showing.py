@@ -23,16 +23,47 @@ def people(text: str) -> str:
 
 
 def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield aligned lines, the head first; nothing where there are no rows."""
+    """Yield aligned lines, the head first; nothing where there are no rows.
+
+    On a terminal that is narrower the last cell stands below the others, and where they are too
+    broad alone each on a line of its own: wrapped lines are no table, and what is cut is not told.
+    """
     if not rows:
         return
     table = [tuple(head), *[tuple(row) for row in rows]]
     widths = [max(cell_len(row[at]) for row in table) for at in range(len(head))]
+    if not sys.stdout.isatty() or _together(widths) <= _terminal_width():
+        yield from _aligned(table, widths)
+    elif _together(widths[:-1]) <= _terminal_width():
+        for row, line in zip(table, _aligned(table, widths[:-1]), strict=True):
+            yield line
+            yield f"  {row[-1]}"
+    else:
+        yield from _records(head, rows)
+
+
+def _together(widths: Sequence[int]) -> int:
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _aligned(table: Sequence[Sequence[str]], widths: Sequence[int]) -> Iterator[str]:
     for row in table:
-        cells = (
-            one + " " * (width - cell_len(one)) for one, width in zip(row, widths, strict=True)
-        )
+        cells = (one + " " * (width - cell_len(one)) for one, width in zip(row, widths))
         yield "  ".join(cells).rstrip()
+
+
+def _records(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the first cell of each row, and below it the others, each with its head."""
+    broad = max(map(cell_len, head[1:]), default=0)
+    for row in rows:
+        yield row[0]
+        for name, cell in zip(head[1:], row[1:], strict=True):
+            if cell:
+                yield f"  {name}{' ' * (broad - cell_len(name))}  {cell}"
+
+
+def _terminal_width() -> int:
+    return max(shutil.get_terminal_size().columns, MIN_WIDTH)
 
 
 def wrapped(
@@ -53,7 +84,7 @@ def wrapped(
         hanging = indent + " " * (len(text) - len(text.lstrip()))
     return textwrap.fill(
         text,
-        width=max(shutil.get_terminal_size().columns, MIN_WIDTH),
+        width=_terminal_width(),
         initial_indent=indent,
         subsequent_indent=hanging,
         break_long_words=False,

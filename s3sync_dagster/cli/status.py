@@ -147,10 +147,11 @@ def _listing(listing: ListingRow) -> dict[str, Any]:
 
 
 def _print(source: Source, one: dict[str, Any], *, price: float | None) -> None:
-    click.echo(f"{source.name}: {place_of(source)} -> {source.collection_name}")
-    click.echo(f"  works      {_works(one)}")
+    place = f"{source.name}: {place_of(source)} -> {source.collection_name}"
+    click.echo(wrapped(place, hanging="    "))
+    click.echo(_field("works", _works(one)))
     missing = f", {one['missing']} of them not found by a listing" if one["missing"] else ""
-    click.echo(f"  objects    {one['objects']}{missing}")
+    click.echo(_field("objects", f"{one['objects']}{missing}"))
     for state in ("indexed", "pending", "processing"):
         if one[state]:
             click.echo(f"  {state:<10} {one[state]}")
@@ -162,7 +163,8 @@ def _print(source: Source, one: dict[str, Any], *, price: float | None) -> None:
         if one[state]:
             click.echo(_field(state, reasons(one[state])))
     outdated = f", {one['outdated']} of them outdated" if one["outdated"] else ""
-    click.echo(f"  in Chroma  {one['chunks']} chunks of {one['documents']} documents{outdated}")
+    there = f"{one['chunks']} chunks of {one['documents']} documents{outdated}"
+    click.echo(_field("in Chroma", there))
     if to_embed := one["to_embed"]:
         told = Estimate(texts=to_embed["texts"], text_bytes=to_embed["text_bytes"])
         click.echo(_field("to embed", f"{told.told(price=price)}, by names and sizes"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import uuid
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from s3sync_dagster.cli.endpoints import find_source, with_endpoint
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.machine_faults import hushed
 from s3sync_dagster.cli.options import as_json, chroma_url, loudness, opened
+from s3sync_dagster.cli.showing import wrapped
 from s3sync_dagster.cli.source_options import (
     embedding,
     embedding_config,
@@ -156,7 +158,8 @@ def _sync_once(
             err=True,
         )
     elif is_new and not show.quiet and not show.as_json:
-        click.echo(f"source {source.name!r} was made", err=True)
+        told = f"source {source.name!r} was made"
+        click.echo(wrapped(told, hanging="  ", stream=sys.stderr), err=True)
     print_troubles(parts, source, summary)
     show.summary(summary, source, told=not leaves_nothing)
     return summary

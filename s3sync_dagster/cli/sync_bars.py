@@ -6,6 +6,10 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 BAR_WIDTH = 20
+BESIDE_NUMBERS = len("* indexing ")
+"""What stands before the numbers, without a bar."""
+WITH_BAR = 70
+"""Columns from which on there is a bar: in less the numbers tell more."""
 
 
 class Bars(Progress):
@@ -13,12 +17,16 @@ class Bars(Progress):
 
     def __init__(self, *, before_drawing: Callable[[], None]) -> None:
         self._before_drawing: Callable[[], None] = lambda: None  # rich draws while it is made
+        console = Console(stderr=True)
+        bar = [BarColumn(BAR_WIDTH)] if console.width >= WITH_BAR else []
+        self.for_numbers = console.width - BESIDE_NUMBERS - (BAR_WIDTH + 1) * len(bar)
+        """Columns: what is longer is cut."""
         super().__init__(
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(BAR_WIDTH),
+            *bar,
             TextColumn("{task.fields[numbers]}"),
-            console=Console(stderr=True),
+            console=console,
             transient=True,
         )
         self._reading = self.add_task("listing", total=None, numbers="")

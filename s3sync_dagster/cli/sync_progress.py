@@ -105,17 +105,24 @@ class DrawnProgress(Progress):
         elif not self._quiet:
             print(line, file=sys.stderr, flush=True)  # noqa: T201
 
-    def numbers(self) -> str:
-        """Return what is done and how fast, as the lower bar shows it."""
+    def numbers(self, width: int | None = None) -> str:
+        """Return what is done and how fast, as the lower bar shows it.
+
+        Args:
+            width: columns that there are: what is least needed is left out first; None: any number.
+        """
         found, total = self._chunks(), max(self._total, self._ended)
-        told = [f"{self._ended}/{total} objects"]
+        told = {"objects": f"{self._ended}/{total} objects"}
         if found.embedded:
-            told.append(f"{found.embedded} chunks")
+            told["chunks"] = f"{found.embedded} chunks"
         if self._pace is not None and self._pace.rate is not None:
-            told.append(f"{self._pace.rate:.1f}/s")
+            told["rate"] = f"{self._pace.rate:.1f}/s"
         if self._pace is not None and self._pace.left_seconds is not None:
-            told.append(f"{_clock(self._pace.left_seconds)} left")
-        return "  ".join(told)
+            told["left"] = f"{_clock(self._pace.left_seconds)} left"
+        for least in ("rate", "chunks", "left"):  # a rate without chunks would be read as objects'
+            if width is not None and len("  ".join(told.values())) > width:
+                told.pop(least, None)
+        return "  ".join(told.values())
 
     def _kept(self) -> str:
         chunks = self._chunks().embedded
@@ -135,7 +142,7 @@ class DrawnProgress(Progress):
         self._done = min(max(self._done, self._ended, done), total)
         self._pace.look(time.monotonic(), chunks=found.embedded, done=self._done, total=total)
         if self._bars is not None:
-            self._bars.done(self._done, total=total, numbers=self.numbers())
+            self._bars.done(self._done, total=total, numbers=self.numbers(self._bars.for_numbers))
 
     def _tell(self) -> None:
         while not self._over.wait(LINE_SECONDS):

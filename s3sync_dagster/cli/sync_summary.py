@@ -53,7 +53,8 @@ class Show:
 
 def print_summary(summary: Summary, source: Source) -> None:
     """Print the counts: the first six lines add up to what was listed."""
-    click.echo(f"{place_of(source)} -> {source.collection_name}: {summary.listed} objects listed")
+    place = f"{place_of(source)} -> {source.collection_name}"
+    click.echo(wrapped(f"{place}: {summary.listed} objects listed", hanging="  "))
     for name, value in (
         ("indexed", str(summary.indexed)),
         ("updated", str(summary.updated)),
@@ -62,22 +63,26 @@ def print_summary(summary: Summary, source: Source) -> None:
         ("failed", reasons(summary.failed)),
         ("pending", str(summary.pending)),
     ):
-        click.echo(f"  {name:<10} {value}")
+        click.echo(wrapped(f"{name:<10} {value}", indent="  ", hanging=" " * 13))
     if summary.removed:
-        click.echo(f"  besides, records of {summary.removed} objects were removed")
+        click.echo(
+            wrapped(f"besides, records of {summary.removed} objects were removed", indent="  ")
+        )
     known = max(0, summary.chunks_written - summary.embedded)
-    click.echo(
+    chunks = (
         f"chunks: {summary.chunks_written} written ({summary.embedded} embedded, "
         f"{known} with vectors known before), "
         f"{summary.metadata_updated} with new metadata, {summary.chunks_deleted} deleted"
     )
+    click.echo(wrapped(chunks, hanging="  "))
     if summary.cut_off:
-        click.echo(
-            f"  {summary.cut_off} of them are longer than the model reads: their ends are found by "
+        longer = (
+            f"{summary.cut_off} of them are longer than the model reads: their ends are found by "
             "words only; a smaller max_size_bytes would make them fit"
         )
+        click.echo(wrapped(longer, indent="  "))
     sent = ", ".join(f"{number} {kind}" for kind, number in summary.requests.items() if number)
-    click.echo(f"requests: {sent or 'none'}; {summary.seconds:.1f} s")
+    click.echo(wrapped(f"requests: {sent or 'none'}; {summary.seconds:.1f} s", hanging="  "))
 
 
 def print_troubles(parts: Parts, source: Source, summary: Summary) -> None:

@@ -30,7 +30,8 @@ from s3sync_dagster.defs.source_fields import (
 _HEAD = """\
 # To a first result:
 #   1. Name a Chroma server: `chroma run`, then export S3SYNC_CHROMA_URL=http://127.0.0.1:8000
-#   2. Say where the objects are (CHANGE-ME); AWS's default chain has the credentials.
+#   2. Say where the objects are (CHANGE-ME: `dg check defs` asks for it); AWS's default chain has
+#      the credentials.
 #   3. `dg dev`: the place is listed within a minute, the asset s3/{name} shows each object.
 #   4. `s3sync query "some words" --collection {collection}`, `s3sync failures`
 # All settings: docs/settings.md of s3sync-dagster.
@@ -55,18 +56,18 @@ _BUCKET = """\
   # secret_access_key_env: AWS_SECRET_ACCESS_KEY
 """
 _FOLDER = """\
-  folder: /CHANGE/ME
+  folder: /CHANGE-ME
   # A file that is there as long as the folder is mounted:
   # marker: .mounted
 """
 _REPOSITORY = """\
-  repository: OWNER/REPO
+  repository: CHANGE-ME/CHANGE-ME  # owner and name at GitHub, or a URL
   # ref: main
   # The name of a variable with a token, for a private one:
   # token_env: GITHUB_TOKEN
 """
 _SITE = """\
-  starting_url: https://docs.example.org/
+  starting_url: https://CHANGE-ME/
   # page_limit: 1000
   # include_path_regexes: ["^/guide/"]
 """

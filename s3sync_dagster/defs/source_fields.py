@@ -22,6 +22,9 @@ from s3sync_dagster.source_settings import GROUPS, SETTINGS, Setting, settings_o
 
 _NAMESPACE = uuid.UUID("5b9c4a52-6a4e-4a4c-8e0e-3f1f6b2f9f10")
 
+PLACEHOLDER = "CHANGE-ME"
+"""What ``dg scaffold`` leaves where only its reader knows what belongs there."""
+
 
 def setting_fields(table: Iterable[Setting] = SETTINGS) -> type[Any]:
     """Return a model with a field for each setting.
@@ -90,6 +93,11 @@ class Declared(pydantic.BaseModel):
                     "variable where the source is declared."
                 )
         kind = self.place_class
+        for name in _required(kind):
+            if PLACEHOLDER in (written := str(getattr(self, name))):
+                raise InvalidSetting(
+                    f"{name} is still {written!r}, the placeholder: write your own there."
+                )
         source = Source(
             id=str(uuid.uuid5(_NAMESPACE, given.name)),
             name=given.name,

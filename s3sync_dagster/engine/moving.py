@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import cast
 
-from s3sync_dagster.core.moving import why_it_stays, why_unwritten
+from s3sync_dagster.core.moving import may_go, why_it_stays, why_unwritten
 from s3sync_dagster.core.news import Told
 from s3sync_dagster.core.selection import decide
 from s3sync_dagster.engine.catalog_port import CatalogPort
@@ -26,14 +26,26 @@ _ENDING = {
 
 def how_far(source: Source, *, catalog: CatalogPort) -> str | None:
     """Return why records of the sources before still stand; None where there were none."""
-    said = [
-        why_unwritten(catalog.moves.succession(source, before)) or _ENDING[told]
-        if (told := catalog.sources.deleting(before.id)) is not None
-        else why_it_stays(source.name, catalog.moves.succession(source, before))
-        or "what is left of before goes with the next tick of the dispatcher"
-        for before in catalog.moves.left_by(source.id)
-    ]
+    said = [_how_far_of(before, source, catalog) for before in catalog.moves.left_by(source.id)]
     return "; ".join(said) or None
+
+
+def _how_far_of(before: Source, source: Source, catalog: CatalogPort) -> str:
+    so_far, told = catalog.moves.succession(source, before), catalog.sources.deleting(before.id)
+    if told is not None:
+        waits = why_unwritten(so_far)
+        why, going = waits or _ENDING[told], waits is None and told == "records"
+    else:
+        stays = why_it_stays(source.name, so_far)
+        why = stays or "what is left of before goes with the next tick of the dispatcher"
+        going = stays is None or any(map(so_far.count, may_go(so_far)))
+    if not going:
+        return why
+    # No row says what Chroma refused at the last tick: who looks here alone would wait for ever.
+    return (
+        f"{why} (where their collection refuses every call: `s3sync source move {source.name} "
+        "--keep-records` leaves them and ends the move)"
+    )
 
 
 def finish_move(

@@ -48,7 +48,7 @@ def prepare_home(settings: Settings, *, dagster: bool = True) -> None:
         for name in ("logs", "owners", "chroma", "cache"):
             (settings.home / name).mkdir(mode=0o700, exist_ok=True)
         settings.dagster_home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _init_lock(settings.home / ".init.lock"):
+        with _init_lock(settings.init_lock):
             _write_dagster_yaml(settings.dagster_home)
             _make_key_file(settings)
             if dagster:
@@ -61,7 +61,7 @@ def open_dagster(settings: Settings) -> None:
     Raises:
         FixConfiguration, Unavailable: as ``prepare_home`` does.
     """
-    with _init_lock(settings.home / ".init.lock"):
+    with _init_lock(settings.init_lock):
         _open_dagster(settings, _here)
 
 

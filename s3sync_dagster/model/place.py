@@ -420,4 +420,7 @@ def parse_place(text: str) -> Place:
         found = kind.read(text)
         if found is not None:
             return found
-    raise InvalidSetting(f"{text!r} is no place: write {', or '.join(forms())}.")
+    told = f"{text!r} is no place: write {', or '.join(forms())}."
+    if text.startswith(("file://", "ssh://")):
+        told += f" For a repository whose address does not end in .git: {f'git+{text}'!r}."
+    raise InvalidSetting(told)

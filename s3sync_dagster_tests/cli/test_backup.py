@@ -435,6 +435,38 @@ def test_what_nothing_lists_is_named_after_a_restore(s3sync, home, tmp_path, buc
     assert told.json["made_at"] == manifest["made_at"]
 
 
+def test_a_question_after_a_restore_says_that_nobody_has_looked_yet(
+    s3sync, sync, home, tmp_path, collection
+):
+    """Words found nothing, without a word on why."""
+    assert sync().code == 0
+    assert s3sync("backup", str(tmp_path / "saved")).code == 0
+    assert not s3sync("query", "text", "-c", collection).err
+    shutil.rmtree(home)
+    assert s3sync("restore", str(tmp_path / "saved")).code == 0
+    told = s3sync("query", "text", "-c", collection)
+    assert "The catalog was restored, and not all records of" in told.err
+    (source,) = s3sync("source", "list", "--json").json
+    assert f"`s3sync rebuild {source['name']}` looks now." in told.err
+    assert s3sync("rebuild", source["name"]).code == 0
+    assert "restored" not in s3sync("query", "text", "-c", collection).err
+
+
+def test_a_collection_that_is_gone_after_a_restore_is_told_with_the_way_back(
+    s3sync, sync, home, tmp_path, collection
+):
+    assert sync().code == 0
+    assert s3sync("backup", str(tmp_path / "saved")).code == 0
+    with closing(open_collections(url=os.environ["S3SYNC_CHROMA_URL"])) as there:
+        there.delete_collection(collection, tenant="default_tenant", database="default_database")
+    shutil.rmtree(home)
+    assert s3sync("restore", str(tmp_path / "saved")).code == 0
+    told = s3sync("query", "text", "-c", collection)
+    assert told.code != 0
+    assert "there is no collection" in told.err
+    assert "`s3sync rebuild" in told.err
+
+
 def set_revision(url, revision):
     with closing(Database(url)) as database, database.write() as tx:
         tx.execute(sa.text("UPDATE alembic_version SET version_num = :r"), {"r": revision})

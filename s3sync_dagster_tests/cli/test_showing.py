@@ -39,6 +39,27 @@ def test_columns_are_aligned_also_with_wide_letters():
     assert list(columns(("name",), [])) == []
 
 
+@pytest.mark.parametrize("width", [40, 60])
+def test_a_table_that_is_too_broad_for_the_terminal_is_neither_wrapped_nor_cut(monkeypatch, width):
+    size = os.terminal_size((width, 24))
+    monkeypatch.setattr(showing.shutil, "get_terminal_size", lambda **_: size)
+    key = "docs/" + "k" * 44
+    rows = [("indexed", "12", "docs", key), ("failed (too_large)", "0", "docs", "b.md")]
+    head = ("state", "chunks", "source", "key")
+    assert list(columns(head, rows))[1].endswith(key), "a pipe has all in one line"
+    monkeypatch.setattr(showing.sys, "stdout", Terminal())
+    assert list(columns(head, rows)) == [
+        "state               chunks  source", "  key",
+        "indexed             12      docs", f"  {key}",
+        "failed (too_large)  0       docs", "  b.md",
+    ]  # fmt: skip
+    assert list(columns(("name", "place", "state"), [("docs", "s3://" + "b" * 60, "paused")])) == [
+        "docs",
+        "  place  s3://" + "b" * 60,
+        "  state  paused",
+    ]
+
+
 def test_sentences_are_wrapped_at_words_for_a_terminal_only(narrow):
     text = "The key " + "x" * 60 + " cannot be read; give it another name."
     assert wrapped(text, indent="  ") == "  " + text

@@ -94,3 +94,47 @@ def test_objects_chunks_and_the_rate_are_told(environment, aws_endpoint, bucket,
     assert re.search(r"chunks  \d+\.\d/s", said)
     assert re.search(r"\n +indexed +24\n", said)
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("width", [40, 60])
+def test_a_narrow_terminal_has_no_sentence_beyond_its_edge(
+    environment, aws_endpoint, bucket, collection, width
+):
+    with wire_proxy(aws_endpoint.url) as proxy:
+        slow = Fault(delay_seconds=0.1)
+        proxy.plan = lambda request: slow if request.kind == "GET" else None
+        with PseudoTerminal(sync(bucket, collection, proxy.url), columns=width) as terminal:
+            assert terminal.end() == 0, terminal.text()
+    said = terminal.text()
+    lines = [line for line in said.splitlines() if bucket not in line and "\r" not in line]
+    assert not [line for line in lines if len(line) > width]
+    assert re.search(r"\n +indexed +24\n", said)
+
+
+DRAW = """
+import time, types
+from s3sync_dagster.cli.sync_progress import DrawnProgress
+from s3sync_dagster.local.oneshot_report import Underway
+with DrawnProgress() as progress:
+    progress.watch(lambda: Underway(cut=9000, embedded=8000, documents=2000))
+    progress.working(5678)
+    progress._pace = types.SimpleNamespace(look=lambda *_, **__: 0, rate=12.3, left_seconds=633.0)
+    time.sleep(0.5)
+"""
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (40, "0/5678 objects  10:33 left"),
+        (60, "0/5678 objects  8000 chunks  12.3/s  10:33 left"),
+        (100, "0/5678 objects  8000 chunks  12.3/s  10:33 left"),
+    ],
+)
+def test_numbers_that_a_narrow_terminal_has_no_room_for_are_left_out_and_none_is_cut(width, shown):
+    """The words before them were cut first, "ind...", then the time that is left."""
+    with PseudoTerminal([sys.executable, "-c", DRAW], columns=width) as terminal:
+        assert terminal.end() == 0, terminal.text()
+    said = terminal.text()
+    assert "\N{HORIZONTAL ELLIPSIS}" not in said
+    assert re.search(rf"indexing [^0-9]*{re.escape(shown)}", said), said

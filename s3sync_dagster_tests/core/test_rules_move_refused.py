@@ -36,6 +36,9 @@ def test_what_a_collection_refuses_is_told_with_the_way_out(moved, now):
         with pytest.raises(Unavailable, match="`s3sync source move docs --keep-records`") as told:
             finish(world, now=now, **refusing(world))
         assert ANSWER in str(told.value)
+        assert "`s3sync source move docs --keep-records` leaves" in how_far(
+            world.source, catalog=world.catalog
+        )
         world.clock.seconds += 130
     assert finish(world, keep=True, **refusing(world)) is None
     assert how_far(world.source, catalog=world.catalog) is None

@@ -52,11 +52,16 @@ def call(tmp_path):
 
 def test_the_component_is_checked_scaffolded_and_loaded_by_dg(project, call):
     call("dg", "scaffold", "defs", COMPONENT, "wiki-pages", cwd=project)
-    written = (project / "company_search" / "defs" / "wiki-pages" / "defs.yaml").read_text()
+    path = project / "company_search" / "defs" / "wiki-pages" / "defs.yaml"
+    written = path.read_text()
     assert "name: wiki_pages" in written
     assert "access_key_id_env" in written
     assert "export S3SYNC_CHROMA_URL=" in written
     assert "--collection wiki-pages-texts" in written
+    unchanged = call("dg", "check", "defs", cwd=project, code=1)
+    assert "'wiki_pages' (company_search/defs/wiki-pages/defs.yaml:" in unchanged
+    assert "bucket_name is still 'CHANGE-ME', the placeholder: write your own there." in unchanged
+    path.write_text(written.replace("bucket_name: CHANGE-ME", "bucket_name: wiki-pages"))
     defs = project / "company_search" / "defs"
     shutil.copytree(defs / "tickets", defs / "tickets_again")  # and its name is not changed
     listed = call("dg", "list", "defs", cwd=project)

@@ -7,6 +7,7 @@ from dagster.components import ScaffoldRequest
 
 import s3sync_dagster
 from s3sync_dagster.defs import component
+from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import Place
 from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster.places.git import GitPlace
@@ -52,8 +53,8 @@ def test_sources_of_several_types_are_built_side_by_side(monkeypatch):
 @pytest.mark.parametrize(
     ("kind", "place"),
     [
-        (s3sync_dagster.FolderSyncComponent, FolderPlace(folder="/CHANGE/ME")),
-        (s3sync_dagster.GitSyncComponent, GitPlace(repository="OWNER/REPO")),
+        (s3sync_dagster.FolderSyncComponent, FolderPlace(folder="/srv/docs")),
+        (s3sync_dagster.GitSyncComponent, GitPlace(repository="o/r")),
         (s3sync_dagster.WebSyncComponent, WebPlace(starting_url="https://docs.example.org/")),
     ],
 )
@@ -74,6 +75,16 @@ def test_what_is_scaffolded_in_yaml_is_a_source_of_the_place(kind, place: Place,
     )
     written = yaml.safe_load((tmp_path / "wiki-pages" / "defs.yaml").read_text())
     loaded = kind(**written["attributes"])
+    with pytest.raises(
+        InvalidSetting, match=r"(folder|repository|starting_url) is still '.*CHANGE-ME"
+    ):
+        loaded.as_resource().to_source()
+    own = {
+        name: getattr(place, name)
+        for name in ("folder", "repository", "starting_url")
+        if hasattr(place, name)
+    }
+    loaded = kind(**written["attributes"] | own)
     source = loaded.as_resource().to_source()
     assert source.place == place
     assert (source.name, source.collection_name) == ("wiki_pages", "wiki-pages-texts")

@@ -1,5 +1,7 @@
 """A repository as a value: how it is written, what it may be, who may have it."""
 
+import re
+
 import pytest
 
 from s3sync_dagster.defs.resources import GitSource
@@ -75,6 +77,14 @@ def test_what_is_no_address_is_refused_without_showing_what_stands_in_it(text):
     with pytest.raises(InvalidSetting) as caught:
         parse_place(text)
     assert "hidden" not in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["file:///srv/docs", "ssh://git.example.org/team/docs"])
+def test_a_repository_without_git_at_its_end_is_told_how_it_is_written(text):
+    """`source create --repository` takes it as it is: a bare "no place" was a riddle."""
+    with pytest.raises(InvalidSetting, match=re.escape(f"'git+{text}'")):
+        parse_place(text)
+    assert parse_place(f"git+{text}") == GitPlace(repository=text)
 
 
 @pytest.mark.parametrize(
