@@ -39,6 +39,8 @@ class PseudoTerminal:
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         self.writes: list[tuple[float, bytes]] = []
         variables = {**(os.environ if environment is None else environment), "TERM": "xterm"}
+        for name in ("COLUMNS", "LINES"):  # a test run of several workers has them set
+            variables.pop(name, None)
         self.popen = subprocess.Popen(
             [sys.executable, "-S", "-c", _ADOPT, *arguments],
             stdin=theirs,

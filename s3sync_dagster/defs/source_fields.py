@@ -94,7 +94,8 @@ class Declared(pydantic.BaseModel):
                 )
         kind = self.place_class
         for name in _required(kind):
-            if PLACEHOLDER in (written := str(getattr(self, name))):
+            written = getattr(self, name)
+            if not _is_variable(written) and PLACEHOLDER in str(written):
                 raise InvalidSetting(
                     f"{name} is still {written!r}, the placeholder: write your own there."
                 )

@@ -30,10 +30,14 @@ HEAVY += ["numpy", "tokenizers", "pypdfium2", "liteparse", "dagster_aws", "trans
 HEAVY += ["botocore", "cryptography", "rich", "s3sync_dagster.places.web_crawl"]
 IMPORT = f"""
 import resource, sys
+def seconds():
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+import dagster
+alone = seconds()
 import s3sync_dagster.definitions as module
 module.defs().get_repository_def()
-used = resource.getrusage(resource.RUSAGE_SELF)
-print([name for name in {HEAVY} if name in sys.modules], used.ru_utime + used.ru_stime)
+print([name for name in {HEAVY} if name in sys.modules], seconds() / alone)
 """
 
 
@@ -52,15 +56,15 @@ def test_the_import_loads_nothing_heavy_and_is_quick(tmp_path):
         **{k: v for k, v in os.environ.items() if not k.startswith(("S3SYNC_", "DAGSTER_"))},
         "S3SYNC_HOME": str(tmp_path),
     }
-    seconds = []
+    times = []
     for _ in range(3):  # the best of three: other processes' work lands in ours now and then
         output = subprocess.check_output([sys.executable, "-c", IMPORT], env=environment, text=True)
         loaded, _, used = output.strip().rpartition(" ")
         assert loaded == "[]"
-        seconds.append(float(used))
-        if seconds[-1] < 2.0:
+        times.append(float(used))
+        if times[-1] < 2.2:
             break
-    assert min(seconds) < 2.0, "is bytecode compiled? `make install` does it"
+    assert min(times) < 2.2, "times of Dagster's own import, CPU"
 
 
 def fixed_sources():

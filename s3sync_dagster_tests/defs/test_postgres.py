@@ -98,7 +98,7 @@ def test_workers_with_empty_homes_share_the_work(world, tmp_path, monkeypatch):
         world.aws.put(world.bucket, key, f"# {key}")
     world.aws.put(world.bucket, "bad.pdf", b"%PDF-1.4")
     world.listing()
-    monkeypatch.setattr(dispatching, "Take", lambda: Take(max_keys=31))  # two batches of 61 keys
+    monkeypatch.setattr(dispatching, "Take", lambda **_: Take(max_keys=31))  # two batches of 61
     requests = world.dispatcher().requests()
     assert len(requests) == 2
     workers = [
