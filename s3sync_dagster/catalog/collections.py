@@ -196,15 +196,11 @@ class CollectionRows:
                 trusted += tx.execute(
                     documents.update()
                     .where(
-                        *_documents_of(source_id, place),
-                        documents.c.id == one.id,
-                        documents.c.phase == "writing",
+                        *_as_looked_at(source_id, place, one),
                         documents.c.batch_token.is_(None),
                         sa.or_(documents.c.fingerprint.is_not(None), documents.c.digests != b""),
                         documents.c.etag == one.etag,
-                        documents.c.digests == one.digests,
                         documents.c.high_water == one.high_water,
-                        documents.c.collection_id == one.collection_id,
                     )
                     .values(
                         phase="clean",
@@ -243,12 +239,8 @@ class CollectionRows:
                 doubted += tx.execute(
                     documents.update()
                     .where(
-                        *_documents_of(source_id, place),
-                        documents.c.id == one.id,
-                        documents.c.phase == "writing",
+                        *_as_looked_at(source_id, place, one),
                         documents.c.etag.is_not_distinct_from(one.etag),
-                        documents.c.digests == one.digests,
-                        documents.c.collection_id == one.collection_id,
                     )
                     .values(metadata=dict(metadata), withheld=RECOVERED, said=sa.null())
                 ).rowcount
@@ -281,13 +273,9 @@ class CollectionRows:
                 kept += tx.execute(
                     documents.update()
                     .where(
-                        *_documents_of(source_id, place),
-                        documents.c.id == one.id,
-                        documents.c.phase == "writing",
+                        *_as_looked_at(source_id, place, one),
                         documents.c.batch_token.is_(None),
                         documents.c.etag == one.etag,
-                        documents.c.digests == one.digests,
-                        documents.c.collection_id == one.collection_id,
                         sa.or_(documents.c.fingerprint.is_not(None), documents.c.etag != etag),
                     )
                     .values(fingerprint=None, etag=etag)
@@ -406,6 +394,19 @@ def _row_of(source_id: str, place: KnownCollection) -> sa.ColumnElement[bool]:
         collections.c.tenant == place.tenant,
         collections.c.database_name == place.database_name,
         collections.c.collection_name == place.collection_name,
+    )
+
+
+def _as_looked_at(
+    source_id: str, place: KnownCollection, one: DocumentState
+) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the conditions of an untrusted document that nobody has written since it was seen."""
+    return (
+        *_documents_of(source_id, place),
+        documents.c.id == one.id,
+        documents.c.phase == "writing",
+        documents.c.digests == one.digests,
+        documents.c.collection_id == one.collection_id,
     )
 
 

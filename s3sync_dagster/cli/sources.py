@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -275,31 +276,24 @@ def move(name: str, now: bool, keep_records: bool) -> int:
             click.echo(f"source {name!r} is {address} now", err=True)
         elif not parts.catalog.moves.left_by(found.id):
             parts.catalog.moves.begin(found.name)  # says why not
+        finish = partial(
+            finish_move,
+            found,
+            catalog=parts.catalog,
+            collections=lambda: parts.collections,
+            clock=parts.clock,
+            log=lambda _: None,
+        )
         stands = now
         if keep_records:
             for before in parts.catalog.moves.left_by(found.id):
                 _release_dead(parts, before)
-            finish_move(
-                found,
-                catalog=parts.catalog,
-                collections=lambda: parts.collections,
-                clock=parts.clock,
-                log=lambda _: None,
-                keep=True,
-            )
+            finish(keep=True)
         while stands:
             left = parts.catalog.moves.left_by(found.id)
             for before in left:
                 _release_dead(parts, before)
-            note = finish_move(
-                found,
-                catalog=parts.catalog,
-                collections=lambda: parts.collections,
-                clock=parts.clock,
-                log=lambda _: None,
-                now=True,
-                budget_seconds=5.0,
-            )
+            note = finish(now=True, budget_seconds=5.0)
             if note is not None:
                 click.echo(note, err=True)
             stands = any(parts.catalog.documents.of_source(one.id, limit=1) for one in left)

@@ -7,7 +7,7 @@ its trust and that no work can write again, since its mode keeps it and its obje
 other bytes, gets it back where all its records are as they were written.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from s3sync_dagster.core.kept_text import was_whole
@@ -73,6 +73,7 @@ def check_some(
         S3SyncError: Chroma or the catalog does not answer; the look is due again.
     """
     pace, found = pace_of(records_per_day), 0
+    append = source.mode is DeleteMode.APPEND
     if catalog.sources.looked_through(source.id) == []:
         look_round(source, catalog=catalog, collections=collections())
     for known, cursor in catalog.collections.due_for_check(
@@ -87,23 +88,24 @@ def check_some(
         slices, following = _next_records(
             source, known, cursor, catalog=catalog, limit=pace.records
         )
-        damaged, whole, emptied = _compare(source, looked.port, slices)
+        damaged, whole, lost, emptied = _compare(source, looked.port, slices)
         if emptied and looked.port.count() == 0:
             found += meet(source, replace(looked, emptied=True), catalog=catalog, log=log)
             continue
         damaged = [one for one in damaged if _as_it_was(one, slices, catalog.documents.of_key)]
         if damaged:
-            append = source.mode is DeleteMode.APPEND
-            lost = [one for one in damaged if append and not _is_left(one, looked.port)]
-            catalog.documents.distrust([one for one in damaged if one not in lost], spoilt=True)
-            catalog.documents.distrust(lost)
+            gone = [one for one in damaged if append and not _is_left(one, looked.port)]
+            catalog.documents.distrust([one for one in damaged if one not in gone], spoilt=True)
+            catalog.documents.distrust(gone)
             log(
                 f"{len(damaged)} documents of {source.name} have lost or changed records in the "
                 f"collection {known.collection_name!r}: they are written again{_but(source)}"
             )
         found += len(damaged)
-        if source.mode is DeleteMode.APPEND:
-            found += _forget_lost(source, slices, looked.port, catalog=catalog)
+        lost = [one for one in lost if append and not _is_left(one, looked.port)]
+        if lost:
+            catalog.documents.forget_texts(source.id, lost)
+        found += len(lost)
         if trusted := catalog.collections.trust_again(source.id, known, whole) if whole else 0:
             log(f"{trusted} documents of {source.name} are in {known.collection_name!r} as written")
         at = 0.0 if damaged else clock.now().timestamp()
@@ -159,17 +161,18 @@ def _next_records(
 
 def _compare(
     source: Source, collection: CollectionPort, slices: Sequence[_Slice]
-) -> tuple[list[DocumentState], list[DocumentState], bool]:
-    """Return what is damaged, what is as it was written though not trusted, and emptiness.
+) -> tuple[list[DocumentState], list[DocumentState], list[DocumentState], bool]:
+    """Return what is damaged; what is as it was written though not trusted; what is lost of that.
 
     The last is true where not one record of trusted documents is there.
     """
     wanted = [name for one in slices for name in one.ids()]
     if not wanted:
-        return [], [], False
+        return [], [], [], False
     stored = collection.get(wanted, documents=True)
     damaged: list[DocumentState] = []
     mended: list[DocumentState] = []
+    lost: list[DocumentState] = []
     for one in slices:
         # What stands before a text for the model alone is stored nowhere.
         known = one.document.fingerprint in (None, source.fingerprint())
@@ -186,11 +189,14 @@ def _compare(
                 met |= set(record.metadata) if record is not None else set()
         if one.document.phase is DocumentPhase.WRITING:
             mended += [one.document] if whole else []
+            here = [stored[name] for name in one.ids() if name in stored]
+            if was_whole(one.document) and not _has_own(one.document, here):
+                lost.append(one.document)
         elif not whole:
             # Who writes it next clears the metadata keys that do not belong there.
             keys = tuple(sorted({*one.document.metadata_keys, *met}))
             damaged.append(replace(one.document, metadata_keys=keys))
-    return damaged, mended, bool(damaged) and not stored
+    return damaged, mended, lost, bool(damaged) and not stored
 
 
 def as_written(document: DocumentState, place: int, stored: StoredRecord, *, text: bool) -> bool:
@@ -206,18 +212,11 @@ def as_written(document: DocumentState, place: int, stored: StoredRecord, *, tex
 def _is_left(document: DocumentState, collection: CollectionPort) -> bool:
     """Return whether any record of a document is there."""
     stored = collection.get(record_ids(document.document_id, 0, document.count))
-    return any(one.metadata.get("s3sync_source") == document.source_id for one in stored.values())
+    return _has_own(document, stored.values())
 
 
-def _forget_lost(
-    source: Source, slices: Sequence[_Slice], collection: CollectionPort, *, catalog: CatalogPort
-) -> int:
-    """Let spoilt texts of before be written over of which nothing is left by now."""
-    kept = [one.document for one in slices if one.document.phase is DocumentPhase.WRITING]
-    lost = [one for one in kept if was_whole(one) and not _is_left(one, collection)]
-    if lost:
-        catalog.documents.forget_texts(source.id, lost)
-    return len(lost)
+def _has_own(document: DocumentState, stored: Iterable[StoredRecord]) -> bool:
+    return any(one.metadata.get("s3sync_source") == document.source_id for one in stored)
 
 
 def _but(source: Source) -> str:

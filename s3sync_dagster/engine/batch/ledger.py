@@ -183,7 +183,9 @@ class Ledger:
                 (one.collection_name, one.document_id) for one in removed if not one.never_whole
             )
             outcomes = [
-                replace(one, freed_since=not self._freed.isdisjoint(self._refused.get(one.key, ())))
+                one
+                if self._freed.isdisjoint(self._refused.get(one.key, ()))
+                else replace(one, freed_since=True)
                 for one in outcomes
             ]
             lost = self._parts.catalog.documents.commit(
