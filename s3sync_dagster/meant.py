@@ -10,6 +10,8 @@ from s3sync_dagster.model.source import Source
 NAMED = 5
 """Collections that are named where none is spelt alike."""
 
+FILLED_BY_NONE = "no source here fills a collection yet: `s3sync sync PLACE COLLECTION` makes one"
+
 NEAR = 3
 """Sources that are named because they are spelt alike."""
 
@@ -32,12 +34,15 @@ def no_source(name: str, names: Iterable[str], *, otherwise: str) -> NotFound:
 
 
 @contextmanager
-def naming_collections(name: str, sources: Iterable[Source]) -> Iterator[None]:
+def naming_collections(
+    name: str, sources: Iterable[Source], *, otherwise: str = ""
+) -> Iterator[None]:
     """Name collections that there are where the one that was asked for does not exist.
 
     Args:
         name: which was asked for.
         sources: that the asker may know of.
+        otherwise: what to do where they fill none.
 
     Raises:
         NotFound: as it came, with names behind it.
@@ -45,7 +50,10 @@ def naming_collections(name: str, sources: Iterable[Source]) -> Iterator[None]:
     try:
         yield
     except NotFound as error:
-        names = sorted({one.collection_name for one in sources} - {name})
+        filled = {one.collection_name for one in sources}
+        if not filled and otherwise:
+            raise NotFound(f"{error.message}; {otherwise}", reason=error.reason) from None
+        names = sorted(filled - {name})
         near = get_close_matches(name, names, n=NAMED) or names[:NAMED]
         if not near:
             raise

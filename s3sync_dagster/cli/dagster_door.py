@@ -1,4 +1,4 @@
-"""Which Dagster the commands look at: the stack of this folder, else the one that is named."""
+"""Which Dagster the commands look at: the data folder's stack, else the one that is named."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 URL = "S3SYNC_DAGSTER_URL"
 LOCATION = "S3SYNC_DAGSTER_LOCATION"
 NONE_SEEN = (
-    f"no `s3sync up` runs in this folder; a Dagster of your own is seen where {URL} names its "
-    f"webserver, and {LOCATION} its code location"
+    f"no `s3sync up` runs on this data folder; a Dagster of your own is seen where {URL} names "
+    f"its webserver, and {LOCATION} its code location"
 )
 
-STARTS = "the stack of this folder is just starting"
+STARTS = "the stack of this data folder is just starting"
 
 
 @dataclass(frozen=True, slots=True)

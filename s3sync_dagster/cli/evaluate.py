@@ -25,7 +25,7 @@ from s3sync_dagster.evaluating import (
     unknown_keys,
 )
 from s3sync_dagster.local.signals import stop_on_signals
-from s3sync_dagster.meant import naming_collections
+from s3sync_dagster.meant import FILLED_BY_NONE, naming_collections
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
 from s3sync_dagster.search import opened as opened_search
 
@@ -121,7 +121,9 @@ def evaluate(
         return print_trial(trial, tried, k=k, as_json=as_json)
     with (
         opened(chroma_url) as parts,
-        naming_collections(collection, parts.catalog.sources.all(moved=True)),
+        naming_collections(
+            collection, parts.catalog.sources.all(moved=True), otherwise=FILLED_BY_NONE
+        ),
         opened_search(
             parts,
             collection,

@@ -20,7 +20,7 @@ from s3sync_dagster.cli.source_options import embedding, embedding_config
 from s3sync_dagster.core.rights import EVERYTHING
 from s3sync_dagster.engine.hybrid import Ranking, reasons_of
 from s3sync_dagster.engine.neighbours import document_of
-from s3sync_dagster.meant import naming_collections
+from s3sync_dagster.meant import FILLED_BY_NONE, naming_collections
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import InvalidSetting, NotFound
 from s3sync_dagster.search import require_words, search
@@ -98,7 +98,9 @@ def query(
     lacks: list[str] = []
     with (
         opened(chroma_url) as parts,
-        naming_collections(collection, parts.catalog.sources.all(moved=True)),
+        naming_collections(
+            collection, parts.catalog.sources.all(moved=True), otherwise=FILLED_BY_NONE
+        ),
         _telling_of_restore(parts, collection, tenant, database, lacks),
     ):
         ask = partial(

@@ -88,7 +88,7 @@ def explain(source: Source, ref: ObjectRef, *, there: bool = True) -> list[str]:
         sentences.append(f"Its name {found} in one of {', '.join(source.extensions)}.")
     if there and ref.size >= 0:
         sentences.append(f"It has {ref.size} bytes; the limit is {source.max_size_bytes}.")
-    if there:
+    if there and (source.place.kind == "s3" or ref.storage_class != "STANDARD"):
         restored = ", restored" if ref.restored else ""
         sentences.append(f"Its storage class is {ref.storage_class}{restored}.")
     skip = decide(source, ref)

@@ -328,9 +328,12 @@ def rerank(reranker: Reranker, text: str, hits: Sequence[Hit]) -> list[Hit]:
 
 
 def reasons_of(hit: Hit) -> str:
-    """Return why a hit stands where it does: ``dense 0.655, words 7.1``."""
+    """Return why a hit stands where it does: ``dense 0.655, words 7.1``.
+
+    Words that most records have weigh next to nothing; ``0.0`` would say that none was found.
+    """
     return ", ".join(
-        f"{name} {score:.{digits}f}"
+        f"{name} <0.1" if name == "words" and 0 < score < 0.1 else f"{name} {score:.{digits}f}"
         for name, score, digits in (
             ("reranked", hit.reranked, 3),
             ("dense", hit.dense, 3),

@@ -111,9 +111,9 @@ def test_a_source_that_works_by_itself_says_so(s3sync, home, monkeypatch):
     assert s3sync(*made).code == 0
     [told] = s3sync("status", "--json").json
     assert (told["stack"], told["sensor"], told["sensor_on"]) == (False, "catalog_auto_sync", None)
-    assert "no `s3sync up` runs in this folder" in s3sync("status").out
+    assert "no `s3sync up` runs on this data folder" in s3sync("status").out
     with stack_lock(home):
-        assert "works on it: the stack of this folder is just starting" in s3sync("status").out
+        assert "works on it: the stack of this data folder is just starting" in s3sync("status").out
         told = s3sync(*made[:2], "other", "--bucket", "other", *made[5:]).err
         assert "Next: the running stack begins with it in seconds" in told
     monkeypatch.setenv("S3SYNC_DAGSTER_URL", "http://dagster.example:3000")

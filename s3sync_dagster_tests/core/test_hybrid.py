@@ -11,6 +11,7 @@ from s3sync_dagster.engine.hybrid import (
     NOT_NEARER,
     DocumentVersion,
     Searcher,
+    reasons_of,
     versions_by_scan,
 )
 from s3sync_dagster.engine.neighbours import by_document, document_of, with_neighbours
@@ -202,6 +203,11 @@ def test_each_ranking_can_be_had_alone(collection):
         ("r4", 3.0, 3.0, None),
         ("r0", 2.0, 2.0, None),
     ]
+
+
+def test_words_that_most_records_have_are_told_as_found():
+    assert reasons_of(Hit(id="a", document="a", words=1e-6)) == "words <0.1"
+    assert reasons_of(Hit(id="a", document="a", words=0.0, dense=0.5)) == "dense 0.500, words 0.0"
 
 
 def test_words_alone_ask_no_model(collection):

@@ -13,6 +13,7 @@ from s3sync_dagster.core.selection import (
 )
 from s3sync_dagster.model.errors import InvalidSetting, OutsidePrefix
 from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.model.place import UploadPlace
 from s3sync_dagster.model.source import ExtractionConfig, Source
 from s3sync_dagster_tests.sources import changed, s3_source
 
@@ -126,6 +127,9 @@ def test_why_tells_the_way_to_the_decision() -> None:
     absent = " ".join(explain(source, ref("docs/a.md", 7), there=False))
     assert "would be selected." in absent
     assert not any(word in absent for word in ("is an object", "bytes", "storage", "Selected"))
+    assert "Its storage class is STANDARD." in explain(source, ref("docs/a.md"))
+    uploads = changed(SOURCE, place=UploadPlace())
+    assert "storage class" not in " ".join(explain(uploads, ref("docs/a.md")))  # files have none
     refused = explain(source, ref("docs/a.txt"), there=False)[-1]
     assert refused.startswith("It would be skipped: not_included.")
 
