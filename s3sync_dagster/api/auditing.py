@@ -41,7 +41,7 @@ _API = ("/api/", "/s3sync/", "/v3/", "/connector/", "/datasource/", "/document/"
 
 
 class AuditWriter(WriterThread):
-    """Writes what is put, some requests together: one writer, as for the requests themselves."""
+    """Writes what is put, some requests together: one writer, of the API and of each door."""
 
     def __init__(self, catalog: Catalog) -> None:
         super().__init__("audit")
@@ -78,8 +78,9 @@ class AuditWriter(WriterThread):
                 return
             try:
                 self._catalog.audit.add(part)
-            except S3SyncError as error:
-                _log.warning("the audit log waits: %s", error.message)
+            except Exception as error:  # noqa: BLE001  (whatever fails, the next rows are written)
+                why = error.message if isinstance(error, S3SyncError) else type(error).__name__
+                _log.warning("the audit log waits: %s", why)
                 with self._changed:
                     if self._stopping:
                         _log.error("%d entries of the audit log are lost", len(self._waiting))
@@ -127,6 +128,20 @@ def _with_others(entry: AuditEntry, others: int) -> AuditEntry:
     return replace(entry, outcome=f"{entry.outcome}, {others} more before") if others else entry
 
 
+class NotedAnswer:
+    """Takes the status off an answer on its way; 500 where none came."""
+
+    def __init__(self, send: Send) -> None:
+        self.status = 500
+        self._send = send
+
+    async def __call__(self, message: Message) -> None:
+        """Pass a message on."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
+
+
 class Auditing:
     """ASGI middleware: an entry for what may change something, and for tokens that nobody has."""
 
@@ -142,27 +157,20 @@ class Auditing:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = 500
-
-        async def noticed(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        answer = NotedAnswer(send)
         try:
-            await self._app(scope, receive, noticed)
+            await self._app(scope, receive, answer)
         except ClientDisconnect:
-            status = GONE
+            answer.status = GONE
             raise
         finally:
             caller: Caller | None = scope.get(CALLER)
             route = route_of(scope)
             changes = scope["method"] not in _READING and not route.endswith(_ASKING)
             if scope.get(REFUSED) or (caller is not None and changes):
-                entry = entry_of(scope, caller, route=route, status=status, sso=self._sso)
+                entry = entry_of(scope, caller, route=route, status=answer.status, sso=self._sso)
                 # Guesses have a bound of their own.
-                self._writer.put(entry, refusal=status >= 400 and caller is not None)
+                self._writer.put(entry, refusal=answer.status >= 400 and caller is not None)
 
 
 def entry_of(

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import event
+from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError
 
 from s3sync_dagster.catalog.quotas import ObjectQuota
 from s3sync_dagster.engine.clock import Clock
@@ -221,7 +220,7 @@ class Database:
                 return connection.execute(
                     sa.text("SELECT version_num FROM alembic_version")
                 ).scalar_one_or_none()
-        except OperationalError as error:
+        except exc.OperationalError as error:
             raise Unavailable(
                 f"The catalog {_shown(self.url)} cannot be opened: check that the server or folder "
                 "exists and may be written, or set S3SYNC_DATABASE_URL.",
@@ -262,7 +261,7 @@ class Database:
 def _driver_url(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url)
-    except ArgumentError as error:
+    except exc.ArgumentError as error:
         raise InvalidSetting(
             "S3SYNC_DATABASE_URL is not a database URL; use sqlite:////path/catalog.db or "
             "postgresql://user:password@host/database."
@@ -327,7 +326,7 @@ class RefusedByServer(Unavailable):
     """The server answers, and lets nobody in: the message says what it lacks."""
 
 
-def _refused_by_server(error: OperationalError) -> str | None:
+def _refused_by_server(error: exc.OperationalError) -> str | None:
     """Return what a server of Postgres says against us; None where it does not answer.
 
     It has no other sign than its sentence, whose words are looked for: an English server's.
@@ -356,13 +355,13 @@ checks is asked for before, so that a second try meets the answer to a person.""
 def _refusals() -> Generator[None]:
     try:
         yield
-    except (IntegrityError, OperationalError) as error:
+    except (exc.IntegrityError, exc.OperationalError) as error:
         if getattr(error.orig, "pgcode", None) in _COLLISIONS:
             raise Collided(
                 "Another process changed the same rows of the catalog; it is tried again.",
                 reason="catalog_unavailable",
             ) from error
-        if isinstance(error, IntegrityError):
+        if isinstance(error, exc.IntegrityError):
             raise
         if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_ERROR":
             raise  # a statement or schema that is wrong: nothing that passes by itself
@@ -371,17 +370,22 @@ def _refusals() -> Generator[None]:
                 f"The database server that S3SYNC_DATABASE_URL names {why}.",
                 reason="catalog_unavailable",
             ) from error
-        raise Unavailable(
-            "The catalog's database did not answer; it is tried again.",
-            reason="catalog_unavailable",
-        ) from error
+        raise _unanswered() from error
+    except exc.TimeoutError as error:  # of the pool: all its connections wait
+        raise _unanswered() from error
+
+
+def _unanswered() -> Unavailable:
+    return Unavailable(
+        "The catalog's database did not answer; it is tried again.", reason="catalog_unavailable"
+    )
 
 
 @contextmanager
 def _ddl_rights() -> Generator[None]:
     try:
         yield
-    except ProgrammingError as error:
+    except exc.ProgrammingError as error:
         if getattr(error.orig, "pgcode", None) != "42501":  # insufficient_privilege
             raise
         raise AccessDenied(

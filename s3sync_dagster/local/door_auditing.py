@@ -1,27 +1,22 @@
 """What people change through the doors of Dagster and Chroma, and who is refused there by name.
 
 Behind the doors nobody knows who asks. So it is written down here, as the API does it; of bodies
-nothing is kept but the name of what a mutation of Dagster asks for first.
+nothing is kept but the names of what a mutation of Dagster asks for.
 """
 
-import json
-import logging
-import re
 import time
 from typing import Literal
 
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from s3sync_dagster.api.access import CALLER, Caller, address_of
-from s3sync_dagster.api.auditing import Refusals
+from s3sync_dagster.api.auditing import AuditWriter, NotedAnswer
 from s3sync_dagster.api.single_sign_on import SingleSignOn
-from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.audit import AuditEntry
-from s3sync_dagster.model.errors import S3SyncError
-
-_log = logging.getLogger(__name__)
+from s3sync_dagster.local.door import ADMITTED
 
 MAX_LOOKED_AT = 1024 * 1024
 """Bytes of a question to Dagster; a longer one counts as one that changes something."""
@@ -29,7 +24,6 @@ MAX_PATH_CHARACTERS = 300
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _ASKING = (b"/get", b"/query", b"/search", b"/count")
 """Ends of Chroma's paths that change nothing, though they are asked with POST."""
-_FIRST = re.compile(r"\bmutation\b[^{(]*(?:\([^)]*\))?[^{]*\{\s*(?:\w+\s*:\s*)?(\w{1,100})")
 
 
 class DoorAuditing:
@@ -40,22 +34,28 @@ class DoorAuditing:
         app: ASGIApp,
         *,
         door: Literal["dagster", "chroma"],
-        catalog: Catalog,
+        writer: AuditWriter,
         sso: SingleSignOn | None = None,
     ) -> None:
         self._app = app
         self._door: Literal["dagster", "chroma"] = door
-        self._catalog = catalog
+        self._writer = writer
         self._sso = sso
-        self._refusals = Refusals()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+            return
         if scope["type"] != "http" or self._only_asks(scope):
             await self._app(scope, receive, send)
             return
-        status, body = 500, bytearray()
-        looks = self._door == "dagster" and scope["path"].rstrip("/").endswith("/graphql")
+        answer, body = NotedAnswer(send), bytearray()
+        looks = (
+            self._door == "dagster"
+            and scope["method"] == "POST"
+            and scope["path"].rstrip("/").endswith("/graphql")
+        )
 
         async def heard() -> Message:
             message = await receive()
@@ -63,19 +63,29 @@ class DoorAuditing:
                 body.extend(message.get("body", b""))
             return message
 
-        async def noticed(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
         try:
-            await self._app(scope, heard, noticed)
+            await self._app(scope, heard, answer)
         finally:
             caller: Caller | None = scope.get(CALLER)
-            asked = mutation_of(bytes(body)) if looks and status < 400 else ""
-            if caller is not None and asked is not None:
-                await run_in_threadpool(self._write, self._entry(scope, caller, asked, status))
+            if caller is not None:
+                refused = ADMITTED not in scope  # what passed is a change, whatever came of it
+                asked = ""
+                if looks and not refused:
+                    asked = await run_in_threadpool(_asked, scope, bytes(body))
+                if asked is not None:
+                    entry = self._entry(scope, caller, asked, answer.status)
+                    self._writer.put(entry, refusal=refused)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Write for as long as the server lives."""
+
+        async def sent(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown."):  # after it the process ends
+                await run_in_threadpool(self._writer.stop)
+            await send(message)
+
+        self._writer.start()
+        await self._app(scope, receive, sent)
 
     def _only_asks(self, scope: Scope) -> bool:
         if scope["method"] in _READING:
@@ -100,27 +110,15 @@ class DoorAuditing:
             outcome=str(status),
         )
 
-    def _write(self, entry: AuditEntry) -> None:
-        told = self._refusals.told(entry) if int(entry.outcome) >= 400 else entry
-        try:
-            if told is not None:
-                self._catalog.audit.add([told])
-        except S3SyncError as error:
-            _log.error("an entry of the audit log is lost: %s", error.message)
 
+def _asked(scope: Scope, body: bytes) -> str | None:
+    """Return the names of what a question to Dagster changes; None: it changes nothing."""
+    from s3sync_dagster.local.mutations import UNREAD, mutation_of  # noqa: PLC0415  (not Chroma's)
 
-def mutation_of(body: bytes) -> str | None:
-    """Return what a question to Dagster changes first, as far as that can be read.
-
-    None: it changes nothing.
-    """
     if len(body) > MAX_LOOKED_AT:
-        return ""
-    try:
-        text = json.dumps(json.loads(body), ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return None  # nor does Dagster read it
-    if "mutation" not in text:
-        return None
-    found = _FIRST.search(text.replace("\\n", "\n"))
-    return found[1] if found else ""
+        return UNREAD
+    return mutation_of(
+        body,
+        content_type=Headers(scope=scope).get("content-type", ""),
+        query_string=scope["query_string"],
+    )

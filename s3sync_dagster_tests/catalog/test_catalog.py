@@ -18,7 +18,7 @@ from s3sync_dagster.catalog.tables import invocations, metadata, sources
 from s3sync_dagster.core.page import PageCommit
 from s3sync_dagster.core.state import ListingState, SourceRow
 from s3sync_dagster.engine.listing import finish_listing
-from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, Throttled
+from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, Throttled, Unavailable
 from s3sync_dagster.model.invocation import InvocationStatus, Trigger
 from s3sync_dagster_tests.catalog.scenes import done, index_all, list_all, ref, source
 
@@ -30,6 +30,17 @@ def test_the_migrations_build_the_schema_of_the_tables(catalog):
     with catalog.database.engine.connect() as connection:
         context = MigrationContext.configure(connection)
         assert compare_metadata(context, [metadata, counts]) == []
+
+
+def test_where_all_connections_wait_the_catalog_does_not_answer(catalog, monkeypatch):
+    def none_is_free():
+        raise sa.exc.TimeoutError("QueuePool limit reached")
+
+    monkeypatch.setattr(catalog.database.engine, "connect", none_is_free)
+    for asked in (catalog.database.read, catalog.database.write):
+        with pytest.raises(Unavailable) as refused, asked():
+            pass
+        assert refused.value.reason == "catalog_unavailable"
 
 
 def test_opening_twice_keeps_what_is_there(catalog_url):
