@@ -27,6 +27,8 @@ GATHER_SECONDS = 0.2
 MAX_ROWS, MAX_WAITING = 500, 20_000
 REFUSALS, REFUSAL_SECONDS = 60, 60.0
 """Of one token that are each a row, and after how many seconds one more is."""
+SUBJECTS = "s3sync_subjects"
+"""Where a request's scope has what it changed, a row for each, where it is more than it names."""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _ASKING = (
     *("/mcp", "/search", "/latest-by-keys", "/dry-run"),
@@ -170,7 +172,9 @@ class Auditing:
             if scope.get(REFUSED) or (caller is not None and changes):
                 entry = entry_of(scope, caller, route=route, status=answer.status, sso=self._sso)
                 # Guesses have a bound of their own.
-                self._writer.put(entry, refusal=answer.status >= 400 and caller is not None)
+                refusal = answer.status >= 400 and caller is not None
+                for subject in scope.get(SUBJECTS) or [entry.subject]:
+                    self._writer.put(replace(entry, subject=subject), refusal=refusal)
 
 
 def entry_of(

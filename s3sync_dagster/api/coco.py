@@ -23,7 +23,7 @@ from s3sync_dagster.api.objects import Looks, seen_objects, send_content
 from s3sync_dagster.api.outside import waits_outside
 from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.api.showing import moment
-from s3sync_dagster.api.sources import delete_source, make_source, visible_rows
+from s3sync_dagster.api.sources import end_source, make_source, visible_rows
 from s3sync_dagster.api.wire_source import CreateSource
 from s3sync_dagster.catalog.views import ObjectRow
 from s3sync_dagster.core.state import SourceRow
@@ -102,7 +102,7 @@ def delete(datasource_id: str, caller: OwnerClient, here: Here) -> JSONResponse:
     row = _row(here, datasource_id, caller)
     if row is None:
         return JSONResponse({"_id": datasource_id[:100], "result": "not_found"}, status_code=404)
-    delete_source(UUID(row.source.id), caller, here, delete_records=True)
+    end_source(here, caller, UUID(row.source.id), delete_records=True)
     return JSONResponse({"_id": row.source.id, "result": "deleted"})
 
 

@@ -48,7 +48,7 @@ class SourceNames:
         """Return the names of a tenant's sources, given oldest first."""
         first: dict[str, str] = {}
         shown: dict[str, str] = {}
-        for row in rows:
+        for row in sorted(rows, key=lambda row: row.deleting is not None):  # those that stay first
             source = row.source
             if source.place.owned:
                 shown[source.id] = first.setdefault(source.database_name, source.id)

@@ -1,11 +1,13 @@
 """``/api/v1/sources``: create, list, show, delete."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from s3sync_dagster.api.access import AnyCaller, Caller, OwnerCaller
+from s3sync_dagster.api.auditing import SUBJECTS
 from s3sync_dagster.api.building import build_source
 from s3sync_dagster.api.checking import (
     check_bucket,
@@ -120,6 +122,7 @@ def get_source(source_id: UUID, caller: AnyCaller, here: Here) -> SourceShown:
     responses=errors(400, 401, 403, 404, 429, 500),
 )
 def delete_source(
+    request: Request,
     source_id: UUID,
     caller: OwnerCaller,
     here: Here,
@@ -127,12 +130,28 @@ def delete_source(
         bool, Query(description="Also remove what the source wrote to its collections.")
     ] = False,
 ) -> None:
-    """Delete a source. Its records stay unless `delete_records` is true."""
+    """Delete a source. Its records stay unless `delete_records` is true.
+
+    The `file_upload` source that the list shows stands for all uploads of its database.
+    """
+    ids = ids_behind(here, here.source(source_id, caller))
+    end_sources(here, caller, ids, delete_records=delete_records)
+    request.scope[SUBJECTS] = [f"source_id={each}" for each in ids]
+
+
+def end_source(here: Context, caller: Caller, source_id: UUID, *, delete_records: bool) -> None:
+    """Delete this source and no other; of uploads those to its collection."""
     source = here.source(source_id, caller)
-    for each in ids_behind(here, source):
-        here.catalog.sources.mark_deleting(each, keep_records=not delete_records)
+    end_sources(here, caller, [source.id], delete_records=delete_records)
+
+
+def end_sources(here: Context, caller: Caller, ids: Sequence[str], *, delete_records: bool) -> None:
+    """Delete sources, all or none of them; raises ``Conflict``: see ``mark_deleting``."""
+    here.catalog.sources.mark_deleting(*ids, keep_records=not delete_records)
+    for each in ids:
         here.forget(each, caller)
-        if source.place.owned and delete_records:
+    if delete_records:
+        for each in ids:
             open_uploads(each, here.parts.surroundings).clear()
 
 

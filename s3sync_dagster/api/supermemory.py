@@ -21,7 +21,7 @@ from s3sync_dagster.api.objects import Looks, seen_objects
 from s3sync_dagster.api.outside import waits_outside
 from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.api.showing import moment
-from s3sync_dagster.api.sources import delete_source, make_source, visible_rows
+from s3sync_dagster.api.sources import end_source, make_source, visible_rows
 from s3sync_dagster.api.wire import Answer, Moment, Name, Payload, Text
 from s3sync_dagster.api.wire_source import CreateSource
 from s3sync_dagster.core.state import ListingRow, ListingState, SourceRow
@@ -207,7 +207,7 @@ def delete(
 ) -> list[Deleted]:
     """Delete a connection, with what it wrote unless that is to stay."""
     found = UUID(_row(here, connection_id, caller).source.id)
-    delete_source(found, caller, here, delete_records=delete_documents)
+    end_source(here, caller, found, delete_records=delete_documents)
     return [Deleted(id=found)]  # as their client reads it
 
 

@@ -36,10 +36,14 @@ def shown_rows(rows: Sequence[SourceRow]) -> list[SourceRow]:
 
 
 def ids_behind(here: Context, source: Source) -> list[str]:
-    """Return the ids of all sources behind one that the wire shows; mostly it is just this."""
+    """Return the ids of all sources behind one that the wire shows; mostly it is just this.
+
+    Any other id, of which ``/s3sync/v1`` and the console tell, means that source alone.
+    """
     if not source.place.owned:
         return [source.id]
-    return [row.source.id for row in _upload_rows(here, source)]
+    ids = [row.source.id for row in _upload_rows(here, source)]
+    return ids if ids[:1] == [source.id] else [source.id]
 
 
 def _upload_rows(here: Context, source: Source) -> list[SourceRow]:
@@ -54,9 +58,11 @@ def _upload_rows(here: Context, source: Source) -> list[SourceRow]:
 
 
 def upload_of_collection(here: Context, source: Source, collection_name: str | None) -> Source:
-    """Return the upload source of a collection, without a name the one that the wire shows."""
+    """Return the upload source of a collection, without a name the one that was asked for."""
+    if collection_name is None:
+        return source
     for row in _upload_rows(here, source):
-        if collection_name in (None, row.source.collection_name):
+        if row.source.collection_name == collection_name:
             return row.source
     raise NotFound(
         f"Nothing was uploaded to collection {collection_name!r} of this database.",

@@ -463,18 +463,20 @@ class SourceRows:
         with self._db.read() as tx:
             return tx.execute(query).first() is not None
 
-    def mark_deleting(self, source_id: str, *, keep_records: bool) -> None:
-        """Begin the deletion of a source; dispatch takes its documents down and then the row.
+    def mark_deleting(self, source_id: str, *others: str, keep_records: bool) -> None:
+        """Begin the deletion of sources, of all or none; dispatch takes their documents down.
 
-        With what is left of the one in whose place it stands, where it was moved.
+        With what is left of the one in whose place each stands, where it was moved.
 
         Raises:
-            Conflict: its records are to stay and say who may read them (``readers_would_be_lost``).
+            Conflict: the records of one are to stay and say who may read them
+                (``readers_would_be_lost``).
         """
+        ids = (source_id, *others)
         with self._db.write() as tx:
             self._db.lock_places(tx)  # or one that is moved meanwhile is deleted by half
-            both = sa.or_(sources.c.id == source_id, sources.c.moved_to == source_id)
-            configs = tx.execute(sa.select(sources.c.config).where(both)).scalars()
+            these = sa.or_(sources.c.id.in_(ids), sources.c.moved_to.in_(ids))
+            configs = tx.execute(sa.select(sources.c.config).where(these)).scalars()
             if keep_records and any(config.get("reader_keys") for config in configs):
                 raise Conflict(
                     "Records that stay without their source are for whoever may search: delete "
@@ -483,7 +485,7 @@ class SourceRows:
                 )
             tx.execute(
                 sources.update()
-                .where(both)
+                .where(these)
                 .values(
                     deleting="keep" if keep_records else "records",
                     updated_at=self._db.now(),

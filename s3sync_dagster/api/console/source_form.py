@@ -30,7 +30,7 @@ from s3sync_dagster.api.manage_show import show_managed
 from s3sync_dagster.api.manage_wire import SourceChange
 from s3sync_dagster.api.models import ModelChoice
 from s3sync_dagster.api.outside import waits_outside
-from s3sync_dagster.api.sources import delete_source, make_source
+from s3sync_dagster.api.sources import end_source, make_source
 from s3sync_dagster.api.wire_source import CreateSource
 from s3sync_dagster.api.work import tried_out
 from s3sync_dagster.core.estimate import Estimate
@@ -134,18 +134,26 @@ def dry_run_page(request: Request, source_id: UUID, visitor: Visitor, here: Here
 def delete_page(request: Request, source_id: UUID, visitor: Visitor, here: Here) -> HTMLResponse:
     """Ask whether a source shall go, and whether its records go with it."""
     visitor.caller.require_owner()
-    shown = show_managed(here, row_of(here, source_id, visitor.caller), visitor.caller)
-    return page(request, visitor, "source_delete.html", title=f"Delete {shown.name}", source=shown)
+    row = row_of(here, source_id, visitor.caller)
+    shown = show_managed(here, row, visitor.caller)
+    return page(
+        request,
+        visitor,
+        "source_delete.html",
+        title=f"Delete {shown.name}",
+        source=shown,
+        owned=row.source.place.owned,
+    )
 
 
 @router.post("/sources/{source_id}/delete", dependencies=[Depends(signed)])
 def remove_source(source_id: UUID, visitor: Visitor, here: Here, given: Given) -> Response:
-    """Delete a source."""
+    """Delete a source and no other, also of uploads."""
     visitor.caller.require_owner()
     source = changeable(here, source_id, visitor.caller)
     if given.get("name", "").strip() != source.name:
         raise InvalidSetting(f"Nothing was deleted: the name of this source is {source.name!r}.")
-    delete_source(source_id, visitor.caller, here, delete_records="delete_records" in given)
+    end_source(here, visitor.caller, source_id, delete_records="delete_records" in given)
     return RedirectResponse("/", status_code=303)
 
 
