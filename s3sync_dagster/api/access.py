@@ -126,6 +126,15 @@ class Access:
             raise Unauthorized("This API token is not known, or it was revoked.")
         raise Unauthorized(f"Send an API token in the header {TOKEN_HEADER}.")
 
+    def require_still(self, caller: Caller) -> None:
+        """Raise ``Unauthorized`` for who was let in and would not be by now, after a long body."""
+        if caller.token_id is not None:
+            stands = self.catalog.tokens.stands(caller.token_id)
+        else:
+            stands = bool(caller.user) or self.open()
+        if not stands:
+            raise Unauthorized("This API token was revoked, or is asked for by now.")
+
     def count(self, caller: Caller) -> Caller:
         """Return the caller after counting a request. Raises ``TooMany``."""
         rate = self.options.requests_per_second

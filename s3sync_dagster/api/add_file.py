@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from s3sync_dagster.api.access import AnyCaller, Caller
+from s3sync_dagster.api.access import Access, AnyCaller, Caller
 from s3sync_dagster.api.checking import require_database
 from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.errors import describe
@@ -126,6 +126,8 @@ async def add_file(request: Request, caller: AnyCaller, here: Here) -> Invocatio
             raise
         if form.file is None or upload.incoming is None:
             raise InvalidSetting("The form has no part 'file'.")
+        access: Access = request.app.state.access
+        await access.aside(access.require_still, caller)
         accept = partial(_accept, here, caller, form, form.file, upload.incoming)
         return await here.threads.run(caller.tenant, accept)
 

@@ -94,6 +94,12 @@ class Tokens:
             ).first()
         return _token_of(row) if row else None
 
+    def stands(self, token_id: int) -> bool:
+        """Return whether a token is known and not revoked."""
+        query = sa.select(tokens.c.id).where(tokens.c.id == token_id, tokens.c.revoked_at.is_(None))
+        with self._db.read() as tx:
+            return tx.execute(query).first() is not None
+
     def rows(self) -> list[ApiToken]:
         """Return all tokens, the revoked ones too, oldest first."""
         with self._db.read() as tx:

@@ -5,12 +5,16 @@ import os
 import re
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 
 import pytest
 
+from s3sync_dagster.api.access import OPEN_SECONDS
 from s3sync_dagster_tests.api.server import running_api
+from s3sync_dagster_tests.api.test_add_file import form, send
+from s3sync_dagster_tests.waiting import wait_for
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides.md"
 
@@ -168,6 +172,31 @@ def test_a_revoked_token_ends_at_once(api, two):
         assert http.get("/api/v1/sources").status_code == 200
         api.parts.catalog.tokens.revoke(row.id)
         assert http.get("/api/v1/sources").status_code == 401
+
+
+@pytest.mark.parametrize("ends", ["revoked", "first token"])
+def test_an_upload_that_outlives_its_token_is_not_accepted(fresh_api, ends):
+    row, token = None, "any"
+    if ends == "revoked":
+        row, token = fresh_api.parts.catalog.tokens.create(tenant="default_tenant", role="owner")
+    fields = (("database_name", "default_database"), ("collection_name", "ccc"))
+    whole = form(*fields, ("file", b"slow", "slow.md"))
+    incoming = fresh_api.parts.settings.home / "uploads" / "incoming"
+
+    def slowly():
+        yield whole[:-12]
+        wait_for(lambda: incoming.is_dir() and list(incoming.iterdir()))
+        if row is not None:
+            fresh_api.parts.catalog.tokens.revoke(row.id)
+        else:
+            fresh_api.token()
+            time.sleep(OPEN_SECONDS + 0.1)
+        yield whole[-12:]
+
+    with fresh_api.client(token) as http:
+        answer = send(http, content=slowly(), length=4)
+    assert (answer.status_code, answer.json()["error"]) == (401, "unauthorized")
+    assert fresh_api.parts.catalog.sources.rows() == []
 
 
 def test_without_tokens_only_this_machine_s_own_programs_are_heard(fresh_api):
