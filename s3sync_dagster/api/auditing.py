@@ -5,13 +5,23 @@ It is written down beside the answer, not before it.
 
 import logging
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from starlette.requests import ClientDisconnect, HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from s3sync_dagster.api.access import CALLER, REFUSED, Caller, address_of
+from s3sync_dagster.api.access import (
+    CALLER,
+    REFUSED,
+    Access,
+    Caller,
+    address_of,
+    authorise,
+    sent_token,
+    signed_in_by_proxy,
+)
 from s3sync_dagster.api.guesses import Allowance
 from s3sync_dagster.api.ids import canonical
 from s3sync_dagster.api.request_log import GONE, route_of
@@ -29,7 +39,10 @@ REFUSALS, REFUSAL_SECONDS = 60, 60.0
 """Of one token that are each a row, and after how many seconds one more is."""
 SUBJECTS = "s3sync_subjects"
 """Where a request's scope has what it changed, a row for each, where it is more than it names."""
+MAX_PATH_CHARACTERS = 300
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_UNASKED = frozenset({400, 405, 408, 413})
+"""Answers to what was refused before anybody asked whose it is."""
 _ASKING = (
     *("/mcp", "/search", "/latest-by-keys", "/dry-run"),
     *("/v3/connections/list", "/v3/connections/s3/documents"),
@@ -166,15 +179,29 @@ class Auditing:
             answer.status = GONE
             raise
         finally:
+            route, changes = route_of(scope), scope["method"] not in _READING
+            if changes and answer.status in _UNASKED and not (scope.keys() & {CALLER, REFUSED}):
+                await _find_out(scope)
+                if scope.get("route") is None:  # nobody has looked for it either
+                    route = scope["raw_path"].decode("latin-1")[:MAX_PATH_CHARACTERS]
             caller: Caller | None = scope.get(CALLER)
-            route = route_of(scope)
-            changes = scope["method"] not in _READING and not route.endswith(_ASKING)
+            changes = changes and not route.endswith(_ASKING)
             if scope.get(REFUSED) or (caller is not None and changes):
                 entry = entry_of(scope, caller, route=route, status=answer.status, sso=self._sso)
                 # Guesses have a bound of their own.
                 refusal = answer.status >= 400 and caller is not None
                 for subject in scope.get(SUBJECTS) or [entry.subject]:
                     self._writer.put(replace(entry, subject=subject), refusal=refusal)
+
+
+async def _find_out(scope: Scope) -> None:
+    """Put into a scope whose a request is that was refused before anybody asked."""
+    request = Request(scope)
+    sessions: Any = request.app.state.sessions
+    access: Access = request.app.state.access
+    token = sent_token(request) or sessions.token_in(request.cookies)
+    with suppress(S3SyncError):
+        await access.aside(lambda: signed_in_by_proxy(request) or authorise(request, token))
 
 
 def entry_of(

@@ -13,14 +13,13 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from s3sync_dagster.api.access import CALLER, Caller, address_of
-from s3sync_dagster.api.auditing import AuditWriter, NotedAnswer
+from s3sync_dagster.api.auditing import MAX_PATH_CHARACTERS, AuditWriter, NotedAnswer
 from s3sync_dagster.api.single_sign_on import SingleSignOn
 from s3sync_dagster.catalog.audit import AuditEntry
 from s3sync_dagster.local.door import ADMITTED
 
 MAX_LOOKED_AT = 1024 * 1024
 """Bytes of a question to Dagster; a longer one counts as one that changes something."""
-MAX_PATH_CHARACTERS = 300
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _ASKING = (b"/get", b"/query", b"/search", b"/count")
 """Ends of Chroma's paths that change nothing, though they are asked with POST."""

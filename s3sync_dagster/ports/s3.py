@@ -123,15 +123,16 @@ class S3ObjectStore:
         if start_after:
             arguments["StartAfter"] = start_after
         objects: list[ObjectRef] = []
-        last = False
+        last, before = False, ""
         while not objects and not last:  # some servers give an empty page before the end
             answer = self._list(prefix, arguments)
             objects = [listed_ref(entry) for entry in answer.get("Contents", ())]
             last = not answer.get("IsTruncated", False)
-            arguments = {
-                "MaxKeys": limit,
-                "ContinuationToken": answer.get("NextContinuationToken", ""),
-            }
+            following = answer.get("NextContinuationToken", "")
+            if not objects and not last and following == before:  # or it goes on for ever
+                raise self._stuck()
+            before = following
+            arguments = {"MaxKeys": limit, "ContinuationToken": following}
         require_order(objects, start_after=start_after, bucket=self._place.bucket_name)
         return ListPage(objects=tuple(objects), last=last)
 
@@ -159,13 +160,16 @@ class S3ObjectStore:
         answer = self._list(prefix, {} if token is None else {"ContinuationToken": token})
         following = answer.get("NextContinuationToken") if answer["IsTruncated"] else None
         if answer["IsTruncated"] and not following:
-            raise Unavailable(
-                f"bucket {self._place.bucket_name!r} says that more keys follow, and not where",
-                reason="listing_stuck",
-            )
+            raise self._stuck()
         return UnorderedPage(
             objects=tuple(listed_ref(entry) for entry in answer.get("Contents", ())),
             token=following,
+        )
+
+    def _stuck(self) -> Unavailable:
+        return Unavailable(
+            f"bucket {self._place.bucket_name!r} says that more keys follow, and not where",
+            reason="listing_stuck",
         )
 
     def head(self, key: str, *, version_id: str | None = None) -> ObjectRef:

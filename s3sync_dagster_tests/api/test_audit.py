@@ -265,3 +265,35 @@ def test_owners_read_the_log_as_a_page_with_filters_and_members_do_not(fresh_api
         page = http.get("/audit").text
         assert "source_id" not in page
         assert "POST /login" in http.get("/audit").text or "Nothing was done" in page
+
+
+def test_what_is_refused_unread_is_written_down_where_somebody_known_sent_it(fresh_api):
+    token = fresh_api.token()
+    with fresh_api.client(token) as http:
+        source_id = create(fresh_api, http).json()["source_id"]
+        assert http.put("/api/v1/sources").status_code == 405
+        assert http.post("/api/v1/sources", content=b"x" * 2 * 1024 * 1024).status_code == 413
+        assert http.put("/api/v1/sources", headers={"x-chroma-token": "guess"}).status_code == 405
+    http, status = signed_in(fresh_api, token)
+    assert status == 303
+    pause, remove = f"/sources/{source_id}/pause", f"/sources/{source_id}/delete"
+    with closing(http):
+        assert http.post(remove, data={"name": "x" * 100_000}).status_code == 413
+        assert http.post(pause, data={f"f{n}": "x" for n in range(300)}).status_code == 400
+    with fresh_api.client() as stranger:
+        assert stranger.post(pause, data={"name": "x" * 100_000}).status_code == 413
+    rows = wait_for(
+        lambda: [one for _, one in reversed(fresh_api.parts.catalog.audit.rows())],
+        lambda found: len(found) >= 7,
+    )
+    named = f"source_id={source_id}"
+    told = [(one.who, one.door, one.action, one.subject, one.outcome) for one in rows]
+    assert sorted(told) == sorted([
+        ("token 1", "api", "POST /api/v1/sources", "", "201"),
+        ("token 1", "api", "PUT /api/v1/sources", "", "405"),
+        ("token 1", "api", "POST /api/v1/sources", "", "413"),
+        ("unknown token", "api", "PUT /api/v1/sources", "", "405"),
+        ("token 1", "console", "POST /login", "", "303"),
+        ("token 1", "console", f"POST {remove}", "", "413"),
+        ("token 1", "console", "POST /sources/{source_id}/pause", named, "400"),
+    ])  # fmt: skip

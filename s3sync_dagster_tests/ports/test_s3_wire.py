@@ -213,6 +213,18 @@ def test_an_empty_page_before_the_end_is_followed(store: S3ObjectStore, proxy: W
     assert listed.last
 
 
+def test_empty_pages_that_lead_nowhere_end_the_listing(
+    store: S3ObjectStore, proxy: WireProxy
+) -> None:
+    xml = "<R><IsTruncated>true</IsTruncated>{}</R>"
+    for more in ("", "<NextContinuationToken>t</NextContinuationToken>"):
+        body = xml.format(more).encode()
+        proxy.plan = lambda _, body=body: Fault(status=200, body=body)
+        with pytest.raises(Unavailable) as caught:
+            store.list_page("", start_after=None)
+        assert caught.value.reason == "listing_stuck"
+
+
 def test_a_restored_object_is_told_from_an_archived_one(
     store: S3ObjectStore, proxy: WireProxy
 ) -> None:

@@ -1,5 +1,6 @@
 """Templates, and routes that answer with pages, also when something is wrong."""
 
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
@@ -48,6 +49,18 @@ def _environment() -> Environment:
 
 
 TEMPLATES = _environment()
+_TURNING = re.compile(r"<textarea\b.*?</textarea>|<[^>]*>|[\u202a-\u202e\u2066-\u2069]", re.DOTALL)
+
+
+def rendered(template: str, **values: Any) -> str:
+    """Return a page in whose text nothing turns the direction of what people read.
+
+    Names may hold such characters, and look like other names; what forms send stays as it is.
+    """
+    text = TEMPLATES.get_template(template).render(**values)
+    return _TURNING.sub(
+        lambda found: found[0] if found[0][0] == "<" else ascii(found[0])[1:-1], text
+    )
 
 
 def sessions_of(request: Request) -> Sessions:
@@ -59,8 +72,8 @@ def page(
     request: Request, session: Session, template: str, *, status: int = 200, **values: Any
 ) -> HTMLResponse:
     """Return a page with its forms signed."""
-    text = TEMPLATES.get_template(template).render(
-        session=session, form_token=session.form_token, here=request.url.path, **values
+    text = rendered(
+        template, session=session, form_token=session.form_token, here=request.url.path, **values
     )
     response = HTMLResponse(text, status_code=status)
     sessions_of(request).keep_form(request, response, session.form_seed)
@@ -72,9 +85,7 @@ def plain_page(
 ) -> HTMLResponse:
     """Return a page that anybody may see: signing in, and what went wrong."""
     seed, form_token = sessions_of(request).fresh_seed(request)
-    text = TEMPLATES.get_template(template).render(
-        session=None, form_token=form_token, here=request.url.path, **values
-    )
+    text = rendered(template, session=None, form_token=form_token, here=request.url.path, **values)
     response = HTMLResponse(text, status_code=status)
     sessions_of(request).keep_form(request, response, seed)
     return response
