@@ -173,13 +173,20 @@ def test_with_tokens_all_doors_are_closed_and_the_parts_know_each_other(tmp_path
         }
         assert httpx.get(f"{addresses.dagster}/runs", headers=guess).status_code == 401
         catalog = open_catalog(settings.database_url)
-        [(_, guessed)] = catalog.audit.rows(who="unknown token")
-        catalog.close()
+        [(_, guessed)] = wait_for(lambda: catalog.audit.rows(who="unknown token"))
         assert (guessed.door, guessed.address) == ("dagster", "127.0.0.1")
         assert httpx.get(f"{addresses.api}/api/v1/sources").status_code == 401
         assert stack.dagster.location().state == "loaded"
         assert httpx.get(f"{addresses.api}/health").json()["parts"]["dagster"] == "ok"
         assert stat.S_IMODE((tmp_path / PASS_FILE).stat().st_mode) == 0o600
+        owner = {"x-chroma-token": token}
+        asked = {"query": "mutation{setNuxSeen}"}
+        assert httpx.post(f"{addresses.chroma}/api/v2/reset", headers=owner, json={}).is_error
+        done = httpx.post(f"{addresses.dagster}/graphql", headers=owner, json=asked, timeout=60)
+        assert done.json() == {"data": {"setNuxSeen": True}}
+    rows = [one for _, one in catalog.audit.rows(who="token 1")]  # written before the doors ended
+    catalog.close()
+    assert {(one.door, one.subject) for one in rows} == {("chroma", ""), ("dagster", "setNuxSeen")}
     assert not (tmp_path / PASS_FILE).exists()
 
 
