@@ -20,7 +20,7 @@ from s3sync_dagster.catalog.deleted_sources import (
 )
 from s3sync_dagster.catalog.doubted import settle_readers
 from s3sync_dagster.catalog.invocations import insert_automatic
-from s3sync_dagster.catalog.kept_ids import refused_before
+from s3sync_dagster.catalog.kept_ids import free_by_now, refused_before
 from s3sync_dagster.catalog.listing_end import blocked_listing
 from s3sync_dagster.catalog.moves import predecessors
 from s3sync_dagster.catalog.recovered import forget_bytes, forget_texts, store_recovered
@@ -154,7 +154,8 @@ class Documents:
                 note_answers(tx, source.id, outcomes, now=now)
                 # A request that was refused its id has left the document that stands there as it
                 # was: without the request the key's next batch brings it in line.
-                refused = [one.key for one in outcomes if one.refused or one.freed_since]
+                refused = [one.key for one in outcomes if one.refused]
+                refused += free_by_now(tx, source, outcomes)
                 refused += refused_before(tx, source.id, freed)
                 insert_automatic(self._db, tx, source.id, refused, trigger="retry", now=now)
                 ended = [one for one in outcomes if one.result is not Result.PENDING]
@@ -395,8 +396,10 @@ class Documents:
             tx.execute(sources.delete().where(sources.c.id == source_id))
         self._cancel_all(source_id)
 
-    def left_behind(self, *, limit: int = 200) -> list[DocumentState]:
+    def left_behind(self, *, after_id: int = 0, limit: int = 200) -> list[DocumentState]:
         """Return documents that a late worker wrote after the end of its source, to be removed.
+
+        Those behind ``after_id``, in the order of ids.
 
         Their ids are nobody else's from here on until they are forgotten.
         """
@@ -404,7 +407,7 @@ class Documents:
             if not is_left_behind(tx):
                 return []
         with self._db.write() as tx:
-            return claim_left_behind(tx, limit=limit)
+            return claim_left_behind(tx, after_id=after_id, limit=limit)
 
     def being_cleared(
         self, source: Source, collection_name: str, document_ids: Sequence[str]

@@ -361,7 +361,7 @@ class DocumentsPort(Protocol):
         """Let all keys whose record ids were others' come now; returns how many."""
         ...
 
-    def left_behind(self, *, limit: int = 200) -> list[DocumentState]:
+    def left_behind(self, *, after_id: int = 0, limit: int = 200) -> list[DocumentState]:
         """Return documents that late workers wrote for sources that were deleted."""
         ...
 

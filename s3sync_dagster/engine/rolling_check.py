@@ -20,6 +20,7 @@ from s3sync_dagster.engine.identity import look_at, meet
 from s3sync_dagster.engine.last_look import look_round
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.model.document import Record
+from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import DeleteMode, Source
 
 DAY_SECONDS = 86_400.0
@@ -75,7 +76,10 @@ def check_some(
     pace, found = pace_of(records_per_day), 0
     append = source.mode is DeleteMode.APPEND
     if catalog.sources.looked_through(source.id) == []:
-        look_round(source, catalog=catalog, collections=collections())
+        try:
+            look_round(source, catalog=catalog, collections=collections())
+        except S3SyncError as error:  # it may be allowed to read those that it knows
+            log(f"collections could not be looked through: {error.message}")
     for known, cursor in catalog.collections.due_for_check(
         source.id, interval_seconds=pace.seconds
     ):

@@ -65,7 +65,7 @@ def claim_group(parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledg
         if one.document_id in cleared:
             ledger.fail(one.key, busy(being_cleared(one.key, name)))
         elif refusal is not None:
-            ledger.refuse(one.key, name, one.document_id, refusal)
+            ledger.refuse(one.key, name, refusal)
         else:
             free.append(_unless_others_read(parts, one, found.get(one.document_id, _NOTHING)))
     intents = [
@@ -80,7 +80,7 @@ def claim_group(parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledg
             case Refusal(reason=str(reason)):
                 ledger.fail(one.key, FixConfiguration(answer.message, reason=reason))
             case Refusal():
-                ledger.refuse(one.key, name, one.document_id, answer.message)
+                ledger.refuse(one.key, name, answer.message, document_id=one.document_id)
             case Claim():
                 ledger.hold(one.key, answer.before)
                 claimed.append(replace(one, before=answer.before, replaced=answer.replaced))

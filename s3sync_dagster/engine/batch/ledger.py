@@ -32,9 +32,7 @@ class Ledger:
         self._waiting: list[KeyOutcome] = []
         self._begun: dict[int, DocumentState] = {}
         self._refused: dict[str, set[tuple[str, str]]] = {}
-        self._freed: set[tuple[str, str]] = set()
         self._lock = threading.RLock()
-        self._in_turn = threading.Lock()
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -83,10 +81,20 @@ class Ledger:
         if not self.doomed(key):
             self.settle(key)
 
-    def refuse(self, key: str, collection_name: str, document_id: str, message: str) -> None:
-        """Give up one target of a key, whose record ids are others'; the others go on."""
+    def refuse(
+        self, key: str, collection_name: str, message: str, *, document_id: str | None = None
+    ) -> None:
+        """Give up one target of a key, whose record ids are others'; the others go on.
+
+        Args:
+            key: the key.
+            collection_name: of the target.
+            message: for people.
+            document_id: which the catalog has as another document's; None: strangers' records.
+        """
         with self._lock:
-            self._refused.setdefault(key, set()).add((collection_name, document_id))
+            if document_id is not None:
+                self._refused.setdefault(key, set()).add((collection_name, document_id))
             deed = self._deeds[key]
             deed = replace(deed, refused={**deed.refused, collection_name: message})
             self._deeds[key] = deed
@@ -178,23 +186,13 @@ class Ledger:
         removed: Sequence[DocumentState],
     ) -> None:
         gone = [one.id for one in removed]
-        with self._in_turn:  # the catalog knows of a refusal, or the ledger of what became free
-            self._freed.update(
-                (one.collection_name, one.document_id) for one in removed if not one.never_whole
-            )
-            outcomes = [
-                one
-                if self._freed.isdisjoint(self._refused.get(one.key, ()))
-                else replace(one, freed_since=True)
-                for one in outcomes
-            ]
-            lost = self._parts.catalog.documents.commit(
-                self._lease.token,
-                self._parts.source,
-                written=written,
-                removed=gone,
-                outcomes=outcomes,
-            )
+        lost = self._parts.catalog.documents.commit(
+            self._lease.token,
+            self._parts.source,
+            written=written,
+            removed=gone,
+            outcomes=outcomes,
+        )
         with self._lock:
             for one in (*(commit.id for commit in written), *gone):
                 self._begun.pop(one, None)
@@ -204,7 +202,7 @@ class Ledger:
 
     def _outcome(self, key: str) -> KeyOutcome:
         parts = self._parts
-        return outcome_of(
+        outcome = outcome_of(
             self._deeds[key],
             parts.source,
             fingerprint=self._fingerprint,
@@ -212,3 +210,5 @@ class Ledger:
             now=parts.now(),
             chance=parts.clock.random,
         )
+        refused = self._refused.get(key)
+        return replace(outcome, refused_ids=frozenset(refused)) if refused else outcome
