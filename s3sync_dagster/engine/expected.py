@@ -134,10 +134,6 @@ class Expected:
         """Return how many records there should be, and how many of them were met."""
         return sum(map(len, self._met.values())), sum(map(sum, self._met.values()))
 
-    def met(self, document: DocumentState) -> bool:
-        """Return whether any of a document's records was met."""
-        return 1 in self._met[document.document_id]
-
     def lacking(self) -> list[DocumentState]:
         """Return the clean documents of which not all records were met."""
         return [self._documents[name] for name, met in self._met.items() if 0 in met]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from s3sync_dagster.core.plan import record_ids
 from s3sync_dagster.engine.expected import Expected, VerifiedDocuments, of_collection
-from s3sync_dagster.engine.own_records import names_there, open_there, trouble_of_one
+from s3sync_dagster.engine.own_records import left_of, names_there, open_there, trouble_of_one
 from s3sync_dagster.engine.strays import owners, sort_out, still_stray
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError
 
@@ -120,11 +120,13 @@ def verify_collection(
         if vectors and page and not found.unreadable:
             found.unreadable = not _readable(collection, [record.id for record in page])
     # Work that went on meanwhile explains what it touched: only what still stands is reported.
-    lacking = [
-        doc
-        for doc in expected.lacking()
-        if _unchanged(doc, documents) and _lacks_records(doc, collection)
-    ]
+    left: dict[int, set[str]] = {}
+    lacking: list[DocumentState] = []
+    for doc in expected.lacking():
+        if _unchanged(doc, documents):
+            left[doc.id] = left_of(doc, collection)
+            if not left[doc.id].issuperset(record_ids(doc.document_id, 0, doc.count)):
+                lacking.append(doc)
     altered = [doc for doc in expected.altered() if _unchanged(doc, documents)]
     found.missing = [doc.object_key for doc in lacking]
     found.changed = [doc.object_key for doc in altered]
@@ -138,9 +140,10 @@ def verify_collection(
     found.expected, found.met = expected.numbers()
     found.unknown_sources = dict(unknown)
     if fix and not found.sound:
-        damaged = [expected.with_keys_met(doc) for doc in (*lacking, *altered)]
-        documents.distrust([doc for doc in damaged if expected.met(doc)], spoilt=True)
-        documents.distrust([doc for doc in damaged if not expected.met(doc)])
+        rest = [doc for doc in lacking if left[doc.id]]
+        damaged = [expected.with_keys_met(doc) for doc in (*rest, *altered)]
+        documents.distrust(damaged, spoilt=True)
+        documents.distrust([doc for doc in lacking if doc not in rest])
         documents.read_back(
             source,
             sorted_out.recovered,
@@ -224,14 +227,3 @@ def _unchanged(document: DocumentState, documents: VerifiedDocuments) -> bool:
 
 def _keys(documents: Sequence[RecoveredDocument]) -> list[str]:
     return sorted({one.object_key for one in documents})
-
-
-def _lacks_records(document: DocumentState, collection: CollectionPort) -> bool:
-    """Ask for a document's records by id: deletions during a scan shift its pages.
-
-    One that is there as another source's is none of the document's.
-    """
-    ids = record_ids(document.document_id, 0, document.count)
-    stored = collection.get(ids).values()
-    own = [one for one in stored if one.metadata.get("s3sync_source") == document.source_id]
-    return len(own) < len(ids)

@@ -139,3 +139,27 @@ def test_append_deletes_the_same_text_under_another_id_of_its_key():
     assert sorted(world.texts().values()) == ["old", "one", "one"]
     assert fix(world).stray == ["x-0"]
     assert sorted(world.texts().values()) == ["old", "one"]
+
+
+@pytest.mark.parametrize("lost", ["one of two", "all"])
+def test_append_asks_by_id_whether_anything_of_a_text_is_left(lost, monkeypatch):
+    world = make_world(mode=DeleteMode.APPEND)
+    world.bucket.put("a.md", "one\n\ntwo")
+    world.sync()
+    world.bucket.put("a.md", "newer")
+    world.sync()
+    collection = open_collection(world)
+    collection.delete(
+        [name for name, text in world.texts().items() if lost == "all" or text == "two"]
+    )
+    plain = type(collection).scan
+
+    def shifted(self, **options):  # deletions of others, so that it meets nothing
+        return ([] for _ in plain(self, **options))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(collection), "scan", shifted)
+        found = fix(world)
+    assert found.missing == ["a.md"]
+    world.sync()
+    assert list(world.texts().values()) == (["newer"] if lost == "all" else ["one"])
