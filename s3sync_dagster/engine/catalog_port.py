@@ -160,8 +160,8 @@ class SourcesPort(Protocol):
         """Return the ids of all sources that have records here."""
         ...
 
-    def mark_deleting(self, source_id: str, *, keep_records: bool) -> None:
-        """Begin the deletion of a source."""
+    def mark_deleting(self, *source_ids: str, keep_records: bool) -> None:
+        """Begin the deletion of sources, of all or of none."""
         ...
 
     def deleting(self, source_id: str) -> str | None:

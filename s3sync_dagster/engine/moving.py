@@ -83,9 +83,10 @@ def finish_move(
         S3SyncError: Chroma or the catalog does not answer; the next call goes on.
     """
     if keep:
-        for before in catalog.moves.left_by(source.id):
+        left = catalog.moves.left_by(source.id)
+        for before in left:
             _refuse_in_its_own(source, before, catalog)
-            catalog.sources.mark_deleting(before.id, keep_records=True)
+        catalog.sources.mark_deleting(*(one.id for one in left), keep_records=True)
     lines: list[str] = []
     until = clock.monotonic() + budget_seconds
     for number, before in enumerate(catalog.moves.left_by(source.id)):

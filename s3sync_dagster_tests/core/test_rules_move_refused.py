@@ -72,3 +72,20 @@ def test_records_that_say_who_may_read_them_are_not_left(world):
     with pytest.raises(Conflict, match="reader_keys"):
         finish(world, keep=True)
     assert world.catalog.sources.deleting(before.id) is None
+
+
+@pytest.mark.parametrize("why", ["its own collection", "reader_keys"])
+def test_of_several_moves_one_that_is_refused_leaves_no_records_of_any(moved, why):
+    world, first = moved
+    if why == "its own collection":
+        second = move(world, id_prefix="p-")
+    else:
+        world.configure(reader_keys=("dept",), metadata={"dept": ["hr"]})
+        world.sync()
+        second = move(world, collection_name="docs3")
+    world.sync()
+    left = world.catalog.moves.left_by(world.source.id)
+    assert [one.id for one in left] == [first.id, second.id]
+    with pytest.raises(Conflict):
+        finish(world, keep=True)
+    assert [world.catalog.sources.deleting(one.id) for one in left] == [None, None]
