@@ -567,6 +567,10 @@ class MovesPort(Protocol):
         """Return how far a source has come in the place of the one before."""
         ...
 
+    def meeting(self, source: Source, before: Source) -> list[str]:
+        """Return the collections with documents of the source before where this one writes too."""
+        ...
+
     def claim_leaving(
         self, source: Source, before: Source, *, limit: int = 200
     ) -> list[DocumentState] | None:
