@@ -1,6 +1,7 @@
 """What ``verify --fix`` deletes: what is over on evidence, and never the one text of an object."""
 
 import pytest
+import sqlalchemy as sa
 
 from s3sync_dagster.engine.verifying import verify_collection
 from s3sync_dagster.model.errors import AccessDenied, Unavailable
@@ -75,6 +76,18 @@ def test_a_forgotten_record_goes_on_the_evidence_that_takes_any(world, why):
     assert (len(found.stray), found.held_back) == (1, [])
     kept = {"x-0": "new"} if why == "another id" else {}
     assert {name: text for name, text in world.texts().items() if text != "old"} == kept
+
+
+def test_a_forgotten_record_stays_where_a_listing_had_no_room_for_what_it_saw(world):
+    forgotten(world, "new.md")
+    world.bucket.delete("new.md")  # as if it were there: the catalog has no row of it
+    world.sync()
+    with world.catalog.database.write() as tx:
+        tx.execute(sa.text("UPDATE listings SET left_out = 1"))
+    assert fix(world).held_back == ["new.md"]
+    world.sync()
+    found = fix(world)
+    assert (len(found.stray), found.held_back) == (1, [])
 
 
 def test_an_approval_is_none_for_what_a_restored_catalog_forgot(world):
