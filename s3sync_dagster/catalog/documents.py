@@ -23,6 +23,7 @@ from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.kept_ids import free_by_now, refused_before
 from s3sync_dagster.catalog.listing_end import blocked_listing
 from s3sync_dagster.catalog.moves import predecessors
+from s3sync_dagster.catalog.object_rows import objects_there
 from s3sync_dagster.catalog.recovered import forget_bytes, forget_texts, store_recovered
 from s3sync_dagster.catalog.removals import (
     claim_removals,
@@ -69,7 +70,7 @@ from s3sync_dagster.catalog.unclean import (
 from s3sync_dagster.catalog.uploads import Uploads
 from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
 from s3sync_dagster.core.outcome import KeyOutcome
-from s3sync_dagster.core.state import RESTORED, DocumentState
+from s3sync_dagster.core.state import RESTORED, DocumentState, ObjectState
 from s3sync_dagster.engine.rebuilding import RecoveredDocument
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.model.invocation import Result
@@ -263,6 +264,11 @@ class Documents:
         query = sa.select(sources.c.id).where(sources.c.id == source_id, sources.c.list_due_at < 0)
         with self._db.read() as tx:
             return tx.execute(query).first() is not None
+
+    def objects_there(self, source_id: str, keys: Sequence[str]) -> dict[str, ObjectState | None]:
+        """Return what is known of these objects, without those that are known not to be there."""
+        with self._db.read() as tx:
+            return objects_there(tx, source_id, keys)
 
     def of_source(
         self, source_id: str, *, after_id: int = 0, limit: int = 1000

@@ -463,17 +463,18 @@ class SourceRows:
         with self._db.read() as tx:
             return tx.execute(query).first() is not None
 
-    def mark_deleting(self, source_id: str, *, keep_records: bool) -> None:
-        """Begin the deletion of a source; dispatch takes its documents down and then the row.
+    def mark_deleting(self, *source_ids: str, keep_records: bool) -> None:
+        """Begin the deletion of sources; dispatch takes their documents down and then the rows.
 
-        With what is left of the one in whose place it stands, where it was moved.
+        With what is left of those in whose place they stand, where they were moved.
 
         Raises:
-            Conflict: its records are to stay and say who may read them (``readers_would_be_lost``).
+            Conflict: records are to stay and say who may read them (``readers_would_be_lost``):
+                none of the sources is deleted.
         """
         with self._db.write() as tx:
             self._db.lock_places(tx)  # or one that is moved meanwhile is deleted by half
-            both = sa.or_(sources.c.id == source_id, sources.c.moved_to == source_id)
+            both = sa.or_(sources.c.id.in_(source_ids), sources.c.moved_to.in_(source_ids))
             configs = tx.execute(sa.select(sources.c.config).where(both)).scalars()
             if keep_records and any(config.get("reader_keys") for config in configs):
                 raise Conflict(

@@ -160,8 +160,8 @@ class SourcesPort(Protocol):
         """Return the ids of all sources that have records here."""
         ...
 
-    def mark_deleting(self, source_id: str, *, keep_records: bool) -> None:
-        """Begin the deletion of a source."""
+    def mark_deleting(self, *source_ids: str, keep_records: bool) -> None:
+        """Begin the deletion of sources, of all or of none."""
         ...
 
     def deleting(self, source_id: str) -> str | None:
@@ -565,6 +565,10 @@ class MovesPort(Protocol):
 
     def succession(self, source: Source, before: Source) -> Succession:
         """Return how far a source has come in the place of the one before."""
+        ...
+
+    def meeting(self, source: Source, before: Source) -> list[str]:
+        """Return the collections with documents of the source before where this one writes too."""
         ...
 
     def claim_leaving(

@@ -100,6 +100,17 @@ def _owner(record: StoredRecord) -> str:
     return str(record.metadata.get("s3sync_source") or "")
 
 
+def left_of(document: DocumentState, collection: CollectionPort) -> set[str]:
+    """Return the ids of a document's records that are there, each asked for by its id.
+
+    No scan tells that: deletions of others shift its pages. The records of a document that was
+    taken over or read back, and not written since, name others.
+    """
+    names = {document.source_id, *document.written_as}
+    stored = collection.get(possible_ids(document))
+    return {name for name, record in stored.items() if _owner(record) in names}
+
+
 def _may_name(document: DocumentState, owners: set[str], catalog: CatalogPort) -> set[str]:
     """Return which of these names the records of a document may bear."""
     others = owners - {document.source_id}
