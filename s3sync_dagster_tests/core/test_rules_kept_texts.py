@@ -1,0 +1,71 @@
+"""What append mode alone has of a text stays until it is known that nothing of it is left."""
+
+import pytest
+
+from s3sync_dagster.engine.rebuilding import recover_catalog
+from s3sync_dagster.engine.rolling_check import DAY_SECONDS
+from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster_tests.core.test_rolling_check import look
+from s3sync_dagster_tests.core.test_rules_restored import back_up, open_collection, restore
+from s3sync_dagster_tests.engine_fixture import make_world
+
+LATER_ID = "00000000-0000-4000-8000-000000000002"
+
+
+def texts(world):
+    return sorted(world.texts().values())
+
+
+def look_for_days(world, days=4):
+    """Return what each look of some days found; what it asks for is done."""
+    found = []
+    for _ in range(days):
+        world.clock.seconds += DAY_SECONDS
+        found.append(look(world))
+        world.run_batches()
+    return found
+
+
+@pytest.fixture
+def read_back():
+    """A world whose catalog was lost: a text that its object has no more bears an id of before."""
+    lost = make_world(mode=DeleteMode.APPEND)
+    for text in ("one\n\ntwo", "three\n\nfour"):
+        lost.bucket.put("a.md", text)
+        lost.sync()
+    world = make_world(id=LATER_ID, mode=DeleteMode.APPEND)
+    world.bucket, world.collections = lost.bucket, lost.collections
+    world.__post_init__()
+    recover_catalog(
+        world.source, catalog=world.catalog, collections=world.collections, embedder=world.embedder
+    )
+    world.bucket.put("b.md", "new")
+    world.sync()
+    return world
+
+
+@pytest.mark.parametrize("restored", [False, True])
+def test_the_rolling_check_leaves_a_text_that_bears_the_id_of_a_lost_source(read_back, restored):
+    if restored:
+        restore(read_back, back_up(read_back))
+    look_for_days(read_back)
+    read_back.sync()
+    assert texts(read_back) == ["new", "one", "two"]
+
+
+def test_a_text_of_a_lost_source_of_which_nothing_is_left_is_that_of_now(read_back):
+    kept = [name for name, text in read_back.texts().items() if text in ("one", "two")]
+    open_collection(read_back).delete(kept)
+    look_for_days(read_back)
+    assert texts(read_back) == ["four", "new", "three"]
+
+
+def test_a_text_of_which_nothing_is_left_is_found_once():
+    world = make_world(mode=DeleteMode.APPEND)
+    for key, text in (("a.md", "one\n\ntwo"), ("b.md", "b")):
+        world.bucket.put(key, text)
+    world.sync()
+    world.bucket.delete("a.md")
+    world.sync(approve_deletes=True)
+    open_collection(world).delete([name for name, text in world.texts().items() if text != "b"])
+    assert look_for_days(world, 6)[2:] == [0] * 4
