@@ -389,7 +389,7 @@ class DocumentsPort(Protocol):
         ...
 
     def forget_texts(self, source_id: str, states: Sequence[DocumentState]) -> int:
-        """Let append mode write documents of whose untrusted records none is left; return how many."""
+        """Let append mode write documents of whose records none is left; return how many."""
         ...
 
 
