@@ -4,7 +4,9 @@ import pytest
 
 from s3sync_dagster.engine.rebuilding import recover_catalog
 from s3sync_dagster.engine.rolling_check import DAY_SECONDS
+from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster_tests.core.rules import states
 from s3sync_dagster_tests.core.test_rolling_check import look
 from s3sync_dagster_tests.core.test_rules_restored import back_up, open_collection, restore
 from s3sync_dagster_tests.engine_fixture import make_world
@@ -69,3 +71,40 @@ def test_a_text_of_which_nothing_is_left_is_found_once():
     world.sync(approve_deletes=True)
     open_collection(world).delete([name for name, text in world.texts().items() if text != "b"])
     assert look_for_days(world, 6)[2:] == [0] * 4
+
+
+@pytest.fixture
+def unknown():
+    """A world whose catalog was put back: it does not know a text that its object has no more."""
+    world = make_world(mode=DeleteMode.APPEND)
+    world.bucket.put("old.md", "old")
+    world.sync()
+    copy = back_up(world)
+    for text in ("one\n\ntwo", "three\n\nfour"):
+        world.bucket.put("new.md", text)
+        world.sync()
+    restore(world, copy)
+    return world
+
+
+def test_a_text_that_a_restored_catalog_does_not_know_is_not_written_over(unknown):
+    for _ in range(2):
+        unknown.clock.seconds += DAY_SECONDS
+        unknown.sync()
+        look_for_days(unknown)
+    assert texts(unknown) == ["old", "one", "two"]
+    assert states(unknown)["new.md"] == ("skipped", "changed_in_append_mode")
+
+
+def test_what_is_left_of_a_text_that_a_restored_catalog_does_not_know_is_written_over(unknown):
+    open_collection(unknown).delete(
+        [name for name, text in unknown.texts().items() if text == "two"]
+    )
+    unknown.sync()
+    assert texts(unknown) == ["four", "old", "three"]
+
+
+def test_who_asks_for_a_key_writes_over_a_text_that_a_restored_catalog_does_not_know(unknown):
+    unknown.catalog.invocations.request(unknown.source, ["new.md"], trigger=Trigger.API)
+    unknown.run_batches()
+    assert texts(unknown) == ["four", "old", "three"]
