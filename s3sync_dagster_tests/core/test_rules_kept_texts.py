@@ -5,7 +5,7 @@ import pytest
 from s3sync_dagster.engine.rebuilding import recover_catalog
 from s3sync_dagster.engine.rolling_check import DAY_SECONDS
 from s3sync_dagster.model.invocation import Trigger
-from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster.model.source import ChunkingConfig, DeleteMode
 from s3sync_dagster_tests.core.rules import states
 from s3sync_dagster_tests.core.test_rolling_check import look
 from s3sync_dagster_tests.core.test_rules_restored import back_up, open_collection, restore
@@ -108,3 +108,23 @@ def test_who_asks_for_a_key_writes_over_a_text_that_a_restored_catalog_does_not_
     unknown.catalog.invocations.request(unknown.source, ["new.md"], trigger=Trigger.API)
     unknown.run_batches()
     assert texts(unknown) == ["four", "old", "three"]
+
+
+@pytest.mark.parametrize("context", [False, True])
+def test_a_spoilt_text_of_a_restored_catalog_is_not_trusted_by_its_metadata(context):
+    world = make_world(mode=DeleteMode.APPEND)
+    for text in ("one\n\ntwo", "newer"):
+        world.bucket.put("a.md", text)
+        world.sync()
+    world.poison(next(name for name, text in world.texts().items() if text == "two"))
+    look_for_days(world)
+    if context:
+        world.configure(chunking=ChunkingConfig(context=True))
+        world.sync()
+    restore(world, back_up(world))
+    world.bucket.put("a.md", "newest")
+    world.sync()
+    look_for_days(world)
+    world.sync()
+    (one,) = world.catalog.documents.of_source(world.source.id)
+    assert (one.phase.value, texts(world)) == ("writing", ["one", "poisoned"])

@@ -130,7 +130,7 @@ def _compared(
     """
     source = parts.source
     appends = source.mode is DeleteMode.APPEND
-    text = not (appends and source.chunking.context)
+    untold = appends and source.chunking.context
     here = [one for one in documents if one.collection_id == f"{RESTORED}{collection.id}"]
     # One more than there should be: of a document that has grown since, it is there.
     wanted = {one.id: record_ids(one.document_id, 0, one.count + 1) for one in here}
@@ -141,6 +141,8 @@ def _compared(
     spoilt: list[tuple[DocumentState, str]] = []
     for one in here:
         *ids, beyond = wanted[one.id]
+        # What others spoilt, maybe its text alone, is not trusted again by less than its text.
+        text = one.fingerprint is None or not untold
         if beyond not in stored and all(
             name in stored and as_written(one, place, stored[name], text=text)
             for place, name in enumerate(ids)
