@@ -96,7 +96,9 @@ def claims_and_dies(world):
 
 def is_refused(world):
     away = refuse_with(Unavailable("away", reason="chroma_unavailable"))
-    world.run_batches(collections=Refusing(world, upsert=away))
+    refusing = Refusing(world, upsert=away)
+    world.run_batches(collections=refusing)
+    refusing.on = False
 
 
 def has_no_model(world):
