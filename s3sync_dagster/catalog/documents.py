@@ -224,15 +224,18 @@ class Documents:
                     return
             concerned |= others  # locked together with the first ones, in the order of all
 
-    def forget_texts(self, source_id: str, states: Sequence[DocumentState]) -> None:
+    def forget_texts(self, source_id: str, states: Sequence[DocumentState]) -> int:
         """Let append mode write documents of whose untrusted records none is left; ask for them.
 
         Until then each was kept for the text of before that was not all of it lost.
+
+        Returns how many keys these are of.
         """
         with self._db.write() as tx:
             self._db.lock_source(tx, source_id)
             keys = forget_texts(tx, [one.id for one in states])
             insert_automatic(self._db, tx, source_id, keys, trigger="retry", now=self._now())
+        return len(keys)
 
     def read_back(
         self,

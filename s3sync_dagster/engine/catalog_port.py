@@ -388,8 +388,8 @@ class DocumentsPort(Protocol):
         """Make acknowledged writes the truth; returns documents lost to another batch."""
         ...
 
-    def forget_texts(self, source_id: str, states: Sequence[DocumentState]) -> None:
-        """Let append mode write documents of whose untrusted records none is left."""
+    def forget_texts(self, source_id: str, states: Sequence[DocumentState]) -> int:
+        """Let append mode write documents of whose records none is left; return how many."""
         ...
 
 

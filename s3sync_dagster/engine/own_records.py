@@ -1,6 +1,6 @@
 """Which records may be deleted by their id, and how they are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from s3sync_dagster.core.plan import possible_ids, record_ids
 from s3sync_dagster.core.state import DocumentState
@@ -79,8 +79,8 @@ def ids_to_delete(
         names = possible_ids(one)
         if look or one.collection_id != collection.id:
             found = _found(collection, one, names)
-            whose = _may_name(one, {_owner(record) for record in found.values()}, catalog)
-            names = [name for name, record in found.items() if _owner(record) in whose]
+            own = own_among(one, found.values(), catalog)
+            names = [record.id for record in own]
         ids += names
     return ids
 
@@ -94,6 +94,15 @@ def _found(
     told = first.metadata.get("s3sync_chunk_count") if first is not None else None
     stop = told if isinstance(told, int) else MOST_IDS
     return found | _beyond(collection, document.document_id, len(names), stop)
+
+
+def own_among(
+    document: DocumentState, records: Iterable[StoredRecord], catalog: CatalogPort
+) -> list[StoredRecord]:
+    """Return those of the records under a document's ids that are its own, by whom they name."""
+    records = list(records)
+    whose = _may_name(document, {_owner(record) for record in records}, catalog)
+    return [record for record in records if _owner(record) in whose]
 
 
 def _owner(record: StoredRecord) -> str:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from s3sync_dagster.core.decision import hold_back
+from s3sync_dagster.core.decision import Decision, hold_back
 from s3sync_dagster.core.deed import Deed, documents_to_remove
 from s3sync_dagster.core.intent import DocumentCommit
 from s3sync_dagster.core.outcome import KeyOutcome, outcome_of
@@ -149,6 +149,14 @@ class Ledger:
             deed = self._deeds[key]
             self._deeds[key] = Deed(decision=hold_back(deed.decision.facts), ms=deed.ms)
         self.settle(key)
+
+    def decide_anew(self, key: str, decision: Decision) -> None:
+        """Go on with a key of which the catalog knows more than when it was decided on."""
+        with self._lock:
+            deed = replace(self._deeds[key], decision=decision)
+            self._deeds[key] = deed
+        if not deed.open_targets if deed.writing else not self.doomed(key):
+            self.settle(key)
 
     def settle_removed(self, key: str, error: S3SyncError | None) -> None:
         """Settle a key whose documents were to be removed."""
