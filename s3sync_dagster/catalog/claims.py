@@ -17,10 +17,11 @@ from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.successions import count_out
 from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
+from s3sync_dagster.core.kept_text import is_whole_before
 from s3sync_dagster.core.state import UNSEEN, DocumentPhase, DocumentState
 from s3sync_dagster.core.targets import KEPT_OWNER, SIDECAR_OWNER
 from s3sync_dagster.core.vouching import NOTHING, names_any, withheld
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.model.source import DeleteMode, Source
 
 Row = sa.Row[Any]
 
@@ -266,16 +267,9 @@ class _Claiming:
         return found
 
     def _refreshed(self, intent: Intent, row: Row) -> dict[str, Any]:
-        # Of what is taken over counts what may be left of it, and that it was whole: the guard
-        # weighs its records like all others. What was on its way out had been judged, but for what
-        # a sidecar let go that was rewritten.
         own = self._is_own(intent, row)
-        judged = row.phase == "removing" and not row.owner.startswith((SIDECAR_OWNER, KEPT_OWNER))
-        etag = row.etag if own or not judged else None
-        if etag and not (own and (row.fingerprint or row.high_water)):
-            etag = ""  # taken over, or handed on without a record: of no known bytes
         return {
-            "b_etag": etag,
+            "b_etag": self._etag(intent, row),
             "b_fingerprint": row.fingerprint if own else None,
             "b_chunks": row.chunks if own else 0,
             "b_digests": row.digests if own and self._says_as_before(intent, row) else b"",
@@ -293,6 +287,27 @@ class _Claiming:
                 {*row.metadata_keys, *intent.metadata_keys, *intent.found_keys}
             ),
         }
+
+    def _etag(self, intent: Intent, row: Row) -> str | None:
+        """Return of which bytes a document counts until it is written; empty: of no known ones.
+
+        Of what is taken over counts what may be left of it, and that it was whole: the guard weighs
+        its records like all others. What was on its way out had been judged, but for what a sidecar
+        let go that was rewritten. In append mode what the source in whose place this one stands had
+        of the key is what it was until the first write over it, as if it were read back.
+        """
+        own = self._is_own(intent, row)
+        if row.phase == "removing" and not own:
+            judged = not row.owner.startswith((SIDECAR_OWNER, KEPT_OWNER))
+            return None if judged or row.etag is None else ""
+        if not row.etag:
+            return row.etag
+        if own:
+            kept = bool(row.fingerprint or row.high_water)  # or handed on without a record
+        else:
+            append = self._source.mode is DeleteMode.APPEND
+            kept = append and self._is_inherited(intent, row) and is_whole_before(document_of(row))
+        return row.etag if kept else ""
 
     def _written_as(self, intent: Intent, row: Row) -> list[str]:
         names = {*(row.written_as or ()), *intent.found_as, row.source_id}
@@ -369,6 +384,7 @@ class _Claiming:
                 written_as=tuple(self._written_as(intent, row)),
             )
         left = () if row is None else tuple(row.metadata_keys)
+        etag = None if row is None else self._etag(intent, row)
         return DocumentState(
             id=new[intent.document_id] if row is None else row.id,
             source_id=self._source.id,
@@ -382,6 +398,7 @@ class _Claiming:
             owner=intent.target.owner,
             withheld=withheld(intent.target, self._source),
             phase=DocumentPhase.WRITING,
+            etag=etag or None,
             high_water=max(intent.found, 0 if row is None else max(row.high_water, row.chunks)),
             metadata_keys=tuple(sorted({*left, *intent.found_keys})),
             collection_id=intent.collection_id,
@@ -393,8 +410,9 @@ class _Claiming:
 
     def _is_followed(self, intent: Intent, row: Row) -> bool:
         """Return whether a document goes on as one of the same key, or this source had it."""
-        if row.source_id == self._source.id:
-            return True
+        return row.source_id == self._source.id or self._is_inherited(intent, row)
+
+    def _is_inherited(self, intent: Intent, row: Row) -> bool:
         return row.source_id in self._heir_of and row.object_key == intent.key
 
     def _busy(self, intent: Intent) -> Refusal:

@@ -155,10 +155,13 @@ def is_left_behind(tx: sa.Connection) -> bool:
     return tx.execute(sa.select(documents.c.id).where(*_LEFT_BEHIND).limit(1)).first() is not None
 
 
-def claim_left_behind(tx: sa.Connection, *, limit: int) -> list[DocumentState]:
+def claim_left_behind(tx: sa.Connection, *, after_id: int, limit: int) -> list[DocumentState]:
     """Take documents of deleted sources; their records may go, then the rows."""
     rows = tx.execute(
-        sa.select(documents).where(*_LEFT_BEHIND).order_by(documents.c.id).limit(limit)
+        sa.select(documents)
+        .where(*_LEFT_BEHIND, documents.c.id > after_id)
+        .order_by(documents.c.id)
+        .limit(limit)
     ).all()
     if rows:
         tx.execute(

@@ -20,9 +20,10 @@ from s3sync_dagster.catalog.deleted_sources import (
 )
 from s3sync_dagster.catalog.doubted import settle_readers
 from s3sync_dagster.catalog.invocations import insert_automatic
-from s3sync_dagster.catalog.kept_ids import refused_before
+from s3sync_dagster.catalog.kept_ids import free_by_now, refused_before
 from s3sync_dagster.catalog.listing_end import blocked_listing
 from s3sync_dagster.catalog.moves import predecessors
+from s3sync_dagster.catalog.object_rows import objects_there
 from s3sync_dagster.catalog.recovered import forget_bytes, forget_texts, store_recovered
 from s3sync_dagster.catalog.removals import (
     claim_removals,
@@ -69,7 +70,7 @@ from s3sync_dagster.catalog.unclean import (
 from s3sync_dagster.catalog.uploads import Uploads
 from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
 from s3sync_dagster.core.outcome import KeyOutcome
-from s3sync_dagster.core.state import RESTORED, DocumentState
+from s3sync_dagster.core.state import RESTORED, DocumentState, ObjectState
 from s3sync_dagster.engine.rebuilding import RecoveredDocument
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.model.invocation import Result
@@ -154,7 +155,8 @@ class Documents:
                 note_answers(tx, source.id, outcomes, now=now)
                 # A request that was refused its id has left the document that stands there as it
                 # was: without the request the key's next batch brings it in line.
-                refused = [one.key for one in outcomes if one.refused or one.freed_since]
+                refused = [one.key for one in outcomes if one.refused]
+                refused += free_by_now(tx, source, outcomes)
                 refused += refused_before(tx, source.id, freed)
                 insert_automatic(self._db, tx, source.id, refused, trigger="retry", now=now)
                 ended = [one for one in outcomes if one.result is not Result.PENDING]
@@ -222,15 +224,18 @@ class Documents:
                     return
             concerned |= others  # locked together with the first ones, in the order of all
 
-    def forget_texts(self, source_id: str, states: Sequence[DocumentState]) -> None:
+    def forget_texts(self, source_id: str, states: Sequence[DocumentState]) -> int:
         """Let append mode write documents of whose untrusted records none is left; ask for them.
 
         Until then each was kept for the text of before that was not all of it lost.
+
+        Returns how many keys these are of.
         """
         with self._db.write() as tx:
             self._db.lock_source(tx, source_id)
             keys = forget_texts(tx, [one.id for one in states])
             insert_automatic(self._db, tx, source_id, keys, trigger="retry", now=self._now())
+        return len(keys)
 
     def read_back(
         self,
@@ -262,6 +267,11 @@ class Documents:
         query = sa.select(sources.c.id).where(sources.c.id == source_id, sources.c.list_due_at < 0)
         with self._db.read() as tx:
             return tx.execute(query).first() is not None
+
+    def objects_there(self, source_id: str, keys: Sequence[str]) -> dict[str, ObjectState | None]:
+        """Return what is known of these objects, without those that are known not to be there."""
+        with self._db.read() as tx:
+            return objects_there(tx, source_id, keys)
 
     def of_source(
         self, source_id: str, *, after_id: int = 0, limit: int = 1000
@@ -395,8 +405,10 @@ class Documents:
             tx.execute(sources.delete().where(sources.c.id == source_id))
         self._cancel_all(source_id)
 
-    def left_behind(self, *, limit: int = 200) -> list[DocumentState]:
+    def left_behind(self, *, after_id: int = 0, limit: int = 200) -> list[DocumentState]:
         """Return documents that a late worker wrote after the end of its source, to be removed.
+
+        Those behind ``after_id``, in the order of ids.
 
         Their ids are nobody else's from here on until they are forgotten.
         """
@@ -404,7 +416,7 @@ class Documents:
             if not is_left_behind(tx):
                 return []
         with self._db.write() as tx:
-            return claim_left_behind(tx, limit=limit)
+            return claim_left_behind(tx, after_id=after_id, limit=limit)
 
     def being_cleared(
         self, source: Source, collection_name: str, document_ids: Sequence[str]

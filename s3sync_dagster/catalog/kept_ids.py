@@ -9,6 +9,7 @@ from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, objects, sidecars
 from s3sync_dagster.core.intent import Intent
+from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.targets import KEPT_OWNER, SIDECAR_OWNER
 from s3sync_dagster.model.source import DeleteMode, Source
 
@@ -57,6 +58,29 @@ def give_way(
         tx.execute(documents.update().where(documents.c.id.in_(part)).values(phase="removing"))
     keys = sorted(set(giving.values()))
     insert_automatic(database, tx, source.id, keys, trigger="retry", now=database.now())
+
+
+def free_by_now(tx: sa.Connection, source: Source, outcomes: Sequence[KeyOutcome]) -> list[str]:
+    """Return keys that end here for an id which nothing has any more since it was refused them.
+
+    Whoever freed it, this batch or another, found no key that had failed of it.
+
+    Args:
+        tx: an open transaction that has locked the source, behind what it removes.
+        source: of the batch.
+        outcomes: of its keys.
+    """
+    held = set[tuple[str, str]]()
+    refused = {one.key: one.refused_ids for one in outcomes if one.refused_ids}
+    ids = {document_id for some in refused.values() for _, document_id in some}
+    for part in groups(ids):
+        query = sa.select(documents.c.collection_name, documents.c.document_id).where(
+            documents.c.tenant == source.tenant,
+            documents.c.database_name == source.database_name,
+            documents.c.document_id.in_(part),
+        )
+        held.update((row.collection_name, row.document_id) for row in tx.execute(query))
+    return [key for key, some in refused.items() if not some <= held]
 
 
 def refused_before(tx: sa.Connection, source_id: str, freed: Collection[str]) -> list[str]:

@@ -20,10 +20,18 @@ from s3sync_dagster.catalog.successions import (
     look_at_succession,
     unwritten_since,
 )
-from s3sync_dagster.catalog.tables import documents, invocations, is_live, objects, sources
+from s3sync_dagster.catalog.tables import (
+    documents,
+    invocations,
+    is_live,
+    objects,
+    sidecars,
+    sources,
+)
 from s3sync_dagster.core.moving import Succession
 from s3sync_dagster.core.news import Told
 from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.core.targets import SIDECAR_OWNER
 from s3sync_dagster.model.errors import Conflict, NotFound
 from s3sync_dagster.model.source import Source
 
@@ -83,6 +91,36 @@ class Moves:
         """Return how far a source has come in the place of the one before."""
         with self._db.read() as tx:
             return look_at_succession(tx, source, before)
+
+    def meeting(self, source: Source, before: Source) -> list[str]:
+        """Return the collections with documents of the source before where this one writes too.
+
+        Its own, and those that its documents are in, or that sidecars and requests of either name:
+        the new one has not read all sidecars yet, and who asked the one before will ask it.
+        """
+        both = [source.id, before.id]
+        asked = documents.c.owner
+        by_name = sa.or_(asked == "request", asked.startswith(SIDECAR_OWNER, autoescape=True))
+        named = sa.union(
+            sa.select(documents.c.collection_name).where(
+                sa.or_(
+                    documents.c.source_id == source.id,
+                    sa.and_(documents.c.source_id == before.id, by_name),
+                )
+            ),
+            sa.select(sidecars.c.target_collection_name).where(sidecars.c.source_id.in_(both)),
+            sa.select(invocations.c.target_collection_name).where(
+                invocations.c.source_id.in_(both), is_live
+            ),
+        )
+        here = sa.select(documents.c.collection_name).where(
+            documents.c.source_id == before.id,
+            documents.c.tenant == source.tenant,
+            documents.c.database_name == source.database_name,
+        )
+        with self._db.read() as tx:
+            names = {source.collection_name, *tx.execute(named).scalars()}
+            return sorted(names.intersection(tx.execute(here.distinct()).scalars()))
 
     def claim_leaving(
         self, source: Source, before: Source, *, limit: int = 200

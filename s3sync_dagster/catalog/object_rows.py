@@ -117,6 +117,28 @@ def known_objects(tx: sa.Connection, source_id: str, keys: Iterable[str]) -> dic
     return found
 
 
+def objects_there(
+    tx: sa.Connection, source_id: str, keys: Sequence[str]
+) -> dict[str, ObjectState | None]:
+    """Return what is known of these objects, without those that are known not to be there.
+
+    Of one that is not known a listing tells that it is not there, unless it had no room for all
+    that it saw: None.
+    """
+    known = known_objects(tx, source_id, keys)
+    there: dict[str, ObjectState | None] = {k: one for k, one in known.items() if not one.gone}
+    whole = ["complete", "blocked", "approved"]
+    newest = (
+        sa.select(listings.c.left_out)
+        .where(listings.c.source_id == source_id, listings.c.state.in_(whole))
+        .order_by(listings.c.id.desc())
+        .limit(1)
+    )
+    if tx.execute(newest).scalar_one_or_none():
+        there |= dict.fromkeys(key for key in keys if key not in known)
+    return there
+
+
 def blank_etags(tx: sa.Connection, source_id: str, keys: Iterable[str]) -> None:
     """Forget the version of objects of which old news came: the next reader asks the bucket."""
     for part in groups(keys):

@@ -49,9 +49,12 @@ class Servers:
         Where none is, those that a listing missed, which the guard holds back, and then those whose
         records a mode keeps: an emptied bucket lets nobody take another one for it.
         """
+        # What append mode keeps is of bytes that the object has no more.
+        there = sa.and_(sa.not_(objects.c.gone), objects.c.etag != "")
+        etag = sa.case((there, objects.c.etag), else_=documents.c.etag).label("etag")
         left = sa.case((objects.c.gone, 2), (objects.c.missed_listing_id != 0, 1), else_=0)
         query = (
-            sa.select(documents.c.object_key, documents.c.etag, left.label("left"))
+            sa.select(documents.c.object_key, etag, left.label("left"))
             .join(
                 objects,
                 sa.and_(

@@ -100,7 +100,9 @@ def forget_removed(tx: sa.Connection, token: str, ids: Iterable[int]) -> set[str
             )
             .returning(documents.c.source_id, documents.c.etag, documents.c.custom_id)
         ).all()
-        freed.update(row.custom_id for row in gone if row.etag and row.custom_id is not None)
+        freed.update(
+            row.custom_id for row in gone if row.etag is not None and row.custom_id is not None
+        )
         if token != MOVER:
             count_out(tx, gone)
     return freed

@@ -463,20 +463,19 @@ class SourceRows:
         with self._db.read() as tx:
             return tx.execute(query).first() is not None
 
-    def mark_deleting(self, source_id: str, *others: str, keep_records: bool) -> None:
-        """Begin the deletion of sources, of all or none; dispatch takes their documents down.
+    def mark_deleting(self, *source_ids: str, keep_records: bool) -> None:
+        """Begin the deletion of sources; dispatch takes their documents down and then the rows.
 
-        With what is left of the one in whose place each stands, where it was moved.
+        With what is left of those in whose place they stand, where they were moved.
 
         Raises:
-            Conflict: the records of one are to stay and say who may read them
-                (``readers_would_be_lost``).
+            Conflict: records are to stay and say who may read them (``readers_would_be_lost``):
+                none of the sources is deleted.
         """
-        ids = (source_id, *others)
         with self._db.write() as tx:
             self._db.lock_places(tx)  # or one that is moved meanwhile is deleted by half
-            these = sa.or_(sources.c.id.in_(ids), sources.c.moved_to.in_(ids))
-            configs = tx.execute(sa.select(sources.c.config).where(these)).scalars()
+            both = sa.or_(sources.c.id.in_(source_ids), sources.c.moved_to.in_(source_ids))
+            configs = tx.execute(sa.select(sources.c.config).where(both)).scalars()
             if keep_records and any(config.get("reader_keys") for config in configs):
                 raise Conflict(
                     "Records that stay without their source are for whoever may search: delete "
@@ -485,7 +484,7 @@ class SourceRows:
                 )
             tx.execute(
                 sources.update()
-                .where(these)
+                .where(both)
                 .values(
                     deleting="keep" if keep_records else "records",
                     updated_at=self._db.now(),

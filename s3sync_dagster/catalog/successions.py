@@ -261,13 +261,20 @@ def _may_be_taken(before: Source) -> tuple[sa.ColumnElement[bool], ...]:
 def unwritten_since(source_id: str) -> tuple[sa.ColumnElement[bool], ...]:
     """Return what holds for documents whose records may still name a source before this one.
 
-    Taken over by it, or by one in between that was moved itself before it had written them.
+    Taken over by it, or by one in between that was moved itself before it had written them. What
+    append mode has taken over and keeps as it was is written by nobody.
     """
     chain = sa.select(sources.c.id).where(sources.c.moved_to == source_id)
+    rests = sa.exists().where(
+        objects.c.source_id == documents.c.source_id,
+        objects.c.object_key == documents.c.object_key,
+        sa.or_(objects.c.outcome == "skipped", objects.c.gone),
+    )
+    begun = sa.and_(documents.c.fingerprint.is_(None), sa.not_(rests))
     return (
         sa.or_(documents.c.source_id == source_id, documents.c.source_id.in_(chain)),
         documents.c.phase == "writing",
-        sa.func.coalesce(documents.c.etag, "") == "",
+        sa.or_(sa.func.coalesce(documents.c.etag, "") == "", begun),
     )
 
 

@@ -240,14 +240,13 @@ def _show(source: Source, found: Verification, *, beside: bool) -> None:
             f"  {len(found.recovered)} objects have records that the catalog does not know and the "
             f"mode keeps: {_first(found.recovered)}"
         )
-    if found.held_back:
-        until = (
-            "the source is listed, as nobody knows before whether they are there: at its next turn "
-            f"while s3sync up runs, or by s3sync rebuild {people(source.name)}"
-            if found.unlisted
-            else "the listing that is held is approved (s3sync approve-deletes "
-            f"{people(source.name)})"
+    if found.beside:
+        click.echo(
+            f"  {len(found.beside)} objects have records of an earlier document, which the mode "
+            f"keeps, beside the one that the catalog knows: {_first(found.beside)}"
         )
+    if found.held_back:
+        until = _until(source, found)
         click.echo(
             f"  {len(found.held_back)} objects have records that the catalog does not know, which "
             f"stay until {until}: {_first(found.held_back)}"
@@ -266,6 +265,17 @@ def _show(source: Source, found: Verification, *, beside: bool) -> None:
     elif not found.sound:
         then = ", once that is done" if found.held_back else ""
         click.echo(f"  s3sync verify --fix mends that{then}")
+
+
+def _until(source: Source, found: Verification) -> str:
+    if found.unlisted:
+        return (
+            "the source is listed, as nobody knows before whether they are there: at its next turn "
+            f"while s3sync up runs, or by s3sync rebuild {people(source.name)}"
+        )
+    if found.unsettled:
+        return "they are indexed, or gone: they are there, and wait or cannot be read by now"
+    return f"the listing that is held is approved (s3sync approve-deletes {people(source.name)})"
 
 
 def _first(names: Sequence[str]) -> str:

@@ -283,7 +283,7 @@ def _show(planned: Sequence[Planned], *, dry_run: bool, as_json: bool) -> None:
         (
             words.get(one.state, one.state),
             people(one.source.name) if one.source else "-",
-            people(one.source.place.address()) if one.source else "-",
+            people(_place(one.source)) if one.source else "-",
             people(one.source.collection_name) if one.source else "-",
             _keys(one),
             people(one.label),
@@ -296,6 +296,13 @@ def _show(planned: Sequence[Planned], *, dry_run: bool, as_json: bool) -> None:
         for note in one.notes:
             word = "refused" if one.state == "refused" else "left out"
             click.echo(f"{people(one.label)}: {word}: {people(note)}", err=True)
+
+
+def _place(source: Source) -> str:
+    """Return where objects come from: of a server that the file names, which one gets the keys."""
+    address = source.place.address()
+    named = isinstance(source.place, S3Place) and source.server
+    return f"{address} at {source.server}" if named else address
 
 
 def _keys(planned: Planned) -> str:

@@ -45,14 +45,19 @@ def is_left_alone(document: DocumentState, etag: str | None) -> bool:
 
 
 def is_earlier(document: DocumentState, etag: str) -> bool:
-    """Return whether a document of a source before a moved one has a text that its key has no more.
+    """Return whether a document of a source before a moved one has what its key has no more."""
+    if document.said is not None or document.etag in ("", etag):
+        return False
+    return is_whole_before(document)
+
+
+def is_whole_before(document: DocumentState) -> bool:
+    """Return whether a document of a source before a moved one has a text of known bytes.
 
     Nobody looks at the records of those once a catalog was put back from a copy: it is believed.
     """
-    if document.said is not None or document.etag in ("", etag):
-        return False
-    restored = was_whole(document) and (document.collection_id or "").startswith(RESTORED)
-    return restored or held(document, etag) is Held.ALONE
+    restored = (document.collection_id or "").startswith(RESTORED)
+    return was_whole(document) and (restored or _is_untouched(document))
 
 
 def may_stand(document: DocumentState, source: Source, *, fingerprint: str) -> bool:

@@ -51,8 +51,8 @@ class KeyOutcome:
     """True where a service did not answer, and that is news: the key had not failed so before."""
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
     """Invocation id -> message, for targets that failed alone."""
-    freed_since: bool = False
-    """True where the batch itself has freed record ids since they were refused to the key."""
+    refused_ids: frozenset[tuple[str, str]] = frozenset()
+    """Collection and id of documents that the catalog refused it: other documents had them."""
     closing: Closing = field(default_factory=Closing)
     """Its documents that readers with groups may not see from now on, or may again."""
     partition_key: str | None = None

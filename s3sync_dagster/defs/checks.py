@@ -145,6 +145,7 @@ def check_records_match_catalog(runtime: Runtime, source: Source) -> CheckResult
             "changed_keys": dg.MetadataValue.json(_first([one.changed for one in found])),
             "stray_records": len(strays),
             "stray_ids": dg.MetadataValue.json(strays[:SHOWN]),
+            "held_back_keys": dg.MetadataValue.json(_first([one.held_back for one in found])),
             "records_of_unknown_sources": dg.MetadataValue.json(unknown),
         },
     )

@@ -160,8 +160,8 @@ class SourcesPort(Protocol):
         """Return the ids of all sources that have records here."""
         ...
 
-    def mark_deleting(self, source_id: str, *, keep_records: bool) -> None:
-        """Begin the deletion of a source."""
+    def mark_deleting(self, *source_ids: str, keep_records: bool) -> None:
+        """Begin the deletion of sources, of all or of none."""
         ...
 
     def deleting(self, source_id: str) -> str | None:
@@ -361,7 +361,7 @@ class DocumentsPort(Protocol):
         """Let all keys whose record ids were others' come now; returns how many."""
         ...
 
-    def left_behind(self, *, limit: int = 200) -> list[DocumentState]:
+    def left_behind(self, *, after_id: int = 0, limit: int = 200) -> list[DocumentState]:
         """Return documents that late workers wrote for sources that were deleted."""
         ...
 
@@ -388,8 +388,8 @@ class DocumentsPort(Protocol):
         """Make acknowledged writes the truth; returns documents lost to another batch."""
         ...
 
-    def forget_texts(self, source_id: str, states: Sequence[DocumentState]) -> None:
-        """Let append mode write documents of whose untrusted records none is left."""
+    def forget_texts(self, source_id: str, states: Sequence[DocumentState]) -> int:
+        """Let append mode write documents of whose records none is left; return how many."""
         ...
 
 
@@ -565,6 +565,10 @@ class MovesPort(Protocol):
 
     def succession(self, source: Source, before: Source) -> Succession:
         """Return how far a source has come in the place of the one before."""
+        ...
+
+    def meeting(self, source: Source, before: Source) -> list[str]:
+        """Return the collections with documents of the source before where this one writes too."""
         ...
 
     def claim_leaving(

@@ -108,20 +108,25 @@ def sweep(
     """Remove what late workers wrote for sources that were deleted; returns how many documents.
 
     For the one dispatcher of a catalog: two that sweep at once might meet a new owner of the ids.
-    Once it is ``late`` the rest is left to the next call, behind at least one page.
+    Once it is ``late`` the rest is left to the next call, behind at least one document.
 
     Raises:
         S3SyncError: Chroma or the catalog does not answer; the next call goes on.
     """
-    swept = 0
-    while documents := catalog.documents.left_behind(limit=DOCUMENTS_A_PAGE):
+    swept, after, refused = 0, 0, dict[Place, S3SyncError]()
+    while documents := catalog.documents.left_behind(after_id=after, limit=DOCUMENTS_A_PAGE):
+        after = documents[-1].id
         # Another sweeper may have been faster, and a new owner of the ids have written since.
-        delete_records(documents, catalog=catalog, collections=collections(), look=True)
-        swept += len(documents)
-        if late():
+        went = _delete_where_it_goes(
+            documents, catalog=catalog, collections=collections(), refused=refused, look=True
+        )
+        swept += went
+        if went and late():
             break
     if swept:
         catalog.documents.ask_for_freed()
+    for error in refused.values():
+        raise error
     return swept
 
 
@@ -166,13 +171,13 @@ def _delete_where_it_goes(
     refused: dict[Place, S3SyncError],
     look: bool = False,
     forget: Callable[[Sequence[int]], None] | None = None,
-) -> bool:
+) -> int:
     """Do that in all collections but those that refuse, which are added to ``refused``.
 
     One collection that answers nothing but errors keeps no other's records.
 
     Returns:
-        Whether any went.
+        How many went.
 
     Raises:
         S3SyncError: Chroma answers for none: each other one would be waited for in vain.
@@ -181,7 +186,7 @@ def _delete_where_it_goes(
     for one in documents:
         place = one.tenant, one.database_name, one.collection_name
         by_place.setdefault(place, []).append(one)
-    went = False
+    went = 0
     for place, held in by_place.items():
         if place in refused:
             continue
@@ -196,5 +201,5 @@ def _delete_where_it_goes(
             refused[place] = error
         else:
             (forget or catalog.documents.forget)([one.id for one in held])
-            went = True
+            went += len(held)
     return went

@@ -78,14 +78,15 @@ def finish_move(
         A sentence on how far it came; None where nothing is left of a move.
 
     Raises:
-        Conflict: with ``keep``, records of before stand in the source's own collection, or say who
-            may read them.
+        Conflict: with ``keep``, records of before stand where the source writes, or say who may
+            read them.
         S3SyncError: Chroma or the catalog does not answer; the next call goes on.
     """
     if keep:
-        for before in catalog.moves.left_by(source.id):
-            _refuse_in_its_own(source, before, catalog)
-            catalog.sources.mark_deleting(before.id, keep_records=True)
+        left = catalog.moves.left_by(source.id)
+        for before in left:
+            _refuse_where_it_writes(source, before, catalog)
+        catalog.sources.mark_deleting(*(one.id for one in left), keep_records=True)
     lines: list[str] = []
     until = clock.monotonic() + budget_seconds
     for number, before in enumerate(catalog.moves.left_by(source.id)):
@@ -152,14 +153,15 @@ def _or_leave(
     )
 
 
-def _refuse_in_its_own(source: Source, before: Source, catalog: CatalogPort) -> None:
+def _refuse_where_it_writes(source: Source, before: Source, catalog: CatalogPort) -> None:
     """Refuse to leave records where the source writes: nobody's would keep its ids for ever."""
-    place = (source.tenant, source.database_name, source.collection_name)
-    if place in catalog.documents.collections(before.id):
+    names = ", ".join(map(repr, catalog.moves.meeting(source, before)))
+    if names:
         raise Conflict(
-            f"Records of before stand in {source.collection_name!r} itself, where {source.name!r} "
-            "would find its ids taken for good: `s3sync source move "
-            f"{source.name} --now` removes them there, also where it is refused elsewhere."
+            f"Records of before stand in {names}, where {source.name!r} itself writes, or would by "
+            "what a sidecar or a request names: it would find its ids taken for good. `s3sync "
+            f"source move {source.name} --now` removes them there, also where it is refused "
+            "elsewhere."
         )
 
 

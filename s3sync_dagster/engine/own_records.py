@@ -1,6 +1,6 @@
 """Which records may be deleted by their id, and how they are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from s3sync_dagster.core.plan import possible_ids, record_ids
 from s3sync_dagster.core.state import DocumentState
@@ -79,8 +79,8 @@ def ids_to_delete(
         names = possible_ids(one)
         if look or one.collection_id != collection.id:
             found = _found(collection, one, names)
-            whose = _may_name(one, {_owner(record) for record in found.values()}, catalog)
-            names = [name for name, record in found.items() if _owner(record) in whose]
+            own = own_among(one, found.values(), catalog)
+            names = [record.id for record in own]
         ids += names
     return ids
 
@@ -96,8 +96,28 @@ def _found(
     return found | _beyond(collection, document.document_id, len(names), stop)
 
 
+def own_among(
+    document: DocumentState, records: Iterable[StoredRecord], catalog: CatalogPort
+) -> list[StoredRecord]:
+    """Return those of the records under a document's ids that are its own, by whom they name."""
+    records = list(records)
+    whose = _may_name(document, {_owner(record) for record in records}, catalog)
+    return [record for record in records if _owner(record) in whose]
+
+
 def _owner(record: StoredRecord) -> str:
     return str(record.metadata.get("s3sync_source") or "")
+
+
+def left_of(document: DocumentState, collection: CollectionPort) -> set[str]:
+    """Return the ids of a document's records that are there, each asked for by its id.
+
+    No scan tells that: deletions of others shift its pages. The records of a document that was
+    taken over or read back, and not written since, name others.
+    """
+    names = {document.source_id, *document.written_as}
+    stored = collection.get(possible_ids(document))
+    return {name for name, record in stored.items() if _owner(record) in names}
 
 
 def _may_name(document: DocumentState, owners: set[str], catalog: CatalogPort) -> set[str]:

@@ -7,19 +7,21 @@ its trust and that no work can write again, since its mode keeps it and its obje
 other bytes, gets it back where all its records are as they were written.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from s3sync_dagster.core.kept_text import was_whole
-from s3sync_dagster.core.plan import DIGEST_BYTES, record_ids
+from s3sync_dagster.core.plan import DIGEST_BYTES, possible_ids
 from s3sync_dagster.core.records import metadata_digest, text_digest
 from s3sync_dagster.core.state import CheckCursor, DocumentPhase, DocumentState, KnownCollection
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.identity import look_at, meet
 from s3sync_dagster.engine.last_look import look_round
+from s3sync_dagster.engine.own_records import own_among
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.model.document import Record
+from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import DeleteMode, Source
 
 DAY_SECONDS = 86_400.0
@@ -75,7 +77,10 @@ def check_some(
     pace, found = pace_of(records_per_day), 0
     append = source.mode is DeleteMode.APPEND
     if catalog.sources.looked_through(source.id) == []:
-        look_round(source, catalog=catalog, collections=collections())
+        try:
+            look_round(source, catalog=catalog, collections=collections())
+        except S3SyncError as error:  # it may be allowed to read those that it knows
+            log(f"collections could not be looked through: {error.message}")
     for known, cursor in catalog.collections.due_for_check(
         source.id, interval_seconds=pace.seconds
     ):
@@ -88,13 +93,13 @@ def check_some(
         slices, following = _next_records(
             source, known, cursor, catalog=catalog, limit=pace.records
         )
-        damaged, whole, lost, emptied = _compare(source, looked.port, slices)
+        damaged, whole, untold, emptied = _compare(source, looked.port, slices)
         if emptied and looked.port.count() == 0:
             found += meet(source, replace(looked, emptied=True), catalog=catalog, log=log)
             continue
         damaged = [one for one in damaged if _as_it_was(one, slices, catalog.documents.of_key)]
         if damaged:
-            gone = [one for one in damaged if append and not _is_left(one, looked.port)]
+            gone = [one for one in damaged if append and not _is_left(one, looked.port, catalog)]
             catalog.documents.distrust([one for one in damaged if one not in gone], spoilt=True)
             catalog.documents.distrust(gone)
             log(
@@ -102,10 +107,8 @@ def check_some(
                 f"collection {known.collection_name!r}: they are written again{_but(source)}"
             )
         found += len(damaged)
-        lost = [one for one in lost if append and not _is_left(one, looked.port)]
-        if lost:
-            catalog.documents.forget_texts(source.id, lost)
-        found += len(lost)
+        lost = [one for one in untold if append and not _is_left(one, looked.port, catalog)]
+        found += catalog.documents.forget_texts(source.id, lost) if lost else 0
         if trusted := catalog.collections.trust_again(source.id, known, whole) if whole else 0:
             log(f"{trusted} documents of {source.name} are in {known.collection_name!r} as written")
         at = 0.0 if damaged else clock.now().timestamp()
@@ -162,9 +165,10 @@ def _next_records(
 def _compare(
     source: Source, collection: CollectionPort, slices: Sequence[_Slice]
 ) -> tuple[list[DocumentState], list[DocumentState], list[DocumentState], bool]:
-    """Return what is damaged; what is as it was written though not trusted; what is lost of that.
+    """Return what is damaged; what is as it was written though not trusted; what nothing tells of.
 
-    The last is true where not one record of trusted documents is there.
+    Nothing under the source's own name, that is, of a text that is not trusted. The last is true
+    where not one record of trusted documents is there.
     """
     wanted = [name for one in slices for name in one.ids()]
     if not wanted:
@@ -172,7 +176,7 @@ def _compare(
     stored = collection.get(wanted, documents=True)
     damaged: list[DocumentState] = []
     mended: list[DocumentState] = []
-    lost: list[DocumentState] = []
+    untold: list[DocumentState] = []
     for one in slices:
         # What stands before a text for the model alone is stored nowhere.
         known = one.document.fingerprint in (None, source.fingerprint())
@@ -189,14 +193,15 @@ def _compare(
                 met |= set(record.metadata) if record is not None else set()
         if one.document.phase is DocumentPhase.WRITING:
             mended += [one.document] if whole else []
-            here = [stored[name] for name in one.ids() if name in stored]
-            if was_whole(one.document) and not _has_own(one.document, here):
-                lost.append(one.document)
+            here = [stored[name].metadata for name in one.ids() if name in stored]
+            named = any(said.get("s3sync_source") == source.id for said in here)
+            if was_whole(one.document) and not named:
+                untold.append(one.document)
         elif not whole:
             # Who writes it next clears the metadata keys that do not belong there.
             keys = tuple(sorted({*one.document.metadata_keys, *met}))
             damaged.append(replace(one.document, metadata_keys=keys))
-    return damaged, mended, lost, bool(damaged) and not stored
+    return damaged, mended, untold, bool(damaged) and not stored
 
 
 def as_written(document: DocumentState, place: int, stored: StoredRecord, *, text: bool) -> bool:
@@ -209,14 +214,10 @@ def as_written(document: DocumentState, place: int, stored: StoredRecord, *, tex
     return not text or text_digest(record) == digests[:DIGEST_BYTES]
 
 
-def _is_left(document: DocumentState, collection: CollectionPort) -> bool:
-    """Return whether any record of a document is there."""
-    stored = collection.get(record_ids(document.document_id, 0, document.count))
-    return _has_own(document, stored.values())
-
-
-def _has_own(document: DocumentState, stored: Iterable[StoredRecord]) -> bool:
-    return any(one.metadata.get("s3sync_source") == document.source_id for one in stored)
+def _is_left(document: DocumentState, collection: CollectionPort, catalog: CatalogPort) -> bool:
+    """Return whether any record of a document is there, whichever name it bears."""
+    stored = collection.get(possible_ids(document))
+    return bool(own_among(document, stored.values(), catalog))
 
 
 def _but(source: Source) -> str:

@@ -12,6 +12,7 @@ from s3sync_dagster.model.errors import InvalidSetting
 
 _MASK = re.compile(r"[*•●]{2,}|\A[*•●]\Z")
 """Stands in a key, or in a part of it, that is not shown; no key of AWS has such characters."""
+_OURS = "S3SYNC_"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -119,7 +120,8 @@ def key_pair(given: Reader, id_name: str, secret_name: str) -> KeyPair | None:
     """Return a pair of keys; None where there is none, or a mask in place of a part of both.
 
     Raises:
-        InvalidSetting: one of the two alone, or one of them as ``${NAME}`` and the other one not.
+        InvalidSetting: one of the two alone, one of them as ``${NAME}`` and the other one not, or
+            a variable that is a setting of this program's own.
     """
     key_id, secret = (
         None if one is None or _MASK.search(one) else one
@@ -136,6 +138,11 @@ def key_pair(given: Reader, id_name: str, secret_name: str) -> KeyPair | None:
         raise InvalidSetting(
             f"{id_name} and {secret_name} have to be ${{NAME}} both, or neither: a variable beside "
             "a key is not read."
+        )
+    if pair.variables and (own := [one for one in pair.variables if one.startswith(_OURS)]):
+        raise InvalidSetting(
+            f"${{{own[0]}}} is a setting of s3sync, and goes to no server that a file names: "
+            "give the keys a variable of their own."
         )
     return pair
 

@@ -239,7 +239,7 @@ def test_a_key_that_was_refused_the_id_which_its_batch_frees_is_asked_for_again(
         result=Result.FAILED,
         outcome="failed",
         reason="record_ids_taken",
-        freed_since=freed and not refused_first,  # by its ledger, which knows of both
+        refused_ids=frozenset({(src.collection_name, "x")}),
     )
     steps = [
         lambda: catalog.documents.commit(

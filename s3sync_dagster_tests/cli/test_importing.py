@@ -232,6 +232,17 @@ def test_an_address_with_a_secret_is_refused_and_not_shown(s3sync, written, entr
     assert s3sync("source", "list", "--json").json == []
 
 
+def test_a_file_tells_to_which_server_keys_go_and_gets_none_of_ours(s3sync, written):
+    told = s3sync("import", written([SUPERMEMORY, CHROMA]), "--dry-run").out.splitlines()
+    assert "s3://memories/ at http://127.0.0.1:9000" in told[1]
+    assert "s3://docs-bucket/a/  " in told[2]
+    stolen = {"accessKeyId": "${S3SYNC_ENCRYPTION_KEY}", "secretAccessKey": "${ANY}"}
+    entry = {**SUPERMEMORY, "metadata": {**SUPERMEMORY["metadata"], **stolen}}
+    refused = s3sync("import", written([entry]))
+    assert refused.code == 1
+    assert "${S3SYNC_ENCRYPTION_KEY} is a setting of s3sync" in refused.err
+
+
 def test_what_an_entry_is_called_has_no_query(s3sync, written):
     site = {"web_scrape": {"starting_url": "https://example.org/docs/?key=hidden"}}
     [made] = s3sync("import", written([site]), "--json").json

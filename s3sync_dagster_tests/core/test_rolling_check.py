@@ -11,8 +11,9 @@ from s3sync_dagster.engine.identity import check_collections
 from s3sync_dagster.engine.rebuilding import RecoveredDocument
 from s3sync_dagster.engine.rolling_check import DAY_SECONDS, check_some, pace_of
 from s3sync_dagster.model.document import Record
-from s3sync_dagster.model.errors import NotFound, Unavailable
+from s3sync_dagster.model.errors import AccessDenied, NotFound, Unavailable
 from s3sync_dagster.model.source import ChunkingConfig, DeleteMode
+from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
 from s3sync_dagster_tests.engine_fixture import make_world
 
 PER_DAY = 40
@@ -315,6 +316,33 @@ def test_a_chroma_that_does_not_answer_leaves_the_look_due(world):
     with pytest.raises(Unavailable):
         look(world, collections=Away())
     assert look(world) == 1
+
+
+class NoNames:
+    """Collections whose names nobody may ask for."""
+
+    def __init__(self, world):
+        self._world = world
+
+    def list_collections(self, **_):
+        raise AccessDenied("It may not list collections.")
+
+    def __getattr__(self, name):
+        return getattr(self._world.collections, name)
+
+
+def test_the_check_goes_on_where_names_of_collections_may_not_be_asked_for(world):
+    fill(world)
+    whole = world.texts()
+    restore(world, back_up(world))
+    world.listing()
+    world.run_batches(collections=NoNames(world))
+    change_text(world)
+    lines = []
+    assert look(world, collections=NoNames(world), log=lines.append) == 1
+    assert any("could not be looked through: It may not list" in line for line in lines)
+    world.run_batches(collections=NoNames(world))
+    assert world.texts() == whole
 
 
 def test_records_of_other_sources_are_not_looked_at():

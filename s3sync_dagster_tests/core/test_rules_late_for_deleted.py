@@ -6,9 +6,14 @@ import pytest
 
 from s3sync_dagster.catalog.database import ROWS_A_PART
 from s3sync_dagster.core.patience import Patience
-from s3sync_dagster.engine.deleting import delete_records, sweep, take_down
+from s3sync_dagster.engine.deleting import (
+    DOCUMENTS_A_PAGE,
+    delete_records,
+    sweep,
+    take_down,
+)
 from s3sync_dagster.model.document import Record
-from s3sync_dagster.model.errors import NotFound
+from s3sync_dagster.model.errors import NotFound, Unavailable
 from s3sync_dagster.model.invocation import InvocationStatus, Trigger
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster_tests.core.rules import event, states
@@ -277,3 +282,41 @@ def test_a_tick_whose_time_is_over_leaves_the_rest_of_a_sweep_to_the_next(
     options = {"catalog": world.catalog, "collections": lambda: world.collections}
     assert [sweep(**options, late=lambda: True) for _ in range(3)] == [1, 1, 0]
     assert world.texts() == {}
+
+
+def test_a_collection_that_refuses_keeps_no_late_records_of_others_from_being_swept(world):
+    number = DOCUMENTS_A_PAGE + 1
+    for n in range(number):
+        world.bucket.put(f"a{n:03}.md", "text")
+    world.sync()
+    first, late = world.source, list(world.catalog.documents.of_source(world.source.id))
+    other = first.with_changes(id="00000000-0000-4000-8000-00000000000a", name="other")
+    world.source = changed(other, collection_name="second", bucket_name="other")
+    world.catalog.sources.add(world.source)
+    world.sync()
+    for source in (first, world.source):
+        world.catalog.sources.mark_deleting(source.id, keep_records=False)
+        end_of(world, source)
+    world.catalog.documents.distrust(late[:DOCUMENTS_A_PAGE])
+    moved = replace(late[-1], collection_name="second", source_id=world.source.id)
+    put_back(world, moved)
+    refusing = RefusesOne(world, first.collection_name)
+    with pytest.raises(Unavailable):
+        sweep(catalog=world.catalog, collections=lambda: refusing)
+    assert world.texts("second") == {}
+    assert len(world.catalog.documents.left_behind(limit=number)) == DOCUMENTS_A_PAGE
+
+
+class RefusesOne:
+    """Collections of which one cannot be opened."""
+
+    def __init__(self, world, name):
+        self._world, self._name = world, name
+
+    def open(self, name, **options):
+        if name == self._name:
+            raise Unavailable("It does not answer.")
+        return self._world.collections.open(name, **options)
+
+    def __getattr__(self, name):
+        return getattr(self._world.collections, name)

@@ -3,8 +3,10 @@
 import pytest
 import sqlalchemy as sa
 
+from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import DeleteMode
-from s3sync_dagster_tests.core.rules import states
+from s3sync_dagster_tests.core.rules import Died, Refusing, refuse_with, states, work_and_die
+from s3sync_dagster_tests.core.test_rules_into import Silent
 from s3sync_dagster_tests.core.test_rules_moved import everything, finish, move
 from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
 from s3sync_dagster_tests.engine_fixture import make_world
@@ -82,3 +84,38 @@ def test_what_changes_in_the_middle_of_a_move_is_an_earlier_text(earlier):
     assert "2 whose text mode `append` keeps" in said
     assert everything(earlier, before) == {"a.md first", "b.md first"}
     assert everything(earlier, earlier.source) == {"a.md second", "b.md second"}
+
+
+def claims_and_dies(world):
+    def at(place):
+        if place == "claimed":
+            raise Died
+
+    work_and_die(world, workers=1, at=at)
+
+
+def is_refused(world):
+    away = refuse_with(Unavailable("away", reason="chroma_unavailable"))
+    refusing = Refusing(world, upsert=away)
+    world.run_batches(collections=refusing)
+    refusing.on = False
+
+
+def has_no_model(world):
+    answering, world.embedder = world.embedder, Silent(world.embedder)
+    world.run_batches()
+    world.embedder = answering
+
+
+@pytest.mark.parametrize("begins", [claims_and_dies, is_refused, has_no_model])
+def test_a_text_that_nothing_was_written_over_yet_is_an_earlier_one(earlier, begins):
+    move(earlier, **IN_PLACE)
+    earlier.listing()
+    begins(earlier)
+    earlier.bucket.put("b.md", "b.md second")
+    for _ in range(3):
+        earlier.clock.seconds += 7200
+        earlier.sync()
+        finish(earlier)
+    assert sorted(earlier.texts().values()) == ["a.md first", "b.md first"]
+    assert states(earlier)["b.md"] == SKIPPED

@@ -95,3 +95,15 @@ def test_a_source_that_is_moved_to_another_bucket_may_have_it_at_another_server(
     assert world.catalog.servers.names(world.source.id) == []
     ask(world, "http://other", bucket_of("other"))
     assert world.catalog.servers.names(world.source.id) == ["http://other"]
+
+
+def test_a_server_is_known_by_the_objects_of_now_where_append_mode_keeps_texts_of_before():
+    world = make_world(mode=DeleteMode.APPEND)
+    there = indexed(world)
+    ask(world, "http://alias", there)
+    for key in KEYS:
+        there.put(key, f"newer {key}")
+    world.sync()
+    ask(world, "http://own", there)
+    ask(world, "http://third", there)
+    refuse_other(world)

@@ -37,6 +37,9 @@ class Documents:
     def listing_asked(self, source_id):
         return False
 
+    def objects_there(self, source_id, keys):
+        return {}
+
     def of_source(self, source_id, *, after_id=0, limit=1000):
         rows = [r for r in self.rows if r.source_id == source_id and r.id > after_id]
         return rows[:limit]

@@ -156,7 +156,7 @@ MUTANTS = (
     Mutant(
         "verify --fix deletes strays, and does not look who got their ids meanwhile",
         ENGINE + "verifying.py",
-        "        documents.distrust(_owners(found.stray, source, collection, documents))\n",
+        "        documents.distrust(owners(found.stray, source, collection, documents))\n",
         "",
     ),
     Mutant(

@@ -27,6 +27,8 @@ class People:
     """A copy of the catalog as it was."""
     unverified = False
     """True from a restore until what came and went since the backup is looked for."""
+    held_back = False
+    """True where that left what may be of objects that are there."""
     edited = False
     """True once the source was edited in what stands on each record."""
     deleted: int = 0
@@ -55,6 +57,8 @@ class People:
             if self.catalog.documents.listing_asked(self.source.id):
                 return
             self.verify_and_fix()
+            if self.held_back:
+                return
             self.unverified = False
         if self.existing(self.source.collection_name) is None:
             return
@@ -93,17 +97,18 @@ class People:
     def verify_and_fix(self) -> set[str]:
         """Let ``verify --fix`` look at each collection; returns the strays that it deleted."""
         self.note("verify --fix")
-        return {
-            stray
-            for _, _, name in sorted(self.collections._collections)
-            for stray in verify_collection(
+        found = [
+            verify_collection(
                 self.source,
                 collection=self.open(name),
                 documents=self.catalog.documents,
                 fix=True,
                 vectors=False,
-            ).stray
-        }
+            )
+            for _, _, name in sorted(self.collections._collections)
+        ]
+        self.held_back = any(one.held_back for one in found)
+        return {stray for one in found for stray in one.stray}
 
     def start_verify(self) -> None:
         """Let ``verify --fix`` look at the source's collection while others work."""

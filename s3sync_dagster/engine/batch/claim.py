@@ -7,6 +7,7 @@ from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
 from s3sync_dagster.core.patience import busy
 from s3sync_dagster.core.plan import metadata_keys
 from s3sync_dagster.core.vouching import NOBODY
+from s3sync_dagster.engine.batch.found_text import is_unknown, keep_found
 from s3sync_dagster.engine.batch.groups import Write, WriteGroup
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
@@ -47,7 +48,7 @@ def claim_group(parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledg
         for one in group.writes
         for document in one.deed.decision.facts.documents
         # In another collection of the same name these ids may be somebody else's.
-        if document.etag is not None and document.collection_id == group.collection.id
+        if document.collection_id == group.collection.id and not is_unknown(document, parts.source)
     }
     name = group.collection.name
     new = [one.document_id for one in group.writes if (name, one.document_id) not in committed]
@@ -65,9 +66,11 @@ def claim_group(parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledg
         if one.document_id in cleared:
             ledger.fail(one.key, busy(being_cleared(one.key, name)))
         elif refusal is not None:
-            ledger.refuse(one.key, name, one.document_id, refusal)
+            ledger.refuse(one.key, name, refusal)
         else:
             free.append(_unless_others_read(parts, one, found.get(one.document_id, _NOTHING)))
+    counts = {document_id: one.count for document_id, one in found.items()}
+    free = keep_found(parts, group.collection, free, counts, ledger)
     intents = [
         _intent(one, group.collection.id, found.get(one.document_id, _NOTHING)) for one in free
     ]
@@ -80,7 +83,7 @@ def claim_group(parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledg
             case Refusal(reason=str(reason)):
                 ledger.fail(one.key, FixConfiguration(answer.message, reason=reason))
             case Refusal():
-                ledger.refuse(one.key, name, one.document_id, answer.message)
+                ledger.refuse(one.key, name, answer.message, document_id=one.document_id)
             case Claim():
                 ledger.hold(one.key, answer.before)
                 claimed.append(replace(one, before=answer.before, replaced=answer.replaced))

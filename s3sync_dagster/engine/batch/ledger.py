@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from s3sync_dagster.core.decision import hold_back
+from s3sync_dagster.core.decision import Decision, hold_back
 from s3sync_dagster.core.deed import Deed, documents_to_remove
 from s3sync_dagster.core.intent import DocumentCommit
 from s3sync_dagster.core.outcome import KeyOutcome, outcome_of
@@ -32,9 +32,7 @@ class Ledger:
         self._waiting: list[KeyOutcome] = []
         self._begun: dict[int, DocumentState] = {}
         self._refused: dict[str, set[tuple[str, str]]] = {}
-        self._freed: set[tuple[str, str]] = set()
         self._lock = threading.RLock()
-        self._in_turn = threading.Lock()
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -83,10 +81,20 @@ class Ledger:
         if not self.doomed(key):
             self.settle(key)
 
-    def refuse(self, key: str, collection_name: str, document_id: str, message: str) -> None:
-        """Give up one target of a key, whose record ids are others'; the others go on."""
+    def refuse(
+        self, key: str, collection_name: str, message: str, *, document_id: str | None = None
+    ) -> None:
+        """Give up one target of a key, whose record ids are others'; the others go on.
+
+        Args:
+            key: the key.
+            collection_name: of the target.
+            message: for people.
+            document_id: which the catalog has as another document's; None: strangers' records.
+        """
         with self._lock:
-            self._refused.setdefault(key, set()).add((collection_name, document_id))
+            if document_id is not None:
+                self._refused.setdefault(key, set()).add((collection_name, document_id))
             deed = self._deeds[key]
             deed = replace(deed, refused={**deed.refused, collection_name: message})
             self._deeds[key] = deed
@@ -142,6 +150,14 @@ class Ledger:
             self._deeds[key] = Deed(decision=hold_back(deed.decision.facts), ms=deed.ms)
         self.settle(key)
 
+    def decide_anew(self, key: str, decision: Decision) -> None:
+        """Go on with a key of which the catalog knows more than when it was decided on."""
+        with self._lock:
+            deed = replace(self._deeds[key], decision=decision)
+            self._deeds[key] = deed
+        if not deed.open_targets if deed.writing else not self.doomed(key):
+            self.settle(key)
+
     def settle_removed(self, key: str, error: S3SyncError | None) -> None:
         """Settle a key whose documents were to be removed."""
         with self._lock:
@@ -178,23 +194,13 @@ class Ledger:
         removed: Sequence[DocumentState],
     ) -> None:
         gone = [one.id for one in removed]
-        with self._in_turn:  # the catalog knows of a refusal, or the ledger of what became free
-            self._freed.update(
-                (one.collection_name, one.document_id) for one in removed if not one.never_whole
-            )
-            outcomes = [
-                one
-                if self._freed.isdisjoint(self._refused.get(one.key, ()))
-                else replace(one, freed_since=True)
-                for one in outcomes
-            ]
-            lost = self._parts.catalog.documents.commit(
-                self._lease.token,
-                self._parts.source,
-                written=written,
-                removed=gone,
-                outcomes=outcomes,
-            )
+        lost = self._parts.catalog.documents.commit(
+            self._lease.token,
+            self._parts.source,
+            written=written,
+            removed=gone,
+            outcomes=outcomes,
+        )
         with self._lock:
             for one in (*(commit.id for commit in written), *gone):
                 self._begun.pop(one, None)
@@ -204,7 +210,7 @@ class Ledger:
 
     def _outcome(self, key: str) -> KeyOutcome:
         parts = self._parts
-        return outcome_of(
+        outcome = outcome_of(
             self._deeds[key],
             parts.source,
             fingerprint=self._fingerprint,
@@ -212,3 +218,5 @@ class Ledger:
             now=parts.now(),
             chance=parts.clock.random,
         )
+        refused = self._refused.get(key)
+        return replace(outcome, refused_ids=frozenset(refused)) if refused else outcome

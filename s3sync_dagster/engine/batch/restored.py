@@ -29,6 +29,7 @@ from s3sync_dagster.core.vouching import readers
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.identity import look_at
 from s3sync_dagster.engine.last_look import look_round
+from s3sync_dagster.engine.own_records import own_among
 from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
 from s3sync_dagster.engine.rolling_check import as_written
 from s3sync_dagster.model.document import Metadata, MetadataValue
@@ -81,7 +82,7 @@ def believe_restored(
                 parts.source, known, catalog=parts.catalog, collections=parts.collections
             )
             while looked.port is not None and (some := list(islice(theirs, DOCUMENTS_AT_ONCE))):
-                standing, said, spoilt = _compared(some, looked.port, parts.source)
+                standing, said, spoilt = _compared(parts, some, looked.port)
                 believed += parts.catalog.collections.trust_again(
                     parts.source.id,
                     looked.met,
@@ -118,7 +119,7 @@ def _is_in(document: DocumentState, known: KnownCollection) -> bool:
 
 
 def _compared(
-    documents: Sequence[DocumentState], collection: CollectionPort, source: Source
+    parts: BatchParts, documents: Sequence[DocumentState], collection: CollectionPort
 ) -> tuple[
     list[DocumentState], list[tuple[DocumentState, Metadata]], list[tuple[DocumentState, str]]
 ]:
@@ -127,8 +128,9 @@ def _compared(
     The second with the metadata that say what the records do; the last of append mode alone, with
     the one version that all records of it are of.
     """
+    source = parts.source
     appends = source.mode is DeleteMode.APPEND
-    text = not (appends and source.chunking.context)
+    untold = appends and source.chunking.context
     here = [one for one in documents if one.collection_id == f"{RESTORED}{collection.id}"]
     # One more than there should be: of a document that has grown since, it is there.
     wanted = {one.id: record_ids(one.document_id, 0, one.count + 1) for one in here}
@@ -139,6 +141,8 @@ def _compared(
     spoilt: list[tuple[DocumentState, str]] = []
     for one in here:
         *ids, beyond = wanted[one.id]
+        # What others spoilt, maybe its text alone, is not trusted again by less than its text.
+        text = one.fingerprint is None or not untold
         if beyond not in stored and all(
             name in stored and as_written(one, place, stored[name], text=text)
             for place, name in enumerate(ids)
@@ -148,17 +152,17 @@ def _compared(
         records = [stored.get(name) for name in wanted[one.id]]
         if later := _said_later(one, source, records):
             said.append((one, {**one.metadata, **later}))
-        if appends and (etag := _left_of(records, source)):
+        if appends and (etag := _left_of(parts, one, records)):
             spoilt.append((one, etag))
     return standing, said, spoilt
 
 
-def _left_of(records: Sequence[StoredRecord | None], source: Source) -> str | None:
-    """Return of which bytes the source's own records are; None: none is there, or of several."""
-    own = [one.metadata for one in records if one is not None]
-    etags = {
-        str(one.get("s3sync_etag") or "") for one in own if one.get("s3sync_source") == source.id
-    }
+def _left_of(
+    parts: BatchParts, document: DocumentState, records: Sequence[StoredRecord | None]
+) -> str | None:
+    """Return of which bytes a document's own records are; None: none is there, or of several."""
+    own = own_among(document, [one for one in records if one is not None], parts.catalog)
+    etags = {str(one.metadata.get("s3sync_etag") or "") for one in own}
     return etags.pop() if len(etags) == 1 else None
 
 

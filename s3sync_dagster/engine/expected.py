@@ -1,0 +1,169 @@
+"""What a collection should have of a source's documents, and what of it was met."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from s3sync_dagster.core.plan import DIGEST_BYTES, split_record_id
+from s3sync_dagster.core.records import metadata_digest
+from s3sync_dagster.core.state import DocumentPhase, DocumentState, ObjectState
+from s3sync_dagster.model.document import Record
+
+if TYPE_CHECKING:
+    from s3sync_dagster.engine.ports import StoredRecord
+    from s3sync_dagster.engine.rebuilding import RecoveredDocument
+    from s3sync_dagster.model.source import Source
+
+PAGE = 1000
+
+
+class VerifiedDocuments(Protocol):
+    """What verification asks of the catalog (``catalog.Documents``)."""
+
+    def of_source(
+        self, source_id: str, *, after_id: int = 0, limit: int = 1000
+    ) -> list[DocumentState]:
+        """Return documents of a source by row id, a page at a time."""
+        ...
+
+    def of_key(self, source_id: str, object_key: str) -> list[DocumentState]:
+        """Return the documents of one object."""
+        ...
+
+    def written_by(
+        self,
+        source: Source,
+        collection_name: str,
+        document_ids: Sequence[str],
+        *,
+        collection_id: str,
+    ) -> dict[str, str]:
+        """Return the ids of the sources that wrote documents to this very collection, by theirs."""
+        ...
+
+    def removal_blocked(self, source_id: str) -> bool:
+        """Return whether the guard holds a listing of the source until a person approves it."""
+        ...
+
+    def listing_asked(self, source_id: str) -> bool:
+        """Return whether a listing of the source is asked for, as by a restore, and not whole."""
+        ...
+
+    def objects_there(self, source_id: str, keys: Sequence[str]) -> dict[str, ObjectState | None]:
+        """Return what is known of these objects, without those that are known not to be there.
+
+        None: nothing is known of one that may be there, and was left out for want of room.
+        """
+        ...
+
+    def read_back(
+        self,
+        source: Source,
+        found: Sequence[RecoveredDocument],
+        *,
+        collection_name: str,
+        collection_id: str,
+    ) -> int:
+        """Add documents that the catalog does not have, as not clean; return how many."""
+        ...
+
+    def distrust(self, states: Sequence[DocumentState], *, spoilt: bool = False) -> None:
+        """Mark the owners of these record ids not clean and enqueue them.
+
+        ``spoilt``: others did it, and left some of their records.
+        """
+        ...
+
+
+class Expected:
+    """What each clean document should have, and what was met of it."""
+
+    def __init__(self, documents: Iterable[DocumentState]) -> None:
+        self._documents: dict[str, DocumentState] = {}
+        self._met: dict[str, bytearray] = {}
+        self._altered: dict[str, set[str]] = {}
+        self._keys: set[str] = set()
+        self._met_of: dict[str, set[str]] = {}
+        self.clean = self.in_work = 0
+        for document in documents:
+            self._documents[document.document_id] = document
+            self._keys.add(document.object_key)
+            if document.phase is DocumentPhase.CLEAN:
+                self.clean += 1
+                self._met[document.document_id] = bytearray(document.count)
+            else:
+                self.in_work += 1
+
+    def meets(self, record: StoredRecord) -> bool:
+        """Take note of a record; False when no document has it."""
+        document_id, place = split_record_id(record.id)
+        document = self._documents.get(document_id)
+        if document is None or place is None:
+            return False
+        etag = str(record.metadata.get("s3sync_etag", ""))
+        self._met_of.setdefault(document.object_key, set()).add(etag)
+        if document.phase is not DocumentPhase.CLEAN:
+            return True
+        if place >= document.count:
+            return False
+        self._met[document_id][place] = 1
+        start = place * 2 * DIGEST_BYTES + DIGEST_BYTES
+        if document.digests[start : start + DIGEST_BYTES] != _digest(record):
+            self._altered.setdefault(document_id, set()).update(record.metadata)
+        return True
+
+    def knows(self, document_id: str) -> bool:
+        """Return whether a document of this id is known, whatever its phase."""
+        return document_id in self._documents
+
+    def has_of(self, object_key: str) -> bool:
+        """Return whether a document of an object is known here, whatever its phase."""
+        return object_key in self._keys
+
+    def writes_over(self, unknown: RecoveredDocument, *, same_bytes: bool) -> bool:
+        """Return whether its object has records here that were written in place of a document's.
+
+        ``same_bytes``: only those of the same bytes were.
+        """
+        met = self._met_of.get(unknown.object_key)
+        return met is not None and (not same_bytes or not met.isdisjoint(unknown.etags))
+
+    def numbers(self) -> tuple[int, int]:
+        """Return how many records there should be, and how many of them were met."""
+        return sum(map(len, self._met.values())), sum(map(sum, self._met.values()))
+
+    def lacking(self) -> list[DocumentState]:
+        """Return the clean documents of which not all records were met."""
+        return [self._documents[name] for name, met in self._met.items() if 0 in met]
+
+    def altered(self) -> list[DocumentState]:
+        """Return those of the others that have a record with other metadata than was written."""
+        lacking = {name for name, met in self._met.items() if 0 in met}
+        return [self._documents[name] for name in sorted(self._altered.keys() - lacking)]
+
+    def with_keys_met(self, document: DocumentState) -> DocumentState:
+        """Return the document with the metadata keys that its changed records have.
+
+        Who writes it next clears the keys that do not belong there: a write keeps what it does
+        not name.
+        """
+        met = self._altered.get(document.document_id, set())
+        return replace(document, metadata_keys=tuple(sorted({*document.metadata_keys, *met})))
+
+
+def of_collection(
+    source: Source, documents: VerifiedDocuments, collection_name: str
+) -> Iterator[DocumentState]:
+    """Return a source's documents in a collection, a page of the catalog's at a time."""
+    after = 0
+    while page := documents.of_source(source.id, after_id=after, limit=PAGE):
+        yield from (one for one in page if one.collection_name == collection_name)
+        after = page[-1].id
+
+
+def _digest(record: StoredRecord) -> bytes:
+    return metadata_digest(
+        Record(id=record.id, document="", embedding_text="", metadata=record.metadata)
+    )

@@ -1,0 +1,141 @@
+"""Records of a source that no document of it has: which of them are over, and which stay.
+
+A catalog that was restored does not know what came and went since. A mode that keeps what is gone
+reads back what it does not know; mode ``mirror`` removes it, but takes evidence for that as it does
+everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from s3sync_dagster.core.forgotten import is_over
+from s3sync_dagster.core.plan import split_record_id
+from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.engine.expected import Expected, VerifiedDocuments, of_collection
+from s3sync_dagster.engine.rebuilding import documents_of
+from s3sync_dagster.model.source import DeleteMode
+
+if TYPE_CHECKING:
+    from s3sync_dagster.engine.ports import CollectionPort
+    from s3sync_dagster.engine.rebuilding import RecoveredDocument
+    from s3sync_dagster.model.source import Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strays:
+    """What becomes of records that no document has."""
+
+    over: Sequence[str] = ()
+    """Ids of those that may be deleted."""
+    recovered: Sequence[RecoveredDocument] = ()
+    """Documents to be read back."""
+    beside: Sequence[RecoveredDocument] = ()
+    """Documents that the mode keeps, of objects of which another one is known there."""
+    held_back: Sequence[RecoveredDocument] = ()
+    """Documents of which it is not known that they are over."""
+    unlisted: bool = False
+    """True where no listing has told of that."""
+    unsettled: bool = False
+    """True where their objects are there, and the ordinary work has not come to an end of them."""
+
+
+def sort_out(
+    ids: Sequence[str],
+    source: Source,
+    collection: CollectionPort,
+    expected: Expected,
+    documents: VerifiedDocuments,
+) -> Strays:
+    """Return what becomes of strays, by the mode of their source and by what is known of objects.
+
+    The tail of a document, and one of an object that has its records under another id, are of a
+    write before; not so in mode ``append``, which keeps what it indexed first: there one of other
+    bytes is a text that it keeps. The catalog has one document of an object in a collection, so
+    what stays beside that is not read back.
+    """
+    append = source.mode is DeleteMode.APPEND
+    unknown = documents_of(
+        [
+            one
+            for one in collection.get(ids).values()
+            if not expected.knows(split_record_id(one.id)[0])
+        ],
+        source,
+    )
+    stays = [one for one in unknown if not expected.writes_over(one, same_bytes=append)]
+    if source.mode is not DeleteMode.MIRROR:
+        beside = [one for one in stays if expected.has_of(one.object_key)]
+        back = [one for one in stays if not expected.has_of(one.object_key)]
+        return Strays(over=_without(ids, stays), recovered=back, beside=beside)
+    unlisted = bool(stays) and documents.listing_asked(source.id)
+    unsettled = False
+    if stays and not unlisted and not documents.removal_blocked(source.id):
+        told = documents.objects_there(source.id, sorted({one.object_key for one in stays}))
+        stays = [
+            one
+            for one in stays
+            if one.object_key in told
+            and not is_over(told[one.object_key], documents.of_key(source.id, one.object_key))
+        ]
+        unsettled = bool(stays)
+    return Strays(
+        over=_without(ids, stays),
+        held_back=stays,
+        unlisted=unlisted and bool(stays),
+        unsettled=unsettled,
+    )
+
+
+def _without(ids: Sequence[str], documents: Sequence[RecoveredDocument]) -> list[str]:
+    names = {one.document_id for one in documents}
+    return [one for one in ids if split_record_id(one)[0] not in names]
+
+
+def still_stray(
+    ids: Sequence[str],
+    source: Source,
+    collection: CollectionPort,
+    documents: VerifiedDocuments,
+) -> list[str]:
+    """Return the ids that are still there, still this source's, and still without a document.
+
+    What another source has a document of is its to write: after a restore in the middle of a move
+    that is the one before, and this one takes it over.
+    """
+    if not ids:
+        return []
+    expected = Expected(of_collection(source, documents, collection.name))
+    found = [
+        record.id
+        for record in collection.get(ids).values()
+        if record.metadata.get("s3sync_source") == source.id and not expected.meets(record)
+    ]
+    document_ids = sorted({name.rpartition("-")[0] for name in found})
+    writers = documents.written_by(
+        source, collection.name, document_ids, collection_id=collection.id
+    )
+    return [name for name in found if writers.get(name.rpartition("-")[0], source.id) == source.id]
+
+
+def owners(
+    ids: Sequence[str],
+    source: Source,
+    collection: CollectionPort,
+    documents: VerifiedDocuments,
+) -> list[DocumentState]:
+    """Return the documents that have, or may be writing, records of these ids."""
+    first: dict[str, int] = {}
+    for record_id in ids:
+        document_id, place = split_record_id(record_id)
+        if place is not None:
+            first[document_id] = min(place, first.get(document_id, place))
+    if not first:
+        return []
+    return [
+        one
+        for one in of_collection(source, documents, collection.name)
+        if one.document_id in first and max(one.count, one.high_water) > first[one.document_id]
+    ]
