@@ -68,11 +68,11 @@ class DoorAuditing:
             caller: Caller | None = scope.get(CALLER)
             if caller is not None:
                 refused = ADMITTED not in scope  # what passed is a change, whatever came of it
-                asked = ""
+                asked, at = "", time.time()
                 if looks and not refused:
                     asked = await run_in_threadpool(_asked, scope, bytes(body))
                 if asked is not None:
-                    entry = self._entry(scope, caller, asked, answer.status)
+                    entry = self._entry(scope, caller, asked, answer.status, at=at)
                     self._writer.put(entry, refusal=refused)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,10 +95,12 @@ class DoorAuditing:
             and scope["raw_path"].endswith(_ASKING)
         )
 
-    def _entry(self, scope: Scope, caller: Caller, asked: str, status: int) -> AuditEntry:
+    def _entry(
+        self, scope: Scope, caller: Caller, asked: str, status: int, *, at: float
+    ) -> AuditEntry:
         path = scope["raw_path"].decode("latin-1")[:MAX_PATH_CHARACTERS]  # escaped, as it came
         return AuditEntry(
-            at=time.time(),
+            at=at,
             tenant=caller.tenant,
             who=caller.who,
             role=caller.role,

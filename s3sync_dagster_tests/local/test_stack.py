@@ -48,11 +48,13 @@ def processes_of(home):
     found = []
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and process.environ().get("S3SYNC_HOME") == str(home):
+            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            if process.environ().get("S3SYNC_HOME") == str(home):
                 found.append(process)
-        except psutil.Error:
+        except psutil.Error:  # it ended meanwhile, or is another user's
             continue
-    return [p for p in found if p.status() != psutil.STATUS_ZOMBIE]
+    return found
 
 
 @contextmanager
