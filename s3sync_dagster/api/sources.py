@@ -33,6 +33,7 @@ from s3sync_dagster.api.wire_source import (
 )
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.model.errors import Conflict, NotFound
+from s3sync_dagster.model.place import Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.places import open_uploads
 
@@ -134,23 +135,26 @@ def delete_source(
 
     The `file_upload` source that the list shows stands for all uploads of its database.
     """
-    ids = ids_behind(here, here.source(source_id, caller))
-    end_sources(here, caller, ids, delete_records=delete_records)
+    source = here.source(source_id, caller)
+    ids = ids_behind(here, source)
+    _end(here, caller, source.place, ids, delete_records=delete_records)
     request.scope[SUBJECTS] = [f"source_id={each}" for each in ids]
 
 
 def end_source(here: Context, caller: Caller, source_id: UUID, *, delete_records: bool) -> None:
     """Delete this source and no other; of uploads those to its collection."""
     source = here.source(source_id, caller)
-    end_sources(here, caller, [source.id], delete_records=delete_records)
+    _end(here, caller, source.place, [source.id], delete_records=delete_records)
 
 
-def end_sources(here: Context, caller: Caller, ids: Sequence[str], *, delete_records: bool) -> None:
-    """Delete sources, all or none of them; raises ``Conflict``: see ``mark_deleting``."""
+def _end(
+    here: Context, caller: Caller, place: Place, ids: Sequence[str], *, delete_records: bool
+) -> None:
+    """Delete sources of a kind, all or none of them; raises ``Conflict``: see ``mark_deleting``."""
     here.catalog.sources.mark_deleting(*ids, keep_records=not delete_records)
     for each in ids:
         here.forget(each, caller)
-    if delete_records:
+    if place.owned and delete_records:
         for each in ids:
             open_uploads(each, here.parts.surroundings).clear()
 
