@@ -148,7 +148,8 @@ class Crawl:
 
     def _look_at_page(self, task: Task) -> None:
         memory, known = self._memory, self._memory.page(task.key)
-        first = task.key == self._place.start or (task.depth == 0 and task.hops > 0)
+        # The start, or where it leads by now; others of depth 0 are what pages call themselves.
+        first = task.depth == 0 and task.key == (memory.note("first") or self._place.start)
         if not self._visitor.allows(task.key):
             if first:
                 self._visitor.require_first(task.key)
@@ -256,6 +257,8 @@ class Crawl:
             target = None
         if target is not None and task.hops < MAX_HOPS:
             self._add_pages([target], depth=task.depth, hops=task.hops + 1)
+            if first:
+                self._memory.take_note("first", target)
         elif first:
             raise FixConfiguration(
                 f"The first page of the site, {self._place.start!r}, leads to nothing but other "

@@ -335,6 +335,21 @@ def test_canonical_pages_are_joined_where_the_site_has_them(site, visit):
     assert sorted(visit().crawl()) == ["/", "/a", "/lost", "/x", "/y"]
 
 
+def test_what_the_first_page_calls_itself_is_no_first_page_where_it_leads_to_nothing(site, visit):
+    site.page("/", "/a", head='<link rel="canonical" href="/home">')
+    site.page("/home", "/a")
+    site.page("/a")
+    visitor = visit()
+    assert sorted(visitor.crawl()) == ["/a", "/home"]
+    site.move("/home", "/lost")
+    assert {"/", "/a"} <= set(visitor.crawl())
+    site.move("/", "/lost")  # and where this one leads is the first page
+    with pytest.raises(FixConfiguration) as caught:
+        visitor.crawl()
+    assert "first page" in caught.value.message
+    assert caught.value.reason == "start_page_missing"
+
+
 def test_depth_and_patterns_bound_what_is_looked_at(site, visit):
     small(site)
     assert sorted(visit(max_depth=1).crawl()) == ["/", "/a", "/b"]
