@@ -180,9 +180,8 @@ class SiteMemory:
         self._run("DELETE FROM tasks")
         self._run("DELETE FROM misses")
         self._run("DELETE FROM variants")
-        self._run(
-            "DELETE FROM notes WHERE name LIKE 'robots %' OR name IN ('failures', 'broken', 'first')"
-        )
+        self._run("DELETE FROM notes WHERE name IN ('failures', 'broken', 'first')")
+        self._run("DELETE FROM notes WHERE name LIKE 'robots %'")
         self._run(
             "DELETE FROM notes WHERE name LIKE 'missing %' AND CAST(value AS REAL) < ?",
             self.now() - _ASKED_SECONDS,
