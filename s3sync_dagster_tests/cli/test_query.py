@@ -66,7 +66,7 @@ def test_hits_name_their_copies_their_neighbours_and_their_document(s3sync, coll
 def test_who_asks_before_anything_is_synced_is_told_what_to_do_first(s3sync):
     asked = s3sync("query", "ferry", "-c", "docs")
     assert asked.code != 0
-    assert "`s3sync sync PLACE COLLECTION` makes one" in asked.err
+    assert "`s3sync sync PLACE --collection NAME` makes one" in asked.err
 
 
 def test_a_filter_by_a_key_that_nothing_has_says_so(s3sync, collection):
