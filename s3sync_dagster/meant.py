@@ -10,7 +10,10 @@ from s3sync_dagster.model.source import Source
 NAMED = 5
 """Collections that are named where none is spelt alike."""
 
-FILLED_BY_NONE = "no source here fills a collection yet: `s3sync sync PLACE --collection NAME` makes one"
+FILLED_BY_NONE = (
+    "no source here fills a collection yet: `s3sync sync PLACE --collection NAME` makes one"
+)
+"""What to do where no source has a collection."""
 
 NEAR = 3
 """Sources that are named because they are spelt alike."""
