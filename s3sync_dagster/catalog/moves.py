@@ -96,7 +96,8 @@ class Moves:
         """Return the collections with documents of the source before where this one writes too.
 
         Its own, and those that its documents are in, or that sidecars and requests of either name:
-        the new one has not read all sidecars yet, and who asked the one before will ask it.
+        the new one has not read all sidecars yet, and who asked the one before will ask it. Who
+        named no collection meant the source's own, which is another one by now.
         """
         both = [source.id, before.id]
         asked = documents.c.owner
@@ -105,7 +106,11 @@ class Moves:
             sa.select(documents.c.collection_name).where(
                 sa.or_(
                     documents.c.source_id == source.id,
-                    sa.and_(documents.c.source_id == before.id, by_name),
+                    sa.and_(
+                        documents.c.source_id == before.id,
+                        documents.c.collection_name != before.collection_name,
+                        by_name,
+                    ),
                 )
             ),
             sa.select(sidecars.c.target_collection_name).where(sidecars.c.source_id.in_(both)),

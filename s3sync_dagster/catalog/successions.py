@@ -268,9 +268,14 @@ def unwritten_since(source_id: str) -> tuple[sa.ColumnElement[bool], ...]:
     rests = sa.exists().where(
         objects.c.source_id == documents.c.source_id,
         objects.c.object_key == documents.c.object_key,
-        sa.or_(objects.c.outcome == "skipped", objects.c.gone),
+        sa.or_(objects.c.outcome == "skipped", objects.c.skip_reason.is_not(None), objects.c.gone),
     )
-    begun = sa.and_(documents.c.fingerprint.is_(None), sa.not_(rests))
+    names = sa.func.coalesce(sa.cast(documents.c.written_as, sa.Text), "[]")
+    begun = sa.and_(
+        documents.c.fingerprint.is_(None),
+        names.not_in(["[]", "null"]),  # a rebuild, or what others spoilt, names nobody else
+        sa.not_(rests),
+    )
     return (
         sa.or_(documents.c.source_id == source_id, documents.c.source_id.in_(chain)),
         documents.c.phase == "writing",

@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.model.errors import AccessDenied, Unavailable
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster_tests.core.rules import Died, Refusing, refuse_with, states, work_and_die
 from s3sync_dagster_tests.core.test_rules_into import Silent
@@ -119,3 +119,33 @@ def test_a_text_that_nothing_was_written_over_yet_is_an_earlier_one(earlier, beg
         finish(earlier)
     assert sorted(earlier.texts().values()) == ["a.md first", "b.md first"]
     assert states(earlier)["b.md"] == SKIPPED
+
+
+@pytest.mark.parametrize("how", ["archived", "denied"])
+def test_a_move_ends_where_a_document_that_names_nobody_else_waits_for_its_bytes(how):
+    world = make_world(mode=DeleteMode.APPEND)
+    with world.catalog.database.write() as tx:
+        tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+    world.bucket.put("a.md", "a")
+    world.bucket.put("b.md", "b")
+    world.sync()
+    move(world, bucket_name="copied")
+    world.sync()
+    world.catalog.documents.distrust_all(world.source.id)  # as a rebuild does
+    if how == "archived":
+        world.bucket.put("a.md", "a", storage_class="GLACIER")
+    else:
+        world.fault = denied("a.md")
+    for _ in range(3):
+        world.clock.seconds += 7200
+        world.sync(approve_deletes=True)
+        said = finish(world)
+    assert said is None
+
+
+def denied(name):
+    def fault(kind, key):
+        if (kind, key) == ("GET", name):
+            raise AccessDenied("It may not be read.")
+
+    return fault

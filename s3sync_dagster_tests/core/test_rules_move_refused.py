@@ -128,3 +128,24 @@ def test_of_several_moves_one_that_is_refused_leaves_no_records_of_any(moved, wh
     with pytest.raises(Conflict):
         finish(world, keep=True)
     assert [world.catalog.sources.deleting(one.id) for one in left] == [None, None]
+
+
+@pytest.mark.parametrize("how", ["sidecar", "request"])
+def test_records_may_be_left_where_nobody_named_their_collection(world, how):
+    """What a sidecar or a request writes then goes where the source itself does."""
+    with world.catalog.database.write() as tx:
+        tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+    world.bucket.put("a.md", "a.md")
+    if how == "sidecar":
+        world.bucket.put("a.meta.json", sidecar("a.md"))
+    world.sync()
+    if how == "request":
+        world.ask("a.md", custom_id="y")
+        world.run_batches()
+    move(world, collection_name="docs2")
+    world.sync()
+    refusing = Refusing(world, delete=refuse_with(Unavailable("500")))
+    with pytest.raises(Unavailable):
+        finish(world, collections=lambda: refusing)
+    world.clock.seconds += 130
+    assert finish(world, keep=True, collections=lambda: refusing) is None
