@@ -99,7 +99,7 @@ BESIDE = {
         first=f"mkdir backups; {ONCE}",
         before={"s3sync restore": 'mv "$HOME/.s3sync" gone'},
         here={"/backups/": "backups/"},
-        last=f"{ONCE} --json | grep '\"unchanged\": 2'",
+        last=f"{ONCE} --json > told; grep '\"unchanged\": 2' told || (cat told; false)",
     ),
     "docs/buckets.md": Beside(
         first="make_bucket files; make_bucket reports; make_queue events",
