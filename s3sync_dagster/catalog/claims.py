@@ -293,8 +293,9 @@ class _Claiming:
 
         Of what is taken over counts what may be left of it, and that it was whole: the guard weighs
         its records like all others. What was on its way out had been judged, but for what a sidecar
-        let go that was rewritten. In append mode what the source in whose place this one stands had
-        of the key is what it was until the first write over it, as if it were read back.
+        let go that was rewritten. Where the mode keeps texts, what the source in whose place this
+        one stands had of the key is what it was until the first write over it, as if it were read
+        back.
         """
         own = self._is_own(intent, row)
         if row.phase == "removing" and not own:
@@ -305,8 +306,8 @@ class _Claiming:
         if own:
             kept = bool(row.fingerprint or row.high_water)  # or handed on without a record
         else:
-            append = self._source.mode is DeleteMode.APPEND
-            kept = append and self._is_inherited(intent, row) and is_whole_before(document_of(row))
+            keeps = self._source.mode is not DeleteMode.MIRROR
+            kept = keeps and self._is_inherited(intent, row) and is_whole_before(document_of(row))
         return row.etag if kept else ""
 
     def _written_as(self, intent: Intent, row: Row) -> list[str]:
@@ -356,6 +357,7 @@ class _Claiming:
                         "owner": intent.target.owner,
                         "withheld": withheld(intent.target, source),
                         "phase": "writing",
+                        "etag": intent.found_etag,
                         "high_water": max(intent.count, intent.found),
                         "digests": b"",
                         "metadata_keys": sorted({*intent.metadata_keys, *intent.found_keys}),
@@ -384,7 +386,7 @@ class _Claiming:
                 written_as=tuple(self._written_as(intent, row)),
             )
         left = () if row is None else tuple(row.metadata_keys)
-        etag = None if row is None else self._etag(intent, row)
+        etag = intent.found_etag if row is None else self._etag(intent, row)
         return DocumentState(
             id=new[intent.document_id] if row is None else row.id,
             source_id=self._source.id,

@@ -25,6 +25,8 @@ class Intent:
     """Names of metadata keys on them."""
     found_as: tuple[str, ...] = ()
     """Whose name they bear, where it is not the source's own (``DocumentState.written_as``)."""
+    found_etag: str | None = None
+    """Of which bytes they are, where they are a whole text that the source's mode keeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

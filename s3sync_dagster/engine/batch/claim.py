@@ -7,12 +7,13 @@ from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
 from s3sync_dagster.core.patience import busy
 from s3sync_dagster.core.plan import metadata_keys
 from s3sync_dagster.core.vouching import NOBODY
-from s3sync_dagster.engine.batch.found_text import is_unknown, keep_found
+from s3sync_dagster.engine.batch.found_text import is_unknown, keep_found, texts_found
 from s3sync_dagster.engine.batch.groups import Write, WriteGroup
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.ports import CollectionPort
+from s3sync_dagster.engine.rebuilding import RecoveredDocument
 from s3sync_dagster.model.document import MetadataValue
 from s3sync_dagster.model.errors import FixConfiguration
 
@@ -70,9 +71,16 @@ def claim_group(parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledg
         else:
             free.append(_unless_others_read(parts, one, found.get(one.document_id, _NOTHING)))
     counts = {document_id: one.count for document_id, one in found.items()}
-    free = keep_found(parts, group.collection, free, counts, ledger)
+    texts = texts_found(parts, group.collection, free, counts)
+    free = keep_found(parts, group.collection, free, texts, ledger)
     intents = [
-        _intent(one, group.collection.id, found.get(one.document_id, _NOTHING)) for one in free
+        _intent(
+            one,
+            group.collection.id,
+            found.get(one.document_id, _NOTHING),
+            texts.get(one.document_id),
+        )
+        for one in free
     ]
     answers = parts.catalog.documents.claim(lease.token, parts.source, intents)
     claimed: list[Write] = []
@@ -129,7 +137,8 @@ def _unless_others_read(parts: BatchParts, one: Write, found: Found) -> Write:
     return replace(one, target=target, records=tuple(records))
 
 
-def _intent(one: Write, collection_id: str, found: Found) -> Intent:
+def _intent(one: Write, collection_id: str, found: Found, text: RecoveredDocument | None) -> Intent:
+    here = text if text is not None and text.object_key == one.key else None
     return Intent(
         key=one.key,
         target=one.target,
@@ -141,6 +150,7 @@ def _intent(one: Write, collection_id: str, found: Found) -> Intent:
         found=found.count,
         found_keys=found.metadata_keys,
         found_as=found.written_as,
+        found_etag=here.etag if here else None,
     )
 
 

@@ -1,20 +1,22 @@
-"""Texts that append mode finds under ids of which the catalog does not know what they hold.
+"""Texts that a mode keeps and finds under ids of which the catalog does not know what they hold.
 
 A catalog that was put back from a copy knows nothing of a document that was written after it; and
 of one that was taken over from the source before a move, and whose write was refused, nobody knows
-whether it was written over. Where the records are whole, none is of that write, and they are of
-other bytes than the object has by now, their text is nowhere else.
+whether it was written over. Where the records are whole, and none is of that write, they are a
+text that may be nowhere else: who claims it says of which bytes it is, append mode does not write
+over other bytes than the object has by now, and no other object takes the ids.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from s3sync_dagster.core.decision import decide_key
+from s3sync_dagster.core.decision import APPENDED, Decision, decide_key
 from s3sync_dagster.core.plan import record_ids, split_record_id
 from s3sync_dagster.core.state import DocumentState, KnownCollection
 from s3sync_dagster.engine.batch.groups import Write
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
+from s3sync_dagster.engine.own_records import owner_of, written_by
 from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
 from s3sync_dagster.engine.rebuilding import RecoveredDocument, documents_of
 from s3sync_dagster.model.source import DeleteMode, Source
@@ -25,56 +27,72 @@ def is_unknown(document: DocumentState, source: Source) -> bool:
     return document.etag is None or (not document.etag and source.mode is DeleteMode.APPEND)
 
 
-def keep_found(
+def texts_found(
     parts: BatchParts,
     collection: CollectionPort,
     writes: Sequence[Write],
     counts: Mapping[str, int],
-    ledger: Ledger,
-) -> list[Write]:
-    """Have append mode keep the texts that automatic work would write over; returns the rest.
+) -> dict[str, RecoveredDocument]:
+    """Return the whole texts, by document id, that the source's mode keeps; none in mode mirror.
 
     Args:
         parts: the batch's.
         collection: that is written to.
         writes: to be claimed.
         counts: how many records are under an id, of documents that the catalog does not know.
-        ledger: takes what becomes of the keys.
     """
-    if parts.source.mode is not DeleteMode.APPEND:
-        return list(writes)
-    asked = [
-        one for one in writes if counts.get(one.document_id) and one.deed.decision.facts.automatic
-    ]
-    texts = _texts(parts, collection, asked, counts)
-    rest: list[Write] = []
-    for one in writes:
-        text = texts.get(one.document_id)
-        if text is None or not _is_kept(parts, collection, one, text):
-            rest.append(one)
-            continue
-        facts = one.deed.decision.facts
-        known = parts.catalog.documents.of_key(parts.source.id, one.key)
-        facts = replace(facts, documents=tuple(sorted(known, key=lambda row: row.id)))
-        ledger.decide_anew(one.key, decide_key(facts, parts.source))
-    return rest
-
-
-def _texts(
-    parts: BatchParts, collection: CollectionPort, asked: Sequence[Write], counts: Mapping[str, int]
-) -> dict[str, RecoveredDocument]:
-    """Return the whole texts that records tell of which no write of the catalog's may be in."""
-    whose = {one.document_id: _row_of(one) is None for one in asked}
-    ids = [name for one in whose for name in record_ids(one, 0, counts[one])]
+    if parts.source.mode is DeleteMode.MIRROR:
+        return {}
+    rows = {one.document_id: _row_of(one) for one in writes if counts.get(one.document_id)}
+    ids = [name for one in rows for name in record_ids(one, 0, counts[one])]
     if not ids:
         return {}
-    before = {one.id for one in parts.catalog.moves.left_by(parts.source.id)}
+    stored = collection.get(ids).values()
+    owners = {owner_of(one) for one in stored}
     found: list[StoredRecord] = []
-    for one in collection.get(ids).values():
-        owner, (name, _) = one.metadata.get("s3sync_source"), split_record_id(one.id)
-        if owner in before or (owner == parts.source.id and whose[name]):
+    for one in stored:
+        row = rows[split_record_id(one.id)[0]]
+        names = written_by(
+            parts.source.id, row.written_as if row else (), owners, catalog=parts.catalog
+        )
+        # What bears the source's own name under an id that was claimed is of that write.
+        if owner_of(one) in names - ({parts.source.id} if row else set()):
             found.append(one)
     return {one.document_id: one for one in documents_of(found, parts.source) if one.etag}
+
+
+def keep_found(
+    parts: BatchParts,
+    collection: CollectionPort,
+    writes: Sequence[Write],
+    texts: Mapping[str, RecoveredDocument],
+    ledger: Ledger,
+) -> list[Write]:
+    """Keep the texts that automatic work would write over; returns what is to be claimed.
+
+    Args:
+        parts: the batch's.
+        collection: that is written to.
+        writes: that found no records of others under their ids.
+        texts: see ``texts_found``.
+        ledger: takes what becomes of the keys.
+    """
+    rest: list[Write] = []
+    for one in writes:
+        text, facts = texts.get(one.document_id), one.deed.decision.facts
+        if text is None:
+            rest.append(one)
+        elif text.object_key != one.key:
+            # The claim refuses what the catalog knows to be another object's.
+            if _read_back(parts, collection, text) or not facts.automatic:
+                rest.append(one)
+            else:
+                ledger.refuse(one.key, collection.name, _is_another_s(one, text, collection.name))
+        elif parts.source.mode is DeleteMode.APPEND and facts.automatic and text.etag != facts.etag:
+            ledger.decide_anew(one.key, _kept(parts, collection, one, text))
+        else:
+            rest.append(one)
+    return rest
 
 
 def _row_of(one: Write) -> DocumentState | None:
@@ -85,24 +103,51 @@ def _row_of(one: Write) -> DocumentState | None:
     return None
 
 
-def _is_kept(
-    parts: BatchParts, collection: CollectionPort, one: Write, text: RecoveredDocument
-) -> bool:
-    """Keep a text of other bytes than are to be written; returns whether it is kept."""
-    source, name, row = parts.source, one.target.collection_name, _row_of(one)
-    if text.object_key != one.key or text.etag == one.deed.decision.facts.etag:
-        return False
-    if row is None:
-        return bool(
-            parts.catalog.documents.read_back(
-                source, [text], collection_name=name, collection_id=collection.id
-            )
-        )
-    known = KnownCollection(
-        tenant=row.tenant,
-        database_name=row.database_name,
-        collection_name=name,
-        collection_id=collection.id,
+def _read_back(parts: BatchParts, collection: CollectionPort, text: RecoveredDocument) -> bool:
+    """Tell the catalog of a text; False: it has another one of the object in this collection."""
+    added = parts.catalog.documents.read_back(
+        parts.source, [text], collection_name=collection.name, collection_id=collection.id
     )
-    kept = row.etag == "" and parts.catalog.collections.keep(source.id, known, [(row, text.etag)])
-    return bool(kept)
+    return added > 0
+
+
+def _kept(
+    parts: BatchParts, collection: CollectionPort, one: Write, text: RecoveredDocument
+) -> Decision:
+    """Return the decision on a key whose text of other bytes stays.
+
+    It stays also where the catalog cannot have it beside another document of the object.
+    """
+    source, row, decision = parts.source, _row_of(one), one.deed.decision
+    if row is None:
+        known = _read_back(parts, collection, text)
+    else:
+        place = KnownCollection(
+            tenant=row.tenant,
+            database_name=row.database_name,
+            collection_name=collection.name,
+            collection_id=collection.id,
+        )
+        known = parts.catalog.collections.keep(source.id, place, [(row, text.etag)]) > 0
+    if known:
+        rows = parts.catalog.documents.of_key(source.id, one.key)
+        facts = replace(decision.facts, documents=tuple(sorted(rows, key=lambda row: row.id)))
+        return decide_key(facts, source)
+    targets = tuple(
+        target
+        for target in decision.targets or ()
+        if target.collection_name != one.target.collection_name
+    )
+    if targets:
+        return replace(decision, targets=targets)
+    return replace(
+        decision, targets=(), verdict="skip", reason="changed_in_append_mode", message=APPENDED
+    )
+
+
+def _is_another_s(one: Write, text: RecoveredDocument, collection_name: str) -> str:
+    return (
+        f"The record ids {one.document_id!r} of {one.key!r} in collection {collection_name!r} are "
+        f"those of a text of {text.object_key!r}, which the source's mode keeps: give one of them "
+        "another id, or sync the object by its key to write over that text."
+    )
