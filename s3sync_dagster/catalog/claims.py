@@ -400,7 +400,7 @@ class _Claiming:
             owner=intent.target.owner,
             withheld=withheld(intent.target, self._source),
             phase=DocumentPhase.WRITING,
-            etag=etag or None,
+            etag=etag,
             high_water=max(intent.found, 0 if row is None else max(row.high_water, row.chunks)),
             metadata_keys=tuple(sorted({*left, *intent.found_keys})),
             collection_id=intent.collection_id,

@@ -64,7 +64,7 @@ def plan_writes(
 
 def result_of(before: DocumentState, plan: WritePlan) -> Result:
     """Return what becomes of a document by its plan."""
-    if before.etag is None:
+    if not before.etag:  # nothing that is known of its bytes was ever written for this source
         return Result.INDEXED
     if plan.upsert or plan.delete:
         return Result.UPDATED

@@ -12,7 +12,7 @@ from s3sync_dagster_tests.core.test_rules_move_append import (
     is_refused,
 )
 from s3sync_dagster_tests.core.test_rules_moved import everything, move
-from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
+from s3sync_dagster_tests.core.test_rules_restored import another, back_up, restore
 from s3sync_dagster_tests.engine_fixture import make_world
 
 KEEPS = [DeleteMode.APPEND, DeleteMode.KEEP_DELETED]
@@ -105,6 +105,17 @@ def test_no_other_object_writes_over_a_forgotten_text(mode):
     assert states(world)["b.md"] == ("failed", "record_ids_taken")
 
 
+def refuse(world, text):
+    """Work on what is listed with a Chroma that refuses records with a text."""
+    bad = refuse_with(
+        RecordRejected("Chroma refused a record"),
+        lambda records: any(text in one.document for one in records),
+    )
+    world.listing()
+    world.run_batches(collections=Refusing(world, upsert=bad))
+    assert states(world)["a.md"][0] == "failed"
+
+
 def test_a_refusal_of_new_bytes_costs_no_text_of_before_a_move():
     world = make_world(mode=DeleteMode.KEEP_DELETED)
     with world.catalog.database.write() as tx:
@@ -113,11 +124,16 @@ def test_a_refusal_of_new_bytes_costs_no_text_of_before_a_move():
     world.sync()
     before = move(world, bucket_name="bucket-eu")
     world.bucket.put("a.md", "two")
-    bad = refuse_with(
-        RecordRejected("Chroma refused a record"),
-        lambda records: any("two" in one.document for one in records),
-    )
-    world.listing()
-    world.run_batches(collections=Refusing(world, upsert=bad))
-    assert states(world)["a.md"][0] == "failed"
+    refuse(world, "two")
     assert everything(world, before, world.source) == {"one"}
+
+
+def test_a_refusal_of_new_bytes_costs_no_text_that_was_taken_over():
+    world = make_world(mode=DeleteMode.KEEP_DELETED)
+    world.bucket.put("a.md", "one")
+    world.sync()
+    world.bucket.delete("a.md")
+    other = another(world, 2, adopt=True)
+    other.bucket.put("a.md", "two")
+    refuse(other, "two")
+    assert everything(world, world.source, other.source) == {"one", "text of 2"}
