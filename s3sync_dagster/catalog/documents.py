@@ -133,9 +133,18 @@ class Documents:
         *,
         written: Sequence[DocumentCommit] = (),
         removed: Sequence[int] = (),
+        left: Collection[int] = (),
         outcomes: Sequence[KeyOutcome] = (),
     ) -> set[int]:
         """Make acknowledged writes the truth and settle their keys, in one transaction.
+
+        Args:
+            token: of the batch.
+            source: whose documents these are.
+            written: documents of which each record is acknowledged.
+            removed: row ids of documents whose records are gone.
+            left: those among them whose objects are gone, or left out.
+            outcomes: of keys.
 
         Returns ids of documents whose commit was lost to another batch: they are not clean and
         are enqueued. When the whole batch was lost nothing is settled and ``LeaseLost`` is raised
@@ -146,7 +155,7 @@ class Documents:
             running = is_running(self._db, tx, token, source.id)
             if running:
                 lost = commit_documents(self._db, tx, token, written, now=now)
-                freed = forget_removed(tx, token, removed)
+                freed = forget_removed(tx, token, removed, left=left)
                 settle_keys(tx, token, source.id, outcomes, now=now)
                 closings = {one.key: one.closing for one in outcomes}
                 done = {one.id for one in written} - lost

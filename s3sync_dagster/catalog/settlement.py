@@ -83,11 +83,13 @@ def commit_documents(
     return {commit.id for commit in written} - held
 
 
-def forget_removed(tx: sa.Connection, token: str, ids: Iterable[int]) -> set[str]:
+def forget_removed(
+    tx: sa.Connection, token: str, ids: Iterable[int], *, left: Collection[int] = ()
+) -> set[str]:
     """Delete the rows of documents whose records are gone, where the batch still holds them.
 
-    Returns the custom ids that are free now, of documents that were whole: who only began to write
-    one gives up nothing that another waits for, and two such would ask for each other for ever.
+    Returns the custom ids that are free now. Of a document that was never whole that is one where
+    its object has left, ``left``: two that fail would ask for each other for ever.
     """
     freed = set[str]()
     for part in groups(ids):
@@ -98,10 +100,14 @@ def forget_removed(tx: sa.Connection, token: str, ids: Iterable[int]) -> set[str
                 documents.c.batch_token == token,
                 documents.c.phase == "removing",
             )
-            .returning(documents.c.source_id, documents.c.etag, documents.c.custom_id)
+            .returning(
+                documents.c.id, documents.c.source_id, documents.c.etag, documents.c.custom_id
+            )
         ).all()
         freed.update(
-            row.custom_id for row in gone if row.etag is not None and row.custom_id is not None
+            row.custom_id
+            for row in gone
+            if row.custom_id is not None and (row.etag is not None or row.id in left)
         )
         if token != MOVER:
             count_out(tx, gone)

@@ -60,6 +60,11 @@ class Decision:
     error: S3SyncError | None = None
     """Why it is given up, with ``fail``."""
 
+    @property
+    def has_left(self) -> bool:
+        """Whether its object is gone, or not one to be indexed."""
+        return self.verdict in ("gone", "skip", "sidecar")
+
 
 def decide_key(facts: KeyFacts, source: Source) -> Decision:
     """Return what the key needs: its text read and written, or nothing of the kind, and why."""

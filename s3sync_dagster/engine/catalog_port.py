@@ -383,6 +383,7 @@ class DocumentsPort(Protocol):
         *,
         written: Sequence[DocumentCommit] = (),
         removed: Sequence[int] = (),
+        left: Collection[int] = (),
         outcomes: Sequence[KeyOutcome] = (),
     ) -> set[int]:
         """Make acknowledged writes the truth; returns documents lost to another batch."""

@@ -3,7 +3,8 @@
 import pytest
 import sqlalchemy as sa
 
-from s3sync_dagster_tests.core.rules import event, hold, sidecar, work_on
+from s3sync_dagster_tests.core.rules import event, hold, sidecar, states, work_on
+from s3sync_dagster_tests.core.test_rules_move_append import has_no_model
 from s3sync_dagster_tests.engine_fixture import make_world
 
 
@@ -64,5 +65,27 @@ def test_the_id_of_a_document_of_unknown_bytes_is_asked_for(world):
         tx.execute(sa.text("UPDATE documents SET phase = 'writing', etag = '', fingerprint = NULL"))
     world.run_batches()
     goes(world, "a.md")
+    rest_on_events(world)
+    assert list(world.texts().values()) == ["b"]
+
+
+@pytest.mark.parametrize("leaves", ["is gone", "is empty"])
+def test_the_id_of_a_document_that_was_only_begun_is_asked_for_once_its_object_leaves(leaves):
+    world = make_world()
+    world.bucket.put("a.md", "a")
+    world.bucket.put("a.md.meta.json", sidecar("a.md"))
+    world.listing()
+    has_no_model(world)
+    world.bucket.put("b.md", "b")
+    world.bucket.put("b.md.meta.json", sidecar("b.md"))
+    event(world, "b.md.meta.json")
+    event(world, "b.md")
+    world.run_batches()
+    assert states(world)["b.md"] == ("failed", "record_ids_taken")
+    if leaves == "is gone":
+        goes(world, "a.md")
+    else:
+        world.bucket.put("a.md", "")
+        event(world, "a.md")
     rest_on_events(world)
     assert list(world.texts().values()) == ["b"]

@@ -1,7 +1,7 @@
 """What was done for each key of a batch so far; each key is settled once, in groups."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from s3sync_dagster.core.decision import Decision, hold_back
@@ -141,7 +141,8 @@ class Ledger:
 
     def removed(self, documents: Sequence[DocumentState]) -> None:
         """Commit that the records of documents are gone."""
-        self._commit([], [], documents)
+        left = {one.id for one in documents if self._deeds[one.object_key].end.has_left}
+        self._commit([], [], documents, left=left)
 
     def hold_back(self, key: str) -> None:
         """Settle a key whose documents stay: too many went that only HEADs told to be gone."""
@@ -192,6 +193,8 @@ class Ledger:
         outcomes: Sequence[KeyOutcome],
         written: Sequence[DocumentCommit],
         removed: Sequence[DocumentState],
+        *,
+        left: Collection[int] = (),
     ) -> None:
         gone = [one.id for one in removed]
         lost = self._parts.catalog.documents.commit(
@@ -199,6 +202,7 @@ class Ledger:
             self._parts.source,
             written=written,
             removed=gone,
+            left=left,
             outcomes=outcomes,
         )
         with self._lock:
