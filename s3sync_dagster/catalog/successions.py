@@ -271,15 +271,11 @@ def unwritten_since(source_id: str) -> tuple[sa.ColumnElement[bool], ...]:
         sa.or_(objects.c.outcome == "skipped", objects.c.skip_reason.is_not(None), objects.c.gone),
     )
     names = sa.func.coalesce(sa.cast(documents.c.written_as, sa.Text), "[]")
-    begun = sa.and_(
-        documents.c.fingerprint.is_(None),
-        names.not_in(["[]", "null"]),  # a rebuild, or what others spoilt, names nobody else
-        sa.not_(rests),
-    )
     return (
         sa.or_(documents.c.source_id == source_id, documents.c.source_id.in_(chain)),
         documents.c.phase == "writing",
-        sa.or_(sa.func.coalesce(documents.c.etag, "") == "", begun),
+        names.not_in(["[]", "null"]),  # what was begun, rebuilt or spoilt names nobody else
+        sa.or_(sa.func.coalesce(documents.c.etag, "") == "", sa.not_(rests)),
     )
 
 

@@ -116,7 +116,8 @@ def finish_move(
                 lines.append(f"{source.name}: {why}")
                 continue
             catalog.sources.mark_deleting(before.id, keep_records=False)
-
+        elif now and catalog.sources.deleting(before.id) == "keep":
+            catalog.sources.mark_deleting(before.id, keep_records=False)
         try:
             line = take_down(
                 before,

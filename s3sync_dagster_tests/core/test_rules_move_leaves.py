@@ -9,7 +9,7 @@ from s3sync_dagster.core.filters import matches
 from s3sync_dagster.core.rights import Reader
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.engine.moving import how_far
-from s3sync_dagster.model.errors import AccessDenied
+from s3sync_dagster.model.errors import AccessDenied, Unavailable
 from s3sync_dagster.model.invocation import InvocationStatus
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
@@ -357,3 +357,27 @@ def test_what_a_restored_catalog_has_forgotten_is_no_end_of_a_move_where_the_mod
     assert finish(world, now=True) is None  # a person's word
     assert world.texts("docs") == world.texts("asked") == {}
     assert before.id not in world.catalog.sources.ids()
+
+
+def begin_only(world, key):
+    """Let a key claim its document and not write it, and its object go."""
+    world.bucket.put(key, f"{key} one")
+    world.listing()
+    away = refuse_with(Unavailable("away", reason="chroma_unavailable"))
+    world.run_batches(collections=Refusing(world, upsert=away))
+    world.bucket.delete(key)
+
+
+def test_records_are_left_beside_a_document_of_before_that_was_only_begun(declared):
+    begin_only(declared, "9.md")
+    before = move(declared, collection_name="docs2")
+    declared.bucket.delete("1.md")
+    assert finish(declared, keep=True) is None
+    assert everything(declared, before) == {f"{key} one" for key in KEYS}
+
+
+def test_who_left_records_of_before_may_still_remove_them(declared):
+    before = move(declared, collection_name="docs2")
+    declared.catalog.sources.mark_deleting(before.id, keep_records=True)
+    assert finish(declared, now=True) is None
+    assert everything(declared, before) == set()
