@@ -101,13 +101,11 @@ def own_among(
 ) -> list[StoredRecord]:
     """Return those of the records under a document's ids that are its own, by whom they name."""
     records = list(records)
-    owners = {owner_of(record) for record in records}
-    whose = written_by(document.source_id, document.written_as, owners, catalog=catalog)
-    return [record for record in records if owner_of(record) in whose]
+    whose = _may_name(document, {_owner(record) for record in records}, catalog)
+    return [record for record in records if _owner(record) in whose]
 
 
-def owner_of(record: StoredRecord) -> str:
-    """Return the id of the source that a record names; empty: none."""
+def _owner(record: StoredRecord) -> str:
     return str(record.metadata.get("s3sync_source") or "")
 
 
@@ -119,25 +117,16 @@ def left_of(document: DocumentState, collection: CollectionPort) -> set[str]:
     """
     names = {document.source_id, *document.written_as}
     stored = collection.get(possible_ids(document))
-    return {name for name, record in stored.items() if owner_of(record) in names}
+    return {name for name, record in stored.items() if _owner(record) in names}
 
 
-def written_by(
-    source_id: str, written_as: Iterable[str], owners: set[str], *, catalog: CatalogPort
-) -> set[str]:
-    """Return which of these names the records of a source's document may bear.
-
-    Args:
-        source_id: of the source.
-        written_as: whom it was taken over from, or read back of (``DocumentState.written_as``).
-        owners: whom the records under its ids name.
-        catalog: tells which sources are no more.
-    """
-    others = owners - {source_id}
+def _may_name(document: DocumentState, owners: set[str], catalog: CatalogPort) -> set[str]:
+    """Return which of these names the records of a document may bear."""
+    others = owners - {document.source_id}
     if not others:
-        return {source_id}
-    free = catalog.documents.may_write_over(source_id, others)
-    return {source_id, *free} | ({*written_as} - catalog.sources.ids())
+        return {document.source_id}
+    free = catalog.documents.may_write_over(document.source_id, others)
+    return {document.source_id, *free} | ({*document.written_as} - catalog.sources.ids())
 
 
 def _beyond(

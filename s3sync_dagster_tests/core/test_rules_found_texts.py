@@ -1,5 +1,7 @@
 """Texts that are found under ids which a restored catalog does not know: a mode keeps them."""
 
+import json
+
 import pytest
 import sqlalchemy as sa
 
@@ -12,7 +14,7 @@ from s3sync_dagster_tests.core.test_rules_move_append import (
     is_refused,
 )
 from s3sync_dagster_tests.core.test_rules_moved import everything, move
-from s3sync_dagster_tests.core.test_rules_restored import another, back_up, restore
+from s3sync_dagster_tests.core.test_rules_restored import another, back_up, open_collection, restore
 from s3sync_dagster_tests.engine_fixture import make_world
 
 KEEPS = [DeleteMode.APPEND, DeleteMode.KEEP_DELETED]
@@ -137,3 +139,24 @@ def test_a_refusal_of_new_bytes_costs_no_text_that_was_taken_over():
     other.bucket.put("a.md", "two")
     refuse(other, "two")
     assert everything(world, world.source, other.source) == {"one", "text of 2"}
+
+
+def test_a_text_that_was_taken_over_twice_is_kept_where_its_first_source_is_forgotten():
+    world = make_world(mode=DeleteMode.APPEND)
+    world.bucket.put("a.md", "one")
+    world.sync()
+    with world.catalog.database.write() as tx:
+        tx.execute(
+            sa.text("UPDATE documents SET phase = 'writing', etag = '', written_as = :before"),
+            {"before": json.dumps(["forgotten"])},
+        )
+        tx.execute(sa.text("UPDATE objects SET outcome = NULL"))
+    port = open_collection(world)
+    port.update_metadata(
+        list(world.texts()),
+        [{**one, "s3sync_source": "forgotten"} for one in world.metadata().values()],
+    )
+    world.bucket.put("a.md", "two")
+    settle(world)
+    assert list(world.texts().values()) == ["one"]
+    assert states(world)["a.md"] == ("skipped", "changed_in_append_mode")

@@ -16,7 +16,6 @@ from s3sync_dagster.core.state import DocumentState, KnownCollection
 from s3sync_dagster.engine.batch.groups import Write
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
-from s3sync_dagster.engine.own_records import owner_of, written_by
 from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
 from s3sync_dagster.engine.rebuilding import RecoveredDocument, documents_of
 from s3sync_dagster.model.source import DeleteMode, Source
@@ -47,16 +46,13 @@ def texts_found(
     ids = [name for one in rows for name in record_ids(one, 0, counts[one])]
     if not ids:
         return {}
-    stored = collection.get(ids).values()
-    owners = {owner_of(one) for one in stored}
+    before = {one.id for one in parts.catalog.moves.left_by(parts.source.id)}
     found: list[StoredRecord] = []
-    for one in stored:
+    for one in collection.get(ids).values():
         row = rows[split_record_id(one.id)[0]]
-        names = written_by(
-            parts.source.id, row.written_as if row else (), owners, catalog=parts.catalog
-        )
         # What bears the source's own name under an id that was claimed is of that write.
-        if owner_of(one) in names - ({parts.source.id} if row else set()):
+        names = before.union([parts.source.id] if row is None else row.written_as)
+        if one.metadata.get("s3sync_source") in names:
             found.append(one)
     return {one.document_id: one for one in documents_of(found, parts.source) if one.etag}
 
