@@ -3,7 +3,7 @@
 import gc
 import json
 import random
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
@@ -71,11 +71,17 @@ def replayable(world: World, call: str) -> Iterator[None]:
         world.close()
 
 
-def act(world: World, chance: random.Random, *, only: Collection[str] = ()) -> None:
-    """Let one thing happen."""
+def act(
+    world: World,
+    chance: random.Random,
+    *,
+    only: Collection[str] = (),
+    weights: Mapping[str, float] | None = None,
+) -> None:
+    """Let one thing happen: of all, of some, or of those that have weights."""
     known = {**PEOPLE, **ACTIONS, **world.place.happenings}
-    kinds = only or [*ACTIONS, *world.place.happenings]
-    kind = chance.choices(kinds, [known[kind][0] for kind in kinds])[0]
+    kinds = list(weights or only or [*ACTIONS, *world.place.happenings])
+    kind = chance.choices(kinds, [(weights or {}).get(kind, known[kind][0]) for kind in kinds])[0]
     world.acted += 1
     known[kind][1](world, chance)
     world.note_shown()
