@@ -23,7 +23,7 @@ from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.kept_ids import free_by_now, refused_before
 from s3sync_dagster.catalog.listing_end import blocked_listing
 from s3sync_dagster.catalog.moves import predecessors
-from s3sync_dagster.catalog.object_rows import objects_there
+from s3sync_dagster.catalog.object_rows import objects_there, sidecars_known
 from s3sync_dagster.catalog.recovered import forget_bytes, forget_texts, store_recovered
 from s3sync_dagster.catalog.removals import (
     claim_removals,
@@ -281,6 +281,11 @@ class Documents:
         """Return what is known of these objects, without those that are known not to be there."""
         with self._db.read() as tx:
             return objects_there(tx, source_id, keys)
+
+    def sidecars_known(self, source: Source) -> bool:
+        """Return whether all that the sidecars of a source ask for is known."""
+        with self._db.read() as tx:
+            return sidecars_known(tx, source)
 
     def of_source(
         self, source_id: str, *, after_id: int = 0, limit: int = 1000
