@@ -22,9 +22,9 @@ from s3sync_dagster.model.errors import (
     Throttled,
     Unavailable,
 )
+from s3sync_dagster.ports import s3
 from s3sync_dagster.ports.aws_session import read_time
 from s3sync_dagster.ports.body_spool import MAX_MEMORY_BYTES
-from s3sync_dagster.ports import s3
 from s3sync_dagster.ports.s3 import S3ObjectStore
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint
 from s3sync_dagster_tests.opened import open_object_store
