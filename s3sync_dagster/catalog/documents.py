@@ -256,8 +256,11 @@ class Documents:
     ) -> int:
         """Add documents that the catalog does not have, as not clean; return how many were added.
 
+        They take the place of such as were begun, have no record and are in nobody's hands.
+
         Raises ``NotFound`` for a source that is deleted.
         """
+        self._forget_begun(source.id, collection_name, [one.object_key for one in found])
         return store_recovered(
             self._db,
             source,
@@ -265,6 +268,23 @@ class Documents:
             collection_name=collection_name,
             collection_id=collection_id,
         )
+
+    def _forget_begun(self, source_id: str, collection_name: str, keys: Sequence[str]) -> None:
+        with self._db.write() as tx:
+            self._db.lock_source(tx, source_id)
+            for part in groups(keys):
+                tx.execute(
+                    documents.delete().where(
+                        documents.c.source_id == source_id,
+                        documents.c.collection_name == collection_name,
+                        documents.c.object_key.in_(part),
+                        documents.c.phase == "writing",
+                        documents.c.high_water == 0,
+                        documents.c.etag.is_(None),
+                        documents.c.said.is_(None),
+                        documents.c.batch_token.is_(None),
+                    )
+                )
 
     def removal_blocked(self, source_id: str) -> bool:
         """Return whether the guard holds a listing of the source until a person approves it."""

@@ -144,7 +144,9 @@ def objects_there(
         .order_by(listings.c.id.desc())
         .limit(1)
     ).first()
-    if newest is None or newest.left_out or not newest.tells_missing:
+    if newest is None or not newest.tells_missing:
+        return dict.fromkeys(keys) | there  # also what was gone once may be back
+    if newest.left_out:
         there |= dict.fromkeys(key for key in keys if key not in known)
     return there
 

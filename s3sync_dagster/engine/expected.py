@@ -120,8 +120,11 @@ class Expected:
         return document_id in self._documents
 
     def has_of(self, object_key: str) -> bool:
-        """Return whether a document of an object is known here, whatever its phase."""
-        return object_key in self._of_key
+        """Return whether a document of an object is known here that is more than begun."""
+        return any(
+            one.high_water or one.count or one.said is not None
+            for one in self._of_key.get(object_key, ())
+        )
 
     def writes_over(self, unknown: RecoveredDocument, *, same_bytes: bool) -> bool:
         """Return whether its object has a document here that was written in place of this one.

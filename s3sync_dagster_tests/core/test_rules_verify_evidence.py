@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.tables import documents as documents_table
 from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.model.errors import Unavailable, UnreadableFile
 from s3sync_dagster.model.source import AutoSync, ChunkingConfig, DeleteMode
@@ -13,6 +14,8 @@ from s3sync_dagster_tests.core.rules import sidecar, states
 from s3sync_dagster_tests.core.test_rules_restored import back_up, open_collection, restore
 from s3sync_dagster_tests.core.test_rules_verify import fix, forgotten, refuse_reads
 from s3sync_dagster_tests.engine_fixture import make_world, text_extractor
+
+BEGUN = ("source_id", "tenant", "database_name", "collection_name", "metadata_keys", "digests")
 
 
 def restored_before(world, change):
@@ -222,4 +225,56 @@ def test_bytes_that_fail_now_leave_the_records_that_were_made_of_them(world):
     world.run_batches(extractor=failing)
     assert states(world)["new.md"] == ("failed", "damaged")
     assert fix(world).held_back == ["new.md"]
+    assert sorted(world.texts().values()) == ["new", "old"]
+
+
+def test_what_was_gone_before_and_is_back_stays_where_a_listing_does_not_tell_it(world):
+    for key in ("new.md", "old.md"):
+        world.bucket.put(key, key)
+    world.sync()
+    world.bucket.delete("new.md")
+    world.sync()
+    copy = back_up(world)
+    world.bucket.put("new.md", "back")
+    world.sync()
+    restore(world, copy)
+    world.store = Unsure(world.bucket, fault=world._fault)
+    world.store.hidden = ("new.md",)
+    world.sync()
+    assert fix(world).held_back == ["new.md"]
+    world.store.tells = True
+    world.sync()
+    assert len(fix(world).stray) == 1
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("mode", [DeleteMode.APPEND, DeleteMode.KEEP_DELETED])
+def test_a_text_is_read_back_beside_a_document_that_was_begun_and_has_no_record(mode, held):
+    world = make_world(mode=mode)
+    world.bucket.put("old.md", "old")
+    world.sync()
+    copy = back_up(world)
+    world.bucket.put("new.md", "new")
+    world.sync()
+    world.bucket.delete("new.md")
+    restore(world, copy)
+    world.sync()
+    with world.catalog.database.write() as tx:
+        begun = documents_table.insert().from_select(
+            [*BEGUN, "object_key", "document_id", "metadata", "owner", "phase", "batch_token"],
+            sa.select(
+                *(documents_table.c[name] for name in BEGUN),
+                sa.literal("new.md"),
+                sa.literal("begun"),
+                documents_table.c.metadata,
+                sa.literal("source"),
+                sa.literal("writing"),
+                sa.literal("b" if held else None),
+            ).where(documents_table.c.object_key == "old.md"),
+        )
+        tx.execute(begun)
+    found = fix(world)
+    assert (found.recovered, found.beside) == (["new.md"], [])
+    (one,) = world.catalog.documents.of_key(world.source.id, "new.md")
+    assert (one.document_id == "begun") is held
     assert sorted(world.texts().values()) == ["new", "old"]
