@@ -125,8 +125,8 @@ def objects_there(
     """Return what is known of these objects, without those that are known not to be there.
 
     Of one that is not known a listing tells that it is not there, unless it had no room for all
-    that it saw, or does not tell what is missing: None. So is one that is asked for, or that the
-    limit of now takes, as it was left out.
+    that it saw, or does not tell what is missing, or the source was edited since: None. So is one
+    that is asked for, or that the limit of now takes, as it was left out.
     """
     known = known_objects(tx, source_id, keys)
     there: dict[str, ObjectState | None] = {k: one for k, one in known.items() if not one.gone}
@@ -139,7 +139,14 @@ def objects_there(
     there |= dict.fromkeys(_taken_by_limit(tx, source_id, beyond))
     whole = ["complete", "blocked", "approved"]
     newest = tx.execute(
-        sa.select(listings.c.left_out, listings.c.tells_missing)
+        sa.select(
+            listings.c.left_out,
+            # One of before an edit has not looked where the source of now does.
+            sa.and_(listings.c.tells_missing, listings.c.started_at > sources.c.updated_at).label(
+                "tells_missing"
+            ),
+        )
+        .join(sources, sources.c.id == listings.c.source_id)
         .where(listings.c.source_id == source_id, listings.c.state.in_(whole))
         .order_by(listings.c.id.desc())
         .limit(1)

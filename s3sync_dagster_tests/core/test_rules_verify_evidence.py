@@ -278,3 +278,41 @@ def test_a_text_is_read_back_beside_a_document_that_was_begun_and_has_no_record(
     (one,) = world.catalog.documents.of_key(world.source.id, "new.md")
     assert (one.document_id == "begun") is held
     assert sorted(world.texts().values()) == ["new", "old"]
+
+
+def test_both_catalogs_tell_what_may_be_there(catalog_url):
+    world = make_world(url=catalog_url, auto_sync=AutoSync.METADATA, mode=DeleteMode.APPEND)
+    world.bucket.put("a.md", "a")
+    world.bucket.put("a.meta.json", sidecar("a.md"))
+    documents, keys = world.catalog.documents, ["a.md", "b.md"]
+    assert documents.objects_there(world.source.id, keys) == dict.fromkeys(keys)
+    world.listing()
+    assert not documents.sidecars_known(world.source)
+    assert documents.objects_there(world.source.id, keys) == {"a.md": None}
+    world.run_batches()
+    assert documents.sidecars_known(world.source)
+    assert documents.objects_there(world.source.id, keys)["a.md"].outcome == "indexed"
+    assert documents.objects_there(world.source.id, keys).keys() == {"a.md"}
+    world.ask("a.md")
+    assert documents.objects_there(world.source.id, keys) == {"a.md": None}
+    world.run_batches()
+    documents.forget([one.id for one in documents.of_key(world.source.id, "a.md")])
+    assert fix(world).recovered == ["a.md"]
+    world.catalog.close()
+
+
+def test_a_listing_of_before_an_edit_does_not_tell_what_is_missing_by_now(world):
+    world.configure(path_prefix="docs/")
+    world.bucket.put("docs/old.md", "old")
+    world.sync()
+    copy = back_up(world)
+    world.configure(path_prefix="")
+    world.bucket.put("new.md", "new")
+    world.sync()
+    restore(world, copy)
+    world.sync()
+    world.configure(path_prefix="")
+    assert fix(world).held_back == ["new.md"]
+    world.sync()
+    assert fix(world).sound
+    assert sorted(world.texts().values()) == ["new", "old"]
