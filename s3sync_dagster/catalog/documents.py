@@ -23,7 +23,7 @@ from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.kept_ids import free_by_now, refused_before
 from s3sync_dagster.catalog.listing_end import blocked_listing
 from s3sync_dagster.catalog.moves import predecessors
-from s3sync_dagster.catalog.object_rows import objects_there
+from s3sync_dagster.catalog.object_rows import objects_there, sidecars_known
 from s3sync_dagster.catalog.recovered import forget_bytes, forget_texts, store_recovered
 from s3sync_dagster.catalog.removals import (
     claim_removals,
@@ -256,8 +256,11 @@ class Documents:
     ) -> int:
         """Add documents that the catalog does not have, as not clean; return how many were added.
 
+        They take the place of such as were begun, have no record and are in nobody's hands.
+
         Raises ``NotFound`` for a source that is deleted.
         """
+        self._forget_begun(source.id, collection_name, [one.object_key for one in found])
         return store_recovered(
             self._db,
             source,
@@ -265,6 +268,23 @@ class Documents:
             collection_name=collection_name,
             collection_id=collection_id,
         )
+
+    def _forget_begun(self, source_id: str, collection_name: str, keys: Sequence[str]) -> None:
+        with self._db.write() as tx:
+            self._db.lock_source(tx, source_id)
+            for part in groups(keys):
+                tx.execute(
+                    documents.delete().where(
+                        documents.c.source_id == source_id,
+                        documents.c.collection_name == collection_name,
+                        documents.c.object_key.in_(part),
+                        documents.c.phase == "writing",
+                        documents.c.high_water == 0,
+                        documents.c.etag.is_(None),
+                        documents.c.said.is_(None),
+                        documents.c.batch_token.is_(None),
+                    )
+                )
 
     def removal_blocked(self, source_id: str) -> bool:
         """Return whether the guard holds a listing of the source until a person approves it."""
@@ -281,6 +301,11 @@ class Documents:
         """Return what is known of these objects, without those that are known not to be there."""
         with self._db.read() as tx:
             return objects_there(tx, source_id, keys)
+
+    def sidecars_known(self, source: Source) -> bool:
+        """Return whether all that the sidecars of a source ask for is known."""
+        with self._db.read() as tx:
+            return sidecars_known(tx, source)
 
     def of_source(
         self, source_id: str, *, after_id: int = 0, limit: int = 1000

@@ -1,6 +1,7 @@
 """Listings: one ordered pass, committed page by page, that may die at any point."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -194,6 +195,7 @@ class Listings:
                     new=listings.c.new + page.new,
                     changed=listings.c.changed + page.changed,
                     selected=listings.c.selected + page.selected,
+                    tells_missing=_tells_missing(page),
                 )
                 .returning(listings)
             ).first()
@@ -499,6 +501,14 @@ class Listings:
 
     def _now(self) -> float:
         return self._db.now()
+
+
+def _tells_missing(page: PageCommit) -> sa.ColumnElement[Any]:
+    """Return what a listing tells of what it has not named: nothing once a page told nothing."""
+    before = listings.c.tells_missing
+    if page.tells_missing is None:
+        return before
+    return sa.func.coalesce(before, sa.true()) if page.tells_missing else sa.literal(False)
 
 
 def _mine(listing: ListingRow, owner: str) -> list[sa.ColumnElement[bool]]:

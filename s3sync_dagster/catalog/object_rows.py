@@ -9,10 +9,12 @@ from s3sync_dagster.catalog.doubted import close_left_out
 from s3sync_dagster.catalog.overtaken import keep_returned
 from s3sync_dagster.catalog.quotas import without_room
 from s3sync_dagster.catalog.rows import groups, object_of
-from s3sync_dagster.catalog.tables import listings, objects, sources
+from s3sync_dagster.catalog.tables import invocations, is_live, listings, objects, sources
 from s3sync_dagster.core.keys import partition_key
-from s3sync_dagster.core.news import Told, limited
+from s3sync_dagster.core.news import BEYOND_LIMIT, Told, limited
+from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.core.state import ObjectState, page_number
+from s3sync_dagster.model.source import Source
 
 
 def upsert_objects(
@@ -123,20 +125,67 @@ def objects_there(
     """Return what is known of these objects, without those that are known not to be there.
 
     Of one that is not known a listing tells that it is not there, unless it had no room for all
-    that it saw: None.
+    that it saw, or does not tell what is missing, or the source was edited since: None. So is one
+    that is asked for, or that the limit of now takes, as it was left out.
     """
     known = known_objects(tx, source_id, keys)
     there: dict[str, ObjectState | None] = {k: one for k, one in known.items() if not one.gone}
+    for part in groups(list(there)):
+        asked = sa.select(invocations.c.object_key).where(
+            invocations.c.source_id == source_id, is_live, invocations.c.object_key.in_(part)
+        )
+        there |= dict.fromkeys(tx.execute(asked).scalars())
+    beyond = [key for key, one in there.items() if one and one.skip_reason == BEYOND_LIMIT]
+    there |= dict.fromkeys(_taken_by_limit(tx, source_id, beyond))
     whole = ["complete", "blocked", "approved"]
-    newest = (
-        sa.select(listings.c.left_out)
+    newest = tx.execute(
+        sa.select(
+            listings.c.left_out,
+            # One of before an edit has not looked where the source of now does.
+            sa.and_(listings.c.tells_missing, listings.c.started_at > sources.c.updated_at).label(
+                "tells_missing"
+            ),
+        )
+        .join(sources, sources.c.id == listings.c.source_id)
         .where(listings.c.source_id == source_id, listings.c.state.in_(whole))
         .order_by(listings.c.id.desc())
         .limit(1)
-    )
-    if tx.execute(newest).scalar_one_or_none():
+    ).first()
+    if newest is None or not newest.tells_missing:
+        return dict.fromkeys(keys) | there  # also what was gone once may be back
+    if newest.left_out:
         there |= dict.fromkeys(key for key in keys if key not in known)
     return there
+
+
+def _taken_by_limit(tx: sa.Connection, source_id: str, keys: Sequence[str]) -> list[str]:
+    limit = _limit(tx, source_id)
+    if limit is None:
+        return list(keys)
+    before = selected_before(tx, source_id, keys)
+    return [key for key in keys if before[key] < limit]
+
+
+def sidecars_known(tx: sa.Connection, source: Source) -> bool:
+    """Return whether each sidecar that is not known to be gone was read as it is now.
+
+    What one asked for that cannot be followed, or read for a while, is not known.
+    """
+    read = sa.and_(
+        objects.c.outcome.is_not(None),
+        objects.c.reason.in_(["sidecar", "already_claimed"]),
+        objects.c.outcome_etag == objects.c.etag,
+        objects.c.etag != "",
+        objects.c.missed_listing_id == 0,
+    )
+    unread = sa.select(objects.c.object_key).where(
+        objects.c.source_id == source.id,
+        objects.c.gone.is_(False),
+        objects.c.object_key.like("%.json"),
+        sa.func.coalesce(sa.not_(read), True),
+    )
+    keys = tx.execute(unread).scalars()
+    return not any(is_sidecar(key, bedrock=source.bedrock_sidecars) for key in keys)
 
 
 def blank_etags(tx: sa.Connection, source_id: str, keys: Iterable[str]) -> None:
@@ -168,13 +217,17 @@ def selected_before(tx: sa.Connection, source_id: str, keys: Iterable[str]) -> d
 
 def within_limit(tx: sa.Connection, source_id: str, told: Sequence[Told]) -> list[Told]:
     """Return what was told, with the reason for what stands beyond the source's limit."""
-    limit = tx.execute(
-        sa.select(sources.c.config["document_limit"].as_integer()).where(sources.c.id == source_id)
-    ).scalar_one_or_none()
+    limit = _limit(tx, source_id)
     if limit is None:  # the usual case: nothing has to be counted
         return list(told)
     taken = [ref.key for ref, skip in told if skip is None]
     return limited(told, limit=limit, before=selected_before(tx, source_id, taken))
+
+
+def _limit(tx: sa.Connection, source_id: str) -> int | None:
+    return tx.execute(
+        sa.select(sources.c.config["document_limit"].as_integer()).where(sources.c.id == source_id)
+    ).scalar_one_or_none()
 
 
 def current_number(tx: sa.Connection, source_id: str) -> int:

@@ -421,6 +421,8 @@ listings = sa.Table(
     sa.Column("gone", sa.Integer, nullable=False, server_default="0"),
     # New keys that were not stored: the tenant had all the objects it may have.
     sa.Column("left_out", sa.Integer, nullable=False, server_default="0"),
+    # Whether what none of its pages named is not there; NULL: none has told it.
+    sa.Column("tells_missing", sa.Boolean),
     sa.Column("error", sa.Text),
     # The inventory report of which it is made (core.state.ListedReport).
     sa.Column("report", sa.JSON(none_as_null=True)),

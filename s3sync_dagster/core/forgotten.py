@@ -1,31 +1,68 @@
 """What a catalog has forgotten of an object that is there: whether its records are over."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from s3sync_dagster.core.selection import KEEPS_RECORDS
+from s3sync_dagster.core.news import BEYOND_LIMIT
+from s3sync_dagster.core.selection import KEEPS_RECORDS, decide
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, ObjectState
+from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.model.source import AutoSync, Source
+
+_ENDED_WITHOUT_TEXT = "no_sidecar"
 
 
-def is_over(known: ObjectState | None, documents: Sequence[DocumentState]) -> bool:
+def is_over(
+    known: ObjectState | None,
+    documents: Sequence[DocumentState],
+    *,
+    source: Source,
+    collection_name: str,
+    etags: Collection[str],
+    sidecars_known: bool,
+) -> bool:
     """Return whether records that no document has may go in mode ``mirror``.
 
-    They are all that there is of an object that is there, in a collection. They may go on the
-    evidence on which those of a document go: it is not selected any more, its newest version cannot
-    be indexed because of its bytes, nothing asks for it, or all its documents are whole. Until then
-    the ordinary work writes or removes them.
+    They are all that there is of an object that is there, in a collection. They go where the source
+    leaves it out, or where they are of other bytes than it has now and these have come to an end
+    without a document there: they cannot be indexed, or nothing asks for one. Who asked for records
+    of the bytes of now is not known any more, so that they stay.
 
     Args:
         known: of the object; None: nothing is.
         documents: of the object, in all collections.
+        source: as it is now: what was settled under other settings is no evidence.
+        collection_name: where the records are.
+        etags: of the bytes that they were made of; an empty one: they do not say it.
+        sidecars_known: whether all that sidecars of the source ask for is known.
     """
     if known is None:
         return False
     if known.skip_reason is not None:
-        return known.skip_reason not in KEEPS_RECORDS
+        return known.skip_reason not in KEEPS_RECORDS and _is_left_out(known, source)
     if known.outcome is None or not known.etag or known.outcome_etag != known.etag:
         return False  # nothing has come to an end of these bytes
-    if known.outcome == "indexed":
-        return bool(documents) and all(one.phase is DocumentPhase.CLEAN for one in documents)
+    if known.etag in etags or "" in etags:
+        return False
     if known.retry_class == "input":
-        return known.reason != "enrichment_failed"
-    return known.reason == "no_sidecar"
+        return known.reason != "enrichment_failed" and known.fingerprint == source.fingerprint()
+    if not sidecars_known or any(one.collection_name == collection_name for one in documents):
+        return False
+    if known.outcome == "indexed":
+        own = source.auto_sync is AutoSync.DIRECT and collection_name == source.collection_name
+        clean = all(one.phase is DocumentPhase.CLEAN for one in documents)
+        return bool(documents) and clean and not own
+    return known.reason == _ENDED_WITHOUT_TEXT and source.auto_sync is AutoSync.METADATA
+
+
+def _is_left_out(known: ObjectState, source: Source) -> bool:
+    """Return whether the source of now leaves an object out that was left out before."""
+    told = ObjectRef(
+        key=known.object_key,
+        etag=known.etag,
+        size=known.size,
+        storage_class=known.storage_class,
+    )
+    skip = decide(source, told)
+    if skip is None:
+        return known.skip_reason == BEYOND_LIMIT and source.document_limit is not None
+    return skip.reason not in KEEPS_RECORDS

@@ -44,6 +44,8 @@ class PageCommit:
     """Keys that need work, unless those hold them who work on them or wait (``is_held``)."""
     differing: frozenset[str] = frozenset()
     """Those of them whose object is not the one that is known."""
+    tells_missing: bool | None = None
+    """Whether what it does not name is not there; None: it is no page, but on the way to one."""
     reindex: bool = False
     """A person orders that what is outdated is indexed again: also keys that wait, or that are
     worked on, are asked for with this mark, since whoever has them may not know of the order."""

@@ -54,8 +54,12 @@ class VerifiedDocuments(Protocol):
     def objects_there(self, source_id: str, keys: Sequence[str]) -> dict[str, ObjectState | None]:
         """Return what is known of these objects, without those that are known not to be there.
 
-        None: nothing is known of one that may be there, and was left out for want of room.
+        None: it may be there, and how it ended is not known, or is not the end.
         """
+        ...
+
+    def sidecars_known(self, source: Source) -> bool:
+        """Return whether all that the sidecars of a source ask for is known."""
         ...
 
     def read_back(
@@ -84,12 +88,11 @@ class Expected:
         self._documents: dict[str, DocumentState] = {}
         self._met: dict[str, bytearray] = {}
         self._altered: dict[str, set[str]] = {}
-        self._keys: set[str] = set()
-        self._met_of: dict[str, set[str]] = {}
+        self._of_key: dict[str, list[DocumentState]] = {}
         self.clean = self.in_work = 0
         for document in documents:
             self._documents[document.document_id] = document
-            self._keys.add(document.object_key)
+            self._of_key.setdefault(document.object_key, []).append(document)
             if document.phase is DocumentPhase.CLEAN:
                 self.clean += 1
                 self._met[document.document_id] = bytearray(document.count)
@@ -102,8 +105,6 @@ class Expected:
         document = self._documents.get(document_id)
         if document is None or place is None:
             return False
-        etag = str(record.metadata.get("s3sync_etag", ""))
-        self._met_of.setdefault(document.object_key, set()).add(etag)
         if document.phase is not DocumentPhase.CLEAN:
             return True
         if place >= document.count:
@@ -119,16 +120,29 @@ class Expected:
         return document_id in self._documents
 
     def has_of(self, object_key: str) -> bool:
-        """Return whether a document of an object is known here, whatever its phase."""
-        return object_key in self._keys
+        """Return whether a document of an object is known here that is more than begun."""
+        return any(
+            one.high_water or one.count or one.said is not None
+            for one in self._of_key.get(object_key, ())
+        )
 
     def writes_over(self, unknown: RecoveredDocument, *, same_bytes: bool) -> bool:
-        """Return whether its object has records here that were written in place of a document's.
+        """Return whether its object has a document here that was written in place of this one.
 
-        ``same_bytes``: only those of the same bytes were.
+        Only one that is whole, as far as records were met: the text of any other may be lost.
+
+        Args:
+            unknown: of which nothing is known but its records.
+            same_bytes: only one of the very same bytes was.
         """
-        met = self._met_of.get(unknown.object_key)
-        return met is not None and (not same_bytes or not met.isdisjoint(unknown.etags))
+        return any(
+            self._is_whole(one) and (not same_bytes or unknown.etags == {one.etag})
+            for one in self._of_key.get(unknown.object_key, ())
+        )
+
+    def _is_whole(self, document: DocumentState) -> bool:
+        met = self._met.get(document.document_id)
+        return bool(met) and 0 not in met and document.document_id not in self._altered
 
     def numbers(self) -> tuple[int, int]:
         """Return how many records there should be, and how many of them were met."""

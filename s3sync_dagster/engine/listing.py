@@ -130,6 +130,7 @@ def continue_listing(
                         asked=asked.number,
                         now=clock.now().timestamp(),
                     )
+                    commit = replace(commit, tells_missing=asked.page.tells_missing)
                     last = stretch.last
                     confirm_gone(store, commit.missing)
                 except S3SyncError as error:

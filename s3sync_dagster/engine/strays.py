@@ -51,9 +51,9 @@ def sort_out(
 ) -> Strays:
     """Return what becomes of strays, by the mode of their source and by what is known of objects.
 
-    The tail of a document, and one of an object that has its records under another id, are of a
-    write before; not so in mode ``append``, which keeps what it indexed first: there one of other
-    bytes is a text that it keeps. The catalog has one document of an object in a collection, so
+    The tail of a document, and one of an object that is whole under another id, are of a write
+    before; not so in mode ``append``, which keeps what it indexed first: there one of other bytes
+    is a text that it keeps. The catalog has one document of an object in a collection, so
     what stays beside that is not read back.
     """
     append = source.mode is DeleteMode.APPEND
@@ -73,13 +73,7 @@ def sort_out(
     unlisted = bool(stays) and documents.listing_asked(source.id)
     unsettled = False
     if stays and not unlisted and not documents.removal_blocked(source.id):
-        told = documents.objects_there(source.id, sorted({one.object_key for one in stays}))
-        stays = [
-            one
-            for one in stays
-            if one.object_key in told
-            and not is_over(told[one.object_key], documents.of_key(source.id, one.object_key))
-        ]
+        stays = _not_over(stays, source, collection.name, documents)
         unsettled = bool(stays)
     return Strays(
         over=_without(ids, stays),
@@ -87,6 +81,31 @@ def sort_out(
         unlisted=unlisted and bool(stays),
         unsettled=unsettled,
     )
+
+
+def _not_over(
+    strays: Sequence[RecoveredDocument],
+    source: Source,
+    collection_name: str,
+    documents: VerifiedDocuments,
+) -> list[RecoveredDocument]:
+    told = documents.objects_there(source.id, sorted({one.object_key for one in strays}))
+    there = [one for one in strays if one.object_key in told]
+    if not there:
+        return []
+    sidecars_known = documents.sidecars_known(source)
+    return [
+        one
+        for one in there
+        if not is_over(
+            told[one.object_key],
+            documents.of_key(source.id, one.object_key),
+            source=source,
+            collection_name=collection_name,
+            etags=one.etags,
+            sidecars_known=sidecars_known,
+        )
+    ]
 
 
 def _without(ids: Sequence[str], documents: Sequence[RecoveredDocument]) -> list[str]:

@@ -50,6 +50,8 @@ _TRIES = 3
 _PAUSE_SECONDS = 0.2
 _BUCKET_KNOWN_SECONDS = 60.0
 _PAGES_IN_TURN = 3
+_EMPTY_PAGES = 10_000
+"""So many one after the other are followed, which may all differ: each has its token kept."""
 _T = TypeVar("_T")
 
 
@@ -123,15 +125,15 @@ class S3ObjectStore:
         if start_after:
             arguments["StartAfter"] = start_after
         objects: list[ObjectRef] = []
-        last, before = False, ""
+        last, met = False, {""}
         while not objects and not last:  # some servers give an empty page before the end
             answer = self._list(prefix, arguments)
             objects = [listed_ref(entry) for entry in answer.get("Contents", ())]
             last = not answer.get("IsTruncated", False)
             following = answer.get("NextContinuationToken", "")
-            if not objects and not last and following == before:  # or it goes on for ever
-                raise self._stuck()
-            before = following
+            if not objects and not last and (following in met or len(met) > _EMPTY_PAGES):
+                raise self._stuck()  # or it goes on for ever
+            met.add(following)
             arguments = {"MaxKeys": limit, "ContinuationToken": following}
         require_order(objects, start_after=start_after, bucket=self._place.bucket_name)
         return ListPage(objects=tuple(objects), last=last)

@@ -1,5 +1,7 @@
 """``s3sync sync https://...``: a site over HTTP into a real collection, and again."""
 
+import shutil
+
 from s3sync_dagster_tests.places.web_server import later, web_site
 
 SAME = "<nav>Menu of the site</nav>"
@@ -72,3 +74,40 @@ def test_a_site_that_is_larger_than_its_limit_says_so(s3sync, chroma_server):
         s3sync("source", "edit", "part", "--page-limit", "9")
         synced = s3sync("sync", f"{site.url}/", "-c", "part", "--json", "-q")
         assert (synced.json["indexed"], synced.json["skipped"]) == (3, {}), synced.out
+
+
+def test_pages_that_are_there_keep_their_records_after_a_restore_into_a_new_home(
+    s3sync, chroma_server, home, tmp_path
+):
+    with web_site() as site:
+        site.page("/", "/a", text="Welcome.")
+        site.page("/a", text="Of a.")
+        made = s3sync(
+            "source", "create", "back", "--starting-url", f"{site.url}/", "--delay", "0",
+            "-c", "back", "--embedding", "hash",
+        )  # fmt: skip
+        assert made.code == 0, made.err
+        place = [f"{site.url}/", "-c", "back", "--json", "-q"]
+        assert s3sync("sync", *place).json["indexed"] == 2
+        assert s3sync("backup", str(tmp_path / "saved")).code == 0
+        site.page("/", "/a", "/b", "/c", text="Welcome.")
+        site.page("/b", text="Of b.")
+        site.page("/c", text="Of c.")
+        later(home, hours=6)
+        assert s3sync("sync", *place).json["indexed"] == 2
+        shutil.rmtree(home)
+        assert s3sync("restore", str(tmp_path / "saved")).code == 0
+        site.page("/", "/a", text="Welcome.")  # nothing leads to /b and /c for a while
+        there = dict(site.replies)
+        del site.replies["/c"]
+        assert s3sync("sync", *place).code == 0
+        looked = s3sync("verify", "back", "--fix", "--json")
+        (found,) = looked.json
+        assert (found["stray"], found["held_back"]) == ([], [f"{site.url}/b", f"{site.url}/c"])
+        site.replies = there
+        site.page("/", "/a", "/b", "/c", text="Welcome.")
+        later(home, hours=6)
+        assert s3sync("sync", *place).code == 0
+        assert s3sync("verify", "back", "--fix", "--json").json[0]["sound"]
+        for words in ("b", "c"):
+            assert f"Of {words}." in s3sync("query", f"Of {words}.", "-c", "back", "--json").out

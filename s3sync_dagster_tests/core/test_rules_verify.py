@@ -11,9 +11,15 @@ from s3sync_dagster_tests.core.test_rules_restored import back_up, open_collecti
 from s3sync_dagster_tests.engine_fixture import make_world
 
 
-def fix(world):
+def fix(world, name=None):
+    collection = world.collections.open(
+        name or world.source.collection_name,
+        tenant=world.source.tenant,
+        database=world.source.database_name,
+        embedder=world.embedder,
+    )
     return verify_collection(
-        world.source, collection=open_collection(world), documents=world.catalog.documents, fix=True
+        world.source, collection=collection, documents=world.catalog.documents, fix=True
     )
 
 

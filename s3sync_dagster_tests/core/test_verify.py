@@ -255,5 +255,7 @@ def test_a_record_whose_id_only_looks_like_another_s_is_a_stray(index):
     port.delete([record_id])
     found = verify_collection(world.source, collection=port, documents=world.catalog.documents)
     assert not found.sound
-    assert (len(found.missing), len(found.stray)) == (1, 1)
+    # "-0" is that of another document, whose text stays until this one is whole
+    left = found.held_back if index == "-0" else found.stray
+    assert (len(found.missing), len(left)) == (1, 1)
     world.catalog.close()

@@ -22,6 +22,7 @@ from s3sync_dagster.model.errors import (
     Throttled,
     Unavailable,
 )
+from s3sync_dagster.ports import s3
 from s3sync_dagster.ports.aws_session import read_time
 from s3sync_dagster.ports.body_spool import MAX_MEMORY_BYTES
 from s3sync_dagster.ports.s3 import S3ObjectStore
@@ -223,6 +224,31 @@ def test_empty_pages_that_lead_nowhere_end_the_listing(
         with pytest.raises(Unavailable) as caught:
             store.list_page("", start_after=None)
         assert caught.value.reason == "listing_stuck"
+
+
+@pytest.mark.parametrize("tokens", [("a", "b"), None])
+def test_empty_pages_whose_tokens_go_round_or_on_for_ever_end_the_listing(
+    store: S3ObjectStore,
+    proxy: WireProxy,
+    monkeypatch: pytest.MonkeyPatch,
+    tokens: tuple[str, ...] | None,
+) -> None:
+    monkeypatch.setattr(s3, "_EMPTY_PAGES", 7)
+    asked: list[str] = []
+
+    def page(request: WireRequest) -> Fault:
+        asked.append(request.target)
+        assert len(asked) < 20, "it goes on for ever"
+        token = tokens[len(asked) % len(tokens)] if tokens else f"t{len(asked)}"
+        more = f"<NextContinuationToken>{token}</NextContinuationToken>"
+        xml = f"<R><IsTruncated>true</IsTruncated>{more}</R>"
+        return Fault(status=200, body=xml.encode())
+
+    proxy.plan = page
+    with pytest.raises(Unavailable) as caught:
+        store.list_page("", start_after=None)
+    assert caught.value.reason == "listing_stuck"
+    assert len(asked) == (3 if tokens else 8)
 
 
 def test_a_restored_object_is_told_from_an_archived_one(
