@@ -20,9 +20,11 @@ from s3sync_dagster_tests.simulation.world import World
 KINDS = {
     "put": 12, "delete": 8, "sidecar": 3, "lose": 1, "repeat": 2, "intake": 5, "list": 8,
     "approve": 2, "batch": 14, "step": 40, "ambush": 8, "kill": 3, "wait": 5, "house": 6,
-    "check": 3, "weather": 4, "front": 5, "verify": 3, "rebuild": 1, "move": 2, "end of a move": 3, "back up": 4, "restore": 4,
+    "check": 3, "weather": 4, "front": 5, "verify": 3, "rebuild": 1, "move": 2,
+    "end of a move": 3, "back up": 4, "restore": 4,
 }  # fmt: skip
-"""What can happen, and how often. Nobody spoils records, edits the source, or asks for a key, which writes over what it had."""
+"""What can happen, and how often. Nobody spoils records, edits the source, or asks for a key, which
+writes over what it had."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,7 @@ class KeepingWorld(World):
         for one in self.catalog.documents.of_source(self.source.id):
             if one.phase is DocumentPhase.CLEAN:
                 place = f"{one.collection_name} {one.document_id}"
-                self.texts |= {
-                    text for text in there.get(place, set()) if text.etag == one.etag
-                }
+                self.texts |= {text for text in there.get(place, set()) if text.etag == one.etag}
 
 
 def run_keeping(seed: int, steps: int) -> KeepingWorld:
