@@ -29,7 +29,7 @@ class Flood(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self._begin("advertisement")
         if "refs-without-end" not in self.path:
             greets = (b"version 2\n", b"ls-refs=unborn\n", b"fetch=shallow filter\n")
@@ -38,7 +38,7 @@ class Flood(BaseHTTPRequestHandler):
             return
         self._without_end(b"0" * MEBIBYTE)
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         asked = self._body()
         self._begin("result")
         if b"command=ls-refs" in asked:
