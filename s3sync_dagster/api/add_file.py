@@ -22,7 +22,12 @@ from s3sync_dagster.api.multipart import FilePart, FileSink, Form, FormReader
 from s3sync_dagster.api.openapi import ADD_FILE_BODY, errors
 from s3sync_dagster.api.options import MAX_FILE_BYTES
 from s3sync_dagster.api.routing import parse_strictly
-from s3sync_dagster.api.uploads import quota_as_429, require_upload_room, upload_source
+from s3sync_dagster.api.uploads import (
+    quota_as_429,
+    require_first_room,
+    require_upload_room,
+    upload_source,
+)
 from s3sync_dagster.api.wire_invocation import InvocationCreated
 from s3sync_dagster.api.wire_settings import chunking_of
 from s3sync_dagster.api.wire_source import Chunking, Embedding
@@ -36,6 +41,7 @@ from s3sync_dagster.core.record_limits import validate_user_metadata
 from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.model.errors import InvalidSetting, LimitExceeded, UnsupportedFile
 from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.files import IncomingFile
 from s3sync_dagster.ports.places import UPLOADS, open_uploads
 
@@ -192,6 +198,7 @@ def _accept(
     asked_embedding = _parsed(fields, "embedding", Embedding)
     asked_chunking = _parsed(fields, "chunking", Chunking)
     here.require_all_in(fields["collection_name"], fields["database_name"], caller)
+    here.waiting.take(caller.tenant)
     source = upload_source(
         here,
         caller,
@@ -200,10 +207,10 @@ def _accept(
         chunking=chunking_of(asked_chunking) if asked_chunking else None,
         embedding=models.configured(asked_embedding) if asked_embedding else None,
         default=models.upload_default(sparse=here.chroma.directory.cloud),
+        admit=partial(_admit, here, incoming.size),
     )
     here.require_all_of(source.id, caller)
     here.finished.refuse(source, source.collection_name)
-    here.waiting.take(caller.tenant)
     most = require_upload_room(here, source, file.filename, incoming.size)
     store = open_uploads(source.id, here.parts.surroundings)
     with quota_as_429():
@@ -218,6 +225,12 @@ def _accept(
     )
     here.dispatching.wake(source.id)
     return InvocationCreated(invocation_id=UUID(ids[0]))
+
+
+def _admit(here: Context, size: int, source: Source) -> None:
+    """Refuse a first upload before its source is made."""
+    here.finished.refuse(source, source.collection_name)
+    require_first_room(here, source, size)
 
 
 def _metadata(fields: Mapping[str, str]) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from s3sync_dagster.api.context import Context
 from s3sync_dagster.api.errors import Forbidden, error_response
 from s3sync_dagster.api.guards import BODY_BYTES
 from s3sync_dagster.api.manage_wire import SearchPayload
-from s3sync_dagster.api.routing import parse_aside
+from s3sync_dagster.api.routing import parse_aside, read_whole
 from s3sync_dagster.api.searching import find_hits, tenants_embedding
 from s3sync_dagster.engine.ports import RecordReader
 from s3sync_dagster.model.document import Hit
@@ -115,7 +115,7 @@ class AgentsRoom:
             raise Forbidden("A page of another site may not use this server.")
         access: Access = request.app.state.access
         caller = await access.aside(authorise, request, sent_token(request))
-        body = await request.body()
+        body = await read_whole(request)
         if not await _is_message(body):
             sentence = "body: is not one JSON-RPC message with a method, in strict JSON and UTF-8"
             await error_response(400, "invalid_request", sentence)(scope, receive, send)

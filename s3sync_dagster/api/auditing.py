@@ -188,8 +188,8 @@ class Auditing:
             changes = changes and not route.endswith(_ASKING)
             if scope.get(REFUSED) or (caller is not None and changes):
                 entry = entry_of(scope, caller, route=route, status=answer.status, sso=self._sso)
-                # Guesses have a bound of their own.
-                refusal = answer.status >= 400 and caller is not None
+                # What failed may have changed something. Guesses have a bound of their own.
+                refusal = 400 <= answer.status < 500 and caller is not None
                 for subject in scope.get(SUBJECTS) or [entry.subject]:
                     self._writer.put(replace(entry, subject=subject), refusal=refusal)
 

@@ -1,6 +1,7 @@
 """Who asks is known before a body is read; JSON bodies are read strictly, and none for long."""
 
 import json
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -12,7 +13,7 @@ from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from starlette.datastructures import Headers
 
-from s3sync_dagster.api.access import CALLER, TOKEN_HEADER, find_caller, find_client
+from s3sync_dagster.api.access import CALLER, TOKEN_HEADER, Access, find_caller, find_client
 from s3sync_dagster.api.guards import BODY_BYTES, takes_large_bodies
 from s3sync_dagster.api.threads import TenantRoute
 
@@ -25,6 +26,8 @@ MAX_DIGITS = 20
 """Of a whole number: a database takes no longer one, and to read one costs their square."""
 LARGE_BODIES_PER_TENANT = 4
 """In flight, from their first byte on."""
+SLOW_SECONDS = 1.0
+"""Of a body that took longer it is asked again whose it is: its token may be revoked by then."""
 PARSED_AT_ONCE = 1
 """Bodies that threads parse: nobody else's Python goes on while one is parsed."""
 _R = TypeVar("_R")
@@ -55,9 +58,26 @@ class StrictRoute(TenantRoute):
             elif finder is find_client:
                 await find_client(request)
             with large_body_slot(request) if finder is find_caller else nullcontext():
-                return await handle(StrictRequest(request.scope, request.receive))
+                asked = StrictRequest(request.scope, request.receive)
+                if finder is not None:
+                    await read_whole(asked)
+                return await handle(asked)
 
         return strict
+
+
+async def read_whole(request: Request) -> bytes:
+    """Return the body of somebody who was let in, which the request keeps.
+
+    Raises:
+        Unauthorized: it came slowly, and who sent it would not be let in by now.
+    """
+    began = time.monotonic()
+    body = await request.body()
+    if time.monotonic() - began > SLOW_SECONDS:
+        access: Access = request.app.state.access
+        await access.aside(access.require_still, request.scope[CALLER])
+    return body
 
 
 def large_body_slot(request: Request) -> AbstractContextManager[None]:

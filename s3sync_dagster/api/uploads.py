@@ -5,7 +5,7 @@ name alone. A file of the same name in another collection is another object, so 
 has a source of its own behind the one that the wire shows: the oldest.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -81,11 +81,23 @@ def require_upload_room(here: Context, source: Source, key: str, size: int) -> i
     """
     with quota_as_429():
         here.catalog.work.require_room(source.id, [key])
-    most = here.options.upload_bytes_per_tenant
-    if not most or here.options.trusts(source.tenant):
-        return None
-    here.catalog.uploads.require_room(source.id, key, size, most=most)
+    most = _most_bytes(here, source.tenant)
+    if most is not None:
+        here.catalog.uploads.require_room(source.id, key, size, most=most)
     return most
+
+
+def require_first_room(here: Context, source: Source, size: int) -> None:
+    """Refuse so the first file of a source before that is made: it would stay, and be empty."""
+    with quota_as_429():
+        here.catalog.uploads.require_room_for_first(
+            source, size, most=_most_bytes(here, source.tenant)
+        )
+
+
+def _most_bytes(here: Context, tenant: str) -> int | None:
+    most = here.options.upload_bytes_per_tenant
+    return most if most and not here.options.trusts(tenant) else None
 
 
 @contextmanager
@@ -108,8 +120,11 @@ def upload_source(
     chunking: ChunkingConfig | None,
     embedding: EmbeddingConfig | None,
     default: EmbeddingConfig,
+    admit: Callable[[Source], None],
 ) -> Source:
     """Return the upload source of a collection; the first call makes it.
+
+    ``admit`` raises where one that is not there yet is not to be made.
 
     Raises:
         InvalidSetting: chunking or embedding are given and differ from those of the source.
@@ -130,6 +145,7 @@ def upload_source(
     validate_source(wanted)
     found = here.catalog.sources.find_identity(wanted)
     if found is None:
+        admit(wanted)
         try:
             return here.catalog.sources.add(wanted, most=here.options.sources_per_tenant)
         except Conflict:  # another first upload was faster

@@ -91,17 +91,23 @@ def room_for_documents(database: "Database", tx: sa.Connection, tenant: str) -> 
 
 
 def require_upload_room(
-    database: "Database", tx: sa.Connection, source_id: str, key: str, size: int, *, most: int
+    database: "Database",
+    tx: sa.Connection,
+    tenant: str,
+    size: int,
+    *,
+    most: int,
+    at: tuple[str, str] | None = None,
 ) -> None:
     """Refuse a file for which its tenant has no room; the one that it replaces makes some.
 
     Args:
         database: gives the lock, which holds until ``tx`` ends.
         tx: an open transaction.
-        source_id: of uploads.
-        key: of the file.
+        tenant: whose file.
         size: its bytes.
         most: bytes of all files of the tenant.
+        at: source and key of the file; None: of a source that is not made yet.
 
     Raises:
         LimitExceeded: ``file_too_large``: it alone is larger than all may be together.
@@ -112,15 +118,15 @@ def require_upload_room(
             f"A tenant may upload {most} bytes in all: the file alone has {size}.",
             reason="file_too_large",
         )
-    tenant = sa.select(sources.c.tenant).where(sources.c.id == source_id)
-    database.lock_tenant(tx, tx.execute(tenant).scalar_one_or_none() or "")
-    own = sa.select(sources.c.id).where(sources.c.tenant == tenant.scalar_subquery())
-    replaced = sa.and_(upload_files.c.source_id == source_id, upload_files.c.object_key == key)
-    there = tx.execute(
-        sa.select(sa.func.coalesce(sa.func.sum(upload_files.c.size), 0)).where(
-            upload_files.c.source_id.in_(own), sa.not_(replaced)
-        )
-    ).scalar_one()
+    database.lock_tenant(tx, tenant)
+    own = sa.select(sources.c.id).where(sources.c.tenant == tenant)
+    files = sa.select(sa.func.coalesce(sa.func.sum(upload_files.c.size), 0)).where(
+        upload_files.c.source_id.in_(own)
+    )
+    if at is not None:
+        replaced = sa.and_(upload_files.c.source_id == at[0], upload_files.c.object_key == at[1])
+        files = files.where(sa.not_(replaced))
+    there = tx.execute(files).scalar_one()
     if there + size > most:
         raise Throttled(
             f"A tenant may upload {most} bytes in all, and has {there} besides this file: replace "
@@ -146,16 +152,25 @@ def require_room_for_file(
     Raises:
         NoRoom: it has.
     """
+    if database.quota is None or _knows(tx, source_id, [key]):
+        return
     query = sa.select(sources.c.tenant, sources.c.place_type).where(sources.c.id == source_id)
     tenant, uploads = tx.execute(query).one()
+    require_room_for_new_file(database, tx, tenant, place_type=uploads)
+
+
+def require_room_for_new_file(
+    database: "Database", tx: sa.Connection, tenant: str, *, place_type: str
+) -> None:
+    """Refuse so a file that no source knows yet; ``place_type`` is that of uploads."""
     quota = database.quota
     most = None if quota is None else quota.of(tenant)
-    if quota is None or most is None or _knows(tx, source_id, [key]):
+    if quota is None or most is None:
         return
     database.lock_tenant(tx, tenant)
     own = sa.select(sources.c.id).where(sources.c.tenant == tenant)
     files = sa.select(sa.func.count()).where(upload_files.c.source_id.in_(own))
-    waiting = tx.execute(files).scalar_one() - objects_of(tx, tenant, place_type=uploads)
+    waiting = tx.execute(files).scalar_one() - objects_of(tx, tenant, place_type=place_type)
     if objects_of(tx, tenant) + max(waiting, 0) >= most:
         raise no_room(quota)
 

@@ -7,7 +7,11 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.quotas import require_room_for_file, require_upload_room
+from s3sync_dagster.catalog.quotas import (
+    require_room_for_file,
+    require_room_for_new_file,
+    require_upload_room,
+)
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import (
     documents,
@@ -19,6 +23,7 @@ from s3sync_dagster.catalog.tables import (
 )
 from s3sync_dagster.core.state import UploadedFile
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, S3SyncError
+from s3sync_dagster.model.source import Source
 
 ROW_BYTES = 1024 * 1024
 ROWS_AT_ONCE = 4
@@ -47,6 +52,20 @@ class Uploads:
     def require_room(self, source_id: str, key: str, size: int, *, most: int) -> None:
         """Refuse a file before its bytes are written, see ``quotas.require_upload_room``."""
         self._rows.require_room(source_id, key, size, most=most)
+
+    def require_room_for_first(self, source: Source, size: int, *, most: int | None) -> None:
+        """Refuse the first file of a source before that is made, as ``put`` would.
+
+        Args:
+            source: of uploads, which the catalog does not have.
+            size: bytes of the file.
+            most: see ``put``.
+
+        Raises:
+            LimitExceeded, Throttled: see ``quotas.require_upload_room``.
+            FixConfiguration: ``too_many_objects``.
+        """
+        self._rows.require_room_for_first(source, size, most=most)
 
     def put(
         self,
@@ -157,7 +176,14 @@ class _Rows:
 
     def require_room(self, source_id: str, key: str, size: int, *, most: int) -> None:
         with self._db.read() as tx:
-            require_upload_room(self._db, tx, source_id, key, size, most=most)
+            tenant = _tenant_of(tx, source_id)
+            require_upload_room(self._db, tx, tenant, size, most=most, at=(source_id, key))
+
+    def require_room_for_first(self, source: Source, size: int, *, most: int | None) -> None:
+        with self._db.read() as tx:
+            require_room_for_new_file(self._db, tx, source.tenant, place_type=source.place.type)
+            if most is not None:
+                require_upload_room(self._db, tx, source.tenant, size, most=most)
 
     def put(
         self, source_id: str, file: UploadedFile, *, replace: bool, most_bytes: int | None
@@ -176,7 +202,9 @@ class _Rows:
             _require_source(tx, source_id)
             _require_whole(tx, file)
             if most_bytes is not None:
-                require_upload_room(self._db, tx, source_id, file.key, file.size, most=most_bytes)
+                tenant = _tenant_of(tx, source_id)
+                at = source_id, file.key
+                require_upload_room(self._db, tx, tenant, file.size, most=most_bytes, at=at)
             here = _at(source_id, file.key)
             query = sa.select(upload_files.c.body).where(here)
             old = tx.execute(query if self._db.sqlite else query.with_for_update()).scalar()
@@ -280,6 +308,11 @@ def _no_files(body: str) -> sa.ColumnElement[bool]:
     """
     named = sa.exists().where(upload_files.c.body == body)
     return sa.and_(upload_bytes.c.body == body, sa.not_(named))
+
+
+def _tenant_of(tx: sa.Connection, source_id: str) -> str:
+    query = sa.select(sources.c.tenant).where(sources.c.id == source_id)
+    return tx.execute(query).scalar_one_or_none() or ""  # it ended meanwhile
 
 
 def _require_source(tx: sa.Connection, source_id: str) -> None:

@@ -1,6 +1,7 @@
 """``s3sync extract FILE`` and ``s3sync chunks FILE|KEY``: see what becomes of a file."""
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import click
 from s3sync_dagster.chunking import chunk_document
 from s3sync_dagster.chunking.show import render_html, render_terminal
 from s3sync_dagster.cli.groups import examples
+from s3sync_dagster.cli.showing import people
 from s3sync_dagster.embedding.minilm import MiniLmModel
 from s3sync_dagster.embedding.minilm_files import find_minilm
 from s3sync_dagster.engine.ports import ModelLimits
@@ -35,7 +37,7 @@ def extract(file: Path, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(provenance(document), ensure_ascii=False))
     else:
-        click.echo(document.text)
+        click.echo(_for_a_terminal(document.text) if sys.stdout.isatty() else document.text)
     for warning in document.warnings:
         click.echo(f"warning: {warning}", err=True)
     return 0
@@ -121,3 +123,8 @@ def _read(file: Path) -> Document:
         return extract_document(file, name=file.name, config=ExtractionConfig(), pool=pool)
     finally:
         pool.close()
+
+
+def _for_a_terminal(text: str) -> str:
+    """Return a file's text without what would move the cursor; its tabs and lines stay."""
+    return "\n".join("\t".join(map(people, line.split("\t"))) for line in text.split("\n"))

@@ -35,11 +35,11 @@ class Show:
             if self.as_json:
                 click.echo(json.dumps({"key": one.key, "state": one.state}))
             elif not self.quiet:
-                click.echo(f"{one.state} {one.key}")
+                click.echo(f"{one.state} {people(one.key)}")
 
     def note(self, line: str) -> None:
         """Say what went wrong for now."""
-        click.echo(line, err=True)
+        click.echo(people(line), err=True)
 
     def summary(self, summary: Summary, source: Source, *, told: bool = True) -> None:
         """Print what was done: as JSON always, for people unless ``quiet`` or not ``told``."""

@@ -33,6 +33,8 @@ def take_down(
 ) -> str:
     """Take a source down once no batch of it lives; goes on at the next call after its budget.
 
+    A batch whose records are to go ends at the first call; one whose records stay goes on.
+
     Args:
         source: that is being deleted.
         catalog: the catalog.
@@ -49,7 +51,11 @@ def take_down(
     Raises:
         S3SyncError: Chroma or the catalog does not answer; the next call goes on.
     """
-    if catalog.batches.live(source_id=source.id):
+    if live := catalog.batches.live(source_id=source.id):
+        # Who works on it hears of that before the next write; what is on its way is swept later.
+        if catalog.sources.deleting(source.id) == "records":
+            for batch in live:
+                catalog.batches.release(batch.token, died=False)
         return f"{source.name} is deleted once its batches have ended"
     until = clock.monotonic() + budget_seconds
     if catalog.sources.deleting(source.id) == "records":

@@ -6,6 +6,7 @@ it says on standard error is read for what went wrong and never repeated.
 
 import base64
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -37,6 +38,10 @@ SILENT_SECONDS = 60
 LOOK_SECONDS = 0.25
 MAX_ANSWER_BYTES = 128 * 1024 * 1024
 """Of what git prints, such as the list of a commit's files."""
+MEMORY_BYTES = 1024**3
+"""Of each process of git: it holds what a server says, and what its objects unfold to."""
+MAX_TOLD_BYTES = 1024 * 1024
+"""Of what git says on standard error, where the server may speak as well."""
 _TOLD_BYTES = 64 * 1024
 _PORTS = {"http": 80, "https": 443, "ssh": 22}
 _PROXIES = {
@@ -66,6 +71,8 @@ _PLAIN = {
     "submodule.recurse": "false",
 }
 
+_BOUNDED = 'ulimit -d "$0" 2>/dev/null; exec "$@"'
+"""What it maps of its own packs is no memory; a system without such a bound has none."""
 _ALONE: Mapping[str, str] = {}
 """Configuration of what asks nobody."""
 
@@ -207,22 +214,22 @@ class GitProgram:
         stdin: int = subprocess.DEVNULL,
         pass_fds: tuple[int, ...] = (),
     ) -> subprocess.Popen[bytes]:
-        try:
-            return subprocess.Popen(
-                ["git", *arguments],
-                env=environment,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                pass_fds=pass_fds,
-                start_new_session=True,  # with its children it is ended as one
-                cwd="/",  # this process's own may have been removed, and git needs one
-            )
-        except FileNotFoundError:
+        git = shutil.which("git", path=environment["PATH"])
+        if git is None:
             raise MissingEngine(
                 "The program git is not installed: install it (`apt install git`).",
                 reason="git_missing",
-            ) from None
+            )
+        return subprocess.Popen(
+            ["/bin/sh", "-c", _BOUNDED, str(MEMORY_BYTES // 1024), git, *arguments],
+            env=environment,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=pass_fds,
+            start_new_session=True,  # with its children it is ended as one
+            cwd="/",  # this process's own may have been removed, and git needs one
+        )
 
     def _run(
         self,
@@ -246,12 +253,12 @@ class GitProgram:
                             f"git {arguments[0]} took more than {seconds:g} seconds.",
                             reason="git_timeout",
                         )
-                    self._require_room(out.fileno(), most_bytes)
+                    self._require_room(out.fileno(), told.fileno(), most_bytes)
                     with suppress(subprocess.TimeoutExpired):
                         process.wait(LOOK_SECONDS)
             finally:
                 end(process)
-            self._require_room(out.fileno(), most_bytes)
+            self._require_room(out.fileno(), told.fileno(), most_bytes)
             if process.returncode:
                 told.seek(0)
                 text = told.read(_TOLD_BYTES).decode(errors="replace")
@@ -259,7 +266,12 @@ class GitProgram:
             out.seek(0)
             return out.read()
 
-    def _require_room(self, out: int, most_bytes: int | None) -> None:
+    def _require_room(self, out: int, told: int, most_bytes: int | None) -> None:
+        if os.fstat(told).st_size > MAX_TOLD_BYTES:
+            raise Unavailable(
+                "The server of the repository says more beside its files than is heard.",
+                reason="git_failed",
+            )
         if os.fstat(out).st_size > MAX_ANSWER_BYTES:
             raise FixConfiguration(
                 "The repository has more files than are listed.", reason="repository_too_large"
@@ -274,6 +286,11 @@ class GitProgram:
         parts = urlsplit(self._remote.url)
         where = f"The repository {parts.path!r} at {parts.hostname or 'this machine'!r}"
         text = told.lower()
+        if "out of memory" in text:
+            return FixConfiguration(
+                f"{where} is more than git takes into {MEMORY_BYTES} bytes of memory.",
+                reason="repository_too_large",
+            )
         if any(
             word in text
             for word in ("authentication failed", "could not read username", "permission denied",

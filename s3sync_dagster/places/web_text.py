@@ -22,17 +22,16 @@ MAX_SITEMAP_ENTRIES = 50_000
 """As the protocol of sitemaps has it."""
 _TOKEN = (
     r"(?is)<!--(?:-?>)?|--!?>|<(/?(?:script|style|template))\b|"
-    r"""<(a|area|base|link|frame|iframe|meta)[\s/]((?:=\s*(?:"[^"]*"|'[^']*')|[^>])*?)>"""
+    r"<(a|area|base|link|frame|iframe|meta)[\s/]"
 )
-"""Each is found in one pass: what is hidden is left out by whoever walks over them. A ``>`` in
-quotes behind a ``=`` is one of the value."""
+"""Each is found in one pass: what is hidden is left out by whoever walks over them. Each is short:
+what never ends would be looked through to the end of the page for whatever is found behind it."""
+_QUOTE_OR_END = re.compile(r"""=\s*(["'])|>""", re.ASCII)
+"""A ``>`` in quotes behind a ``=`` is one of the value."""
 _SHORT = 1000
 """Characters of a tag up to which it is remembered where it leads to."""
 _ATTRIBUTE = r"""(?is)([a-z-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))"""
-_FIELD = (
-    r"(?is)<!--.*?-->|"
-    r"<(?:(\w+):)?(url|sitemap|loc|lastmod)\b[^<>]*>\s*(?:<!\[CDATA\[([^\]<]*)|([^<]*))"
-)
+_FIELD = r"(?is)<(?:(\w+):)?(url|sitemap|loc|lastmod)\b[^<>]*>\s*(?:<!\[CDATA\[([^\]<]*)|([^<]*))"
 """The prefix tells a page's ``loc`` from that of an extension, such as ``image:loc``."""
 _SAME_TAGS = 2048
 """Of which is remembered where they lead to: pages of a site share their menus."""
@@ -150,14 +149,12 @@ def sitemap_entries(text: str) -> Iterator[SitemapEntry]:
                 yield SitemapEntry(address=line.strip(), changed=None, nested=False)
         return
     number, nested, fields, of_entry = 0, False, dict[str, str](), ""
-    for found in _pattern(_FIELD).finditer(text):
+    for found in _pattern(_FIELD).finditer(_without_comments(text)):
         prefix, tag, marked, plain = found.groups("")
         word = tag.lower()
         if word in ("loc", "lastmod"):
             if prefix == of_entry:
                 fields.setdefault(word, (marked or plain).strip())
-            continue
-        if not word:  # a comment
             continue
         of_entry = prefix
         yield from _entry(fields, nested=nested)
@@ -165,6 +162,19 @@ def sitemap_entries(text: str) -> Iterator[SitemapEntry]:
         if number > MAX_SITEMAP_ENTRIES:
             return
     yield from _entry(fields, nested=nested)
+
+
+def _without_comments(text: str) -> str:
+    """Return a text with an end of what stands before it in place of each comment."""
+    parts: list[str] = []
+    after = 0
+    while (begins := text.find("<!--", after)) >= 0:
+        ends = text.find("-->", begins + 4)
+        if ends < 0:  # nor does any that begins behind it
+            break
+        parts.append(text[after:begins])
+        after = ends + 3
+    return "<!>".join([*parts, text[after:]])
 
 
 def _entry(fields: dict[str, str], *, nested: bool) -> Iterator[SitemapEntry]:
@@ -177,7 +187,18 @@ def _entry(fields: dict[str, str], *, nested: bool) -> Iterator[SitemapEntry]:
 def _shown_tags(page: str) -> Iterator[tuple[str, str]]:
     """Yield the tags of a page and what stands in them, but those that browsers do not show."""
     ends: str | None = None
+    read, last = 0, page.rfind(">")
     for found in _pattern(_TOKEN).finditer(page):
+        begins, after = found.span()
+        if begins < read:  # in a tag
+            continue
+        if found.group(2):
+            if after > last:  # nor does any tag behind it end
+                continue
+            read = _end_of_tag(page, after, last) + 1
+            if ends is None:
+                yield found.group(2), page[after : read - 1]
+            continue
         token = found.group(0).lower()
         if ends is not None:
             ends = None if token.replace("!", "") == ends else ends
@@ -185,8 +206,20 @@ def _shown_tags(page: str) -> Iterator[tuple[str, str]]:
             ends = "-->" if token == "<!--" else None  # `<!-->` is a whole comment
         elif found.group(1) and not token.startswith("</"):
             ends = f"</{token[1:]}"
-        elif found.group(2):
-            yield found.group(2), found.group(3)
+
+
+def _end_of_tag(page: str, begins: int, last: int) -> int:
+    """Return where a tag's ``>`` is; that at ``last`` is the page's last."""
+    at = begins
+    while at <= last and (found := _QUOTE_OR_END.search(page, at)) is not None:
+        quote = found[1]
+        if quote is None:
+            return found.start()
+        closes = page.find(quote, found.end(), last)
+        if closes < 0:  # no quote, then: the value ends with the tag
+            return page.index(">", found.end())
+        at = closes + 1
+    return page.index(">", begins)
 
 
 def decoded(body: bytes, charset: str | None) -> str | None:

@@ -7,10 +7,11 @@ from contextlib import closing
 from dataclasses import replace
 
 from s3sync_dagster.api import auditing
-from s3sync_dagster.api.auditing import REFUSALS
+from s3sync_dagster.api.auditing import REFUSAL_SECONDS, REFUSALS
 from s3sync_dagster.api.guesses import BURST
 from s3sync_dagster.catalog.audit import AuditEntry
 from s3sync_dagster_tests.api.server import running_api
+from s3sync_dagster_tests.api.test_add_file import send as upload_form
 from s3sync_dagster_tests.api.test_doors import create
 from s3sync_dagster_tests.waiting import wait_for
 
@@ -106,6 +107,26 @@ def test_refusals_of_one_token_do_not_fill_the_log(fresh_api):
         )
     rows = [entry for _, entry in by_member if entry.role == "member"]
     assert REFUSALS <= len(rows) < 2 * REFUSALS  # one more a minute
+
+
+def test_what_failed_may_have_changed_something_and_is_no_refusal(tmp_path, aws_endpoint):
+    with running_api(tmp_path, chroma="http://127.0.0.1:9", aws=aws_endpoint) as api:
+        nowhere = f"/s3sync/v1/sources/{uuid.uuid4()}/pause"
+        with api.client(api.token()) as http:
+            for _ in range(REFUSALS + 5):
+                assert http.post(nowhere).status_code == 404
+            failed = upload_form(
+                http,
+                ("database_name", "default_database"),
+                ("collection_name", "docs"),
+                ("file", b"text", "a.md"),
+            )
+            assert failed.status_code == 500
+        told = wait_for(
+            lambda: [one.action for _, one in api.parts.catalog.audit.rows(what="500", limit=1000)],
+            seconds=REFUSAL_SECONDS / 3,  # what only counts is told later than that
+        )
+        assert told == ["POST /api/v1/add-file"]
 
 
 def test_what_is_not_told_of_refusals_is_counted_in_the_next_one(monkeypatch):

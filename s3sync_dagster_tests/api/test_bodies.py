@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from contextlib import ExitStack
 
 import pytest
@@ -16,6 +17,7 @@ from s3sync_dagster.api.options import read_options
 from s3sync_dagster.api.routing import (
     LARGE_BODIES_PER_TENANT,
     MAX_VALUES,
+    SLOW_SECONDS,
     may_be_large,
     parse_bounded,
 )
@@ -66,6 +68,38 @@ def test_nothing_is_read_of_a_body_before_it_is_known_whose_it_is(closed):
         asked.add(route.path)
     assert asked >= {"/s3sync/v1/search", "/api/v1/sources", "/datasource/", "/mcp"}
     assert asked >= {"/v3/connections/s3", "/api/v1/sources/{source_id}/invocations"}
+
+
+def test_a_body_that_outlives_its_token_does_nothing(closed):
+    api, _ = closed
+    asked = set()
+    with ExitStack() as lines:
+        waiting = []
+        row, token = api.parts.catalog.tokens.create(tenant="default_tenant", role="owner")
+        for route in routes_with_bodies(api):
+            if isinstance(route, PageRoute):  # asks whose it is once its form is there
+                continue
+            path = route.path.format(
+                source_id=SOMEBODY, datasource_id=SOMEBODY, credential_id=1, connection_id=SOMEBODY
+            )
+            method = next(iter(route.methods - {"HEAD"}))
+            head = (
+                f"{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+                f"x-chroma-token: {token}\r\ncontent-length: 2\r\n\r\n{{"
+            )
+            host, port = api.url.removeprefix("http://").split(":")
+            line = lines.enter_context(socket.create_connection((host, int(port)), timeout=60))
+            line.sendall(head.encode())
+            waiting.append((route.path, line))
+        time.sleep(SLOW_SECONDS + 0.5)  # for which they were let in by then
+        api.parts.catalog.tokens.revoke(row.id)
+        for path, line in waiting:
+            line.sendall(b"}")
+            answer = line.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 401"), (path, answer)
+            asked.add(path)
+    assert asked >= {"/s3sync/v1/search", "/api/v1/sources", "/datasource/", "/mcp"}
+    assert asked >= {"/v3/connections/s3", "/s3sync/v1/credentials"}
 
 
 @pytest.mark.parametrize("path", ["/s3sync/v1/search", "/api/v1/sources", "/mcp", "/login"])

@@ -115,3 +115,16 @@ def test_a_new_file_beyond_the_objects_of_a_tenant_is_refused_and_a_known_one_is
     refused = upload(clients[1], 10, name="c.md")
     assert (refused.status_code, refused.json()["error"]) == (429, "too_many_objects")
     assert upload(clients[1], 11, name="a.md").status_code == 201
+
+
+def test_an_upload_that_is_refused_for_its_quota_leaves_no_source(api, clients):
+    beyond = upload(clients[0], 101, collection="alone")
+    assert (beyond.status_code, beyond.json()["error"]) == (400, "file_too_large")
+    assert api.parts.catalog.sources.rows() == []
+    assert upload(clients[0], 60).status_code == 201
+    for size, error in ((41, "too_many_upload_bytes"), (1, None), (1, "too_many_objects")):
+        answer = upload(clients[1], size, collection=f"{error or 'second'}")
+        assert answer.status_code == (429 if error else 201)
+        assert answer.json().get("error") == error
+    made = {row.source.collection_name for row in api.parts.catalog.sources.rows()}
+    assert made == {"uploads", "second"}

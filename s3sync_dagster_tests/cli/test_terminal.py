@@ -3,13 +3,17 @@
 import os
 import re
 import signal
+import subprocess
 import sys
 import uuid
 
 import pytest
 
+from s3sync_dagster.cli.sync_summary import Show
+from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.embedding.embedder import SLICE_SECONDS
 from s3sync_dagster.local import oneshot
+from s3sync_dagster.model.invocation import Result
 from s3sync_dagster_tests.pseudo_terminal import PseudoTerminal
 from s3sync_dagster_tests.wire_proxy import Fault, wire_proxy
 
@@ -56,6 +60,24 @@ def test_the_bar_moves_while_the_objects_are_read_and_ctrl_c_says_one_sentence(
     assert "watch_orphans" not in said
     (sentence,) = [line for line in said.splitlines() if "Interrupted" in line]
     assert f"Interrupted: 0 of {FILES} objects are done; the same command goes on" in sentence
+
+
+def test_no_name_of_a_watched_folder_and_no_text_of_a_file_moves_the_cursor(
+    environment, tmp_path, capsys
+):
+    show = Show(quiet=False, verbose=False, as_json=False)
+    show.keys([KeyOutcome(key="a\x1b[2J.md", result=Result.INDEXED)])
+    show.note("b\x9b2J.md: cannot be read")
+    told = capsys.readouterr()
+    assert "a\\x1b[2J.md" in told.out
+    assert told.err == "b\\x9b2J.md: cannot be read\n"
+    file = tmp_path / "a.md"
+    file.write_text("# Title\n\n\x1b]0;mine\x07text\tand\n")
+    with PseudoTerminal([*S3SYNC, "extract", str(file)]) as terminal:
+        assert terminal.end() == 0
+    assert "\\x1b]0;mine\\x07text" in terminal.text()
+    piped = subprocess.run([*S3SYNC, "extract", str(file)], capture_output=True, check=True)
+    assert b"\x07text\tand" in piped.stdout  # to a file it goes as it is
 
 
 def test_a_small_bucket_keeps_what_was_done_when_it_is_interrupted(

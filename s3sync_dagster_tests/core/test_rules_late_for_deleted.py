@@ -1,5 +1,6 @@
 """A worker that did not know that its source was deleted: what it wrote goes, or stays, alike."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -13,10 +14,10 @@ from s3sync_dagster.engine.deleting import (
     take_down,
 )
 from s3sync_dagster.model.document import Record
-from s3sync_dagster.model.errors import NotFound, Unavailable
+from s3sync_dagster.model.errors import LeaseLost, NotFound, Unavailable
 from s3sync_dagster.model.invocation import InvocationStatus, Trigger
 from s3sync_dagster.model.object import ObjectRef
-from s3sync_dagster_tests.core.rules import event, states
+from s3sync_dagster_tests.core.rules import event, hold, states, work_on
 from s3sync_dagster_tests.sources import changed
 
 
@@ -199,6 +200,25 @@ def test_where_the_records_were_to_stay_late_ones_stay_too(world, written):
     put_back(world, written)
     assert swept(world) == 0
     assert list(world.texts().values()) == ["late"]
+
+
+@pytest.mark.parametrize("keep_records", [False, True])
+def test_a_batch_of_a_deleted_source_ends_unless_its_records_are_to_stay(world, keep_records):
+    """A run of many large objects would go on writing, and be paid for, long after."""
+    world.bucket.put("a.txt", "text")
+    event(world, "a.txt")
+    batch = hold(world, "a.txt")
+
+    def deleted_meanwhile(kind, _key):
+        if kind == "GET":
+            world.catalog.sources.mark_deleting(world.source.id, keep_records=keep_records)
+            assert "batches have ended" in take_down_once(world, world.source)
+
+    world.fault = deleted_meanwhile
+    with nullcontext() if keep_records else pytest.raises(LeaseLost):
+        work_on(world, batch)
+    assert list(world.texts().values()) == (["text"] if keep_records else [])
+    end_of(world, world.source)
 
 
 def test_nobody_asks_for_work_of_a_deleted_source(world, written):

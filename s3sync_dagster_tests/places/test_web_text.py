@@ -1,5 +1,7 @@
 """What a crawl reads of pages, sitemaps and robots.txt, as browsers and the standards read them."""
 
+import time
+
 import pytest
 
 from s3sync_dagster.places.web_robots import parse_robots
@@ -91,3 +93,28 @@ def test_rules_are_ours_whatever_version_they_name(name):
 def test_rules_for_others_are_not_ours():
     robots = parse_robots("User-agent: s3syncer\nUser-agent: x/s3sync\nDisallow: /\n")
     assert robots.allows("https://a.example/x")
+
+
+@pytest.mark.parametrize(
+    ("read", "piece"),
+    [
+        (links_of, "<a <!--"),
+        (links_of, '<a ="<!--'),
+        (links_of, "<a =\"'<!--"),
+        (links_of, "<a =\"><a ='><!--"),
+        (sitemap_entries, "<!--<url>"),
+        (sitemap_entries, "<url<!--<loc><![CDATA["),
+    ],
+)
+def test_what_never_ends_is_not_looked_through_again_for_each_find(read, piece):
+    def seconds(characters):
+        text = "<x>" + piece * (characters // len(piece))
+        began = time.process_time()
+        found = read(text)
+        assert found is not None
+        if read is sitemap_entries:
+            list(found)
+        return time.process_time() - began
+
+    seconds(1000)  # what is loaded at the first call
+    assert seconds(400_000) < 4  # where each piece has the rest looked through it is half a minute
