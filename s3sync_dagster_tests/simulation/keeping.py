@@ -45,6 +45,15 @@ class KeepingWorld(World):
 
     kinds: ClassVar[Sequence[str]] = tuple(KINDS)
 
+    def put(self, key: str, content: str) -> None:
+        """Put an object; a sidecar says for ever what it said first.
+
+        One that is rewritten lets go what it asked for: that is its owner's word.
+        """
+        if key in self.sidecars:
+            content = next(iter(self.history.get(key, ())), content)
+        super().put(key, content)
+
     def rebuild(self) -> None:
         """Distrust all documents, and ask for none by a person's word."""
         self.note("rebuild")
