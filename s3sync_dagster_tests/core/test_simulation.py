@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.simulation.driver import SOURCE, replayable, run_episode, text
 from s3sync_dagster_tests.simulation.events import run_on_events
+from s3sync_dagster_tests.simulation.keeping import run_keeping
 from s3sync_dagster_tests.simulation.mutants import MUTANTS, ROOT
 from s3sync_dagster_tests.simulation.oracle import check
 from s3sync_dagster_tests.simulation.places import Buckets, Folders
@@ -49,12 +50,18 @@ def test_events_alone_bring_a_world_to_rest_where_none_is_lost(seed):
     run_on_events(seed, STEPS)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_no_text_that_a_mode_keeps_is_ever_lost(seed):
+    run_keeping(seed, STEPS)
+
+
 @pytest.mark.long
 def test_a_million_steps():
     for seed in range(FIRST_SEED, FIRST_SEED + STEPS_IN_ALL // STEPS):
         run_episode(1_000 + seed, STEPS)
         if seed % 5 == 0:
             run_on_events(1_000 + seed, STEPS)
+            run_keeping(1_000 + seed, STEPS)
 
 
 def test_a_world_that_goes_round_for_ever_is_ended_with_its_replay():

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.tables import invocations, is_live
 from s3sync_dagster.core.plan import split_record_id
 from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.model.source import AutoSync, DeleteMode
@@ -21,10 +24,10 @@ KINDS = {
     "put": 12, "delete": 8, "sidecar": 3, "lose": 1, "repeat": 2, "intake": 5, "list": 8,
     "approve": 2, "batch": 14, "step": 40, "ambush": 8, "kill": 3, "wait": 5, "house": 6,
     "check": 3, "weather": 4, "front": 5, "verify": 3, "rebuild": 1, "move": 2,
-    "end of a move": 3, "back up": 4, "restore": 4,
+    "end of a move": 3, "back up": 4, "restore": 4, "ask": 2, "look": 1, "retry": 1,
+    "rebuild --catalog": 1,
 }  # fmt: skip
-"""What can happen, and how often. Nobody spoils records, edits the source, or asks for a key, which
-writes over what it had."""
+"""What can happen, and how often. Nobody spoils records or edits the source."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class KeepingWorld(World):
 
     texts: set[Text] = field(default_factory=set[Text])
     """That have to be there."""
+    asked: set[str] = field(default_factory=set[str])
+    """Keys that a person or a request asks for, which writes over what they had."""
 
     kinds: ClassVar[Sequence[str]] = tuple(KINDS)
 
@@ -53,12 +58,6 @@ class KeepingWorld(World):
         if key in self.sidecars:
             content = next(iter(self.history.get(key, ())), content)
         super().put(key, content)
-
-    def rebuild(self) -> None:
-        """Distrust all documents, and ask for none by a person's word."""
-        self.note("rebuild")
-        self.catalog.documents.distrust_all(self.source.id)
-        self.catalog.documents.enqueue_unclean(self.source.id)
 
     def check_moved(self) -> None:
         """Let what is kept of before a move stand beside its successor."""
@@ -90,7 +89,9 @@ class KeepingWorld(World):
         """Raise AssertionError where a text is lost; take note of those that are committed now."""
         there = self.there()
         whole = set[Text]().union(*there.values())
-        lost = self.texts - whole
+        asked = self._asked()
+        lost = {one for one in self.texts - whole if one.key not in self.asked | asked}
+        self.asked = asked
         if self.source.mode is not DeleteMode.APPEND:
             # What an object has is written over what it had; only one that is gone has a last word.
             objects = self.bucket.objects()
@@ -103,14 +104,22 @@ class KeepingWorld(World):
                 place = f"{one.collection_name} {one.document_id}"
                 self.texts |= {text for text in there.get(place, set()) if text.etag == one.etag}
 
+    def _asked(self) -> set[str]:
+        query = sa.select(invocations.c.object_key).where(
+            invocations.c.automatic.is_(False), is_live
+        )
+        with self.catalog.database.read() as tx:
+            return set(tx.execute(query).scalars())
+
 
 def run_keeping(seed: int, steps: int) -> KeepingWorld:
     """Run a world of a mode that keeps texts, and look after each step that none is lost."""
     chance = random.Random(seed)
     mode = chance.choice([DeleteMode.APPEND, DeleteMode.KEEP_DELETED])
-    source = SOURCE.with_changes(mode=mode, auto_sync=AutoSync.DIRECT)
+    auto_sync = chance.choices([AutoSync.DIRECT, AutoSync.METADATA], (4, 1))[0]
+    source = SOURCE.with_changes(mode=mode, auto_sync=auto_sync)
     world = KeepingWorld(source, seed)
-    with replayable(world, f"run_keeping({seed}, {steps}), mode {mode}"):
+    with replayable(world, f"run_keeping({seed}, {steps}), mode {mode}, auto_sync {auto_sync}"):
         for _ in range(steps):
             act(world, chance, weights=KINDS)
             world.check_texts()
