@@ -303,7 +303,7 @@ def test_one_text_of_another_language_does_not_have_all_records_scored(
 ):
     """Its pieces are in many English words too, and each question with one is asked by pieces."""
     texts = [f"{'server ' * (n % 2)}{'setting ' * (n % 3 == 0)}page{n}" for n in range(300)]
-    texts += ["licence server setting"] * 9
+    texts += ["licence server setting"] * 19
     write(collection, "a", *texts)
     write(collection, "b", "Die Einstellung und der Webserver sind nicht im Settingfenster.")
     index.follow(collection, [version("a", len(texts)), version("b", 1)])
