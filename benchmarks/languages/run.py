@@ -50,7 +50,7 @@ def main() -> None:
         ("words, no pairs", False, True),
         ("words, neither", True, True),
     ):
-        word_records.pieces_of = (lambda _: "") if without_pieces else word_forms.pieces_of
+        word_records.long_words_of = (lambda _: "") if without_pieces else word_forms.long_words_of
         word_forms._pairs = (lambda run: same(run[0])) if without_pairs else pairs
         report(name, rank_all(pieces, questions, None)["words"])
 

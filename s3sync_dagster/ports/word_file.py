@@ -13,8 +13,9 @@ from typing import Any
 
 from s3sync_dagster.engine.write_ahead import write_ahead
 from s3sync_dagster.model.errors import InvalidSetting, Unavailable
+from s3sync_dagster.ports.word_postings import SCHEMA as POSTINGS
 
-LAYOUT = 8
+LAYOUT = 9
 """Of the file, and of what stands in it; a file of another one is filled again."""
 DAMAGED = "word_index_damaged"
 BUSY_SECONDS = 30
@@ -49,9 +50,6 @@ CREATE TABLE records (number INTEGER PRIMARY KEY, id TEXT NOT NULL, document INT
 CREATE INDEX records_of_document ON records (document);
 CREATE VIRTUAL TABLE words USING fts5 (
     text, place, tokenize = 'porter unicode61 remove_diacritics 2'
-);
-CREATE VIRTUAL TABLE pieces USING fts5 (
-    text, content = '', tokenize = 'unicode61 remove_diacritics 2'
 );
 INSERT INTO words (words, rank) VALUES ('hashsize', 33554432), ('automerge', 16);
 CREATE TABLE state (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -229,7 +227,7 @@ class WordFile:
         database.execute("BEGIN IMMEDIATE")
         if _layout(database) == 0:
             self._made_anew()
-            for statement in _SCHEMA.strip().split(";\n"):
+            for statement in (_SCHEMA + POSTINGS).strip().split(";\n"):
                 database.execute(statement.rstrip(";"))
             database.execute(f"PRAGMA user_version = {LAYOUT}")
         database.execute("COMMIT")

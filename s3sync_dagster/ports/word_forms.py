@@ -18,6 +18,7 @@ _WORD = re.compile("[\\w\u0900-\u0963\u0966-\u0dff\u0f71-\u0f84]+")
 """Of Indian scripts with their vowels, which are no letters: a word of them is its letters in a
 row, not each of these wherever it stands."""
 _LETTERS = re.compile(r"[^\W\d_]+")
+_LONG = re.compile(rf"[^\W\d_]{{{PIECE},}}")
 _ASCII_LETTERS = str.maketrans({code: " " for code in range(128) if not chr(code).islower()})
 """Leaves blanks between them: splitting there takes a fifth of a search for words."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -58,6 +59,7 @@ _UNREAD = re.compile(f"[{_POINTS}]+")
 _GREEK = re.compile(f"[{_GREEKS}]+")
 """Capitals are written without its accents, which SQLite leaves."""
 _ACCENTS = re.compile("[\u0300-\u036f]+")
+_LATIN = re.compile("(?<=[a-z])[\u0300-\u036f]+")
 _ALIKE = re.compile(f"[{''.join(_SAME)}]")
 _ENGLISH = frozenset(
     _WORD.findall(
@@ -123,10 +125,10 @@ def folded(text: str) -> str:
     return _ALIKE.sub(_as_alike, _GREEK.sub(_bare, plain))
 
 
-def pieces_of(text: str) -> str:
-    """Return overlapping pieces of the words of a text that is not English; else nothing."""
+def long_words_of(text: str) -> str:
+    """Return the words of a text that is not English, those that have pieces; else nothing."""
     text = folded(text)
-    return " ".join(_pieces(text)) if _is_foreign(text) else ""
+    return _with_pieces([text]) if _is_foreign(text) else ""
 
 
 def words_of(question: str) -> list[str]:
@@ -145,12 +147,22 @@ def match_words(question: str) -> list[str]:
     ]
 
 
-def match_pieces(question: str) -> tuple[list[str], float]:
-    """Return the FTS5 query of each piece of a question's words; how many words one counts."""
+def asked_by_pieces(question: str) -> tuple[str, float]:
+    """Return the words of a question that have pieces; how many words a piece counts."""
     words = _telling(folded(question))
-    pieces = list(dict.fromkeys(piece for word in words for piece in _pieces(word)))[:MAX_PIECES]
-    long = sum(len(word) >= PIECE for word in words)
-    return _quoted(pieces), long / max(1, len(pieces))
+    long = _with_pieces(words)
+    pieces = {word[at : at + PIECE] for word in long.split() for at in range(len(word) - PIECE + 1)}
+    return long, sum(len(word) >= PIECE for word in words) / max(1, len(pieces))
+
+
+def _with_pieces(texts: list[str]) -> str:
+    """Return the words that are long enough, with blanks between, accents of Latin letters off."""
+    words = _LONG.findall(" ".join(texts).casefold())
+    found = " ".join(words)
+    if found.isascii():
+        return found
+    found = " ".join(word for word in words if _UNSPACED.match(word) is None)
+    return unicodedata.normalize("NFC", _LATIN.sub("", unicodedata.normalize("NFD", found)))
 
 
 def _telling(text: str) -> list[str]:
@@ -160,15 +172,6 @@ def _telling(text: str) -> list[str]:
 
 def _quoted(words: list[str]) -> list[str]:
     return [f'"{word}"' for word in words]
-
-
-def _pieces(text: str) -> list[str]:
-    return [
-        word[at : at + PIECE]
-        for word in _LETTERS.findall(text.casefold())
-        if _UNSPACED.match(word) is None
-        for at in range(len(word) - PIECE + 1)
-    ]
 
 
 def _is_foreign(text: str) -> bool:

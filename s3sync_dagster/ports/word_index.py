@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 from s3sync_dagster.engine.hybrid import DocumentVersion, Scored
 from s3sync_dagster.ports.word_file import WordFile
 from s3sync_dagster.ports.word_forms import (
-    match_pieces,
+    asked_by_pieces,
     match_words,
 )
 from s3sync_dagster.ports.word_memory import ALL_RECORDS, WordMemory
-from s3sync_dagster.ports.word_pieces import best_by_both, best_by_pieces, scores_of
+from s3sync_dagster.ports.word_pieces import PieceScores, best_by_both, piece_scores, scores_of
 from s3sync_dagster.ports.word_ranking import (
+    DIGITS,
     K1,
     any_of,
     best_by_words,
@@ -81,9 +82,9 @@ class FtsWordIndex:
         with self._file.guarded(), self._file.snapshot():
             if among is not None:
                 return self._ranked_among(text, among)[:limit]
-            pieces, weight = self._pieces_of(text)
-            if pieces:
-                return self._by_both(text, pieces, weight, limit=limit)
+            pieces = self._pieces_of(text)
+            if pieces is not None:
+                return self._by_both(text, pieces, limit=limit)
             words, records = self._counted(text)
             found = best_by_words(self._database, words, records, bm25=_bm25(), limit=limit)
             return [(self._id_of(number), score) for number, score in found]
@@ -94,11 +95,8 @@ class FtsWordIndex:
             return []
         with self._file.guarded(), self._file.snapshot():
             numbers = numbers_of(self._database, ids)
-            scores: dict[int, float] = {}
-            for asked in self._asked(text)[:1]:
-                scores = scores_of(
-                    self._database, [number for _, number in numbers], asked, bm25=_bm25()
-                )
+            first = next(self._scored(text, [number for _, number in numbers]), None)
+            scores = first or {}
             return [(name, scores[number]) for name, number in numbers if scores.get(number)]
 
     def known(self, ids: Sequence[str]) -> set[str]:
@@ -203,27 +201,20 @@ class FtsWordIndex:
                 remove_documents(self._database, [name for (name,) in names])
             self._database.execute(f"PRAGMA application_id = {mark}")
 
-    def _by_both(self, text: str, pieces: str, weight: float, *, limit: int) -> list[Scored]:
+    def _by_both(self, text: str, pieces: PieceScores, *, limit: int) -> list[Scored]:
         """Add the scores of words and of pieces; what has words alone that most have is behind."""
         words, records = self._counted(text)
         telling, rest = parted(words, records)
-        touched = self._file.state("touched") or 0
-        each = [(one, self._count_of(one, touched, table="pieces")) for one in pieces.split(" OR ")]
 
         def by_words(depth: int) -> Numbered:
             if not telling:
                 return []
             return best_by_words(self._database, telling, records, bm25=_bm25(), limit=depth)
 
-        def by_pieces(known: Sequence[int], depth: int) -> dict[int, float]:
-            found = best_by_pieces(self._database, each, known, depth=depth)
-            return {number: weight * score for number, score in found.items()}
-
         def words_of(numbers: Sequence[int]) -> dict[int, float]:
-            asked = [("words", any_of(telling), 1.0)]
-            return scores_of(self._database, numbers, asked, bm25=_bm25())
+            return scores_of(self._database, numbers, any_of(telling), bm25=_bm25())
 
-        found = best_by_both(by_words, by_pieces, words_of, limit=limit)
+        found = best_by_both(by_words, pieces, words_of, limit=limit)
         if rest and len(found) < limit:
             most = len(found) + limit
             alone = best_by_words(self._database, rest, records, bm25=_bm25(), limit=most)
@@ -235,37 +226,35 @@ class FtsWordIndex:
         """Return those of these records that have words of a question, in the order of all."""
         names = {number: name for name, number in numbers_of(self._database, ids)}
         ranked: list[Scored] = []
-        for asked in self._asked(text):
-            scores = scores_of(self._database, list(names), asked, bm25=_bm25())
+        for scores in self._scored(text, list(names)):
             ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
-            ranked += [(names.pop(number), score) for number, score in ordered]
+            ranked += [(names.pop(number), score) for number, score in ordered if number in names]
         return ranked
 
-    def _asked(self, text: str) -> list[list[tuple[str, str, float]]]:
-        """Return tables, expressions and weights that score a record; of the first that has any.
+    def _scored(self, text: str, numbers: Sequence[int]) -> Iterator[dict[int, float]]:
+        """Yield what a question counts in records, those that it counts anything in.
 
-        Words that tell records apart come first; those that most records have are asked for behind
-        them (``parted``).
+        By words that tell records apart, and by pieces; behind them by words that most records
+        have (``parted``). What no record has is left out.
         """
-        pieces, weight = self._pieces_of(text)
         words, records = self._counted(text)
-        asked = [
-            [("words", any_of(some), 1.0)] if any(number for _, number in some) else []
-            for some in parted(words, records)
-        ]
-        if pieces:
-            asked[0].append(("pieces", pieces, weight))
-        return [some for some in asked if some]
+        telling, rest = parted(words, records)
+        pieces = self._pieces_of(text)
+        for some, beside in ((telling, pieces), (rest, None)):
+            asked = any(number for _, number in some)
+            if not asked and beside is None:
+                continue
+            scores: dict[int, float] = {}
+            if asked:
+                scores = scores_of(self._database, numbers, any_of(some), bm25=_bm25())
+            if beside is not None:
+                for number, counted in beside.among(numbers).items():
+                    scores[number] = round(scores.get(number, 0.0) + counted, DIGITS)
+            yield scores
 
-    def _pieces_of(self, text: str) -> tuple[str, float]:
-        """Return the query for any piece of a question and its weight; empty: no record has one."""
-        pieces, weight = match_pieces(text)
-        expression = " OR ".join(pieces)
-        if expression:
-            query = "SELECT 1 FROM pieces WHERE pieces MATCH ? LIMIT 1"
-            if self._database.execute(query, (expression,)).fetchone() is None:
-                expression = ""
-        return expression, weight
+    def _pieces_of(self, text: str) -> PieceScores | None:
+        """Return what the pieces of a question count; None: no record has one."""
+        return piece_scores(self._database, *asked_by_pieces(text))
 
     def _id_of(self, number: int) -> str:
         found = self._database.execute("SELECT id FROM records WHERE number = ?", (number,))
@@ -280,16 +269,15 @@ class FtsWordIndex:
             self._last_counted = known, words, self._count_of(ALL_RECORDS, touched)
         return self._last_counted[1], self._last_counted[2]
 
-    def _count_of(self, word: str, touched: int, *, table: str = "words") -> int:
-        name = word if table == "words" else f"{table}\n{word}"
-        number = self._memory.count_of(name, touched)
+    def _count_of(self, word: str, touched: int) -> int:
+        number = self._memory.count_of(word, touched)
         if number is None:
             if word == ALL_RECORDS:
                 number = self.count()
             else:
-                query = f"SELECT count(*) FROM {table} WHERE {table} MATCH ?"
+                query = "SELECT count(*) FROM words WHERE words MATCH ?"
                 number = int(self._database.execute(query, (word,)).fetchone()[0])
-            self._memory.keep_count(name, number, touched)
+            self._memory.keep_count(word, number, touched)
         return number
 
     def _keep(self, state: str, changes: int) -> None:

@@ -1,134 +1,230 @@
-"""The best records by words and by pieces of words, without a look at all that have a piece.
-
-What a record scores costs the more, the more pieces are asked for, and a question has dozens. So
-the rarest ones alone say which records are among the best by pieces, where all are in many.
-"""
+"""What pieces of words count in records, and the best records by words and by pieces."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from heapq import nlargest
-from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
-from s3sync_dagster.ports.word_ranking import (
-    COMMON,
-    DIGITS,
-    Counted,
-    Scored,
-    any_of,
-)
+from s3sync_dagster.ports.word_postings import pieces_in
+from s3sync_dagster.ports.word_ranking import DIGITS, K1, Scored, idf
 
-DEEPEST = 1000
-"""Records of each table whose scores are added, where a question has pieces too."""
-LEADING = 6
-"""Of what all pieces of a question are in, the part that the rarest ones are in which choose the
-records; ``COMMON`` at least."""
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-_BEST_PIECES = """
-SELECT rowid, -rank FROM pieces WHERE pieces MATCH ? ORDER BY rank, rowid LIMIT ?
-"""
+    Array = NDArray[Any]
+
+DEEPEST = 100
+"""Records that are asked for by words, where a question has pieces too; twice the hits at least:
+the last one says how few others are looked at."""
+B = 0.75
+"""Of BM25, as FTS5 has it: how much longer records count less."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lists:
+    """Of one segment, the lists of a question's pieces."""
+
+    numbers: Array
+    """By place."""
+    norms: Array
+    """By place: what BM25 adds to the times that a piece stands there."""
+    may: Array
+    """By place: the record is there, and may be seen."""
+    pieces: Array
+    """Of each list, by its place in the question."""
+    once: Array
+    once_sizes: Array
+    """Of the lists, one behind the other."""
+    often: Array
+    often_sizes: Array
+    times: Array
+
+    def counts(self) -> Array:
+        """Return how many records that may be seen each list has."""
+        import numpy as np
+
+        if self.may.all():  # the most of what is asked: what it spares is a third of the cost
+            return self.once_sizes + self.often_sizes
+        once = np.r_[0, np.cumsum(self.may[self.once])][np.cumsum(self.once_sizes)]
+        often = np.r_[0, np.cumsum(self.may[self.often])][np.cumsum(self.often_sizes)]
+        return np.diff(once + often, prepend=0)
+
+    def score(self, rarities: Array) -> Array:
+        """Return what the pieces count, by place, from what each of a list's counts at most."""
+        import numpy as np
+
+        places, of_lists = len(self.norms), rarities[self.pieces]
+        scores = np.bincount(self.once, np.repeat(of_lists, self.once_sizes), places)
+        scores = scores / (1 + self.norms)
+        more = np.repeat(of_lists, self.often_sizes)
+        more *= self.times / (self.times + self.norms[self.often])
+        return scores + np.bincount(self.often, more, places)
+
+
+class PieceScores:
+    """What the pieces of a question count, by the numbers of records."""
+
+    def __init__(self, scores: Array) -> None:
+        self._scores = scores
+
+    def of(self, number: int) -> float:
+        """Return what they count in a record."""
+        return float(self._scores[number]) if number < len(self._scores) else 0.0
+
+    def among(self, numbers: Iterable[int]) -> dict[int, float]:
+        """Return those of some records that have any, with what they count."""
+        return {number: score for number in numbers if (score := self.of(number))}
+
+    def best(self, limit: int) -> list[int]:
+        """Return the best records, those that are equal to the last one too."""
+        import numpy as np
+
+        some = self._scores[self._scores > 0]
+        if len(some) <= limit:
+            return np.flatnonzero(self._scores > 0).tolist()
+        return self.above(float(np.partition(some, len(some) - limit)[len(some) - limit]))
+
+    def above(self, least: float) -> list[int]:
+        """Return the records in which they count so much, or more."""
+        import numpy as np
+
+        return np.flatnonzero((self._scores >= least) & (self._scores > 0)).tolist()
+
+
+def piece_scores(
+    database: sqlite3.Connection, words: str, weight: float, *, seen: bytes | None = None
+) -> PieceScores | None:
+    """Return what the pieces of words count; None: no record has any.
+
+    Args:
+        database: has the lists.
+        words: of a question, with blanks between.
+        weight: of a piece beside a word.
+        seen: by the numbers of records, ``MAY`` or 0; None: all may be seen. How rare a piece is
+            and how long texts are is counted among these.
+
+    Raises:
+        sqlite3.DatabaseError: a list is damaged.
+    """
+    import numpy as np
+
+    pieces = np.unique(pieces_in(words)[0]).tolist()
+    try:
+        found = _lists_of(database, pieces, seen) if pieces else []
+        counts = np.zeros(len(pieces))
+        for one in found:
+            counts[one.pieces] += one.counts()
+        if not counts.any():
+            return None
+        records = sum(int(np.count_nonzero(one.may)) for one in found)
+        rarities = np.array([idf(records, int(number)) for number in counts]) * (counts > 0)
+        rarities *= weight * (K1 + 1)
+        scores = np.zeros(1 + max(int(one.numbers.max()) for one in found))
+        for one in found:
+            counted = one.score(rarities)
+            scores[one.numbers[one.may]] = counted[one.may].round(DIGITS)
+    except (ValueError, IndexError) as error:
+        raise sqlite3.DatabaseError("a list of pieces is damaged") from error
+    return PieceScores(scores)
+
+
+def _lists_of(
+    database: sqlite3.Connection, pieces: Sequence[int], seen: bytes | None
+) -> list[_Lists]:
+    import numpy as np
+
+    place_of = {piece: place for place, piece in enumerate(pieces)}
+    segments = database.execute("SELECT number, numbers, lengths FROM piece_segments").fetchall()
+    numbers = [np.frombuffer(one[1], np.uint32) for one in segments]
+    lengths = [np.frombuffer(one[2], np.uint32) for one in segments]
+    may = [(one != 0) & _may_see(one, seen) for one in numbers]
+    total = sum(int(long[of].sum()) for long, of in zip(lengths, may, strict=True))
+    mean = max(1.0, total / max(1, sum(int(np.count_nonzero(one)) for one in may)))
+    asked = json.dumps(pieces)
+    found: list[_Lists] = []
+    for place, (segment, *_) in enumerate(segments):
+        rows = database.execute(
+            "SELECT piece, once, often, times FROM piece_lists "
+            "WHERE segment = ? AND piece IN (SELECT value FROM json_each(?))",
+            (segment, asked),
+        ).fetchall()
+        once, often, times = (b"".join(row[at] for row in rows) for at in (1, 2, 3))
+        found.append(
+            _Lists(
+                numbers=numbers[place],
+                norms=K1 * (1 - B + B * lengths[place] / mean),
+                may=may[place],
+                pieces=np.array([place_of[row[0]] for row in rows], np.int64),
+                once=np.frombuffer(once, np.uint16),
+                once_sizes=np.array([len(row[1]) // 2 for row in rows], np.int64),
+                often=np.frombuffer(often, np.uint16),
+                often_sizes=np.array([len(row[3]) for row in rows], np.int64),
+                times=np.frombuffer(times, np.uint8),
+            )
+        )
+    return found
+
+
+def _may_see(numbers: Array, seen: bytes | None) -> Array:
+    import numpy as np
+
+    if seen is None:
+        return np.ones(len(numbers), bool)
+    may = np.frombuffer(seen + b"\0", np.uint8)  # the last one stands for those that are newer
+    return may[np.minimum(numbers, len(may) - 1)] == 1
 
 
 def best_by_both(
     by_words: Callable[[int], Scored],
-    by_pieces: Callable[[Sequence[int], int], Mapping[int, float]],
+    pieces: PieceScores,
     words_of: Callable[[Sequence[int]], Mapping[int, float]],
     *,
     limit: int,
 ) -> Scored:
-    """Return rowids and scores of the best by words and by pieces, best first.
+    """Return rowids and scores of the best by words and pieces together, best first.
+
+    What words count is asked for the best by them, and for those that pieces may lift beside the
+    last one of these: so the best are those of a look at all.
 
     Args:
         by_words: gives the best records by words, at most so many.
-        by_pieces: gives what pieces count in records that are known, and in so many best by them.
+        pieces: what they count.
         words_of: gives what words count in records.
         limit: records at most, for the scores to be whole: behind them are others.
     """
-    depth = max(DEEPEST, limit)
-    found = by_words(depth)
-    scores = {number: score for number, score in found if score}
-    pieces = by_pieces([*scores], depth)
-    scores |= {number: scores.get(number, 0.0) + score for number, score in pieces.items()}
-    if len(found) == depth:  # there are others, which may be the best by pieces
-        listed = {number for number, _ in found}
-        reached = nlargest(limit, scores.values())[-1] - found[-1][1]
-        unscored = [one for one in pieces if one not in listed and scores[one] >= reached]
-        for number, score in words_of(unscored).items() if unscored else ():
+    depth = max(DEEPEST, 2 * limit)
+    found = {number: score for number, score in by_words(depth) if score}
+    last = min(found.values()) if len(found) >= depth else 0.0
+    scores = {number: score + pieces.of(number) for number, score in found.items()}
+    scores |= {number: pieces.of(number) for number in pieces.best(limit) if number not in found}
+    if last:
+        reached = nlargest(limit, scores.values())[-1] - 10.0**-DIGITS
+        others = [number for number in pieces.above(reached - last) if number not in found]
+        scores |= {number: pieces.of(number) for number in others}
+        for number, score in words_of(others).items() if others else ():
             scores[number] += score
     rounded = [(number, round(score, DIGITS)) for number, score in scores.items()]
     return sorted(rounded, key=lambda one: (-one[1], one[0]))
 
 
-def best_by_pieces(
-    database: sqlite3.Connection, pieces: Counted, known: Sequence[int], *, depth: int
-) -> Mapping[int, float]:
-    """Return what pieces count in the best records by them, and in those that are known.
-
-    Args:
-        database: has the table ``pieces``.
-        pieces: of a question, with how many records have each; one has at least one.
-        known: records.
-        depth: best ones.
-    """
-    ordered = sorted(pieces, key=lambda piece: (piece[1], piece[0]))
-
-    def best(chosen: int) -> Scored:
-        found = database.execute(_BEST_PIECES, (any_of(ordered[:chosen]), depth))
-        return [(number, round(score, DIGITS)) for number, score in found]
-
-    chosen, found = leading([number for _, number in ordered], best, depth=depth)
-    all_chose = chosen == len(ordered)
-    numbers = {*known, *(number for number, _ in found)}
-    if all_chose and (len(found) < depth or len(numbers) == len(found)):
-        return dict(found)
-    return scores_of(database, [*numbers], [("pieces", any_of(ordered), 1.0)], bm25="bm25()")
-
-
 def scores_of(
-    database: sqlite3.Connection,
-    numbers: Sequence[int],
-    tables: Iterable[tuple[str, str, float]],
-    *,
-    bm25: str,
+    database: sqlite3.Connection, numbers: Sequence[int], expression: str, *, bm25: str
 ) -> dict[int, float]:
-    """Return the sums of records' BM25 in tables, each with its expression and weight.
+    """Return the BM25 of words in records.
 
-    One statement a table: each one counts all the records that have its words. The ``+`` keeps
-    SQLite from asking FTS5 for one record after the other, which would count them each time.
+    One statement: each one counts all the records that have its words. A byte a record: SQLite
+    looks longer for a number in a list than FTS5 does for the record.
     """
-    scores: dict[int, float] = {}
-    for table, expression, weight in tables:
-        found = database.execute(
-            f"SELECT rowid, -rank FROM {table} WHERE {table} MATCH ? AND rank MATCH ? "
-            "AND +rowid IN (SELECT value FROM json_each(?))",
-            (expression, bm25 if table == "words" else "bm25()", json.dumps(list(numbers))),
-        )
-        for number, score in found:
-            scores[number] = scores.get(number, 0.0) + weight * round(score, DIGITS)
-    return {number: round(score, DIGITS) for number, score in scores.items()}
-
-
-def are_soon_scored(numbers: Sequence[int]) -> bool:
-    """Tell whether all records with any piece are few, from how many have each."""
-    return sum(numbers) <= COMMON
-
-
-def leading(
-    numbers: Sequence[int], found_by: Callable[[int], Scored], *, depth: int
-) -> tuple[int, Scored]:
-    """Return how many of the rarest pieces choose records, and those that they choose.
-
-    Where they are in fewer records than are wanted, more pieces choose, too.
-
-    Args:
-        numbers: of records that have each piece, rarest first.
-        found_by: the best by so many of the pieces.
-        depth: records that are wanted.
-    """
-    most = max(COMMON, sum(numbers) // LEADING)
-    chosen = max(1, sum(upto <= most for upto in accumulate(numbers)))
-    while len(found := found_by(chosen)) < depth and chosen < len(numbers):
-        chosen = min(2 * chosen, len(numbers))
-    return chosen, found
+    only = bytearray(1 + max(numbers, default=0))
+    for number in numbers:
+        only[number] = 1
+    found = database.execute(
+        "SELECT rowid, -rank FROM words WHERE words MATCH ? AND rank MATCH ? "
+        "AND substr(?, rowid + 1, 1) = x'01'",
+        (expression, bm25, only),
+    )
+    return {number: round(score, DIGITS) for number, score in found}

@@ -15,9 +15,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.core.rights import SOURCE
-from s3sync_dagster.ports.word_forms import match_pieces, match_words
+from s3sync_dagster.ports.word_forms import asked_by_pieces, match_words
 from s3sync_dagster.ports.word_memory import MAY, Seen
-from s3sync_dagster.ports.word_pieces import are_soon_scored, best_by_both, leading
+from s3sync_dagster.ports.word_pieces import PieceScores, best_by_both, piece_scores
 from s3sync_dagster.ports.word_ranking import (
     DIGITS,
     FEW,
@@ -30,14 +30,13 @@ from s3sync_dagster.ports.word_ranking import (
     those_it_takes,
 )
 from s3sync_dagster.ports.word_records import numbers_of
-from s3sync_dagster.ports.word_terms import Term, are_of_one_table, beside, most_of
+from s3sync_dagster.ports.word_terms import Term, beside, most_of
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.rights import Rights
     from s3sync_dagster.engine.hybrid import Scored
     from s3sync_dagster.ports.word_file import WordFile
     from s3sync_dagster.ports.word_memory import WordMemory
-    from s3sync_dagster.ports.word_ranking import Scored as Numbered
 
 _LESS = 10.0**-DIGITS
 _SEEN = "substr(:seen, {} + 1, 1) = x'01'"
@@ -56,7 +55,6 @@ SELECT (SELECT count(*) FROM records), (
 )
 """
 """By documents: who may see one of its records may see all."""
-_PIECES_BOTH = f"SELECT count(*), count(*) FILTER (WHERE {_SEEN.format('id')}) FROM pieces_docsize"
 _ROWS = "SELECT rowid FROM words WHERE words MATCH {}"
 _ALL = f"""
 SELECT rowid, -rank FROM words WHERE words MATCH :asked AND rank MATCH :bm25
@@ -83,7 +81,7 @@ class ReaderWords:
         self._file = file
         self._memory = memory
         self._rights = rights
-        self._bm25 = {"words": bm25, "pieces": "bm25()"}
+        self._bm25 = bm25
         groups = None if rights.reader.groups is None else sorted(rights.reader.groups)
         told = json.dumps(
             [
@@ -102,7 +100,7 @@ class ReaderWords:
             self._look()
             only = None if among is None else [number for _, number in self._numbers_of(among)]
             telling, rest = self._terms(text)
-            found = self._best(telling, limit=limit, only=only)
+            found = self._best_with_pieces(text, telling, limit=limit, only=only)
             if len(found) < limit:
                 scores = self._best(rest, limit=limit + len(found), only=only)
                 found |= {number: score for number, score in scores.items() if number not in found}
@@ -115,7 +113,10 @@ class ReaderWords:
             self._look()
             numbers = self._numbers_of(ids)
             telling, rest = self._terms(text)
-            found = self._best(telling or rest, limit=len(ids), only=[one for _, one in numbers])
+            only = [one for _, one in numbers]
+            found = self._best_with_pieces(text, telling, limit=len(ids), only=only)
+            if not telling and not found:
+                found = self._best(rest, limit=len(ids), only=only)
             known = [(name, number) for name, number in numbers if number in found]
             return [(name, round(found[number], DIGITS)) for name, number in known]
 
@@ -129,8 +130,8 @@ class ReaderWords:
         """Return the BM25 of a record that is full of all words of ``text``; 0 without words."""
         with self._file.guarded(), self._file.snapshot():
             self._look()
-            records = self._count_seen("words", None)
-            counts = [self._count_seen("words", word) for word in match_words(text)]
+            records = self._count_seen(None)
+            counts = [self._count_seen(word) for word in match_words(text)]
         return sum((K1 + 1) * idf(records, number) for number in counts)
 
     def wake(self) -> bool:
@@ -171,20 +172,33 @@ class ReaderWords:
 
     def _terms(self, text: str) -> tuple[list[Term], list[Term]]:
         """Return what is asked for, rarest first: what tells records apart, and what most have."""
-        pieces, weight = match_pieces(text)
-        asked = [("words", word, 1.0) for word in match_words(text)]
-        asked += [("pieces", piece, weight) for piece in pieces]
         telling: list[Term] = []
         rest: list[Term] = []
-        for table, expression, weight in asked:
-            number = self._count_seen(table, expression)
+        for word in match_words(text):
+            number = self._count_seen(word)
             if not number:
                 continue
-            rarity = idf(self._count_seen(table, None), number)
-            common = idf(self._count(table, None), self._count(table, expression))
-            term = Term(table, expression, weight * rarity, weight * rarity / common, number)
-            (telling if rarity > LEAST_IDF else rest).append(term)
+            rarity = idf(self._count_seen(None), number)
+            factor = rarity / idf(self._count(None), self._count(word))
+            (telling if rarity > LEAST_IDF else rest).append(Term(word, rarity, factor, number))
         return sorted(telling, key=lambda term: -term.rarity), rest
+
+    def _best_with_pieces(
+        self, text: str, words: Sequence[Term], *, limit: int, only: Collection[int] | None
+    ) -> dict[int, float]:
+        """Return the best records by words, and by the pieces of the question's words."""
+        pieces = piece_scores(self._file.database, *asked_by_pieces(text), seen=self._seen)
+        if pieces is None:
+            return self._best(words, limit=limit, only=only)
+        if only is not None:
+            return _best_of(self._totals(words, only), pieces, only, limit=limit)
+        best = best_by_both(
+            lambda depth: [*self._best(words, limit=depth, only=None).items()],
+            pieces,
+            lambda numbers: self._totals(words, numbers),
+            limit=limit,
+        )
+        return dict(best[:limit])
 
     def _best(
         self, terms: Sequence[Term], *, limit: int, only: Collection[int] | None
@@ -195,9 +209,6 @@ class ReaderWords:
         have none of the terms before those are looked for that have several; once all of them do
         not, none. Nor are those that stay behind whatever they have.
         """
-        pieces = [term for term in terms if term.table == "pieces"]
-        if only is None and not are_soon_scored([term.number for term in pieces]):
-            return dict(self._best_by_both(terms, pieces, limit)[:limit])
         whole = self._totals(terms, only if only is not None else self._with_half(terms, limit))
         totals: dict[int, float] = {}
         before: dict[int, float] = {}  # what FTS5 scores them so far
@@ -217,7 +228,7 @@ class ReaderWords:
                     if not totals:
                         break
             if open_to_all:
-                found = self._asked(_ALL, term.table, term.expression)
+                found = self._asked(_ALL, term.expression)
             else:
                 found = self._scored(
                     terms[: place + 1], {one: before.get(one, 0.0) for one in totals}
@@ -229,42 +240,15 @@ class ReaderWords:
         ordered = sorted((whole | totals).items(), key=lambda one: (-round(one[1], DIGITS), one[0]))
         return dict(ordered[:limit])
 
-    def _best_by_both(self, terms: Sequence[Term], pieces: Sequence[Term], limit: int) -> Numbered:
-        """Return the best by words and by rare pieces; all that have a piece are too many."""
-        words = [term for term in terms if term.table == "words"]
-
-        def by_pieces(known: Sequence[int], depth: int) -> dict[int, float]:
-            led: dict[int, float] = {}
-
-            def best(chosen: int) -> Numbered:
-                led.clear()
-                for term in pieces[:chosen]:
-                    for number, score in self._asked(_ALL, term.table, term.expression):
-                        led[number] = led.get(number, 0.0) + term.factor * score
-                return heapq.nsmallest(depth, led.items(), key=lambda one: (-one[1], one[0]))
-
-            chosen, found = leading([term.number for term in pieces], best, depth=depth)
-            either = {*known, *(number for number, _ in found)}
-            totals = self._totals(pieces[chosen:], either)
-            scored = {one: led.get(one, 0.0) + totals.get(one, 0.0) for one in either}
-            return {number: score for number, score in scored.items() if score}
-
-        return best_by_both(
-            lambda depth: [*self._best(words, limit=depth, only=None).items()],
-            by_pieces,
-            lambda numbers: self._totals(words, numbers),
-            limit=limit,
-        )
-
     def _with_half(self, terms: Sequence[Term], limit: int) -> Collection[int]:
         """Return records with half of the terms, where none is rare: no term alone reaches them."""
-        if len(terms) < 2 or terms[0].number < FEW or not are_of_one_table(terms):
+        if len(terms) < 2 or terms[0].number < FEW:
             return ()
         query = f"{_ALL} ORDER BY rank LIMIT {max(limit, NEAR_BEST)}"
         found: list[int] = []
         for groups in halves_of(len(terms)):
             together = apart([[terms[place].expression for place in group] for group in groups])
-            found = [number for number, _ in self._asked(query, terms[0].table, together)]
+            found = [number for number, _ in self._asked(query, together)]
             if len(found) >= limit:
                 break
         return found
@@ -287,7 +271,7 @@ class ReaderWords:
             terms: rarest first.
             reached: score of the last of the best.
         """
-        if most_of(terms[:1]) >= reached or not are_of_one_table(terms):
+        if most_of(terms[:1]) >= reached:
             return None
         found: set[int] = set()
         for first in range(len(terms) - 1):  # the rarest that a record has of them
@@ -299,7 +283,7 @@ class ReaderWords:
                 return None
             if least == 1:
                 together, above = apart([[one.expression for one in strong]]), reached / factor
-                rows = self._asked(_ABOVE, strong[0].table, together, least=above - _LESS)
+                rows = self._asked(_ABOVE, together, least=above - _LESS)
                 return found | {number for number, _ in rows}
             end = beside(strong, reached - most_of(terms[first + len(strong) :]))
             rest = most_of(terms[first + end :])
@@ -313,7 +297,7 @@ class ReaderWords:
             for groups in asked:
                 together = apart([[strong[0].expression], *groups])
                 above = (reached - rest) / factor - _LESS
-                rows = self._asked(_ABOVE, strong[0].table, together, least=above)
+                rows = self._asked(_ABOVE, together, least=above)
                 found.update(number for number, _ in rows)
         return found
 
@@ -334,17 +318,17 @@ class ReaderWords:
         for number in known:
             only[number] = 1
         few = LEADING * sum(one.number for one in others) < term.number
-        if few and others and are_of_one_table(terms) and all(known.values()):
+        if few and others and all(known.values()):
             asked = f"({' OR '.join(one.expression for one in others)}) AND {term.expression}"
-            found = self._asked(_SOME, term.table, asked, only=only)
+            found = self._asked(_SOME, asked, only=only)
             return [(number, score - known[number]) for number, score in found]
-        return self._asked(_SOME, term.table, term.expression, only=only)
+        return self._asked(_SOME, term.expression, only=only)
 
     def _asked(
-        self, query: str, table: str, expression: str, **values: float | bytearray
+        self, query: str, expression: str, **values: float | bytearray
     ) -> list[tuple[Any, ...]]:
-        named = {"asked": expression, "bm25": self._bm25[table], "seen": self._seen, **values}
-        return self._file.database.execute(_of(query, table), named).fetchall()
+        named = {"asked": expression, "bm25": self._bm25, "seen": self._seen, **values}
+        return self._file.database.execute(query, named).fetchall()
 
     def _numbers_of(self, ids: Sequence[str]) -> list[tuple[str, int]]:
         """Return those of these records that are indexed and may be seen."""
@@ -355,41 +339,44 @@ class ReaderWords:
         found = self._file.database.execute("SELECT id FROM records WHERE number = ?", (number,))
         return found.fetchone()[0]
 
-    def _count_seen(self, table: str, expression: str | None) -> int:
+    def _count_seen(self, expression: str | None) -> int:
         """Return how many records have a term, of those that may be seen; None: how many there are.
 
         What is remembered may be of before, as for readers of everything.
         """
-        name = "\n".join((self._of_file, self._rights_name, table, expression or ""))
+        name = "\n".join((self._of_file, self._rights_name, expression or ""))
         known = self._memory.count_of(name, self._touched)
         if known is None:
-            looked_at, known = self._count_both(table, expression)
+            looked_at, known = self._count_both(expression)
             self._memory.keep_count(name, known, self._touched, looked_at=looked_at)
         return known
 
-    def _count(self, table: str, expression: str | None) -> int:
+    def _count(self, expression: str | None) -> int:
         """Return how many records of all have a term, as FTS5 counts them at this very moment."""
-        name = self._of_all(table, expression)
+        name = self._of_all(expression)
         known = self._memory.count_of(name, self._touched)
         if known is None:
-            query = _of(_RECORDS if expression is None else _COUNT, table)
+            query = _RECORDS if expression is None else _COUNT
             known = int(self._file.database.execute(query, {"asked": expression}).fetchone()[0])
             self._memory.keep_count(name, known, self._touched)
         return known
 
-    def _count_both(self, table: str, expression: str | None) -> tuple[int, int]:
+    def _count_both(self, expression: str | None) -> tuple[int, int]:
         """Return how many records have a term, and how many of them may be seen, by one look."""
-        query = _of(_COUNT_BOTH, table)
-        if expression is None:
-            query = _RECORDS_BOTH if table == "words" else _PIECES_BOTH
+        query = _RECORDS_BOTH if expression is None else _COUNT_BOTH
         values = {"asked": expression, "seen": self._seen}
         every, seen = self._file.database.execute(query, values).fetchone()
-        self._memory.keep_count(self._of_all(table, expression), every, self._touched)
+        self._memory.keep_count(self._of_all(expression), every, self._touched)
         return every, seen
 
-    def _of_all(self, table: str, expression: str | None) -> str:
-        return "\n".join((self._of_file, str(self._touched), table, expression or ""))
+    def _of_all(self, expression: str | None) -> str:
+        return "\n".join((self._of_file, str(self._touched), expression or ""))
 
 
-def _of(query: str, table: str) -> str:
-    return query.replace("words", table)
+def _best_of(
+    scores: Mapping[int, float], pieces: PieceScores, only: Collection[int], *, limit: int
+) -> dict[int, float]:
+    """Return the best of some records, with what words and pieces count."""
+    both = {one: scores.get(one, 0.0) + pieces.of(one) for one in only}
+    ordered = sorted(both.items(), key=lambda one: (-round(one[1], DIGITS), one[0]))
+    return {number: score for number, score in ordered[:limit] if score}

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from s3sync_dagster.core.record_limits import CONTRACT_KEYS, RESERVED_PREFIXES
 from s3sync_dagster.core.rights import SOURCE
-from s3sync_dagster.ports.word_forms import pieces_of, searchable
+from s3sync_dagster.ports.word_forms import long_words_of, searchable
+from s3sync_dagster.ports.word_postings import add_pieces, remove_pieces
 
 if TYPE_CHECKING:
     from s3sync_dagster.engine.hybrid import DocumentVersion
@@ -61,21 +62,15 @@ def replace_documents(
 
 def remove_documents(database: sqlite3.Connection, document_ids: Sequence[str]) -> None:
     """Take documents and their records out."""
+    gone: list[int] = []
     for document, _ in _known(database, document_ids).values():
-        stored = database.execute(
-            "SELECT rowid, text FROM words WHERE rowid IN "
-            "(SELECT number FROM records WHERE document = ?)",
-            (document,),
-        ).fetchall()
-        for number, text in stored:
-            database.execute("DELETE FROM words WHERE rowid = ?", (number,))
-            if pieces := pieces_of(text):  # not stored: the table forgets what it is told
-                database.execute(
-                    "INSERT INTO pieces (pieces, rowid, text) VALUES ('delete', ?, ?)",
-                    (number, pieces),
-                )
+        found = database.execute("SELECT number FROM records WHERE document = ?", (document,))
+        numbers = found.fetchall()
+        gone += [number for (number,) in numbers]
+        database.executemany("DELETE FROM words WHERE rowid = ?", numbers)
         database.execute("DELETE FROM records WHERE document = ?", (document,))
         database.execute("DELETE FROM documents WHERE number = ?", (document,))
+    remove_pieces(database, gone)
 
 
 def stands(database: sqlite3.Connection, document: DocumentVersion) -> bool:
@@ -158,7 +153,6 @@ def _add(database: sqlite3.Connection, records: Sequence[tuple[int, int, StoredR
         "INSERT INTO words (rowid, text, place) VALUES (?, ?, ?)",
         [(number, text, searchable(place_of(record.metadata))) for number, record, text in rows],
     )
-    database.executemany(
-        "INSERT INTO pieces (rowid, text) VALUES (?, ?)",
-        [(number, found) for number, _, text in rows if (found := pieces_of(text))],
+    add_pieces(
+        database, [(number, found) for number, _, text in rows if (found := long_words_of(text))]
     )

@@ -1,4 +1,4 @@
-"""Terms of a reader's question: words and pieces, each with what it counts for this reader."""
+"""Terms of a reader's question, each with what it counts for this reader."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ NEARLY = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A word or a piece as FTS5 asks for it."""
+    """A word as FTS5 asks for it."""
 
-    table: str
     expression: str
     rarity: float
-    """Among the records that may be seen, times the weight of the term."""
+    """Among the records that may be seen."""
     factor: float
     """That over what FTS5 weighs it by."""
     number: int
@@ -45,8 +44,3 @@ def beside(terms: Sequence[Term], reached: float) -> int:
     ):
         end -= 1
     return end
-
-
-def are_of_one_table(terms: Sequence[Term]) -> bool:
-    """Tell whether all are words, or all are pieces."""
-    return len({term.table for term in terms}) == 1

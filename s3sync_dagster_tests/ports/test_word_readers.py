@@ -2,7 +2,6 @@
 
 import itertools
 import random
-import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -250,8 +249,9 @@ def test_words_of_other_languages_are_found_by_pieces_of_what_may_be_read(indexe
     assert words.ceiling("?!") == 0
 
 
-def test_the_rare_pieces_choose_what_is_scored_by_all_for_a_reader_too(indexed, monkeypatch):
-    """Common ones are in most texts: each record that has one was scored by each of them."""
+def test_the_best_by_words_and_pieces_are_those_of_a_look_at_all_for_a_reader_too(
+    indexed, monkeypatch
+):
     texts = [
         (f"d{n}", f"Die Versicherung der Firma und nicht die Seite {n}", "hr" if n % 3 else "sales")
         for n in range(90)
@@ -267,23 +267,23 @@ def test_the_rare_pieces_choose_what_is_scored_by_all_for_a_reader_too(indexed, 
     whole = words.search(question, limit=99)
     assert whole[0][0] == "far-0"
     assert len(whole) == 56
-    monkeypatch.setattr(word_pieces, "COMMON", 0)
-    monkeypatch.setattr(word_pieces, "DEEPEST", 20)
-    said: list[str] = []
-    index._database.set_trace_callback(said.append)
-    for limit in (1, 6, 20):
-        assert words.search(question, limit=limit)[:6] == whole[: min(6, limit)]
-    index._database.set_trace_callback(None)
-    scored = [
-        one.count("01")
-        for ranked in said
-        for one in re.findall(
-            r"-rank FROM pieces .*?'\"vers\"'[^']*?'bm25[^']*?'.*?x'(\w+)'", ranked, re.DOTALL
-        )
-    ]
-    assert scored
-    assert max(scored) <= 40
-    assert words.search(question, limit=99) == whole
+    for depth in (1, 5, word_pieces.DEEPEST):
+        monkeypatch.setattr(word_pieces, "DEEPEST", depth)
+        for limit in (1, 6, 20, 99):
+            assert words.search(question, limit=limit) == whole[:limit]
+    scored = words.scores(question, [name for name, _ in whole])
+    assert sorted(scored) == sorted(whole)
+    assert words.search(question, limit=99, among=[name for name, _ in whole]) == whole
+
+
+def test_what_pieces_count_does_not_tell_of_texts_that_may_not_be_seen(indexed):
+    seen = [(f"d{n}", f"Die Hafenordnungen und der Kai {n}", "sales") for n in range(3)]
+    seen += [(f"g{n}", f"Das Gebirge und der Wald {n}", "sales") for n in range(6)]
+    kept = [(f"h{n}", f"Die Hafenstadt nicht und die Zahl {n} " * 9, "hr") for n in range(40)]
+    question = "Seehafen"
+    alone = indexed(seen).seen_by(SALES).search(question, limit=9)
+    assert {name for name, _ in alone} == {"d0-0", "d1-0", "d2-0"}
+    assert indexed([*seen, *kept]).seen_by(SALES).search(question, limit=9) == alone
 
 
 def test_who_may_read_follows_the_collection(tmp_path):
@@ -414,4 +414,4 @@ def test_as_many_records_are_counted_as_may_be_seen(tmp_path):
         words = index.seen_by(SALES)
         rows = [f"d{n}-0" for n in (4, *range(6, 30)) if n % 3]
         assert words.known([f"{name}-0" for name, _, _ in texts]) == set(rows)
-        assert words._count_seen("words", None) == len(rows)
+        assert words._count_seen(None) == len(rows)
