@@ -86,13 +86,13 @@ class PieceScores:
         some = self._scores[self._scores > 0]
         if len(some) <= limit:
             return np.flatnonzero(self._scores > 0).tolist()
-        return self.above(float(np.partition(some, len(some) - limit)[len(some) - limit]))
+        return self.above(float(np.partition(some, len(some) - limit)[len(some) - limit])).tolist()
 
-    def above(self, least: float) -> list[int]:
-        """Return the records in which they count so much, or more."""
+    def above(self, least: float) -> Array:
+        """Return the records in which they count so much, or more: one in four may be."""
         import numpy as np
 
-        return np.flatnonzero((self._scores >= least) & (self._scores > 0)).tolist()
+        return np.flatnonzero((self._scores >= least) & (self._scores > 0))
 
 
 def piece_scores(
@@ -181,7 +181,7 @@ def _may_see(numbers: Array, seen: bytes | None) -> Array:
 def best_by_both(
     by_words: Callable[[int], Scored],
     pieces: PieceScores,
-    words_of: Callable[[Sequence[int]], Mapping[int, float]],
+    words_of: Callable[[Sequence[int] | Array], Mapping[int, float]],
     *,
     limit: int,
 ) -> Scored:
@@ -203,28 +203,31 @@ def best_by_both(
     scores |= {number: pieces.of(number) for number in pieces.best(limit) if number not in found}
     if last:
         reached = nlargest(limit, scores.values())[-1] - 10.0**-DIGITS
-        others = [number for number in pieces.above(reached - last) if number not in found]
-        scores |= {number: pieces.of(number) for number in others}
-        for number, score in words_of(others).items() if others else ():
-            scores[number] += score
+        others = pieces.above(reached - last)
+        # What has no words counts by pieces alone, of which the best are there already.
+        for number, score in words_of(others).items() if len(others) else ():
+            if number not in found:
+                scores[number] = score + pieces.of(number)
     rounded = [(number, round(score, DIGITS)) for number, score in scores.items()]
     return sorted(rounded, key=lambda one: (-one[1], one[0]))
 
 
 def scores_of(
-    database: sqlite3.Connection, numbers: Sequence[int], expression: str, *, bm25: str
+    database: sqlite3.Connection, numbers: Sequence[int] | Array, expression: str, *, bm25: str
 ) -> dict[int, float]:
     """Return the BM25 of words in records.
 
     One statement: each one counts all the records that have its words. A byte a record: SQLite
     looks longer for a number in a list than FTS5 does for the record.
     """
-    only = bytearray(1 + max(numbers, default=0))
-    for number in numbers:
-        only[number] = 1
+    import numpy as np
+
+    asked = np.asarray(numbers, np.int64)
+    only = np.zeros(1 + int(asked.max(initial=0)), np.uint8)
+    only[asked] = 1
     found = database.execute(
         "SELECT rowid, -rank FROM words WHERE words MATCH ? AND rank MATCH ? "
         "AND substr(?, rowid + 1, 1) = x'01'",
-        (expression, bm25, only),
+        (expression, bm25, only.tobytes()),
     )
     return {number: round(score, DIGITS) for number, score in found}
