@@ -40,7 +40,6 @@ from s3sync_dagster.ports.word_records import (
 if TYPE_CHECKING:
     from s3sync_dagster.core.rights import Rights
     from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
-    from s3sync_dagster.ports.word_pieces import Array
     from s3sync_dagster.ports.word_ranking import Scored as Numbered
 
 FETCH_RECORDS = 1000
@@ -212,7 +211,7 @@ class FtsWordIndex:
                 return []
             return best_by_words(self._database, telling, records, bm25=_bm25(), limit=depth)
 
-        def words_of(numbers: Sequence[int] | Array) -> dict[int, float]:
+        def words_of(numbers: Sequence[int]) -> dict[int, float]:
             return scores_of(self._database, numbers, any_of(telling), bm25=_bm25())
 
         found = best_by_both(by_words, pieces, words_of, limit=limit)

@@ -86,13 +86,13 @@ class PieceScores:
         some = self._scores[self._scores > 0]
         if len(some) <= limit:
             return np.flatnonzero(self._scores > 0).tolist()
-        return self.above(float(np.partition(some, len(some) - limit)[len(some) - limit])).tolist()
+        return self.above(float(np.partition(some, len(some) - limit)[len(some) - limit]))
 
-    def above(self, least: float) -> Array:
-        """Return the records in which they count so much, or more: one in four may be."""
+    def above(self, least: float) -> list[int]:
+        """Return the records in which they count so much, or more."""
         import numpy as np
 
-        return np.flatnonzero((self._scores >= least) & (self._scores > 0))
+        return np.flatnonzero((self._scores >= least) & (self._scores > 0)).tolist()
 
 
 def piece_scores(
@@ -181,7 +181,7 @@ def _may_see(numbers: Array, seen: bytes | None) -> Array:
 def best_by_both(
     by_words: Callable[[int], Scored],
     pieces: PieceScores,
-    words_of: Callable[[Sequence[int] | Array], Mapping[int, float]],
+    words_of: Callable[[Sequence[int]], Mapping[int, float]],
     *,
     limit: int,
 ) -> Scored:
@@ -205,7 +205,7 @@ def best_by_both(
         reached = nlargest(limit, scores.values())[-1] - 10.0**-DIGITS
         others = pieces.above(reached - last)
         # What has no words counts by pieces alone, of which the best are there already.
-        for number, score in words_of(others).items() if len(others) else ():
+        for number, score in words_of(others).items() if others else ():
             if number not in found:
                 scores[number] = score + pieces.of(number)
     rounded = [(number, round(score, DIGITS)) for number, score in scores.items()]
@@ -213,7 +213,7 @@ def best_by_both(
 
 
 def scores_of(
-    database: sqlite3.Connection, numbers: Sequence[int] | Array, expression: str, *, bm25: str
+    database: sqlite3.Connection, numbers: Sequence[int], expression: str, *, bm25: str
 ) -> dict[int, float]:
     """Return the BM25 of words in records.
 
