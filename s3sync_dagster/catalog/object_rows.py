@@ -139,14 +139,7 @@ def objects_there(
     there |= dict.fromkeys(_taken_by_limit(tx, source_id, beyond))
     whole = ["complete", "blocked", "approved"]
     newest = tx.execute(
-        sa.select(
-            listings.c.left_out,
-            # One of before an edit has not looked where the source of now does.
-            sa.and_(listings.c.tells_missing, listings.c.started_at > sources.c.updated_at).label(
-                "tells_missing"
-            ),
-        )
-        .join(sources, sources.c.id == listings.c.source_id)
+        sa.select(listings.c.left_out, listings.c.tells_missing)
         .where(listings.c.source_id == source_id, listings.c.state.in_(whole))
         .order_by(listings.c.id.desc())
         .limit(1)

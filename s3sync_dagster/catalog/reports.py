@@ -31,10 +31,13 @@ _WHOLE = ("complete", "blocked", "approved")
 def list_anew(tx: sa.Connection, which: sa.ColumnElement[bool]) -> None:
     """Have the bucket itself listed next, as no report tells what went by under other settings.
 
+    Nor does a listing of before tell by then what is missing.
+
     Args:
         tx: an open transaction.
         which: condition on rows of ``listings``: those of the sources that are changed.
     """
+    tx.execute(listings.update().where(which).values(tells_missing=False))
     newest = (
         sa.select(sa.func.max(listings.c.id))
         .where(which, listings.c.state.in_(_WHOLE))

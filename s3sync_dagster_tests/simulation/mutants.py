@@ -36,6 +36,8 @@ class Mutant:
     new: str
     kind: int | None = None
     """Of all worlds only those of one kind of place are run: their seed modulo ``DEALT``."""
+    keeps: bool = False
+    """Only worlds of a mode that keeps texts are run."""
 
     def put_into(self, root: Path) -> None:
         """Change a copy of the checkout. Raises ValueError where the rule stands there no more."""
@@ -349,6 +351,41 @@ MUTANTS = (
         "                    pass\n",
         kind=ON_A_SITE,
     ),
+    Mutant(
+        "a kept text that a restored catalog does not know is claimed as none",
+        CATALOG + "claims.py",
+        '                        "etag": intent.found_etag,\n',
+        "",
+        keeps=True,
+    ),
+    Mutant(
+        "a kept text that a restored catalog does not know is written over",
+        ENGINE + "batch/found_text.py",
+        "        text, facts = texts.get(one.document_id), one.deed.decision.facts\n",
+        "        text, facts = None, one.deed.decision.facts\n",
+        keeps=True,
+    ),
+    Mutant(
+        "a kept text that is taken over in a move is of no known bytes",
+        CATALOG + "claims.py",
+        "            keeps = self._source.mode is not DeleteMode.MIRROR\n",
+        "            keeps = False\n",
+        keeps=True,
+    ),
+    Mutant(
+        "a kept text is followed by one of other bytes",
+        CATALOG + "successions.py",
+        "            followed.where(theirs.c.etag == documents.c.etag),\n",
+        "            followed,\n",
+        keeps=True,
+    ),
+    Mutant(
+        "a text that was read back is kept also once it was written over",
+        ENGINE + "batch/write.py",
+        "        if read_back:\n",
+        "        if False:\n",
+        keeps=True,
+    ),
 )
 
 
@@ -356,7 +393,7 @@ def main() -> int:
     """Try each mutant; returns 1 when one was not noticed."""
     options = _options()
     if options.hunt:
-        print(json.dumps(hunt(options.seeds, kind=options.kind)))
+        print(json.dumps(hunt(options.seeds, kind=options.kind, keeps=options.keeps)))
         return 0
     print("| what is wrong | the world that notices | what it says |\n|---|---|---|", flush=True)
     missed = 0
@@ -380,6 +417,8 @@ def tried(mutant: Mutant, *, seeds: int) -> tuple[str, str] | None:
         command = [sys.executable, "-m", __spec__.name if __spec__ else "", "--hunt"]
         if mutant.kind is not None:
             command += ["--kind", str(mutant.kind)]
+        if mutant.keeps:
+            command.append("--keeps")
         ended = subprocess.run(
             [*command, "--seeds", str(seeds)],
             cwd=copy,
@@ -394,20 +433,25 @@ def tried(mutant: Mutant, *, seeds: int) -> tuple[str, str] | None:
     return None if found is None else tuple(found)
 
 
-def hunt(seeds: int, *, kind: int | None = None) -> tuple[str, str] | None:
+def hunt(seeds: int, *, kind: int | None = None, keeps: bool = False) -> tuple[str, str] | None:
     """Run worlds until one fails; returns its call with the step, and its words.
 
     Args:
         seeds: so many worlds.
         kind: of the place that they have.
+        keeps: run worlds of a mode that keeps texts.
     """
     from s3sync_dagster_tests.simulation.driver import run_episode
     from s3sync_dagster_tests.simulation.events import run_on_events
+    from s3sync_dagster_tests.simulation.keeping import run_keeping
     from s3sync_dagster_tests.simulation.world import Endless
 
+    runs = (("world", run_episode), ("events", run_on_events))
+    if keeps:
+        runs = (("keeping", run_keeping),)
     numbers = range(seeds) if kind is None else range(kind, kind + DEALT * seeds, DEALT)
     for seed in numbers:
-        for name, run in (("world", run_episode), ("events", run_on_events)):
+        for name, run in runs:
             if name == "events" and (seed % 5 or kind is not None):
                 continue
             try:
@@ -424,6 +468,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("words", nargs="*", help="of the names of those to be tried")
     parser.add_argument("--seeds", type=int, default=200, help="worlds that each may take")
     parser.add_argument("--kind", type=int, help="of the place that worlds have, with --hunt")
+    parser.add_argument("--keeps", action="store_true", help="of a mode that keeps, with --hunt")
     parser.add_argument("--hunt", action="store_true", help="run worlds in this very package")
     return parser.parse_args()
 
