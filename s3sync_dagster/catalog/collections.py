@@ -252,7 +252,7 @@ class CollectionRows:
         place: KnownCollection,
         left: Sequence[tuple[DocumentState, str]],
     ) -> int:
-        """Have append mode keep documents of a restored catalog that are not as it has them.
+        """Have a mode keep texts that are not as the catalog has them, or that it does not know.
 
         They count as read back from their records (``core.kept_text``).
 
@@ -275,8 +275,11 @@ class CollectionRows:
                     .where(
                         *_as_looked_at(source_id, place, one),
                         documents.c.batch_token.is_(None),
-                        documents.c.etag == one.etag,
-                        sa.or_(documents.c.fingerprint.is_not(None), documents.c.etag != etag),
+                        documents.c.etag.is_not_distinct_from(one.etag),
+                        sa.or_(
+                            documents.c.fingerprint.is_not(None),
+                            documents.c.etag.is_distinct_from(etag),
+                        ),
                     )
                     .values(fingerprint=None, etag=etag)
                 ).rowcount

@@ -270,11 +270,11 @@ def unwritten_since(source_id: str) -> tuple[sa.ColumnElement[bool], ...]:
         objects.c.object_key == documents.c.object_key,
         sa.or_(objects.c.outcome == "skipped", objects.c.skip_reason.is_not(None), objects.c.gone),
     )
-    names = sa.func.coalesce(sa.cast(documents.c.written_as, sa.Text), "[]")
+    before, names = sources.alias("before"), sa.cast(documents.c.written_as, sa.Text)
     return (
         sa.or_(documents.c.source_id == source_id, documents.c.source_id.in_(chain)),
         documents.c.phase == "writing",
-        names.not_in(["[]", "null"]),  # what was begun, rebuilt or spoilt names nobody else
+        sa.exists().where(before.c.moved_to == source_id, names.contains(before.c.id)),
         sa.or_(sa.func.coalesce(documents.c.etag, "") == "", sa.not_(rests)),
     )
 

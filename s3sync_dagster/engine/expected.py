@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -126,17 +126,19 @@ class Expected:
             for one in self._of_key.get(object_key, ())
         )
 
-    def writes_over(self, unknown: RecoveredDocument, *, same_bytes: bool) -> bool:
+    def writes_over(
+        self, unknown: RecoveredDocument, *, etags: Collection[str] | None = None
+    ) -> bool:
         """Return whether its object has a document here that was written in place of this one.
 
         Only one that is whole, as far as records were met: the text of any other may be lost.
 
         Args:
             unknown: of which nothing is known but its records.
-            same_bytes: only one of the very same bytes was.
+            etags: only one of one of these was; None: whichever is whole.
         """
         return any(
-            self._is_whole(one) and (not same_bytes or unknown.etags == {one.etag})
+            self._is_whole(one) and (etags is None or one.etag in etags)
             for one in self._of_key.get(unknown.object_key, ())
         )
 

@@ -1,6 +1,6 @@
 """Which records may be deleted by their id, and how they are."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from s3sync_dagster.core.plan import possible_ids, record_ids
 from s3sync_dagster.core.state import DocumentState
@@ -99,13 +99,18 @@ def _found(
 def own_among(
     document: DocumentState, records: Iterable[StoredRecord], catalog: CatalogPort
 ) -> list[StoredRecord]:
-    """Return those of the records under a document's ids that are its own, by whom they name."""
-    records = list(records)
-    whose = _may_name(document, {_owner(record) for record in records}, catalog)
-    return [record for record in records if _owner(record) in whose]
+    """Return those of the records under a document's ids that are its own, by what they name.
+
+    Another object's are not: it has got the id since a catalog was backed up that was restored.
+    """
+    key = document.object_key
+    records = [one for one in records if one.metadata.get("document_key", key) == key]
+    whose = _may_name(document, {owner_of(record) for record in records}, catalog)
+    return [record for record in records if owner_of(record) in whose]
 
 
-def _owner(record: StoredRecord) -> str:
+def owner_of(record: StoredRecord) -> str:
+    """Return the id of the source that a record names; empty: none."""
     return str(record.metadata.get("s3sync_source") or "")
 
 
@@ -117,7 +122,7 @@ def left_of(document: DocumentState, collection: CollectionPort) -> set[str]:
     """
     names = {document.source_id, *document.written_as}
     stored = collection.get(possible_ids(document))
-    return {name for name, record in stored.items() if _owner(record) in names}
+    return {name for name, record in stored.items() if owner_of(record) in names}
 
 
 def _may_name(document: DocumentState, owners: set[str], catalog: CatalogPort) -> set[str]:
@@ -127,6 +132,31 @@ def _may_name(document: DocumentState, owners: set[str], catalog: CatalogPort) -
         return {document.source_id}
     free = catalog.documents.may_write_over(document.source_id, others)
     return {document.source_id, *free} | ({*document.written_as} - catalog.sources.ids())
+
+
+def under_ids(
+    collection: CollectionPort, counts: Mapping[str, int]
+) -> dict[str, list[StoredRecord]]:
+    """Return the records of documents by their ids; those behind a thousand that lack are not read.
+
+    Args:
+        collection: where.
+        counts: how many there may be, by document id: anybody may have written that number.
+    """
+    found: dict[str, list[StoredRecord]] = {}
+    start, left = 0, dict(counts)
+    while left:
+        stop = start + IDS_AT_ONCE
+        ids = [
+            name for one, most in left.items() for name in record_ids(one, start, min(most, stop))
+        ]
+        stored = collection.get(ids)
+        for name, record in stored.items():
+            found.setdefault(name.rpartition("-")[0], []).append(record)
+        more = {name.rpartition("-")[0] for name in stored}
+        left = {one: most for one, most in left.items() if most > stop and one in more}
+        start = stop
+    return found
 
 
 def _beyond(

@@ -56,7 +56,6 @@ def sort_out(
     is a text that it keeps. The catalog has one document of an object in a collection, so
     what stays beside that is not read back.
     """
-    append = source.mode is DeleteMode.APPEND
     unknown = documents_of(
         [
             one
@@ -65,7 +64,10 @@ def sort_out(
         ],
         source,
     )
-    stays = [one for one in unknown if not expected.writes_over(one, same_bytes=append)]
+    followed = _bytes_that_follow(unknown, source, documents)
+    stays = [
+        one for one in unknown if not expected.writes_over(one, etags=followed.get(one.document_id))
+    ]
     if source.mode is not DeleteMode.MIRROR:
         beside = [one for one in stays if expected.has_of(one.object_key)]
         back = [one for one in stays if not expected.has_of(one.object_key)]
@@ -81,6 +83,27 @@ def sort_out(
         unlisted=unlisted and bool(stays),
         unsettled=unsettled,
     )
+
+
+def _bytes_that_follow(
+    strays: Sequence[RecoveredDocument], source: Source, documents: VerifiedDocuments
+) -> dict[str, set[str]]:
+    """Return of which bytes a document has to be to stand in the place of a stray; absent: any.
+
+    In append mode of the very same; in ``keep_deleted``, of a whole text, or of those that the
+    object has: which of two others is the later one nothing tells.
+    """
+    if source.mode is DeleteMode.MIRROR:
+        return {}
+    if source.mode is DeleteMode.APPEND:
+        return {one.document_id: one.etags if len(one.etags) == 1 else set() for one in strays}
+    whole = [one for one in strays if one.whole]
+    told = documents.objects_there(source.id, sorted({one.object_key for one in whole}))
+    follow: dict[str, set[str]] = {}
+    for one in whole:
+        known = told.get(one.object_key)
+        follow[one.document_id] = one.etags | ({known.etag} if known is not None else set())
+    return follow
 
 
 def _not_over(

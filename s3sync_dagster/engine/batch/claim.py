@@ -5,14 +5,15 @@ from dataclasses import dataclass, field, replace
 
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
 from s3sync_dagster.core.patience import busy
-from s3sync_dagster.core.plan import metadata_keys
+from s3sync_dagster.core.plan import metadata_keys, split_record_id
 from s3sync_dagster.core.vouching import NOBODY
 from s3sync_dagster.engine.batch.found_text import is_unknown, keep_found, texts_found
 from s3sync_dagster.engine.batch.groups import Write, WriteGroup
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
-from s3sync_dagster.engine.ports import CollectionPort
+from s3sync_dagster.engine.own_records import IDS_AT_ONCE, under_ids
+from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
 from s3sync_dagster.engine.rebuilding import RecoveredDocument
 from s3sync_dagster.model.document import MetadataValue
 from s3sync_dagster.model.errors import FixConfiguration
@@ -197,11 +198,21 @@ def _look_for_owners(
                 )
             )
             continue
-        count = stored.metadata.get("s3sync_chunk_count")
         found[first[name]] = Found(
-            count=count if isinstance(count, int) else 1,
+            count=_count_of(collection, stored),
             told=stored.metadata if owner == parts.source.id else {},
             metadata_keys=tuple(sorted(stored.metadata)),
             written_as=() if owner == parts.source.id else (str(owner or ""),),
         )
     return found
+
+
+def _count_of(collection: CollectionPort, first: StoredRecord) -> int:
+    """Return how many records a document has, as its first one tells, or, of many, as there are."""
+    told = first.metadata.get("s3sync_chunk_count")
+    count = told if isinstance(told, int) else 1
+    if count <= IDS_AT_ONCE:
+        return count
+    name = first.id.removesuffix("-0")
+    there = under_ids(collection, {name: count})[name]
+    return 1 + max(split_record_id(one.id)[1] or 0 for one in there)

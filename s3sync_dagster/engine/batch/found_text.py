@@ -1,21 +1,22 @@
 """Texts that a mode keeps and finds under ids of which the catalog does not know what they hold.
 
 A catalog that was put back from a copy knows nothing of a document that was written after it; and
-of one that was taken over from the source before a move, and whose write was refused, nobody knows
-whether it was written over. Where the records are whole, and none is of that write, they are a
-text that may be nowhere else: who claims it says of which bytes it is, append mode does not write
-over other bytes than the object has by now, and no other object takes the ids.
+of one whose write was begun, or refused, nobody knows what of it was done. Where the records are
+whole and of one version, they are a text that may be nowhere else, whoever wrote it: who claims it
+says of which bytes it is, append mode does not write over other bytes than the object has by now,
+and no other object takes the ids.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from s3sync_dagster.core.decision import APPENDED, Decision, decide_key
-from s3sync_dagster.core.plan import record_ids, split_record_id
-from s3sync_dagster.core.state import DocumentState, KnownCollection
+from s3sync_dagster.core.state import DocumentPhase, DocumentState, KnownCollection
 from s3sync_dagster.engine.batch.groups import Write
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
+from s3sync_dagster.engine.own_records import owner_of, under_ids
 from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
 from s3sync_dagster.engine.rebuilding import RecoveredDocument, documents_of
 from s3sync_dagster.model.source import DeleteMode, Source
@@ -42,19 +43,53 @@ def texts_found(
     """
     if parts.source.mode is DeleteMode.MIRROR:
         return {}
-    rows = {one.document_id: _row_of(one) for one in writes if counts.get(one.document_id)}
-    ids = [name for one in rows for name in record_ids(one, 0, counts[one])]
-    if not ids:
-        return {}
-    before = {one.id for one in parts.catalog.moves.left_by(parts.source.id)}
+    rows = {
+        one.document_id: row
+        for one in writes
+        if (row := _row_of(one)) is not None and row.phase is not DocumentPhase.CLEAN
+    }
+    return texts_of(parts, collection, rows, counts=counts)
+
+
+def texts_of(
+    parts: BatchParts,
+    collection: CollectionPort,
+    rows: Mapping[str, DocumentState],
+    *,
+    counts: Mapping[str, int] = MappingProxyType({}),
+) -> dict[str, RecoveredDocument]:
+    """Return the whole texts under ids of a source's, by document id.
+
+    Args:
+        parts: the batch's.
+        collection: where.
+        rows: documents of the catalog, none of them clean, by their ids.
+        counts: how many records are under other ids, of which the claim knows that they are ours.
+    """
+    asked = {name: count for name, count in counts.items() if count}
+    first = collection.get([f"{name}-0" for name in rows if name not in asked]) if rows else {}
+    for record in first.values():
+        told = record.metadata.get("s3sync_chunk_count")
+        if isinstance(told, int):
+            asked[record.id.removesuffix("-0")] = told
     found: list[StoredRecord] = []
-    for one in collection.get(ids).values():
-        row = rows[split_record_id(one.id)[0]]
-        # What bears the source's own name under an id that was claimed is of that write.
-        names = before.union([parts.source.id] if row is None else row.written_as)
-        if one.metadata.get("s3sync_source") in names:
-            found.append(one)
+    for document_id, records in under_ids(collection, asked).items():
+        names = _names(parts, rows.get(document_id), {owner_of(one) for one in records})
+        found += [one for one in records if owner_of(one) in names]
     return {one.document_id: one for one in documents_of(found, parts.source) if one.etag}
+
+
+def _names(parts: BatchParts, row: DocumentState | None, owners: set[str]) -> set[str]:
+    """Return whose texts under the ids of a document are its source's to keep.
+
+    Of one that the catalog has all but those of other sources that are there: it may have been
+    taken over of such as nobody knows any more.
+    """
+    ours = {parts.source.id, *(row.written_as if row else ())}
+    if owners <= ours:
+        return ours
+    ours.update(one.id for one in parts.catalog.moves.left_by(parts.source.id))
+    return ours if row is None else ours | (owners - parts.catalog.sources.ids())
 
 
 def keep_found(
@@ -76,8 +111,9 @@ def keep_found(
     rest: list[Write] = []
     for one in writes:
         text, facts = texts.get(one.document_id), one.deed.decision.facts
-        if text is None:
-            rest.append(one)
+        row = _row_of(one)
+        if text is None or (row is not None and row.said is not None):
+            rest.append(one)  # what an owner asked of it in vain is written still
         elif text.object_key != one.key:
             # The claim refuses what the catalog knows to be another object's.
             if _read_back(parts, collection, text) or not facts.automatic:
@@ -92,8 +128,10 @@ def keep_found(
 
 
 def _row_of(one: Write) -> DocumentState | None:
+    """Return what the catalog has under the id, of the source or of one before it."""
     place = (one.target.collection_name, one.document_id)
-    for row in one.deed.decision.facts.documents:
+    facts = one.deed.decision.facts
+    for row in (*facts.documents, *facts.before):
         if (row.collection_name, row.document_id) == place:
             return row
     return None

@@ -26,6 +26,7 @@ from s3sync_dagster.core.state import (
 )
 from s3sync_dagster.core.targets import as_it_is
 from s3sync_dagster.core.vouching import readers
+from s3sync_dagster.engine.batch.found_text import texts_of
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.identity import look_at
 from s3sync_dagster.engine.last_look import look_round
@@ -60,13 +61,14 @@ def believe_restored(
     now = parts.source.fingerprint()
     reads = bool(parts.source.reader_keys)
     appends = parts.source.mode is DeleteMode.APPEND
+    keeps = parts.source.mode is not DeleteMode.MIRROR
     waiting = [
         one
         for facts in found
         for one in facts.documents
         if one.phase is DocumentPhase.WRITING
         and (one.collection_id or "").startswith(RESTORED)
-        and (reads or may_stand(one, parts.source, fingerprint=now))
+        and (reads or (keeps and one.never_whole) or may_stand(one, parts.source, fingerprint=now))
     ]
     if waiting:
         _look_round(parts)
@@ -152,8 +154,14 @@ def _compared(
         records = [stored.get(name) for name in wanted[one.id]]
         if later := _said_later(one, source, records):
             said.append((one, {**one.metadata, **later}))
-        if appends and (etag := _left_of(parts, one, records)):
+        if appends and not one.never_whole and (etag := _left_of(parts, one, records)):
             spoilt.append((one, etag))
+    if source.mode is not DeleteMode.MIRROR:
+        # What was only begun at the time of the backup may have been written since.
+        begun = {one.document_id: one for one in here if one.never_whole}
+        for name, text in texts_of(parts, collection, begun).items():
+            if text.object_key == begun[name].object_key:
+                spoilt.append((begun[name], text.etag))
     return standing, said, spoilt
 
 
