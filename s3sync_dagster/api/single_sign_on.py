@@ -67,13 +67,14 @@ class SingleSignOn:
     def visitor(self, headers: Headers) -> Visitor | None:
         """Return whom the proxy names; None where it names nobody, or somebody else sent it.
 
-        A header that comes twice names nobody: one of the two is not the proxy's.
+        A header that comes twice names nobody: one of the two is not the proxy's. Nor does one of
+        both values with a comma between, which servers on the way may make of it.
         """
         users = headers.getlist(self.user_header)
         if len(users) != 1 or not self.is_of_proxy(headers):
             return None
         user = users[0].strip().lower()
-        if not user or len(user) > MAX_USER_CHARACTERS or not user.isprintable():
+        if not user or len(user) > MAX_USER_CHARACTERS or not user.isprintable() or "," in user:
             return None
         told = headers.getlist(self.groups_header) if self.groups_header is not None else []
         names = told[0].lower().split(",") if len(told) == 1 else []

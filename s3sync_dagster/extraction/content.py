@@ -5,6 +5,7 @@ import re
 import struct
 import zipfile
 from pathlib import Path
+from typing import IO, Any, cast
 
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE
@@ -12,6 +13,10 @@ from s3sync_dagster.extraction.decoding import looks_binary
 from s3sync_dagster.model.errors import EmptyText
 
 HEAD_BYTES, TAIL_BYTES = 4096, 1024
+_MAX_DIRECTORY_BYTES = 4 * 1024**2
+"""Of an archive's list of its parts: some 40,000."""
+_MAX_PART_BYTES = 4 * 1024**2
+"""Of a part that says what an archive is; a manifest names each part in some 100 bytes."""
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"%PDF-", "pdf"),
     (b"{\\rtf", "rtf"),
@@ -125,16 +130,53 @@ def _is_bitmap(head: bytes) -> bool:
     return reserved == 0 and header in _BITMAP_HEADER_SIZES and start >= 14 + header
 
 
+class _LongDirectoryError(Exception):
+    """An archive lists more than a document has parts: each takes the memory of ten."""
+
+
+class _CarefulFile:
+    """An archive's file, of which no list of parts is read that is long."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        if size > _MAX_DIRECTORY_BYTES:
+            raise _LongDirectoryError
+        return self._file.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def _part_of(file: zipfile.ZipFile, name: str) -> bytes:
+    """Return the head of a small part, whatever the archive says of its size.
+
+    This is done beside the workers, where nothing bounds memory. Other ways to pack it, which the
+    formats do not know, give all that a few bytes unpack to, at once.
+    """
+    entry = file.getinfo(name)
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return b""
+    with file.open(entry) as part:
+        return part.read(_MAX_PART_BYTES)
+
+
 def _sniff_zip(content: Content) -> str:
     try:
-        with zipfile.ZipFile(content if isinstance(content, Path) else io.BytesIO(content)) as file:
+        with (
+            content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as whole,
+            zipfile.ZipFile(cast("IO[bytes]", _CarefulFile(whole))) as file,
+        ):
             names = set(file.namelist()[:2000])
             if "mimetype" in names and file.getinfo("mimetype").file_size < 200:
-                kind = file.read("mimetype").decode("ascii", "replace").strip()
+                kind = _part_of(file, "mimetype").decode("ascii", "replace").strip()
                 kind = kind.removesuffix("-template")
-                if _MANIFEST in names and b":encryption-data" in file.read(_MANIFEST):
+                if _MANIFEST in names and b":encryption-data" in _part_of(file, _MANIFEST):
                     return "encrypted"
                 return _OPEN_DOCUMENT.get(kind, "archive")
+    except _LongDirectoryError:
+        return "archive"
     except BROKEN_ARCHIVE:
         return "broken_zip"
     for folder, reader in (("word/", "docx"), ("xl/", "xlsx"), ("ppt/", "pptx")):

@@ -1,6 +1,7 @@
 """One object's bytes to its document: the way in."""
 
 import functools
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from s3sync_dagster.engine.ports import Content, WorkerPool
 from s3sync_dagster.extraction.choice import Choice, choose
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.decoding import decode
-from s3sync_dagster.extraction.follow import Reading
+from s3sync_dagster.extraction.follow import MAX_INNER_SECONDS, Reading
 from s3sync_dagster.extraction.illustrated import add_pictures
 from s3sync_dagster.extraction.picture_files import may_hold_pictures
 from s3sync_dagster.extraction.vision import Describe, open_describer
@@ -60,6 +61,7 @@ def extract_document(
         pool=pool,
         depth=0,
         describe=describe,
+        until=time.monotonic() + MAX_INNER_SECONDS,
     )
 
 
@@ -71,14 +73,17 @@ def _extract(
     pool: WorkerPool,
     depth: int,
     describe: Describe | None,
+    until: float,
     content_type: str | None = None,
 ) -> Document:
     choice = choose(content, name=name, content_type=content_type)
     if choice.kind.reader == "text":
         document = _read_text(content, choice.kind)
     else:
-        inner = functools.partial(_extract, config=config, pool=pool, describe=describe)
-        reading = Reading(config=config, pool=pool, depth=depth, extract=inner)
+        inner = functools.partial(
+            _extract, config=config, pool=pool, describe=describe, until=until
+        )
+        reading = Reading(config=config, pool=pool, depth=depth, extract=inner, until=until)
         if _is_illustrated(content, choice.kind.reader, describe=describe):
             document = _read_and_look(reading, choice, content, name=name, describe=describe)
         else:

@@ -2,12 +2,15 @@
 
 import csv
 import io
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from s3sync_dagster.engine.ports import Content, WorkerPool
 from s3sync_dagster.extraction.engines import Engine, engines_for
+from s3sync_dagster.extraction.fences import fence_of
 from s3sync_dagster.extraction.pages import PageWriter
 from s3sync_dagster.extraction.pdf.scans import read_scans
 from s3sync_dagster.extraction.steps import Attachment, Converted, Mail, PdfPages
@@ -24,6 +27,9 @@ from s3sync_dagster.model.source import ExtractionConfig
 
 MAX_DEPTH = 3
 """Files inside files: a mail in a mail in a mail."""
+MAX_INNER_SECONDS = 600.0
+"""After which no further file inside a file is begun: each may take minutes, and a mail has 200
+of mails that have 200."""
 _MIN_CONVERTED = 0.6
 """Share of a file's words that a converter has to keep; running heads are left out by rule."""
 Extract = Callable[..., Document]
@@ -38,6 +44,8 @@ class Reading:
     pool: WorkerPool
     extract: Extract
     depth: int
+    until: float = math.inf
+    """Moment of ``time.monotonic`` after which no file inside the file is begun."""
 
     def read(self, content: Content, *, reader: str, name: str, suffix: str) -> Document:
         """Return the document of the first engine that gives one.
@@ -136,6 +144,9 @@ class Reading:
     def _attached(self, attachment: Attachment) -> Document:
         if self.depth >= MAX_DEPTH:
             raise LimitExceeded("Files are nested too deep.", reason="nested_too_deep")
+        if time.monotonic() > self.until:
+            message = f"The files before it take longer than {MAX_INNER_SECONDS:g} s together."
+            raise LimitExceeded(message, reason="timeout")
         return self.extract(
             attachment.content,
             name=attachment.name,
@@ -152,15 +163,20 @@ def as_markdown(document: Document) -> str:
     """Return a document's text as part of a Markdown text: rows as a table, code in a fence."""
     if document.format == "markdown" or document.format == "text":
         return document.text
-    if document.format == "csv":
-        rows = [row for row in csv.reader(io.StringIO(document.text)) if row]
+    if document.format == "csv" and (rows := _rows(document.text)):
         lines = ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
         lines.insert(1, "|" + " - |" * len(rows[0]))
         return "\n".join(lines)
-    mark = "```"
-    while mark in document.text:
-        mark += "`"
+    mark = fence_of(document.text)
     return f"{mark}\n{document.text}\n{mark}"
+
+
+def _rows(text: str) -> list[list[str]]:
+    """Return the rows of a table; none where a field is longer than the library reads."""
+    try:
+        return [row for row in csv.reader(io.StringIO(text)) if row]
+    except csv.Error:
+        return []
 
 
 def _cell(text: str) -> str:

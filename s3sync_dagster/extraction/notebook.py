@@ -6,6 +6,7 @@ from typing import Any
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.decoding import decode
+from s3sync_dagster.extraction.fences import fence_of
 from s3sync_dagster.extraction.pages import PageWriter
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import UnreadableFile
@@ -70,7 +71,5 @@ def _text(source: str | list[str]) -> str:
 
 
 def _fence(text: str, language: str) -> str:
-    mark = "```"
-    while mark in text:
-        mark += "`"
+    mark = fence_of(text)
     return f"{mark}{language}\n{text.rstrip()}\n{mark}"

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -30,6 +31,7 @@ from s3sync_dagster.local.backup import (
     KEY_FILES,
     KEYS,
     MANIFEST,
+    PARTS,
     UPLOADS,
     Manifest,
     files_in,
@@ -57,7 +59,8 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         told = json.loads((folder / MANIFEST).read_text("utf-8"))
         manifest = Manifest(**{**told, "parts": tuple(told["parts"])})
-    except (OSError, ValueError, TypeError, KeyError):
+        _require_types(manifest)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         raise FixConfiguration(
             f"{str(folder)!r} holds no whole backup (no {MANIFEST} that can be read).",
             reason="backup_damaged",
@@ -68,6 +71,14 @@ def read_manifest(folder: Path) -> Manifest:
             "version or a later one.",
             reason="backup_damaged",
         )
+    for path in sorted(folder.rglob("*")):
+        # Copying follows links: who may write where backups lie would have other files put here.
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise FixConfiguration(
+                f"{str(path.relative_to(folder))!r} in the backup is neither a file nor a folder, "
+                "as all that was written is: who put it there? Take another backup.",
+                reason="backup_damaged",
+            )
     for name, digest in manifest.files.items():
         _require_file(folder / name, name, digest)
     held = {str(path.relative_to(folder)) for path in files_in(folder)}
@@ -81,6 +92,16 @@ def read_manifest(folder: Path) -> Manifest:
             reason="backup_damaged",
         )
     return manifest
+
+
+def _require_types(manifest: Manifest) -> None:
+    """Raise ``TypeError`` where values are of other types, ``ValueError`` for unknown parts."""
+    tables: tuple[Any, ...] = (manifest.files, manifest.apart, manifest.left_out)
+    texts = [text for table in tables for pair in dict(table).items() for text in pair]
+    if type(manifest.form) is not int or not all(isinstance(text, str) for text in texts):
+        raise TypeError
+    if manifest.form <= FORM and not set(manifest.parts) <= set(PARTS):
+        raise ValueError
 
 
 def _of_a_part(name: str) -> bool:

@@ -84,7 +84,14 @@ def test_a_header_that_comes_twice_names_nobody(http, twice):
     assert http.get("/", headers=sent[::-1]).status_code == 303
 
 
-@pytest.mark.parametrize("user", ["", "x" * 201, b"ann\xad@example.org"])
+@pytest.mark.parametrize(
+    "user",
+    [
+        *("", "x" * 201, b"ann\xad@example.org"),
+        "eve@evil.com, bob@example.org",  # what a proxy made of a header that came twice
+        "eve@evil.com,bob@example.org",
+    ],
+)
 def test_names_that_nobody_has_are_those_of_nobody(http, user):
     assert visit(http, **proxied(user)).status_code == 303
 

@@ -1,6 +1,7 @@
 """``backup`` and ``restore``: each part is lost and comes back, and nothing is written over."""
 
 import fcntl
+import hashlib
 import json
 import os
 import resource
@@ -332,6 +333,45 @@ def test_a_file_that_the_backup_does_not_name_is_not_put_back(s3sync, home, tmp_
     assert not (home / "dagster").exists()
     (tmp_path / "saved" / "dagster" / "another.db").unlink()
     assert s3sync("restore", str(tmp_path / "saved")).code == 0
+
+
+@pytest.mark.parametrize("kind", ["folder", "inner folder", "file", "pipe"])
+def test_what_a_backup_only_leads_to_is_not_put_back(s3sync, home, tmp_path, kind):
+    """Whoever may write where backups lie, and not into the server's other files, reads none."""
+    upload(home, "of ours")
+    folder, elsewhere = tmp_path / "backup", tmp_path / "elsewhere"
+    assert s3sync("backup", str(folder)).code == 0
+    elsewhere.mkdir()
+    (elsewhere / "secret.txt").write_text(SECRET)
+    one = next((folder / "uploads").iterdir())
+    place = one.parent / "more" if kind == "folder" else one / "objects" / "more"
+    if kind == "pipe":
+        os.mkfifo(place)
+    else:
+        place.symlink_to(elsewhere / "secret.txt" if kind == "file" else elsewhere)
+    if kind == "file":
+        told = json.loads((folder / "manifest.json").read_text())
+        digest = hashlib.sha256(SECRET.encode()).hexdigest()
+        told["files"][str(place.relative_to(folder))] = digest
+        (folder / "manifest.json").write_text(json.dumps(told))
+    lose(home, "catalog.db", "encryption.key", "uploads", "dagster")
+    refused = s3sync("restore", str(folder))
+    assert (refused.code, "more" in refused.err) == (1, True)
+    assert "neither a file nor a folder" in refused.err
+    assert not (home / "uploads").exists()
+
+
+@pytest.mark.parametrize(
+    "told", ['{"files": [1]}', '{"form": "x"}', '{"parts": ["../x"]}', "[" * 100_000]
+)
+def test_a_manifest_of_other_values_is_that_of_no_backup(s3sync, tmp_path, told):
+    folder = tmp_path / "backup"
+    assert s3sync("backup", str(folder)).code == 0
+    place = folder / "manifest.json"
+    known = json.loads(place.read_text())
+    place.write_text(told if told[0] == "[" else json.dumps({**known, **json.loads(told)}))
+    refused = s3sync("restore", str(folder))
+    assert (refused.code, "holds no whole backup" in refused.err) == (1, True)
 
 
 def test_what_was_done_before_a_restore_stays_in_the_audit_log(s3sync, home, tmp_path):
