@@ -88,6 +88,8 @@ def forget_removed(
 ) -> set[str]:
     """Delete the rows of documents whose records are gone, where the batch still holds them.
 
+    What was to give way to one that was never whole stands again, as not clean.
+
     Returns the custom ids that are free now. Of a document that was never whole that is one where
     its object has left, ``left``: two that fail would ask for each other for ever.
     """
@@ -100,10 +102,11 @@ def forget_removed(
                 documents.c.batch_token == token,
                 documents.c.phase == "removing",
             )
-            .returning(
-                documents.c.id, documents.c.source_id, documents.c.etag, documents.c.custom_id
-            )
+            .returning(*documents.c)
         ).all()
+        for row in gone:
+            if row.etag is None:
+                _stand_again(tx, row, going=part)
         freed.update(
             row.custom_id
             for row in gone
@@ -112,6 +115,35 @@ def forget_removed(
         if token != MOVER:
             count_out(tx, gone)
     return freed
+
+
+def _stand_again(tx: sa.Connection, begun: sa.Row[Any], *, going: Collection[int]) -> None:
+    """Have the newest whole document stand that gave way to one that was only begun, and is gone.
+
+    Not where it is being removed, or another one of its object stands there.
+    """
+    here = documents.alias("here")
+    of_object = (
+        here.c.source_id == begun.source_id,
+        here.c.object_key == begun.object_key,
+        here.c.tenant == begun.tenant,
+        here.c.database_name == begun.database_name,
+        here.c.collection_name == begun.collection_name,
+    )
+    stands = sa.select(here.c.id).where(*of_object, here.c.phase != "removing")
+    newest = sa.select(sa.func.max(here.c.id)).where(
+        *of_object,
+        here.c.phase == "removing",
+        sa.or_(here.c.batch_token.is_(None), here.c.batch_token == begun.batch_token),
+        here.c.etag.is_not(None),
+        here.c.id.not_in(going),
+    )
+    if tx.execute(stands.limit(1)).first() is None:
+        tx.execute(
+            documents.update()
+            .where(documents.c.id == newest.scalar_subquery())
+            .values(phase="writing")
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

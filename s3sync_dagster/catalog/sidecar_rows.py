@@ -68,6 +68,19 @@ def store_changes(tx: sa.Connection, source_id: str, changes: Sequence[SidecarCh
         )
 
 
+_IS_ARCHIVED = sa.or_(
+    sa.func.coalesce(objects.c.skip_reason, "") == "archived",
+    sa.func.coalesce(objects.c.reason, "") == "archived",
+)
+_KEEPS_TEXTS = sa.or_(
+    objects.c.gone,
+    objects.c.missed_listing_id > 0,
+    sa.func.coalesce(objects.c.outcome, "") == "failed",
+    _IS_ARCHIVED,
+)
+"""What an object is whose last text a mode keeps that keeps what is gone."""
+
+
 def _takes_itself(source: Any, collection_name: str) -> bool:
     by_itself = source.config["auto_sync"] == AutoSync.DIRECT
     return by_itself and collection_name == source.collection_name
@@ -83,7 +96,8 @@ def retire_unasked(
 ) -> None:
     """Turn documents ``removing`` that these sidecars asked for and ask for no more.
 
-    Their records stay until their key's next batch. In append mode nothing is retired; in a mode
+    Their records stay until their key's next batch. Nothing is retired whose object cannot be read
+    now, so that nothing would come in its place. In append mode nothing is retired; in a mode
     that keeps records the end of a sidecar is no reason either: what is kept so has an owner of
     its own, and goes by no other word than that of a listing in mode ``mirror``. So are many that
     lose their sidecars to objects that nobody knows: whoever rewrote those may have erred.
@@ -108,6 +122,7 @@ def retire_unasked(
         if change.before is not None and (change.now is None or not append)
     }
     kept_for = {SIDECAR_OWNER + key for key in unjudged} if not keeps else asked.keys()
+    unreadable = _KEEPS_TEXTS if keeps else _IS_ARCHIVED
     unasked: list[int] = []
     kept: dict[int, str] = {}
     astray: dict[int, tuple[str, str]] = {}
@@ -120,6 +135,14 @@ def retire_unasked(
                 documents.c.collection_name,
                 documents.c.custom_id,
                 documents.c.high_water,
+                documents.c.etag,
+                sa.exists()
+                .where(
+                    objects.c.source_id == source_id,
+                    objects.c.object_key == documents.c.object_key,
+                    sa.not_(unreadable),
+                )
+                .label("readable"),
             ).where(
                 documents.c.source_id == source_id,
                 documents.c.phase != "removing",
@@ -141,6 +164,9 @@ def retire_unasked(
             kept_owner = KEPT_OWNER + row.owner.removeprefix(SIDECAR_OWNER)
             if told is None and row.owner in kept_for:
                 kept[row.id] = kept_owner
+            elif not wanted and not row.readable and row.etag is not None:
+                if keeps:  # nothing can be written in its place
+                    kept[row.id] = kept_owner
             elif not wanted:
                 unasked.append(row.id)
                 counts = row.high_water and not _takes_itself(source, row.collection_name)

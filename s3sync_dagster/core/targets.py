@@ -42,6 +42,10 @@ def wanted_documents(
         gone, another custom id); invocation id -> collection for those that asked for one.
     """
     wanted, asked = told_documents(item, source)
+    if source.mode is DeleteMode.APPEND and _only_requests(item):
+        # A copy was asked for elsewhere: what is whole here is nobody's to write over.
+        whole = _whole(item) - set(asked.values())
+        wanted = {name: target for name, target in wanted.items() if name not in whole}
     if source.mode is DeleteMode.APPEND and item.automatic:
         whole = _whole(item)
         wanted = {
@@ -266,6 +270,12 @@ def _is_vouched(invocation: Invocation, metadata: Metadata, documents: Sequence[
 
 def _copies(invocation: Invocation, source: Source) -> bool:
     return (invocation.target_collection_name or source.collection_name) != source.collection_name
+
+
+def _only_requests(item: KeyFacts) -> bool:
+    """Return whether whoever asks for the key names what he asks for."""
+    asking = [one for one in item.invocations if not one.trigger.automatic]
+    return bool(asking) and all(map(is_request, asking))
 
 
 def _whole(item: KeyFacts) -> set[str]:

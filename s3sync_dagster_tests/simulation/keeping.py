@@ -50,15 +50,6 @@ class KeepingWorld(World):
 
     kinds: ClassVar[Sequence[str]] = tuple(KINDS)
 
-    def put(self, key: str, content: str) -> None:
-        """Put an object; a sidecar says for ever what it said first.
-
-        One that is rewritten lets go what it asked for: that is its owner's word.
-        """
-        if key in self.sidecars:
-            content = next(iter(self.history.get(key, ())), content)
-        super().put(key, content)
-
     def check_moved(self) -> None:
         """Let what is kept of before a move stand beside its successor."""
 
