@@ -56,6 +56,28 @@ def test_what_others_hold_does_not_hide_what_nobody_does(world):
     assert len(world.metadata()) == RECORDS_A_LOOK
 
 
+def test_of_a_document_of_a_restored_catalog_more_may_have_been_written_since(world):
+    world.bucket.put("a.md", "\n\n".join(f"part {number}" for number in range(5)))
+    world.sync()
+    heir = s3_source(
+        id="00000000-0000-4000-8000-000000000002",
+        name="heir",
+        bucket_name="other",
+        collection_name="docs",
+    )
+    world.catalog.sources.add(heir)
+    written = world.texts()
+    assert len(written) > 1
+    begun = {"phase": "writing", "etag": None, "chunks": 0, "high_water": 1, "source_id": heir.id}
+    with world.catalog.database.write() as tx:
+        tx.execute(documents.update().values(**begun))
+    begin_anew(world.catalog.database)
+    assert not delete_what_is_left(
+        world.source, catalog=world.catalog, collections=world.collections
+    )
+    assert world.texts() == written
+
+
 @pytest.fixture
 def forgotten(world):
     """A world whose catalog has forgotten that the source wrote to two collections."""
