@@ -136,7 +136,7 @@ def hand_on_requests(
     """Give another source of the same objects what requests said of a source's documents.
 
     Ids, metadata and who may read are kept with documents alone. Each that was asked for is one of
-    the other source, to be written.
+    the other source, to be written; and each of which nobody knows who said what its records do.
 
     Args:
         database: of the catalog.
@@ -147,11 +147,19 @@ def hand_on_requests(
     theirs = sa.select(documents).where(
         documents.c.source_id == source.id,
         documents.c.collection_name == source.collection_name,
-        sa.or_(documents.c.owner == "request", documents.c.said.is_not(None)),
+        sa.or_(
+            documents.c.owner == "request",
+            documents.c.said.is_not(None),
+            sa.and_(documents.c.owner == "source", documents.c.withheld.is_not(None)),
+        ),
         documents.c.phase != "removing",
     )
-    found = [document_of(row) for row in tx.execute(theirs)]
-    for part in groups([(one, as_it_is_to_be(one)) for one in found]):
+    found = [
+        (one, said)
+        for one in map(document_of, tx.execute(theirs))
+        if (said := as_it_is_to_be(one)).owner == "request" or not said.vouched
+    ]
+    for part in groups(found):
         rows = [
             to_be_written(
                 other,

@@ -21,6 +21,7 @@ from s3sync_dagster.cli.sync_progress import DrawnProgress
 from s3sync_dagster.cli.sync_summary import Show, print_troubles
 from s3sync_dagster.core.keys import validate_collection_name
 from s3sync_dagster.engine.dropping import SHOWN_KEYS, drop_collection
+from s3sync_dagster.engine.readers_told import hear_all
 from s3sync_dagster.engine.rebuilding import recover_catalog
 from s3sync_dagster.local.oneshot import run_sync
 from s3sync_dagster.local.signals import stop_on_signals
@@ -163,6 +164,8 @@ def reindex(
                     "source first.",
                     reason="embedding_mismatch",
                 )
+            if known is None:
+                hear_all(source, catalog=parts.catalog, collections=parts.collections)
             source = known or parts.catalog.sources.add(
                 made, completed=partial(_with_requests_of, parts, source)
             )

@@ -73,9 +73,9 @@ def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], d
     wanted: dict[str, Target] = {}
     asked: dict[str, str] = {}
     claims = sidecar_claims(item.sidecars, source)
-    before = as_it_is_to_be(item.inherited) if item.inherited else None
+    before = _inherited(item)
     if before and before.owner == "request":
-        wanted[before.collection_name] = before  # what it said is not in the bucket
+        wanted[before.collection_name] = before
     for document in item.documents:
         if document.phase is DocumentPhase.REMOVING:
             continue
@@ -83,7 +83,7 @@ def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], d
             continue  # follows from the claims below, or has lost its reason
         wanted[document.collection_name] = as_it_is_to_be(document)
     if source.collection_name not in wanted and _wants_its_own(item, source):
-        wanted[source.collection_name] = Target(collection_name=source.collection_name)
+        wanted[source.collection_name] = before or Target(collection_name=source.collection_name)
     for collection, sidecar in claims.items():
         wanted[collection] = Target(
             collection_name=collection,
@@ -122,10 +122,20 @@ def _said_before(item: KeyFacts) -> dict[str, list[Target]]:
     for document in item.documents:
         if document.phase is not DocumentPhase.REMOVING:
             said.setdefault(document.collection_name, []).append(as_it_is_to_be(document))
-    before = as_it_is_to_be(item.inherited) if item.inherited else None
-    if before and before.owner == "request":
+    if before := _inherited(item):
         said.setdefault(before.collection_name, [before])
     return said
+
+
+def _inherited(item: KeyFacts) -> Target | None:
+    """Return a document of the source before of which something was said that no bucket says.
+
+    It was asked for, or nobody knows who said it: records tell it, that were read back.
+    """
+    before = as_it_is_to_be(item.inherited) if item.inherited else None
+    if before is None or before.owner == "request":
+        return before
+    return before if before.owner == "source" and not before.vouched else None
 
 
 def _wants_its_own(item: KeyFacts, source: Source) -> bool:

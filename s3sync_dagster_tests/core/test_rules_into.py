@@ -3,6 +3,7 @@
 import pytest
 
 from s3sync_dagster.catalog.recovered import hand_on_requests
+from s3sync_dagster.engine.readers_told import hear_all
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.engine_fixture import make_world
@@ -12,6 +13,7 @@ from s3sync_dagster_tests.sources import changed
 def into(world):
     """Make the second source as the command does and index it; returns the one before."""
     before = world.source
+    hear_all(before, catalog=world.catalog, collections=world.collections)
     made = changed(
         before, id="00000000-0000-4000-8000-000000000002", name="docs_2", collection_name="docs-2"
     )

@@ -15,25 +15,27 @@ from itertools import islice
 
 from s3sync_dagster.core.facts import KeyFacts
 from s3sync_dagster.core.kept_text import may_stand
-from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.plan import record_ids
 from s3sync_dagster.core.state import (
-    RECOVERED,
     RESTORED,
     DocumentPhase,
     DocumentState,
     KnownCollection,
 )
+<<<<<<< HEAD
 from s3sync_dagster.core.targets import as_it_is
 from s3sync_dagster.core.vouching import readers
 from s3sync_dagster.engine.batch.found_text import texts_of
+=======
+>>>>>>> menderb
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.identity import look_at
 from s3sync_dagster.engine.last_look import look_round
 from s3sync_dagster.engine.own_records import own_among
 from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
+from s3sync_dagster.engine.readers_told import hear_before, said_later, unheard
 from s3sync_dagster.engine.rolling_check import as_written
-from s3sync_dagster.model.document import Metadata, MetadataValue
+from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import DeleteMode, Source
 
@@ -52,7 +54,8 @@ def believe_restored(
         found: its keys.
 
     Returns:
-        Whether any is either: what is known of the keys is to be read again; and of a source that
+        Whether any is either, of the source or of one in whose place it stands: what is known of
+        the keys is to be read again; and of a source that
         says who may read, or of mode append, why keys are not to be worked on: nobody could look at
         their records, and what is written over them would not be what somebody said last, or would
         take a text away that is nowhere else.
@@ -73,7 +76,8 @@ def believe_restored(
     if waiting:
         _look_round(parts)
     names = {one.collection_name for one in waiting}
-    believed = closed = left = 0
+    believed = left = 0
+    closed = _hear_before(parts, found, unseen) if reads else 0
     for known in parts.catalog.collections.of_source(parts.source.id) if waiting else ():
         if known.collection_name not in names:
             continue
@@ -103,6 +107,42 @@ def believe_restored(
     if left:
         parts.log(f"{left} documents are not as the restored catalog has them: they stay so")
     return believed + closed + left > 0, unseen
+
+
+def _hear_before(
+    parts: BatchParts, found: Sequence[KeyFacts], unseen: dict[str, S3SyncError]
+) -> int:
+    """Have what records of the sources before say of readers known; returns of how many documents.
+
+    Args:
+        parts: the batch's.
+        found: its keys.
+        unseen: gets why those are not to be worked on whose records nobody could look at.
+    """
+    heard = 0
+    for before in reversed(parts.catalog.moves.left_by(parts.source.id)):  # the newest first
+        unknown, restored = unheard(before, found)
+        found = [one for one in found if not one.inherited or one.inherited.source_id != before.id]
+        try:
+            heard += hear_before(
+                before.with_changes(reader_keys=parts.source.reader_keys),
+                unknown,
+                restored,
+                catalog=parts.catalog,
+                collections=parts.collections,
+            )
+        except S3SyncError as error:
+            parts.log(f"{before.collection_name!r} could not be compared: {error.message}")
+            unseen.update(dict.fromkeys((one.object_key for one in restored), error))
+            if _may_have_forgotten(parts, before):
+                unseen.update(dict.fromkeys((one.key for one in unknown), error))
+    return heard
+
+
+def _may_have_forgotten(parts: BatchParts, source: Source) -> bool:
+    """Return whether a source is of a restored catalog, and nobody has looked through all since."""
+    sources = parts.catalog.sources
+    return sources.looked_through(source.id) is not None or sources.listing_asked(source.id)
 
 
 def _look_round(parts: BatchParts) -> None:
@@ -152,7 +192,7 @@ def _compared(
             standing.append(one)
             continue
         records = [stored.get(name) for name in wanted[one.id]]
-        if later := _said_later(one, source, records):
+        if later := said_later(one, source, records):
             said.append((one, {**one.metadata, **later}))
         if appends and not one.never_whole and (etag := _left_of(parts, one, records)):
             spoilt.append((one, etag))
@@ -172,27 +212,3 @@ def _left_of(
     own = own_among(document, [one for one in records if one is not None], parts.catalog)
     etags = {str(one.metadata.get("s3sync_etag") or "") for one in own}
     return etags.pop() if len(etags) == 1 else None
-
-
-def _said_later(
-    document: DocumentState, source: Source, records: Sequence[StoredRecord | None]
-) -> Metadata:
-    """Return what records that are not as they were written say else under keys of readers.
-
-    Where the catalog has no digests its own word was to be written, and may be the later one: both
-    are nobody's then, and its own stays, which is the one that the source does not say.
-    """
-    if not source.reader_keys or document.withheld == RECOVERED:
-        return {}
-    keys = source.reader_keys
-    own = {**with_path_metadata(source, document.object_key), **document.carried}
-    told = readers(own, as_it_is(document), keys=keys)
-    later: dict[str, MetadataValue] = {}
-    for place, record in enumerate(records):
-        if record is None or as_written(document, place, record, text=False):
-            continue
-        for key in keys:
-            if record.metadata.get(key) != told.get(key):
-                later.setdefault(key, record.metadata.get(key))
-    kept: Metadata = {} if document.digests else document.metadata
-    return {key: kept.get(key, value) for key, value in later.items()}

@@ -1,0 +1,215 @@
+"""What records alone tell of who may read, learned before another source writes the documents.
+
+An owner may have said it after the backup of a catalog that was restored. The source that wrote the
+records compares them with its documents before it writes. One that stands in its place, or fills
+another collection with the same objects, has records of its own, of which it would learn nothing.
+"""
+
+from collections.abc import Sequence
+
+from s3sync_dagster.core.facts import KeyFacts
+from s3sync_dagster.core.path_metadata import with_path_metadata
+from s3sync_dagster.core.plan import record_ids
+from s3sync_dagster.core.state import (
+    RECOVERED,
+    RESTORED,
+    DocumentPhase,
+    DocumentState,
+    KnownCollection,
+)
+from s3sync_dagster.core.targets import as_it_is
+from s3sync_dagster.core.vouching import readers
+from s3sync_dagster.engine.catalog_port import CatalogPort
+from s3sync_dagster.engine.own_records import open_there
+from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
+from s3sync_dagster.engine.rebuilding import recover_documents
+from s3sync_dagster.engine.rolling_check import as_written
+from s3sync_dagster.model.document import Metadata, MetadataValue
+from s3sync_dagster.model.source import Source
+
+DOCUMENTS_AT_ONCE = 100
+
+
+def said_later(
+    document: DocumentState, source: Source, records: Sequence[StoredRecord | None]
+) -> Metadata:
+    """Return what records that are not as they were written say else under keys of readers.
+
+    Where the catalog has no digests its own word was to be written, and may be the later one: both
+    are nobody's then, and its own stays, which is the one that the source does not say.
+    """
+    if not source.reader_keys or document.withheld == RECOVERED:
+        return {}
+    keys = source.reader_keys
+    own = {**with_path_metadata(source, document.object_key), **document.carried}
+    told = readers(own, as_it_is(document), keys=keys)
+    later: dict[str, MetadataValue] = {}
+    for place, record in enumerate(records):
+        if record is None or as_written(document, place, record, text=False):
+            continue
+        for key in keys:
+            if record.metadata.get(key) != told.get(key):
+                later.setdefault(key, record.metadata.get(key))
+    kept: Metadata = {} if document.digests else document.metadata
+    return {key: kept.get(key, value) for key, value in later.items()}
+
+
+def hear_all(source: Source, *, catalog: CatalogPort, collections: Collections) -> int:
+    """Have known what records in a source's collection say of readers, before another is made.
+
+    Args:
+        source: whose documents another source is to have as well.
+        catalog: the catalog.
+        collections: Chroma.
+
+    Returns:
+        Of how many documents the catalog did not know it.
+
+    Raises:
+        S3SyncError: Chroma or the catalog does not answer; the next call looks again.
+    """
+    if not source.reader_keys:
+        return 0
+    collection = _open(source, collections)
+    if collection is None:
+        return 0
+    heard, after = _read_back(source, collection, catalog), 0
+    while rows := catalog.documents.of_source(source.id, after_id=after, limit=DOCUMENTS_AT_ONCE):
+        heard += _doubt(source, rows, collection, catalog)
+        after = rows[-1].id
+    return heard
+
+
+def unheard(
+    before: Source, found: Sequence[KeyFacts]
+) -> tuple[list[KeyFacts], list[DocumentState]]:
+    """Return keys that a source before does not know, and documents that it has not compared.
+
+    Args:
+        before: a source in whose place another one stands.
+        found: keys of the other one that no newer source before has documents of.
+    """
+    unknown = [
+        one
+        for one in found
+        if not one.documents and (one.inherited is None or one.inherited.source_id != before.id)
+    ]
+    restored = [
+        one.inherited
+        for one in found
+        if one.inherited and one.inherited.source_id == before.id and _is_restored(one.inherited)
+    ]
+    return unknown, restored
+
+
+def hear_before(
+    before: Source,
+    unknown: Sequence[KeyFacts],
+    restored: Sequence[DocumentState],
+    *,
+    catalog: CatalogPort,
+    collections: Collections,
+) -> int:
+    """Have known what a source's records say of who may read, before another writes the documents.
+
+    Args:
+        before: a source in whose place another one stands, with the reader keys of that.
+        unknown: see ``unheard``.
+        restored: see ``unheard``.
+        catalog: the catalog.
+        collections: Chroma.
+
+    Returns:
+        Of how many documents the catalog did not know it.
+
+    Raises:
+        S3SyncError: Chroma or the catalog does not answer; the next call looks again.
+    """
+    if not unknown and not restored:
+        return 0
+    collection = _open(before, collections)
+    if collection is None:
+        return 0
+    heard = 0
+    for start in range(0, len(unknown), DOCUMENTS_AT_ONCE):
+        some = _records_of(before, unknown[start : start + DOCUMENTS_AT_ONCE])
+        if collection.ids_meeting(some, most=0) != []:
+            heard += _read_back(before, collection, catalog)  # all that it has forgotten, at once
+            break
+    for start in range(0, len(restored), DOCUMENTS_AT_ONCE):
+        heard += _doubt(before, restored[start : start + DOCUMENTS_AT_ONCE], collection, catalog)
+    return heard
+
+
+def _records_of(source: Source, found: Sequence[KeyFacts]) -> dict[str, object]:
+    keys = [one.key for one in found]
+    return {"$and": [{"s3sync_source": source.id}, {"document_key": {"$in": keys}}]}
+
+
+def _is_restored(document: DocumentState) -> bool:
+    """Return whether it is of a restored catalog, and nobody has compared its records yet."""
+    return (
+        document.phase is DocumentPhase.WRITING
+        and document.withheld != RECOVERED
+        and (document.collection_id or "").startswith(RESTORED)
+    )
+
+
+def _open(source: Source, collections: Collections) -> CollectionPort | None:
+    return open_there(
+        collections,
+        source.collection_name,
+        tenant=source.tenant,
+        database=source.database_name,
+    )
+
+
+def _place(source: Source, collection: CollectionPort) -> KnownCollection:
+    return KnownCollection(
+        tenant=source.tenant,
+        database_name=source.database_name,
+        collection_name=collection.name,
+        collection_id=collection.id,
+    )
+
+
+def _read_back(source: Source, collection: CollectionPort, catalog: CatalogPort) -> int:
+    """Add the documents that records of a source tell of, and its catalog does not know."""
+    found = recover_documents(
+        source, collection, known_sources={source.id}, written_by=source.id
+    ).documents
+    names = [one.document_id for one in found]
+    held = {
+        one.document_id for one in catalog.collections.holders(_place(source, collection), names)
+    }
+    return catalog.documents.read_back(
+        source,
+        [one for one in found if one.document_id not in held],
+        collection_name=collection.name,
+        collection_id=collection.id,
+    )
+
+
+def _doubt(
+    source: Source,
+    documents: Sequence[DocumentState],
+    collection: CollectionPort,
+    catalog: CatalogPort,
+) -> int:
+    """Keep documents from readers whose records name others than a restored catalog does."""
+    here = [
+        one
+        for one in documents
+        if _is_restored(one) and one.collection_id == f"{RESTORED}{collection.id}"
+    ]
+    # One more than there should be: of a document that has grown since, it is there.
+    wanted = {one.id: record_ids(one.document_id, 0, one.count + 1) for one in here}
+    names = [name for ids in wanted.values() for name in ids]
+    stored = collection.get(names, documents=True) if names else {}
+    said = [
+        (one, {**one.metadata, **later})
+        for one in here
+        if (later := said_later(one, source, [stored.get(name) for name in wanted[one.id]]))
+    ]
+    place = _place(source, collection)
+    return catalog.collections.doubt(source.id, place, said) if said else 0
