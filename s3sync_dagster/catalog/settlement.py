@@ -93,7 +93,7 @@ def forget_removed(
     Returns the custom ids that are free now. Of a document that was never whole that is one where
     its object has left, ``left``: two that fail would ask for each other for ever.
     """
-    freed = set[str]()
+    freed, begun = set[str](), list[sa.Row[Any]]()
     for part in groups(ids):
         gone = tx.execute(
             documents.delete()
@@ -104,9 +104,7 @@ def forget_removed(
             )
             .returning(*documents.c)
         ).all()
-        for row in gone:
-            if row.etag is None:
-                _stand_again(tx, row, going=part)
+        begun += [row for row in gone if row.etag is None]
         freed.update(
             row.custom_id
             for row in gone
@@ -114,10 +112,12 @@ def forget_removed(
         )
         if token != MOVER:
             count_out(tx, gone)
+    for row in begun:
+        _stand_again(tx, row)
     return freed
 
 
-def _stand_again(tx: sa.Connection, begun: sa.Row[Any], *, going: Collection[int]) -> None:
+def _stand_again(tx: sa.Connection, begun: sa.Row[Any]) -> None:
     """Have the newest whole document stand that gave way to one that was only begun, and is gone.
 
     Not where it is being removed, or another one of its object stands there.
@@ -136,7 +136,6 @@ def _stand_again(tx: sa.Connection, begun: sa.Row[Any], *, going: Collection[int
         here.c.phase == "removing",
         sa.or_(here.c.batch_token.is_(None), here.c.batch_token == begun.batch_token),
         here.c.etag.is_not(None),
-        here.c.id.not_in(going),
     )
     if tx.execute(stands.limit(1)).first() is None:
         tx.execute(

@@ -1,7 +1,11 @@
 """A document that gives way to one under another id stays until that is whole."""
 
 import pytest
+import sqlalchemy as sa
 
+from s3sync_dagster.catalog.rows import IN_LIST
+from s3sync_dagster.catalog.settlement import forget_removed
+from s3sync_dagster.catalog.tables import documents
 from s3sync_dagster.model.errors import RecordRejected
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.core.rules import Refusing, event, refuse_with, refused, sidecar
@@ -159,3 +163,24 @@ def test_a_request_for_a_copy_does_not_write_over_a_kept_text():
     world.run_batches()
     assert list(world.texts("asked").values()) == ["two"]
     assert list(world.texts().values()) == ["one"]
+
+
+@pytest.mark.parametrize("begun_first", [True, False])
+def test_what_goes_with_its_successor_is_forgotten_however_many_go(begun_first):
+    world = make_world(mode=DeleteMode.MIRROR)
+    world.bucket.put("a.md", "one")
+    world.sync()
+    world.ask("a.md", custom_id="x")
+    claims_and_dies(world)
+    whole = documents.c.etag.is_not(None)
+    with world.catalog.database.write() as tx:
+        tx.execute(documents.update().values(phase="removing", batch_token="t"))
+        if not begun_first:
+            lift = {"id": documents.c.id + 2 * IN_LIST}
+            tx.execute(documents.update().where(documents.c.etag.is_(None)).values(**lift))
+        else:
+            tx.execute(documents.update().where(whole).values(id=documents.c.id + 2 * IN_LIST))
+        ids = set(tx.execute(sa.select(documents.c.id)).scalars())
+        assert len(ids) == 2
+        forget_removed(tx, "t", ids | set(range(10_000)))
+        assert tx.execute(sa.select(documents.c.phase)).scalars().all() == []

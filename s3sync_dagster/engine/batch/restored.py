@@ -22,12 +22,7 @@ from s3sync_dagster.core.state import (
     DocumentState,
     KnownCollection,
 )
-<<<<<<< HEAD
-from s3sync_dagster.core.targets import as_it_is
-from s3sync_dagster.core.vouching import readers
 from s3sync_dagster.engine.batch.found_text import texts_of
-=======
->>>>>>> menderb
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.identity import look_at
 from s3sync_dagster.engine.last_look import look_round
