@@ -313,7 +313,7 @@ def _check_kept(world: World, expected: Expectation, rows: dict) -> None:
             }
             assert there == records_of(world, one, objects[one.key])
     for (key, collection), row in rows.items():
-        # What append mode has kept beside a write that came to nothing is trusted by the next check.
+        # A text that append mode has kept beside a write in vain waits for the next check.
         kept = append and row.etag and row.fingerprint is None and row.count
         if row.phase is not DocumentPhase.CLEAN and not kept:
             assert (key, collection) not in {(one.key, one.collection) for one in free}, row
