@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collections import in_collection_as_known
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.given_way import stand_again
 from s3sync_dagster.catalog.deleted_sources import may_adopt
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
@@ -113,36 +114,8 @@ def forget_removed(
         if token != MOVER:
             count_out(tx, gone)
     for row in begun:
-        _stand_again(tx, row)
+        stand_again(tx, row)
     return freed
-
-
-def _stand_again(tx: sa.Connection, begun: sa.Row[Any]) -> None:
-    """Have the newest whole document stand that gave way to one that was only begun, and is gone.
-
-    Not where it is being removed, or another one of its object stands there.
-    """
-    here = documents.alias("here")
-    of_object = (
-        here.c.source_id == begun.source_id,
-        here.c.object_key == begun.object_key,
-        here.c.tenant == begun.tenant,
-        here.c.database_name == begun.database_name,
-        here.c.collection_name == begun.collection_name,
-    )
-    stands = sa.select(here.c.id).where(*of_object, here.c.phase != "removing")
-    newest = sa.select(sa.func.max(here.c.id)).where(
-        *of_object,
-        here.c.phase == "removing",
-        sa.or_(here.c.batch_token.is_(None), here.c.batch_token == begun.batch_token),
-        here.c.etag.is_not(None),
-    )
-    if tx.execute(stands.limit(1)).first() is None:
-        tx.execute(
-            documents.update()
-            .where(documents.c.id == newest.scalar_subquery())
-            .values(phase="writing")
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
