@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collections import in_collection_as_known
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.given_way import stand_again
 from s3sync_dagster.catalog.deleted_sources import may_adopt
+from s3sync_dagster.catalog.given_way import stand_again
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.successions import MOVER, count_out
