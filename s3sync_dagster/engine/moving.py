@@ -7,6 +7,7 @@ from typing import cast
 from s3sync_dagster.core.moving import may_go, why_it_stays, why_unwritten
 from s3sync_dagster.core.news import Told
 from s3sync_dagster.core.selection import decide
+from s3sync_dagster.core.state import RESTORED, DocumentState
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.deleting import delete_records, take_down
@@ -79,7 +80,7 @@ def finish_move(
 
     Raises:
         Conflict: with ``keep``, records of before stand where the source writes, or say who may
-            read them.
+            read them; with ``now``, they may say it, and nothing was compared with them yet.
         S3SyncError: Chroma or the catalog does not answer; the next call goes on.
     """
     if keep:
@@ -87,6 +88,9 @@ def finish_move(
         for before in left:
             _refuse_where_it_writes(source, before, catalog)
         catalog.sources.mark_deleting(*(one.id for one in left), keep_records=True)
+    if now:
+        for before in catalog.moves.left_by(source.id):
+            _refuse_unheard(source, before, catalog)
     lines: list[str] = []
     until = clock.monotonic() + budget_seconds
     for number, before in enumerate(catalog.moves.left_by(source.id)):
@@ -164,6 +168,30 @@ def _refuse_where_it_writes(source: Source, before: Source, catalog: CatalogPort
             f"source move {source.name} --now` removes them there, also where it is refused "
             "elsewhere."
         )
+
+
+def _refuse_unheard(source: Source, before: Source, catalog: CatalogPort) -> None:
+    """Refuse to delete what alone may tell who may read, before the source has looked at it.
+
+    An owner may have said it, also after the backup of a catalog that was restored.
+    """
+    if not source.reader_keys or catalog.moves.succession(source, before).listed:
+        return
+    after = 0
+    while page := catalog.documents.of_source(before.id, after_id=after):
+        after = page[-1].id
+        if any(map(_may_say_who_reads, page)):
+            raise Conflict(
+                f"Records of before may alone say who may read them, and {source.name!r} has not "
+                f"asked for all of them yet: `s3sync sync -c {source.collection_name}` first, then "
+                f"`s3sync source move {source.name} --now`.",
+                reason="readers_would_be_lost",
+            )
+
+
+def _may_say_who_reads(document: DocumentState) -> bool:
+    restored = (document.collection_id or "").startswith(RESTORED)
+    return restored or document.owner == "request" or not document.vouched
 
 
 def ask_for_unseen(source: Source, *, store: ObjectStore, catalog: CatalogPort) -> None:

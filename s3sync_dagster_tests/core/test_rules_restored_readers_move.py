@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from s3sync_dagster.engine.rebuilding import recover_catalog
-from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.model.errors import Conflict, Unavailable
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster_tests.core.rules import Refusing
 from s3sync_dagster_tests.core.test_rules_disputed import BY_PATH, HR, KEY, ask, seen_in
@@ -221,3 +221,18 @@ def test_records_of_before_that_could_not_be_looked_at_are_waited_for(mode, know
         world.clock.seconds += DAY
     assert left[0] < 3 or (known and call == "ids_meeting")
     assert KEY in {one["document_key"] for one in world.metadata("docs2").values()}
+
+
+@known_or_not
+@synced_or_not
+def test_a_move_by_a_person_s_word_waits_for_what_records_say_of_readers(mode, known, synced):
+    world = restored(mode, known=known)
+    if synced:
+        settle(world)
+    move(world, bucket_name="bucket-eu")
+    with pytest.raises(Conflict, match="sync -c docs` first"):
+        finish(world, now=True)
+    settle(world)
+    assert finish(world, now=True) is None
+    settle(world)
+    assert not sees_it(world, "sales")
