@@ -1,5 +1,6 @@
 """Documents: written under an intent, trusted only after the commit, removed with evidence."""
 
+import json
 from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
@@ -296,6 +297,15 @@ class Documents:
         query = sa.select(sources.c.id).where(sources.c.id == source_id, sources.c.list_due_at < 0)
         with self._db.read() as tx:
             return tx.execute(query).first() is not None
+
+    def may_have_forgotten(self, source_id: str, collection_name: str) -> bool:
+        """Return whether a collection may have records that a restored catalog does not know."""
+        query = sa.select(sources.c.looked_through).where(sources.c.id == source_id)
+        with self._db.read() as tx:
+            told = tx.execute(query).scalar_one_or_none()
+        if told is None:
+            return False
+        return not told.startswith("[") or collection_name in json.loads(told)
 
     def objects_there(self, source_id: str, keys: Sequence[str]) -> dict[str, ObjectState | None]:
         """Return what is known of these objects, without those that are known not to be there."""

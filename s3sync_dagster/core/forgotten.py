@@ -19,6 +19,7 @@ def is_over(
     collection_name: str,
     etags: Collection[str],
     sidecars_known: bool,
+    restored: bool,
 ) -> bool:
     """Return whether records that no document has may go in mode ``mirror``.
 
@@ -34,6 +35,8 @@ def is_over(
         collection_name: where the records are.
         etags: of the bytes that they were made of; an empty one: they do not say it.
         sidecars_known: whether all that sidecars of the source ask for is known.
+        restored: whether the catalog may have forgotten who asked for something there: it was put
+            back from a copy.
     """
     if known is None:
         return False
@@ -41,17 +44,23 @@ def is_over(
         return known.skip_reason not in KEEPS_RECORDS and _is_left_out(known, source)
     if known.outcome is None or not known.etag or known.outcome_etag != known.etag:
         return False  # nothing has come to an end of these bytes
+    beside = any(one.collection_name == collection_name for one in documents)
+    if known.outcome == "indexed" and not restored:
+        return sidecars_known and bool(documents) and _all_clean(documents) and not beside
     if known.etag in etags or "" in etags:
         return False
     if known.retry_class == "input":
         return known.reason != "enrichment_failed" and known.fingerprint == source.fingerprint()
-    if not sidecars_known or any(one.collection_name == collection_name for one in documents):
+    if not sidecars_known or beside:
         return False
     if known.outcome == "indexed":
         own = source.auto_sync is AutoSync.DIRECT and collection_name == source.collection_name
-        clean = all(one.phase is DocumentPhase.CLEAN for one in documents)
-        return bool(documents) and clean and not own
+        return bool(documents) and _all_clean(documents) and not own
     return known.reason == _ENDED_WITHOUT_TEXT and source.auto_sync is AutoSync.METADATA
+
+
+def _all_clean(documents: Sequence[DocumentState]) -> bool:
+    return all(one.phase is DocumentPhase.CLEAN for one in documents)
 
 
 def _is_left_out(known: ObjectState, source: Source) -> bool:

@@ -51,6 +51,10 @@ class VerifiedDocuments(Protocol):
         """Return whether a listing of the source is asked for, as by a restore, and not whole."""
         ...
 
+    def may_have_forgotten(self, source_id: str, collection_name: str) -> bool:
+        """Return whether a collection may have records that a restored catalog does not know."""
+        ...
+
     def objects_there(self, source_id: str, keys: Sequence[str]) -> dict[str, ObjectState | None]:
         """Return what is known of these objects, without those that are known not to be there.
 

@@ -117,6 +117,7 @@ def _not_over(
     if not there:
         return []
     sidecars_known = documents.sidecars_known(source)
+    restored = documents.may_have_forgotten(source.id, collection_name)
     return [
         one
         for one in there
@@ -127,6 +128,7 @@ def _not_over(
             collection_name=collection_name,
             etags=one.etags,
             sidecars_known=sidecars_known,
+            restored=restored,
         )
     ]
 
