@@ -352,13 +352,6 @@ MUTANTS = (
         kind=ON_A_SITE,
     ),
     Mutant(
-        "a kept text that a restored catalog does not know is claimed as none",
-        CATALOG + "claims.py",
-        '                        "etag": intent.found_etag,\n',
-        "",
-        keeps=True,
-    ),
-    Mutant(
         "a kept text that a restored catalog does not know is written over",
         ENGINE + "batch/found_text.py",
         "        text, facts = texts.get(one.document_id), one.deed.decision.facts\n",
