@@ -359,24 +359,10 @@ MUTANTS = (
         keeps=True,
     ),
     Mutant(
-        "a kept text that is taken over in a move is of no known bytes",
-        CATALOG + "claims.py",
-        "            keeps = self._source.mode is not DeleteMode.MIRROR\n",
-        "            keeps = False\n",
-        keeps=True,
-    ),
-    Mutant(
         "a kept text is followed by one of other bytes",
         CATALOG + "successions.py",
         "            followed.where(theirs.c.etag == documents.c.etag),\n",
         "            followed,\n",
-        keeps=True,
-    ),
-    Mutant(
-        "a text that was read back is kept also once it was written over",
-        ENGINE + "batch/write.py",
-        "        if read_back:\n",
-        "        if False:\n",
         keeps=True,
     ),
 )
