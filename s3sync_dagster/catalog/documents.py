@@ -1,6 +1,5 @@
 """Documents: written under an intent, trusted only after the commit, removed with evidence."""
 
-import json
 from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
@@ -32,7 +31,7 @@ from s3sync_dagster.catalog.removals import (
     count_told_by_heads,
     went_lately,
 )
-from s3sync_dagster.catalog.rows import document_of, groups
+from s3sync_dagster.catalog.rows import document_of, groups, looked_through
 from s3sync_dagster.catalog.running import is_running, require_running
 from s3sync_dagster.catalog.said import keep_said
 from s3sync_dagster.catalog.settlement import (
@@ -300,12 +299,9 @@ class Documents:
 
     def may_have_forgotten(self, source_id: str, collection_name: str) -> bool:
         """Return whether a collection may have records that a restored catalog does not know."""
-        query = sa.select(sources.c.looked_through).where(sources.c.id == source_id)
         with self._db.read() as tx:
-            told = tx.execute(query).scalar_one_or_none()
-        if told is None:
-            return False
-        return not told.startswith("[") or collection_name in json.loads(told)
+            names = looked_through(tx, source_id)
+        return names is not None and (not names or collection_name in names)
 
     def objects_there(self, source_id: str, keys: Sequence[str]) -> dict[str, ObjectState | None]:
         """Return what is known of these objects, without those that are known not to be there."""

@@ -1,5 +1,6 @@
 """Rows to values and back."""
 
+import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -50,6 +51,16 @@ def groups(items: Iterable[T], size: int = IN_LIST) -> Iterator[list[T]]:
 def no_index(column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
     """Return a column of texts as the database looks for no index on it: another is the better."""
     return column.concat("")
+
+
+def looked_through(tx: sa.Connection, source_id: str) -> list[str] | None:
+    """Return where records may be that a restored catalog forgot, see ``CatalogPort``."""
+    told = tx.execute(
+        sa.select(sources.c.looked_through).where(sources.c.id == source_id)
+    ).scalar_one_or_none()
+    if told is None:
+        return None
+    return json.loads(told) if told.startswith("[") else []
 
 
 def due_at_once() -> sa.ColumnElement[float]:

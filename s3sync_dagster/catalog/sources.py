@@ -19,7 +19,13 @@ from s3sync_dagster.catalog.identities import (
 )
 from s3sync_dagster.catalog.overtaken import end_verdicts
 from s3sync_dagster.catalog.reports import list_anew
-from s3sync_dagster.catalog.rows import due_at_once, is_due, source_of, source_row_of
+from s3sync_dagster.catalog.rows import (
+    due_at_once,
+    is_due,
+    looked_through,
+    source_of,
+    source_row_of,
+)
 from s3sync_dagster.catalog.tables import (
     batches,
     documents,
@@ -440,12 +446,8 @@ class SourceRows:
 
     def looked_through(self, source_id: str) -> list[str] | None:
         """Return where records may be that were forgotten; see ``CatalogPort``."""
-        query = sa.select(sources.c.looked_through).where(sources.c.id == source_id)
         with self._db.read() as tx:
-            told = tx.execute(query).scalar_one_or_none()
-        if told is None:
-            return None
-        return json.loads(told) if told.startswith("[") else []
+            return looked_through(tx, source_id)
 
     def look_through(self, source_id: str, names: Sequence[str]) -> None:
         """Note which collections may have records that were forgotten, none beside them."""
