@@ -188,6 +188,7 @@ def invocation_of(row: sa.Row[Any]) -> Invocation:
         owner=row.owner,
         force=row.force,
         reindex=row.reindex,
+        restored=row.restored,
         told_count=row.told_count,
         attempts=row.attempts,
         deaths=row.deaths,

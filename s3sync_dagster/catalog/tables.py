@@ -283,6 +283,8 @@ invocations = sa.Table(
     sa.Column("force", sa.Boolean, nullable=False, server_default=sa.false()),
     # An older fingerprint is reason enough, whatever the source says who does the work.
     sa.Column("reindex", sa.Boolean, nullable=False, server_default=sa.false()),
+    # It waited in a copy that the catalog was put back from: it may have been done since.
+    sa.Column("restored", sa.Boolean, nullable=False, server_default=sa.false()),
     # How often something had been told of its object when a removal was asked for: it is evidence
     # for one until something newer is told.
     sa.Column("told_count", sa.Integer),

@@ -84,6 +84,11 @@ class KeyFacts:
         return all(one.trigger.automatic for one in self.invocations)
 
     @property
+    def maybe_done(self) -> bool:
+        """Whether nobody asks for the key but who had asked before the catalog was put back."""
+        return all(one.trigger.automatic or one.restored for one in self.invocations)
+
+    @property
     def forced(self) -> bool:
         """Whether somebody wants it indexed again though nothing changed."""
         return any(one.force for one in self.invocations)

@@ -42,16 +42,14 @@ def wanted_documents(
         gone, another custom id); invocation id -> collection for those that asked for one.
     """
     wanted, asked = told_documents(item, source)
-    if source.mode is DeleteMode.APPEND and _only_requests(item):
-        # A copy was asked for elsewhere: what is whole here is nobody's to write over.
-        whole = _whole(item) - set(asked.values())
-        wanted = {name: target for name, target in wanted.items() if name not in whole}
+    if source.mode is DeleteMode.APPEND:
+        left_alone = _left_alone(item, asked)
+        wanted = {name: target for name, target in wanted.items() if name not in left_alone}
     if source.mode is DeleteMode.APPEND and item.automatic:
-        whole = _whole(item)
         wanted = {
             name: target
             for name, target in wanted.items()
-            if name not in whole and not _is_kept_before(target, item, source)
+            if not _is_kept_before(target, item, source)
         }
         removals = tuple(
             one
@@ -288,8 +286,23 @@ def _only_requests(item: KeyFacts) -> bool:
     return bool(asking) and all(map(is_request, asking))
 
 
-def _whole(item: KeyFacts) -> set[str]:
-    return {one.collection_name for one in item.documents if is_left_alone(one, item.etag)}
+def _left_alone(item: KeyFacts, asked: Mapping[str, str]) -> set[str]:
+    """Return the collections whose documents append mode leaves as they are."""
+    whole = {one.collection_name for one in item.documents if is_left_alone(one, item.etag)}
+    if item.automatic:
+        return whole
+    left = set[str]()
+    if _only_requests(item):
+        # A copy was asked for elsewhere: what is whole here is nobody's to write over.
+        left |= whole - set(asked.values())
+    if item.maybe_done:
+        # What a restored catalog does not know as it is was written since the backup, maybe for
+        # those who ask: they have it, and the text is nowhere else.
+        trusted = {
+            one.collection_name for one in item.documents if one.phase is DocumentPhase.CLEAN
+        }
+        left |= whole - trusted
+    return left
 
 
 def _is_kept_before(target: Target, item: KeyFacts, source: Source) -> bool:

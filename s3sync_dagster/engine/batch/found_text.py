@@ -103,6 +103,8 @@ def keep_found(
 ) -> list[Write]:
     """Keep the texts that automatic work would write over; returns what is to be claimed.
 
+    And so would a request that waited in the copy of a catalog, and may have been done since.
+
     Args:
         parts: the batch's.
         collection: that is written to.
@@ -118,11 +120,11 @@ def keep_found(
             rest.append(one)  # what an owner asked of it in vain is written still
         elif text.object_key != one.key:
             # The claim refuses what the catalog knows to be another object's.
-            if _read_back(parts, collection, text) or not facts.automatic:
+            if _read_back(parts, collection, text) or not facts.maybe_done:
                 rest.append(one)
             else:
                 ledger.refuse(one.key, collection.name, _is_another_s(one, text, collection.name))
-        elif parts.source.mode is DeleteMode.APPEND and facts.automatic and text.etag != facts.etag:
+        elif parts.source.mode is DeleteMode.APPEND and facts.maybe_done and text.etag != facts.etag:
             ledger.decide_anew(one.key, _kept(parts, collection, one, text))
         else:
             rest.append(one)
