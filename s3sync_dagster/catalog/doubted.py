@@ -145,8 +145,9 @@ def ask_untold(tx: sa.Connection, source_id: str, ids: Collection[int]) -> None:
 def close_changed(tx: sa.Connection, before: Mapping[str, Any], source: Source) -> None:
     """Keep a source's documents from readers whose records may not say what its settings do by now.
 
-    Where only the keys are others, records that were written for all that is asked for tell
-    already who may read them. Of the rest a listing looks at each.
+    So are records that a restored catalog may have forgotten: what no document tells of closes the
+    source, until all is known. Where only the keys are others, records that were written for all
+    that is asked for tell already who may read them. Of the rest a listing looks at each.
 
     Args:
         tx: an open transaction, in which the settings change.
@@ -156,6 +157,10 @@ def close_changed(tx: sa.Connection, before: Mapping[str, Any], source: Source) 
     now = source.to_json()
     if not source.reader_keys or _reader_settings(before) == _reader_settings(now):
         return
+    forgetful = sources.c.looked_through.is_not(None)
+    tx.execute(
+        sources.update().where(sources.c.id == source.id, forgetful).values(closed_unseen=True)
+    )
     told = sa.false()
     if (
         _reader_settings({**before, "reader_keys": source.reader_keys}) == _reader_settings(now)

@@ -34,7 +34,9 @@ def rights_of(catalog: Catalog, reader: Reader, *, tenant: str) -> Rights:
         return Rights(reader=reader, restricted={})
     newer = sources.alias("newer")
     query = (
-        sa.select(sources.c.id, sources.c.config, newer.c.config.label("newer"))
+        sa.select(
+            sources.c.id, sources.c.config, sources.c.closed_unseen, newer.c.config.label("newer")
+        )
         .outerjoin(newer, newer.c.id == sources.c.moved_to)
         .where(sources.c.tenant == tenant)
     )
@@ -48,6 +50,8 @@ def rights_of(catalog: Catalog, reader: Reader, *, tenant: str) -> Rights:
                 restricted[row.id] = tuple(keys)
             if row.newer is not None and row.newer.get("reader_keys"):
                 restricted[row.id] = _of_both(row.config, row.newer)
+            if row.closed_unseen and row.id in restricted:
+                restricted[row.id] = ()
         doubted, closed = doubted_of(tx, restricted)
     restricted |= dict.fromkeys(closed, ())
     open_sources = {*left, *(row.id for row in rows)} - restricted.keys()

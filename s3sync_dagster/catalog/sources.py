@@ -457,6 +457,19 @@ class SourceRows:
                 sources.update().where(sources.c.id == source_id).values(looked_through=told)
             )
 
+    def is_closed_unseen(self, source_id: str) -> bool:
+        """Return whether readers with groups see nothing of a source; see ``CatalogPort``."""
+        query = sa.select(sources.c.id).where(sources.c.id == source_id, sources.c.closed_unseen)
+        with self._db.read() as tx:
+            return tx.execute(query).first() is not None
+
+    def open_seen(self, source_id: str) -> None:
+        """Note that all records of a source are known: each says by itself who may read it."""
+        with self._db.write() as tx:
+            tx.execute(
+                sources.update().where(sources.c.id == source_id).values(closed_unseen=False)
+            )
+
     def there(self, source_id: str) -> bool:
         """Return whether there is such a source, and it is not being deleted."""
         query = sa.select(sources.c.id).where(

@@ -59,6 +59,9 @@ sources = sa.Table(
     # Up to which collection of its database its deletion has looked for records that were
     # forgotten; NULL where the catalog was not put back from a copy: none were.
     sa.Column("looked_through", sa.Text),
+    # Its settings of who may read were changed before all was known that a restored catalog may
+    # have forgotten: what no document has is for nobody with groups until then.
+    sa.Column("closed_unseen", sa.Boolean, nullable=False, server_default=sa.false()),
     # Of a source that names no server: the names under which one was asked, a line each, the last
     # one first; empty: AWS, NULL: none is known.
     sa.Column("asked_server", sa.Text),

@@ -180,6 +180,17 @@ class SourcesPort(Protocol):
         """Note which collections may have records that were forgotten, none beside them."""
         ...
 
+    def is_closed_unseen(self, source_id: str) -> bool:
+        """Return whether readers with groups see nothing of a source of a restored catalog.
+
+        Who may read was changed in its settings, and records that are forgotten say it as before.
+        """
+        ...
+
+    def open_seen(self, source_id: str) -> None:
+        """Note that all records of a source are known: each says by itself who may read it."""
+        ...
+
     def there(self, source_id: str) -> bool:
         """Return whether there is such a source, and it is not being deleted."""
         ...

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from s3sync_dagster.core.plan import split_record_id
 from s3sync_dagster.core.state import KnownCollection, ListingRow, ListingState
+from s3sync_dagster.engine.readers_told import hear_all
 from s3sync_dagster.model.errors import Conflict, NotFound
-from s3sync_dagster.model.source import DeleteMode, Source
+from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.state import DocumentState
@@ -65,12 +66,14 @@ def drop_collection(
             f"bucket; `s3sync rebuild {source.name} --drop --approve-deletes` lets them go.",
             reason="removal_blocked",
         )
+    hear_all(source, catalog=catalog, collections=collections)
     lost = [one for one in catalog.rebuilding.not_written_again(source) if one.document_id in ours]
     # A catalog that was restored knows less than the collection keeps.
     holders = {one.document_id for one in catalog.collections.holders(known, sorted(ours))}
     keys = {name: key for name, key in ours.items() if name not in holders}
     again = set[str]()
-    if source.mode is DeleteMode.MIRROR:
+    # Of any other source nothing asks again for what it does not know that somebody asked for.
+    if source.mode is DeleteMode.MIRROR and source.auto_sync is AutoSync.DIRECT:
         again = catalog.rebuilding.to_be_read(source, set(keys.values()))
     unknown = sum(key not in again for key in keys.values())
     if (lost or unknown) and not approved:

@@ -107,8 +107,9 @@ def _or_leave(source: Source, catalog: CatalogPort) -> str:
 def look_round(source: Source, *, catalog: CatalogPort, collections: Collections) -> list[str]:
     """Return the collections where a restored catalog may have forgotten records of a source.
 
-    They are looked for once, soon after the restore: what names the source later, elsewhere, is a
-    copy that somebody made. One request a collection, then none.
+    Also such as it knows the source to have written to. They are looked for once, soon after the
+    restore: what names the source later, elsewhere, is a copy that somebody made. One request a
+    collection, then none.
 
     Raises:
         S3SyncError: Chroma or the catalog does not answer; the next call looks.
@@ -117,9 +118,8 @@ def look_round(source: Source, *, catalog: CatalogPort, collections: Collections
     if told is None or told:
         return list(told or ())
     tenant, database = source.tenant, source.database_name
-    known = {one.collection_name for one in catalog.collections.of_source(source.id)}
     names: list[str] = []
-    for name in sorted(names_there(collections, tenant=tenant, database=database) - known):
+    for name in sorted(names_there(collections, tenant=tenant, database=database)):
         try:
             port = open_there(collections, name, tenant=tenant, database=database)
             if port is None or port.ids_meeting({"s3sync_source": source.id}, most=0) == []:
@@ -129,6 +129,31 @@ def look_round(source: Source, *, catalog: CatalogPort, collections: Collections
         names.append(name)
     catalog.sources.look_through(source.id, names)
     return names
+
+
+def open_once_known(
+    source: Source, *, catalog: CatalogPort, collections: Callable[[], Collections]
+) -> None:
+    """Open a source again that was closed for what a restored catalog may have forgotten of it.
+
+    Once all that is there was listed and written, whatever is left is read back, and is its
+    documents' own to tell.
+
+    Raises:
+        S3SyncError: Chroma or the catalog does not answer; the next call looks again.
+    """
+    if not catalog.sources.is_closed_unseen(source.id):
+        return
+    if catalog.sources.listing_asked(source.id) or catalog.invocations.live_count(source.id):
+        return
+    if read_back_forgotten(source, catalog=catalog, collections=collections()) == 0:
+        catalog.sources.open_seen(source.id)
+
+
+def may_have_forgotten(source: Source, *, catalog: CatalogPort) -> bool:
+    """Return whether a source is of a restored catalog, and has records that nobody knows maybe."""
+    sources = catalog.sources
+    return sources.looked_through(source.id) is not None or sources.listing_asked(source.id)
 
 
 def told_together(troubles: Sequence[S3SyncError]) -> str:

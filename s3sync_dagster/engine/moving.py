@@ -11,7 +11,7 @@ from s3sync_dagster.core.state import RESTORED, DocumentState
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.deleting import delete_records, take_down
-from s3sync_dagster.engine.last_look import read_back_forgotten
+from s3sync_dagster.engine.last_look import may_have_forgotten, read_back_forgotten
 from s3sync_dagster.engine.own_records import names_there
 from s3sync_dagster.engine.ports import Collections, ObjectStore, UnsureStore
 from s3sync_dagster.model.errors import Conflict, S3SyncError, Unavailable
@@ -90,7 +90,7 @@ def finish_move(
         catalog.sources.mark_deleting(*(one.id for one in left), keep_records=True)
     if now:
         for before in catalog.moves.left_by(source.id):
-            _refuse_unheard(source, before, catalog)
+            _refuse_unheard(source, before, catalog, collections)
     lines: list[str] = []
     until = clock.monotonic() + budget_seconds
     for number, before in enumerate(catalog.moves.left_by(source.id)):
@@ -170,13 +170,17 @@ def _refuse_where_it_writes(source: Source, before: Source, catalog: CatalogPort
         )
 
 
-def _refuse_unheard(source: Source, before: Source, catalog: CatalogPort) -> None:
+def _refuse_unheard(
+    source: Source, before: Source, catalog: CatalogPort, collections: Callable[[], Collections]
+) -> None:
     """Refuse to delete what alone may tell who may read, before the source has looked at it.
 
     An owner may have said it, also after the backup of a catalog that was restored.
     """
     if not source.reader_keys or catalog.moves.succession(source, before).listed:
         return
+    if may_have_forgotten(before, catalog=catalog):
+        read_back_forgotten(before, catalog=catalog, collections=collections())
     after = 0
     while page := catalog.documents.of_source(before.id, after_id=after):
         after = page[-1].id

@@ -5,11 +5,12 @@ records compares them with its documents before it writes. One that stands in it
 another collection with the same objects, has records of its own, of which it would learn nothing.
 """
 
+import sys
 from collections.abc import Sequence
 
 from s3sync_dagster.core.facts import KeyFacts
 from s3sync_dagster.core.path_metadata import with_path_metadata
-from s3sync_dagster.core.plan import record_ids
+from s3sync_dagster.core.plan import record_ids, split_record_id
 from s3sync_dagster.core.state import (
     RECOVERED,
     RESTORED,
@@ -20,9 +21,9 @@ from s3sync_dagster.core.state import (
 from s3sync_dagster.core.targets import as_it_is
 from s3sync_dagster.core.vouching import readers
 from s3sync_dagster.engine.catalog_port import CatalogPort
-from s3sync_dagster.engine.own_records import open_there
+from s3sync_dagster.engine.own_records import IDS_AT_ONCE, open_there
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
-from s3sync_dagster.engine.rebuilding import recover_documents
+from s3sync_dagster.engine.rebuilding import documents_of, recover_documents
 from s3sync_dagster.engine.rolling_check import as_written
 from s3sync_dagster.model.document import Metadata, MetadataValue
 from s3sync_dagster.model.source import Source
@@ -80,6 +81,70 @@ def hear_all(source: Source, *, catalog: CatalogPort, collections: Collections) 
     return heard
 
 
+def hear_own(
+    source: Source, keys: Sequence[str], *, catalog: CatalogPort, collections: Collections
+) -> int:
+    """Have known what records of objects say of readers that the catalog has forgotten.
+
+    An owner may have said it after the backup and given the document another id, under which alone
+    it stands: what the catalog has would be written beside it, for whoever read it before.
+
+    Args:
+        source: whose objects they are, of a restored catalog.
+        keys: of the objects.
+        catalog: the catalog.
+        collections: Chroma.
+
+    Returns:
+        Of how many documents the catalog did not know it.
+
+    Raises:
+        S3SyncError: Chroma or the catalog does not answer; the next call looks again.
+    """
+    collection = _open(source, collections)
+    if collection is None:
+        return 0
+    place, heard = _place(source, collection), 0
+    for start in range(0, len(keys), DOCUMENTS_AT_ONCE):
+        forgotten = _forgotten(source, keys[start : start + DOCUMENTS_AT_ONCE], collection, catalog)
+        if not forgotten:
+            continue
+        heard += catalog.documents.read_back(
+            source,
+            documents_of(forgotten, source),
+            collection_name=collection.name,
+            collection_id=collection.id,
+        )
+        by_key: dict[str, list[StoredRecord]] = {}
+        for record in forgotten:
+            by_key.setdefault(str(record.metadata["document_key"]), []).append(record)
+        said = [
+            (one, {**one.metadata, **later})
+            for key, records in by_key.items()
+            for one in catalog.documents.of_key(source.id, key)
+            if _is_restored(one)
+            and one.collection_id == f"{RESTORED}{collection.id}"
+            and (later := said_later(one, source, records))
+        ]
+        heard += catalog.collections.doubt(source.id, place, said) if said else 0
+    return heard
+
+
+def _forgotten(
+    source: Source, keys: Sequence[str], collection: CollectionPort, catalog: CatalogPort
+) -> list[StoredRecord]:
+    """Return the source's records of objects under ids that no document has."""
+    ids = collection.ids_meeting(_records_of(source, keys), most=sys.maxsize) or []
+    names = dict.fromkeys(split_record_id(one)[0] for one in ids)
+    place = _place(source, collection)
+    held = {one.document_id for one in catalog.collections.holders(place, list(names))}
+    ids = [one for one in ids if split_record_id(one)[0] not in held]
+    found: list[StoredRecord] = []
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        found += collection.get(ids[start : start + IDS_AT_ONCE]).values()
+    return found
+
+
 def unheard(
     before: Source, found: Sequence[KeyFacts]
 ) -> tuple[list[KeyFacts], list[DocumentState]]:
@@ -132,8 +197,8 @@ def hear_before(
         return 0
     heard = 0
     for start in range(0, len(unknown), DOCUMENTS_AT_ONCE):
-        some = _records_of(before, unknown[start : start + DOCUMENTS_AT_ONCE])
-        if collection.ids_meeting(some, most=0) != []:
+        keys = [one.key for one in unknown[start : start + DOCUMENTS_AT_ONCE]]
+        if collection.ids_meeting(_records_of(before, keys), most=0) != []:
             heard += _read_back(before, collection, catalog)  # all that it has forgotten, at once
             break
     for start in range(0, len(restored), DOCUMENTS_AT_ONCE):
@@ -141,9 +206,8 @@ def hear_before(
     return heard
 
 
-def _records_of(source: Source, found: Sequence[KeyFacts]) -> dict[str, object]:
-    keys = [one.key for one in found]
-    return {"$and": [{"s3sync_source": source.id}, {"document_key": {"$in": keys}}]}
+def _records_of(source: Source, keys: Sequence[str]) -> dict[str, object]:
+    return {"$and": [{"s3sync_source": source.id}, {"document_key": {"$in": list(keys)}}]}
 
 
 def _is_restored(document: DocumentState) -> bool:

@@ -117,7 +117,7 @@ class Invocation:
     reindex: bool = False
     """An older fingerprint is reason enough, whatever the source of who does the work says."""
     restored: bool = False
-    """It waited when the catalog was copied that was put back since: maybe it was done meanwhile."""
+    """It waited in a copy that the catalog was put back from: it may have been done meanwhile."""
     told_count: int | None = None
     """Of a removal: how often something had been told of its object when it was asked for."""
     attempts: int = 0

@@ -85,13 +85,14 @@ def _names(parts: BatchParts, row: DocumentState | None, owners: set[str]) -> se
     """Return whose texts under the ids of a document are its source's to keep.
 
     Of one that the catalog has all but those of other sources that are there: it may have been
-    taken over of such as nobody knows any more.
+    taken over of such as nobody knows any more. So may one be that the source adopts.
     """
     ours = {parts.source.id, *(row.written_as if row else ())}
     if owners <= ours:
         return ours
     ours.update(one.id for one in parts.catalog.moves.left_by(parts.source.id))
-    return ours if row is None else ours | (owners - parts.catalog.sources.ids())
+    adopted = row is not None or parts.source.adopt
+    return ours | (owners - parts.catalog.sources.ids()) if adopted else ours
 
 
 def keep_found(
@@ -124,7 +125,9 @@ def keep_found(
                 rest.append(one)
             else:
                 ledger.refuse(one.key, collection.name, _is_another_s(one, text, collection.name))
-        elif parts.source.mode is DeleteMode.APPEND and facts.maybe_done and text.etag != facts.etag:
+        elif (
+            parts.source.mode is DeleteMode.APPEND and facts.maybe_done and text.etag != facts.etag
+        ):
             ledger.decide_anew(one.key, _kept(parts, collection, one, text))
         else:
             rest.append(one)

@@ -25,14 +25,14 @@ from s3sync_dagster.core.state import (
 from s3sync_dagster.engine.batch.found_text import texts_of
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.identity import look_at
-from s3sync_dagster.engine.last_look import look_round
+from s3sync_dagster.engine.last_look import look_round, may_have_forgotten
 from s3sync_dagster.engine.own_records import own_among
 from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
-from s3sync_dagster.engine.readers_told import hear_before, said_later, unheard
+from s3sync_dagster.engine.readers_told import hear_before, hear_own, said_later, unheard
 from s3sync_dagster.engine.rolling_check import as_written
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.errors import S3SyncError
-from s3sync_dagster.model.source import DeleteMode, Source
+from s3sync_dagster.model.source import DeleteMode
 
 DOCUMENTS_AT_ONCE = 100
 
@@ -50,15 +50,14 @@ def believe_restored(
 
     Returns:
         Whether any is either, of the source or of one in whose place it stands: what is known of
-        the keys is to be read again; and of a source that
-        says who may read, or of mode append, why keys are not to be worked on: nobody could look at
-        their records, and what is written over them would not be what somebody said last, or would
-        take a text away that is nowhere else.
+        the keys is to be read again; and of a source that says who may read, or of a mode that
+        keeps, why keys are not to be worked on: nobody could look at their records, and what is
+        written over them would not be what somebody said last, or would take a text away that is
+        nowhere else.
     """
     unseen = dict[str, S3SyncError]()
     now = parts.source.fingerprint()
     reads = bool(parts.source.reader_keys)
-    appends = parts.source.mode is DeleteMode.APPEND
     keeps = parts.source.mode is not DeleteMode.MIRROR
     waiting = [
         one
@@ -93,7 +92,7 @@ def believe_restored(
                 left += parts.catalog.collections.keep(parts.source.id, looked.met, spoilt)
         except S3SyncError as error:
             parts.log(f"{known.collection_name!r} could not be compared: {error.message}")
-            if reads or appends:
+            if reads or keeps:
                 unseen.update(dict.fromkeys((one.object_key for one in of_it), error))
     if believed:
         parts.log(f"{believed} documents stand as the restored catalog has them")
@@ -107,14 +106,16 @@ def believe_restored(
 def _hear_before(
     parts: BatchParts, found: Sequence[KeyFacts], unseen: dict[str, S3SyncError]
 ) -> int:
-    """Have what records of the sources before say of readers known; returns of how many documents.
+    """Have known what forgotten records, and those of the sources before, say of readers.
+
+    Returns of how many documents.
 
     Args:
         parts: the batch's.
         found: its keys.
         unseen: gets why those are not to be worked on whose records nobody could look at.
     """
-    heard = 0
+    heard = _hear_own(parts, found, unseen)
     for before in reversed(parts.catalog.moves.left_by(parts.source.id)):  # the newest first
         unknown, restored = unheard(before, found)
         found = [one for one in found if not one.inherited or one.inherited.source_id != before.id]
@@ -129,15 +130,21 @@ def _hear_before(
         except S3SyncError as error:
             parts.log(f"{before.collection_name!r} could not be compared: {error.message}")
             unseen.update(dict.fromkeys((one.object_key for one in restored), error))
-            if _may_have_forgotten(parts, before):
+            if may_have_forgotten(before, catalog=parts.catalog):
                 unseen.update(dict.fromkeys((one.key for one in unknown), error))
     return heard
 
 
-def _may_have_forgotten(parts: BatchParts, source: Source) -> bool:
-    """Return whether a source is of a restored catalog, and nobody has looked through all since."""
-    sources = parts.catalog.sources
-    return sources.looked_through(source.id) is not None or sources.listing_asked(source.id)
+def _hear_own(parts: BatchParts, found: Sequence[KeyFacts], unseen: dict[str, S3SyncError]) -> int:
+    if not may_have_forgotten(parts.source, catalog=parts.catalog):
+        return 0
+    keys = [one.key for one in found]
+    try:
+        return hear_own(parts.source, keys, catalog=parts.catalog, collections=parts.collections)
+    except S3SyncError as error:
+        parts.log(f"{parts.source.collection_name!r} could not be compared: {error.message}")
+        unseen.update(dict.fromkeys(keys, error))
+        return 0
 
 
 def _look_round(parts: BatchParts) -> None:

@@ -1,0 +1,124 @@
+"""Texts that only requests, or batches of after a backup, have made: they outlive the restore."""
+
+import pytest
+import sqlalchemy as sa
+
+from s3sync_dagster.model.errors import Conflict, RecordRejected, Unavailable
+from s3sync_dagster.model.source import AutoSync, DeleteMode
+from s3sync_dagster_tests.core.rules import Refusing, refuse_with
+from s3sync_dagster_tests.core.test_rules_dropping import drop
+from s3sync_dagster_tests.core.test_rules_found_texts import KEEPS, settle
+from s3sync_dagster_tests.core.test_rules_move_append import claims_and_dies
+from s3sync_dagster_tests.core.test_rules_restored import back_up, open_collection, restore
+from s3sync_dagster_tests.core.test_rules_verify import fix
+from s3sync_dagster_tests.engine_fixture import make_world
+
+
+def test_what_was_asked_for_in_a_collection_that_the_backup_knows_stays():
+    world = make_world()
+    world.bucket.put("a.md", "one")
+    world.bucket.put("b.md", "two")
+    world.sync()
+    world.ask("b.md", target_collection_name="asked")
+    world.run_batches()
+    copy = back_up(world)
+    world.ask("a.md", target_collection_name="asked")
+    world.run_batches()
+    restore(world, copy)
+    settle(world)
+    found = fix(world, "asked")
+    assert (found.stray, found.held_back) == ([], ["a.md"])
+    assert sorted(world.texts("asked").values()) == ["one", "two"]
+
+
+def test_what_was_asked_for_of_a_source_that_takes_nothing_by_itself_stays():
+    world = make_world(auto_sync=AutoSync.METADATA)
+    world.bucket.put("a.md", "one")
+    world.bucket.put("b.md", "two")
+    world.sync()
+    world.ask("b.md")
+    world.ask("a.md", target_collection_name="asked")
+    world.run_batches()
+    copy = back_up(world)
+    world.ask("a.md")
+    world.run_batches()
+    restore(world, copy)
+    settle(world)
+    found = fix(world)
+    assert (found.stray, found.held_back) == ([], ["a.md"])
+    assert sorted(world.texts().values()) == ["one", "two"]
+
+
+@pytest.mark.parametrize("mode", KEEPS)
+def test_a_text_that_a_deleted_source_kept_outlives_a_refused_takeover(mode):
+    world = make_world(mode=mode)
+    world.bucket.put("a.md", "one")
+    world.sync()
+    port = open_collection(world)
+    port.update_metadata(
+        list(world.texts()),
+        [{**one, "s3sync_source": "forgotten"} for one in world.metadata().values()],
+    )
+    with world.catalog.database.write() as tx:
+        tx.execute(sa.text("DELETE FROM documents"))
+        tx.execute(sa.text("DELETE FROM objects"))
+    world.configure(adopt=True)
+    world.bucket.put("a.md", "two")
+    bad = refuse_with(
+        RecordRejected("Chroma refused a record"),
+        lambda records: any("two" in one.document for one in records),
+    )
+    world.listing()
+    world.run_batches(collections=Refusing(world, upsert=bad))
+    assert list(world.texts().values()) == ["one"]
+    world.bucket.delete("a.md")
+    settle(world)
+    assert list(world.texts().values()) == ["one"]
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3, 99])
+def test_a_text_whose_beginning_alone_the_backup_knows_outlives_a_flaky_chroma(failing):
+    world = make_world(mode=DeleteMode.KEEP_DELETED)
+    world.bucket.put("a.md", "one")
+    world.listing()
+    claims_and_dies(world)
+    copy = back_up(world)
+    settle(world)
+    assert list(world.texts().values()) == ["one"]
+    world.bucket.delete("a.md")
+    restore(world, copy)
+    world.clock.seconds += 7200
+    world.listing()
+    world.catalog.documents.enqueue_unclean(world.source.id)
+    left = [failing]
+
+    def away(_first):
+        left[0] -= 1
+        if left[0] == 0:
+            raise Unavailable("away", reason="chroma_unavailable")
+
+    world.run_batches(collections=Refusing(world, get=away))
+    for _ in range(3):
+        settle(world, 1)
+        world.catalog.documents.enqueue_unclean(world.source.id)
+        world.run_batches()
+    assert list(world.texts().values()) == ["one"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_drop_takes_no_text_that_nothing_writes_again(known):
+    world = make_world(auto_sync=AutoSync.METADATA)
+    if known:
+        world.bucket.put("a.md", "one")
+    world.sync()
+    backup = back_up(world)
+    world.bucket.put("a.md", "one")
+    world.ask("a.md")
+    world.sync()
+    restore(world, backup)
+    try:
+        drop(world)
+    except Conflict:
+        pass
+    settle(world)
+    assert list(world.texts().values()) == ["one"]
