@@ -5,6 +5,7 @@ The file is derived: one that is damaged or of another layout is made again.
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -161,6 +162,11 @@ class WordFile:
                 reason=DAMAGED,
             ) from None
 
+    def begin_anew(self) -> None:
+        """Empty the file: nothing is indexed, and numbers begin at 1."""
+        with self.guarded():
+            self._create(self.database, anew=True)
+
     def close(self) -> None:
         """Close the file."""
         self.database.close()
@@ -169,14 +175,13 @@ class WordFile:
         database = None
         try:
             database = self._connect()
-            if _layout(database) in (0, LAYOUT):
-                return self._create(database)
+            return self._create(database)
         except UnicodeDecodeError:
             pass  # of a name in it: SQLite told of the damage in words that are none
         except sqlite3.DatabaseError as error:
             if _passes(error):
                 raise self._not_now(error) from None
-            # Else it is no database at all: made anew, as one of another layout is.
+            # Else it is no database at all.
         if database is not None:
             database.close()
         return self._make_anew()
@@ -206,32 +211,64 @@ class WordFile:
             return False
 
     def _make_anew(self) -> sqlite3.Connection:
+        """Open another file in place of a damaged one, be it that of who met the damage before."""
+        met = self._opened
         try:
-            for suffix in ("", "-wal", "-shm"):
-                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-            return self._create(self._connect())
+            with self._path.with_name(f"{self._path.name}.lock").open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if met == _file_at(self._path):
+                    for suffix in ("", "-wal", "-shm"):
+                        self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+                return self._create(self._connect())
         except OSError:
             raise self._not_writable() from None
         except sqlite3.DatabaseError as error:
             raise self._not_now(error) from None
 
     def _connect(self) -> sqlite3.Connection:
+        self._opened = _file_at(self._path)
         database = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
         write_ahead(database, within_seconds=BUSY_SECONDS)
+        self._opened = self._opened or _file_at(self._path)
         database.execute("PRAGMA synchronous = NORMAL")
         return database
 
-    def _create(self, database: sqlite3.Connection) -> sqlite3.Connection:
-        if _layout(database) == LAYOUT:
+    def _create(self, database: sqlite3.Connection, *, anew: bool = False) -> sqlite3.Connection:
+        """Return a connection to a file of this layout; one of another is emptied where it stands.
+
+        Others may have it open: they meet the new layout, and no file is taken away from them.
+        """
+        if _layout(database) == LAYOUT and not anew:
             return database
         database.execute("BEGIN IMMEDIATE")
-        if _layout(database) == 0:
+        if _layout(database) != LAYOUT or anew:
             self._made_anew()
+            _drop_all(database)
             for statement in (_SCHEMA + POSTINGS).strip().split(";\n"):
                 database.execute(statement.rstrip(";"))
             database.execute(f"PRAGMA user_version = {LAYOUT}")
+            database.execute("PRAGMA application_id = 0")
         database.execute("COMMIT")
         return database
+
+
+def _drop_all(database: sqlite3.Connection) -> None:
+    """Drop all tables, those of FTS5 with what it keeps them in."""
+    virtual = "CREATE VIRTUAL%"
+    query = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql {} ?"
+    for kind in ("LIKE", "NOT LIKE"):
+        for (name,) in database.execute(query.format(kind), (virtual,)).fetchall():
+            if not name.startswith("sqlite_"):
+                database.execute(f'DROP TABLE "{name}"')
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one at its path; None: there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _layout(database: sqlite3.Connection) -> int:

@@ -11,8 +11,6 @@ PIECE = 4
 """Characters of a piece: of 4 and 5, 4 finds more in German and Russian (docs/chroma.md)."""
 MAX_WORDS = 64
 """Of a question that are looked up."""
-MAX_PIECES = 256
-"""Likewise."""
 
 _WORD = re.compile("[\\w\u0900-\u0963\u0966-\u0dff\u0f71-\u0f84]+")
 """Of Indian scripts with their vowels, which are no letters: a word of them is its letters in a

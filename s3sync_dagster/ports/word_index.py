@@ -31,6 +31,7 @@ from s3sync_dagster.ports.word_ranking import (
 )
 from s3sync_dagster.ports.word_readers import ReaderWords
 from s3sync_dagster.ports.word_records import (
+    last_given,
     numbers_of,
     remove_documents,
     replace_documents,
@@ -47,6 +48,10 @@ WRITE_RECORDS = 16_000
 WRITE_CHARACTERS = 16 * 1024**2
 """In one transaction, whichever comes first: each commit has FTS5 write out what it has, and the
 texts are in memory until then."""
+MOST_NUMBERS = 5_000_000
+NUMBERS_A_RECORD = 10
+"""Once more numbers were given, and that many for each record that there is, all is numbered anew:
+a question takes ten bytes for each of them, and no number is given twice."""
 PLACE_WEIGHT = 1.0
 """Of a word there beside one of the text. Chosen by measurement (docs/chroma.md)."""
 
@@ -144,6 +149,7 @@ class FtsWordIndex:
                 kept for ``state()`` unless another process changes the file meanwhile.
         """
         wanted = {document.document_id: document for document in documents}
+        self._number_anew()
         self._begin_anew_for(collection)
         with self._file.guarded():
             changes = self._file.state("changes") or 0
@@ -201,6 +207,14 @@ class FtsWordIndex:
                 remove_documents(self._database, [name for (name,) in names])
             self._database.execute(f"PRAGMA application_id = {mark}")
 
+    def _number_anew(self) -> None:
+        """Empty a file most of whose numbers stand for nothing: a question pays for each."""
+        with self._file.guarded():
+            given = last_given(self._database)
+            if given <= MOST_NUMBERS or given <= NUMBERS_A_RECORD * self.count():
+                return
+        self._file.begin_anew()
+
     def _by_both(self, text: str, pieces: PieceScores, *, limit: int) -> list[Scored]:
         """Add the scores of words and of pieces; what has words alone that most have is behind."""
         words, records = self._counted(text)
@@ -250,7 +264,8 @@ class FtsWordIndex:
             if beside is not None:
                 for number, counted in beside.among(numbers).items():
                     scores[number] = round(scores.get(number, 0.0) + counted, DIGITS)
-            yield scores
+            if asked or scores:
+                yield scores
 
     def _pieces_of(self, text: str) -> PieceScores | None:
         """Return what the pieces of a question count; None: no record has one."""

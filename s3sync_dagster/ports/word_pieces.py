@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.ports.word_postings import pieces_in
 from s3sync_dagster.ports.word_ranking import DIGITS, K1, Scored, idf
+from s3sync_dagster.ports.word_records import last_given
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -123,7 +124,10 @@ def piece_scores(
         records = sum(int(np.count_nonzero(one.may)) for one in found)
         rarities = np.array([idf(records, int(number)) for number in counts]) * (counts > 0)
         rarities *= weight * (K1 + 1)
-        scores = np.zeros(1 + max(int(one.numbers.max()) for one in found))
+        highest = max(int(one.numbers.max()) for one in found)
+        if highest > last_given(database):
+            raise ValueError("a number that no record has")  # of whatever size: not asked for
+        scores = np.zeros(1 + highest)
         for one in found:
             counted = one.score(rarities)
             scores[one.numbers[one.may]] = counted[one.may].round(DIGITS)

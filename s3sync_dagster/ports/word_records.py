@@ -24,6 +24,11 @@ LONGEST_READER = 1024
 """Characters of a text that may name a group: those of tokens have 256 at most."""
 
 
+def last_given(database: sqlite3.Connection) -> int:
+    """Return the highest number that a record was ever given; 0: none was."""
+    return database.execute(_LAST_GIVEN).fetchone()[0]
+
+
 def replace_documents(
     database: sqlite3.Connection,
     documents: Sequence[DocumentVersion],
@@ -37,8 +42,7 @@ def replace_documents(
     known = _known(database, [document.document_id for document in documents])
     numbers = {name: _record_numbers(database, document) for name, (document, _) in known.items()}
     remove_documents(database, list(known))
-    last_given: int = database.execute(_LAST_GIVEN).fetchone()[0]
-    given = itertools.count(last_given + 1)
+    given = itertools.count(last_given(database) + 1)
     found: list[tuple[int, int, StoredRecord]] = []
     for one in documents:
         records = [stored[name] for name in one.record_ids() if name in stored]

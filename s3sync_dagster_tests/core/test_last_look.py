@@ -143,9 +143,9 @@ def test_a_deletion_that_is_late_goes_on_behind_the_collection_that_it_looked_at
     )
     assert not look(late=lambda: True)  # what was there is gone, and looked for again
     assert forgotten.texts("asked") == {}
-    assert forgotten.catalog.sources.looked_through(source.id) == ["asked", "besides"]
+    assert forgotten.catalog.sources.looked_through(source.id) == ["asked", "besides", "docs"]
     assert not look(late=lambda: True)  # the time is over before the first: that one is looked at
-    assert forgotten.catalog.sources.looked_through(source.id) == ["besides"]
+    assert forgotten.catalog.sources.looked_through(source.id) == ["besides", "docs"]
     assert len(forgotten.texts("besides")) == 1
     while not look(late=lambda: False):
         pass
