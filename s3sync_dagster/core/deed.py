@@ -115,13 +115,26 @@ def _named_by(end: Decision, document: DocumentState) -> bool:
     )
 
 
+def _comes_elsewhere(end: Decision) -> bool:
+    """Return whether a document is to come in a collection where the object has none."""
+    there = {
+        one.collection_name
+        for one in end.facts.documents
+        if one.phase is not DocumentPhase.REMOVING and not one.begun_only
+    }
+    return any(one.collection_name not in there for one in end.targets or ())
+
+
 def _without_reason(deed: Deed, end: Decision) -> list[DocumentState]:
     """Return documents that lost their reason and that no document to come has to outlive.
 
     Where a collection has a target the claim has replaced what was there; one that was on its way
     out before goes when its successor is whole. Of several only the newest waits for that: the
-    others had successors, which have lost their reason since.
+    others had successors, which have lost their reason since. One whose object cannot be read waits
+    for a document elsewhere too, which a sidecar asks for in its place.
     """
+    if end.verdict == "fail" and end.remove == "nothing" and _comes_elsewhere(end):
+        return [one for one in end.removals if one.begun_only]
     kept = {target.collection_name for target in end.targets or ()}
     whole = kept if end.verdict == "unchanged" else deed.written.keys()
     rewritten = {one.document_id for one in deed.held}

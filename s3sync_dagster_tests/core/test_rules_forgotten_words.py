@@ -15,7 +15,7 @@ from s3sync_dagster_tests.core.test_rules_disputed import BY_PATH, HR, KEY, ask,
 from s3sync_dagster_tests.core.test_rules_dropping import drop
 from s3sync_dagster_tests.core.test_rules_found_texts import settle
 from s3sync_dagster_tests.core.test_rules_moved import finish, move
-from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
+from s3sync_dagster_tests.core.test_rules_restored import back_up, open_collection, restore
 from s3sync_dagster_tests.core.test_rules_verify import fix
 from s3sync_dagster_tests.engine_fixture import make_world
 
@@ -180,3 +180,24 @@ def test_a_source_that_was_closed_for_what_was_forgotten_opens_once_all_is_known
         log=print,
     )
     assert (sees(world, "hr"), sees(world, "sales")) == (1, 0)
+
+
+@pytest.mark.parametrize("mode", list(DeleteMode))
+def test_who_adopts_records_opens_none_that_name_other_readers(mode):
+    world = make_world(reader_keys=("team",), mode=mode, **BY_PATH)
+    world.bucket.put(KEY, "salaries")
+    world.bucket.put("sales/b.md", "b")
+    world.sync()
+    port = open_collection(world)
+    stored = world.metadata()
+    lost = {name: {**one, "s3sync_source": "lost"} for name, one in stored.items()}
+    for one in lost.values():
+        one["team"] = "hr" if one["document_key"] == KEY else None
+    port.update_metadata(list(lost), list(lost.values()))
+    with world.catalog.database.write() as tx:
+        tx.execute(sa.text("DELETE FROM documents"))
+        tx.execute(sa.text("DELETE FROM objects"))
+    world.configure(adopt=True)
+    settle(world)
+    assert {one["s3sync_source"] for one in world.metadata().values()} == {world.source.id}
+    assert sees(world, "sales") == 1

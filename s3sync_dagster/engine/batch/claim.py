@@ -29,7 +29,7 @@ class Found:
     written_as: tuple[str, ...] = ()
     """Whose name the first of them bears, where it is not this source's."""
     told: Mapping[str, MetadataValue] = field(default_factory=dict[str, MetadataValue])
-    """What the first of them says of a document of this source."""
+    """What the first of them says of a document of this source, or of one that nobody knows."""
     refusal: str | None = None
     """Why they may not be written over."""
 
@@ -119,6 +119,8 @@ def _unless_others_read(parts: BatchParts, one: Write, found: Found) -> Write:
         return one
     now = one.records[0].metadata
     others = {key: found.told.get(key) for key in keys if found.told.get(key) != now.get(key)}
+    if found.written_as:  # by a program that did not ask: it names readers, or leaves it to us
+        others = {key: value for key, value in others.items() if value is not None}
     if not others:
         return one
     target = replace(
@@ -176,6 +178,7 @@ def _look_for_owners(
     stored_first = collection.get(list(first))
     owners = {str(one.metadata.get("s3sync_source", "")) for one in stored_first.values()}
     rows: dict[str, str] = {}
+    known = parts.catalog.sources.ids() - ours if parts.source.reader_keys else set[str]()
     if not owners <= ours:
         rows = parts.catalog.documents.written_by(
             parts.source,
@@ -200,7 +203,7 @@ def _look_for_owners(
             continue
         found[first[name]] = Found(
             count=_count_of(collection, stored),
-            told=stored.metadata if owner == parts.source.id else {},
+            told={} if owner in known else stored.metadata,
             metadata_keys=tuple(sorted(stored.metadata)),
             written_as=() if owner == parts.source.id else (str(owner or ""),),
         )
