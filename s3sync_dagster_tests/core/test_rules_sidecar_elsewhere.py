@@ -1,4 +1,4 @@
-"""A sidecar asks for another collection while its object cannot be read: the text stays till then."""
+"""A sidecar asks for another collection while its object cannot be read: the text stays."""
 
 import pytest
 
