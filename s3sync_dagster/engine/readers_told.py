@@ -31,6 +31,22 @@ from s3sync_dagster.model.source import Source
 DOCUMENTS_AT_ONCE = 100
 
 
+def restored_in(
+    collection: CollectionPort, documents: Sequence[DocumentState]
+) -> list[tuple[DocumentState, list[StoredRecord | None]]]:
+    """Return documents of a restored catalog that stood in this very collection, with records.
+
+    By place, with one more than there should be: of a document that has grown since, it is there.
+    """
+    here = [one for one in documents if one.collection_id == f"{RESTORED}{collection.id}"]
+    wanted = [record_ids(one.document_id, 0, one.count + 1) for one in here]
+    names = [name for ids in wanted for name in ids]
+    stored = collection.get(names, documents=True) if names else {}
+    return [
+        (one, [stored.get(name) for name in ids]) for one, ids in zip(here, wanted, strict=True)
+    ]
+
+
 def said_later(
     document: DocumentState, source: Source, records: Sequence[StoredRecord | None]
 ) -> Metadata:
@@ -261,19 +277,9 @@ def _doubt(
     catalog: CatalogPort,
 ) -> int:
     """Keep documents from readers whose records name others than a restored catalog does."""
-    here = [
-        one
-        for one in documents
-        if _is_restored(one) and one.collection_id == f"{RESTORED}{collection.id}"
-    ]
-    # One more than there should be: of a document that has grown since, it is there.
-    wanted = {one.id: record_ids(one.document_id, 0, one.count + 1) for one in here}
-    names = [name for ids in wanted.values() for name in ids]
-    stored = collection.get(names, documents=True) if names else {}
     said = [
         (one, {**one.metadata, **later})
-        for one in here
-        if (later := said_later(one, source, [stored.get(name) for name in wanted[one.id]]))
+        for one, records in restored_in(collection, list(filter(_is_restored, documents)))
+        if (later := said_later(one, source, records))
     ]
-    place = _place(source, collection)
-    return catalog.collections.doubt(source.id, place, said) if said else 0
+    return catalog.collections.doubt(source.id, _place(source, collection), said) if said else 0

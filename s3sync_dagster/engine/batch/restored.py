@@ -15,7 +15,6 @@ from itertools import islice
 
 from s3sync_dagster.core.facts import KeyFacts
 from s3sync_dagster.core.kept_text import may_stand
-from s3sync_dagster.core.plan import record_ids
 from s3sync_dagster.core.state import (
     RESTORED,
     DocumentPhase,
@@ -28,7 +27,13 @@ from s3sync_dagster.engine.identity import look_at
 from s3sync_dagster.engine.last_look import look_round, may_have_forgotten
 from s3sync_dagster.engine.own_records import own_among
 from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
-from s3sync_dagster.engine.readers_told import hear_before, hear_own, said_later, unheard
+from s3sync_dagster.engine.readers_told import (
+    hear_before,
+    hear_own,
+    restored_in,
+    said_later,
+    unheard,
+)
 from s3sync_dagster.engine.rolling_check import as_written
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.errors import S3SyncError
@@ -175,32 +180,27 @@ def _compared(
     source = parts.source
     appends = source.mode is DeleteMode.APPEND
     untold = appends and source.chunking.context
-    here = [one for one in documents if one.collection_id == f"{RESTORED}{collection.id}"]
-    # One more than there should be: of a document that has grown since, it is there.
-    wanted = {one.id: record_ids(one.document_id, 0, one.count + 1) for one in here}
-    names = [name for ids in wanted.values() for name in ids]
-    stored = collection.get(names, documents=True) if names else {}
+    here = restored_in(collection, documents)
     standing: list[DocumentState] = []
     said: list[tuple[DocumentState, Metadata]] = []
     spoilt: list[tuple[DocumentState, str]] = []
-    for one in here:
-        *ids, beyond = wanted[one.id]
+    for one, records in here:
+        *own, beyond = records
         # What others spoilt, maybe its text alone, is not trusted again by less than its text.
         text = one.fingerprint is None or not untold
-        if beyond not in stored and all(
-            name in stored and as_written(one, place, stored[name], text=text)
-            for place, name in enumerate(ids)
+        if beyond is None and all(
+            record is not None and as_written(one, place, record, text=text)
+            for place, record in enumerate(own)
         ):
             standing.append(one)
             continue
-        records = [stored.get(name) for name in wanted[one.id]]
         if later := said_later(one, source, records):
             said.append((one, {**one.metadata, **later}))
         if appends and not one.never_whole and (etag := _left_of(parts, one, records)):
             spoilt.append((one, etag))
     if source.mode is not DeleteMode.MIRROR:
         # What was only begun at the time of the backup may have been written since.
-        begun = {one.document_id: one for one in here if one.never_whole}
+        begun = {one.document_id: one for one, _ in here if one.never_whole}
         for name, text in texts_of(parts, collection, begun).items():
             if text.object_key == begun[name].object_key:
                 spoilt.append((begun[name], text.etag))
