@@ -157,10 +157,14 @@ class WordFile:
                 raise  # a fault of ours: made anew, the file would meet it again
             self.database.close()
             self.database = self._make_anew()
-            raise Unavailable(
-                f"the word index {str(self._path)!r} was damaged; it is filled again",
-                reason=DAMAGED,
-            ) from None
+            raise self.emptied() from None
+
+    def emptied(self) -> Unavailable:
+        """Return the error for who met damage, or a file that another one has emptied since."""
+        return Unavailable(
+            f"the word index {str(self._path)!r} was damaged or emptied; it is filled again",
+            reason=DAMAGED,
+        )
 
     def begin_anew(self) -> None:
         """Empty the file: nothing is indexed, and numbers begin at 1."""

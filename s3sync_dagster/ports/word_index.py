@@ -69,6 +69,7 @@ class FtsWordIndex:
         self._path = path
         self._memory = memory or WordMemory()
         self._last_counted: tuple[tuple[str, int, int], list[tuple[str, int]], int] | None = None
+        self._stated_of: str | None = None
         self._file = WordFile(path, made_anew=self._memory.forget)
 
     def search(self, text: str, *, limit: int, among: Sequence[str] | None = None) -> list[Scored]:
@@ -122,6 +123,7 @@ class FtsWordIndex:
     def state(self) -> str | None:
         """Return the state of the collection that it is in line with; None: not known."""
         with self._file.guarded():
+            self._stated_of = self.file_id()
             return self._file.state("collection")
 
     def file_id(self) -> str:
@@ -147,12 +149,18 @@ class FtsWordIndex:
             parts: of the collection; all others are as they were. None: all of it is looked at.
             state: tells this state of the collection from all others, read before ``documents``;
                 kept for ``state()`` unless another process changes the file meanwhile.
+
+        Raises:
+            Unavailable: the file was emptied since ``state()`` was asked, so that ``parts`` are not
+                all that it lacks (``word_index_damaged``); the next call says so.
         """
         wanted = {document.document_id: document for document in documents}
         self._number_anew()
+        if parts is not None and self._stated_of not in (None, self.file_id()):
+            raise self._file.emptied()
         self._begin_anew_for(collection)
         with self._file.guarded():
-            changes = self._file.state("changes") or 0
+            changes, file = self._file.state("changes") or 0, self._file.state("file")
             known = self._known(parts)
         gone = [name for name in known if name not in wanted]
         changed = [
@@ -171,7 +179,7 @@ class FtsWordIndex:
                 replace_documents(self._database, new, stored)
             changes += 1
         if state is not None:
-            self._keep(state, changes)
+            self._keep(state, changes, of=file)
         return len(gone) + len(changed)
 
     def wake(self) -> bool:
@@ -295,15 +303,16 @@ class FtsWordIndex:
             self._memory.keep_count(word, number, touched)
         return number
 
-    def _keep(self, state: str, changes: int) -> None:
+    def _keep(self, state: str, changes: int, *, of: str) -> None:
         """Remember the state, unless somebody else changed the file since it was looked at."""
         if self._file.state("collection") == state:
             return
         with self._file.guarded():
             self._database.execute(
                 "INSERT OR REPLACE INTO state SELECT 'collection', ? "
-                "WHERE coalesce((SELECT value FROM state WHERE name = 'changes'), 0) = ?",
-                (state, changes),
+                "WHERE coalesce((SELECT value FROM state WHERE name = 'changes'), 0) = ? "
+                "AND (SELECT value FROM state WHERE name = 'file') = ?",
+                (state, changes, of),
             )
 
     def _known(self, parts: Sequence[int] | None) -> dict[str, tuple[str, int | None]]:

@@ -121,7 +121,7 @@ def test_what_no_writer_leaves_in_a_file_is_damage(collection, index, statement)
     index.follow(collection, [version("a", 1)])
     index._database.execute(statement)
     of_sales = Rights(reader=Reader(frozenset(["sales"])), restricted={"s": ("team",)})
-    with pytest.raises(Unavailable, match="was damaged; it is filled again"):
+    with pytest.raises(Unavailable, match="was damaged or emptied; it is filled again"):
         _follow_and_ask(index, collection, of_sales)
     assert _follow_and_ask(index, collection, of_sales) == (["a-0"], ["a-0"])
 
