@@ -12,7 +12,7 @@ from s3sync_dagster.catalog.said import to_be_written
 from s3sync_dagster.catalog.tables import documents, listings, objects
 from s3sync_dagster.core.keys import document_id, partition_key
 from s3sync_dagster.core.state import RECOVERED, DocumentState
-from s3sync_dagster.core.targets import as_it_is_to_be
+from s3sync_dagster.core.targets import word_on
 from s3sync_dagster.core.vouching import NOTHING, names_any
 from s3sync_dagster.engine.rebuilding import RecoveredDocument
 from s3sync_dagster.model.source import Source
@@ -157,7 +157,7 @@ def hand_on_requests(
     found = [
         (one, said)
         for one in map(document_of, tx.execute(theirs))
-        if (said := as_it_is_to_be(one)).owner == "request" or not said.vouched
+        if (said := word_on(one)) is not None
     ]
     for part in groups(found):
         rows = [
