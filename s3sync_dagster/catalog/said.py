@@ -6,15 +6,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.database import ROWS_A_PART, Database
 from s3sync_dagster.catalog.quotas import room_for_documents
-from s3sync_dagster.catalog.rows import document_of, groups, looked_through
-from s3sync_dagster.catalog.tables import documents, has_records, objects
+from s3sync_dagster.catalog.rows import document_of, groups, looked_through, source_of
+from s3sync_dagster.catalog.tables import documents, has_records, objects, sources
 from s3sync_dagster.core.closing import Closing
-from s3sync_dagster.core.keys import document_id
-from s3sync_dagster.core.state import UNSEEN
+from s3sync_dagster.core.keys import document_id, partition_key
+from s3sync_dagster.core.state import RECOVERED, UNSEEN, DocumentState, stood_last
 from s3sync_dagster.core.targets import as_it_is_to_be, said_of_readers, word_on
-from s3sync_dagster.core.vouching import names_any
+from s3sync_dagster.core.vouching import NOTHING, names_any
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.source import AutoSync, Source
 
@@ -72,14 +72,14 @@ def keep_words(
     Args:
         tx: an open transaction that has just deleted their rows.
         source: theirs.
-        forgotten: the rows.
+        forgotten: the rows, of each object the one last that stood last.
 
     Returns the custom ids that are theirs still.
     """
     held = set[str | None]()
     last = {
         (one.object_key, one.collection_name): one
-        for one in sorted(map(document_of, forgotten), key=lambda one: one.id)
+        for one in map(document_of, forgotten)
         if word_on(one) is not None
     }
     for (key, name), one in last.items():
@@ -147,8 +147,7 @@ def end_words(tx: sa.Connection, source: Source, gone: Collection[str]) -> set[s
             freed.update([row.custom_id] if row.custom_id is not None else [])
             plain = document_id(row.object_key, custom_id=None, id_prefix=source.id_prefix)
             if not (
-                source.auto_sync is AutoSync.DIRECT
-                and row.collection_name == source.collection_name
+                _makes_itself(source, row.collection_name)
                 and names_any(told.metadata, keys)
                 and (row.document_id == plain or not _is_taken(tx, row, plain))
             ):
@@ -160,13 +159,137 @@ def end_words(tx: sa.Connection, source: Source, gone: Collection[str]) -> set[s
                 .values(
                     custom_id=None,
                     document_id=plain,
-                    metadata={name: told.metadata[name] for name in keys if name in told.metadata},
+                    metadata=_of_readers(told.metadata, keys),
                     owner=told.owner,
                     said=sa.null(),
                     withheld=None if told.vouched else row.withheld,
                 )
             )
     return freed
+
+
+def hand_on_words(
+    database: Database,
+    tx: sa.Connection,
+    before: Source,
+    source: Source,
+    left: Sequence[DocumentState],
+) -> None:
+    """Keep, as ``end_words`` does, who may read what a source makes in the place of one before it.
+
+    Whatever it had of them has taken their word over when it was written; the others' objects
+    cannot be read for now, or are gone.
+
+    Args:
+        database: of the catalog.
+        tx: an open transaction that has locked both.
+        before: a source that was moved.
+        source: its successor.
+        left: documents of before that leave.
+    """
+    name = source.collection_name
+    words = {
+        one.object_key: to_be_written(
+            source,
+            one.object_key,
+            collection_name=name,
+            document_id=document_id(one.object_key, custom_id=None, id_prefix=source.id_prefix),
+            custom_id=None,
+            metadata=_of_readers(told.metadata, source.reader_keys),
+            withheld=handed_on(one),
+            owner=told.owner,
+        )
+        for one in sorted(left, key=stood_last)
+        if (told := word_on(one)) is not None
+        and one.collection_name == before.collection_name
+        and _makes_itself(source, name)
+        and names_any(told.metadata, source.reader_keys)
+    }
+    for part in groups(words):
+        here = (documents.c.source_id == source.id, documents.c.collection_name == name)
+        query = sa.select(documents.c.object_key).where(*here, documents.c.object_key.in_(part))
+        has = set(tx.execute(query).scalars())
+        if new := [words[key] for key in part if key not in has]:
+            tx.execute(database.insert(documents).values(new).on_conflict_do_nothing())
+            keys = [one["object_key"] for one in new]
+            store_objects(database, tx, source, keys, gone=True)
+
+
+def hand_on_all_words(
+    database: Database, tx: sa.Connection, before: sa.Row[Any], *, but: Collection[str]
+) -> None:
+    """Hand on what is left of a source that is deleted now, to its successor where it has one.
+
+    Args:
+        database: of the catalog.
+        tx: an open transaction.
+        before: the row of any source.
+        but: sources that are deleted with it.
+    """
+    if before.moved_to is None or before.moved_to in but:
+        return
+    database.lock_sources(tx, {before.id, before.moved_to})
+    row = tx.execute(sa.select(sources).where(sources.c.id == before.moved_to)).first()
+    if row is None or not row.config.get("reader_keys"):
+        return
+    source, after = source_of(row), 0
+    query = sa.select(documents).where(documents.c.source_id == before.id)
+    query = query.order_by(documents.c.id).limit(ROWS_A_PART)
+    while rows := tx.execute(query.where(documents.c.id > after)).all():
+        after = rows[-1].id
+        hand_on_words(database, tx, source_of(before), source, [document_of(row) for row in rows])
+
+
+def handed_on(document: DocumentState) -> str | None:
+    """Return ``DocumentState.withheld`` of what was said of a document, as another source's."""
+    if document.said is not None:
+        return None
+    if document.withheld == RECOVERED:
+        return RECOVERED
+    return None if document.vouched else NOTHING
+
+
+def store_objects(
+    database: Database,
+    tx: sa.Connection,
+    source: Source,
+    keys: Sequence[str],
+    *,
+    gone: bool = False,
+) -> None:
+    """Give documents their objects, of which nothing has told yet: else no listing ends them.
+
+    Args:
+        database: of the catalog.
+        tx: an open transaction.
+        source: theirs.
+        keys: of theirs, unknown or not.
+        gone: whether nobody is to look for those that are unknown.
+    """
+    now = database.now()
+    tx.execute(
+        database.insert(objects).on_conflict_do_nothing(),
+        [
+            {
+                "source_id": source.id,
+                "object_key": key,
+                "partition_key": partition_key(key),
+                "etag": "",
+                "size": -1,
+                "seen_at": now,
+                "gone": gone,
+            }
+            for key in keys
+        ],
+    )
+
+
+def _makes_itself(source: Source, collection_name: str) -> bool:
+    return source.auto_sync is AutoSync.DIRECT and collection_name == source.collection_name
+
+
+def _of_readers(metadata: Metadata, keys: Sequence[str]) -> Metadata:
+    return {key: metadata[key] for key in keys if key in metadata}
 
 
 def _is_taken(tx: sa.Connection, row: sa.Row[Any], name: str) -> bool:

@@ -97,14 +97,15 @@ def forget_removed(
     """Delete the rows of documents whose records are gone, where the batch still holds them.
 
     What was to give way to one that was never whole stands again, as not clean. What was said of
-    documents of ``source`` stays with their objects (``said.keep_words``).
+    documents of ``source`` stays with their objects (``said.keep_words``), the last in order.
 
     Returns the custom ids that are free now. Of a document that was never whole that is one where
     its object has left, ``left``: two that fail would ask for each other for ever.
     """
     freed, begun = set[str](), list[sa.Row[Any]]()
     forgotten: list[sa.Row[Any]] = []
-    for part in groups(ids):
+    order = {one: place for place, one in enumerate(ids)}
+    for part in groups(order):
         gone = tx.execute(
             documents.delete()
             .where(
@@ -126,6 +127,7 @@ def forget_removed(
     for row in begun:
         stand_again(tx, row, reader_keys=source.reader_keys if source else ())
     if source is not None:
+        forgotten.sort(key=lambda row: order[row.id])
         freed.difference_update(keep_words(tx, source, forgotten))
     return freed
 

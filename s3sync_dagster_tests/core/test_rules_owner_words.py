@@ -10,6 +10,7 @@ from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.core.rules import Refusing, event, refuse_with, refused, sidecar, states
 from s3sync_dagster_tests.core.test_rules_disputed import BY_PATH, HR, KEY
 from s3sync_dagster_tests.core.test_rules_move_append import claims_and_dies
+from s3sync_dagster_tests.core.test_rules_moved import finish, move
 from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
 from s3sync_dagster_tests.core.test_rules_verify import fix
 from s3sync_dagster_tests.engine_fixture import make_world
@@ -303,6 +304,23 @@ def test_the_last_word_holds_of_those_that_were_said_while_nothing_was_there(how
     assert (sees(world, "hr"), sees(world, "board")) == (set(), {KEY})
 
 
+@pytest.mark.parametrize("how", [has_bad_bytes, is_empty, is_gone])
+def test_the_last_word_holds_whose_document_had_given_way_to_another(how):
+    world = world_of_sales()
+    says(world, {"team": "board"}, custom_id="x")
+    world.run_batches()
+    says(world, {"team": "sales"}, custom_id="y")
+    claims_and_dies(world)
+    says(world, HR, custom_id="x")
+    claims_and_dies(world)
+    with world.catalog.database.write() as tx:
+        tx.execute(sa.text("DELETE FROM invocations"))
+    how(world)
+    goes_on(world)
+    is_there_again(world)
+    assert (sees(world, "sales"), sees(world, "hr")) == ({"sales/b.md"}, {KEY})
+
+
 @pytest.mark.parametrize("how", HOW)
 def test_a_word_is_taken_back_while_nothing_is_there(how):
     world = world_of_sales()
@@ -431,3 +449,55 @@ def test_words_go_with_their_source():
     goes_on(world)
     world.catalog.documents.drop_source(world.source.id)
     assert of_key(world) == []
+
+
+# --- a source that is moved ---------------------------------------------------------------------
+
+
+def is_denied(world):
+    refused(world)
+
+
+@pytest.mark.parametrize("now", [True, False])
+@pytest.mark.parametrize("how", [*HOW, is_denied])
+@pytest.mark.parametrize(
+    "changes", [{"collection_name": "docs2"}, {"id_prefix": "p-"}, {"bucket_name": "bucket-eu"}]
+)
+def test_a_word_holds_when_its_source_has_moved_meanwhile(changes, how, now):
+    world = world_of_sales()
+    with world.catalog.database.write() as tx:
+        tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+    says(world, custom_id="mine")
+    world.run_batches()
+    how(world)
+    goes_on(world)
+    move(world, **changes)
+    goes_on(world)
+    finish(world, now=now)
+    if now or how in (is_gone, is_gone_by_event):
+        assert world.catalog.moves.left_by(world.source.id) == []
+    world.fault = None
+    is_there_again(world)
+    assert (sees(world, "sales"), sees(world, "hr")) == ({"sales/b.md"}, {KEY})
+
+
+def test_words_make_no_room_for_what_leaves_with_a_move():
+    world = make_world(reader_keys=("team",), **BY_PATH)
+    with world.catalog.database.write() as tx:
+        tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+    for n in range(60):
+        world.bucket.put(f"sales/{n}.md", "text")
+        world.bucket.put(f"sales/x{n}.md", "text")
+        world.ask(f"sales/x{n}.md", metadata=HR, vouched=True)
+    world.sync()
+    for n in range(60):
+        world.bucket.delete(f"sales/x{n}.md")
+    goes_on(world)
+    assert world.catalog.documents.count(world.source.id) == 60
+    assert len(world.catalog.documents.of_source(world.source.id)) == 120
+    move(world, collection_name="docs2")
+    for n in range(60):
+        world.bucket.delete(f"sales/{n}.md")
+    goes_on(world)
+    finish(world)
+    assert len(world.metadata("docs")) == 60
