@@ -89,6 +89,7 @@ def keep_words(
             documents.c.tenant == one.tenant,
             documents.c.database_name == one.database_name,
             documents.c.collection_name == name,
+            sa.or_(documents.c.phase != "removing", documents.c.id > one.id),
         )
         if tx.execute(others.limit(1)).first() is None:
             row = to_be_written(

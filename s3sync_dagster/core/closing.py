@@ -68,7 +68,7 @@ def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
         leaves = one.phase is DocumentPhase.REMOVING  # and may be there for long, or stand again
         target = wanted.get(one.collection_name) or as_it_is(one)
         if not _says(one, target, deed, source, fingerprint=fingerprint):
-            closed.append(one.id)
+            closed += [one.id] if one.high_water else []  # else there is nothing to be read
         elif one.untold and not leaves:
             opened.append(one.id)
         if one.collection_name in owners and one.id not in held and not leaves:

@@ -441,6 +441,20 @@ def test_a_word_without_records_counts_for_nothing_and_makes_no_work(how):
     assert (found.documents, found.in_work, found.stray) == (1, 0, [])
 
 
+@pytest.mark.parametrize("how", HOW)
+def test_any_number_of_words_without_records_leaves_the_others_open(how):
+    world = world_of_sales()
+    says(world)
+    world.run_batches()
+    how(world)
+    goes_on(world)
+    for _ in range(2):
+        world.ask(KEY, force=True)
+        world.run_batches()
+        [word] = of_key(world)
+        assert (word.high_water, word.withheld) == (0, None)
+
+
 def test_words_go_with_their_source():
     world = world_of_sales()
     says(world)
