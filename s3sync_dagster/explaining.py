@@ -179,7 +179,7 @@ def _last_seen(catalog: Catalog, source: Source, key: str) -> str:
 def _after_the_end(catalog: Catalog, source: Source, key: str) -> str:
     """Return what becomes of the records of an object that is known to be gone."""
     documents = catalog.documents.of_key(source.id, key)
-    if not documents:
+    if not any(one.high_water for one in documents):
         return "No record of it is left."
     if catalog.listings.holds(source.id, key):
         return _held(source)

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.deleted_sources import cleared_owners
+from s3sync_dagster.catalog.doubted import close
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.kept_ids import give_way
 from s3sync_dagster.catalog.moves import predecessors
@@ -18,7 +19,7 @@ from s3sync_dagster.catalog.successions import count_out
 from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
 from s3sync_dagster.core.kept_text import is_whole_before
-from s3sync_dagster.core.state import UNSEEN, DocumentPhase, DocumentState
+from s3sync_dagster.core.state import RECOVERED, UNSEEN, DocumentPhase, DocumentState
 from s3sync_dagster.core.targets import KEPT_OWNER, SIDECAR_OWNER
 from s3sync_dagster.core.vouching import NOTHING, names_any, withheld
 from s3sync_dagster.model.source import DeleteMode, Source
@@ -107,7 +108,7 @@ class _Claiming:
             by_id,
         )
         granted = [one for place, one in enumerate(intents) if place not in refusals]
-        self._retire([replaced[one.key].id for one in granted if one.key in replaced])
+        self._retire([(one, replaced[one.key]) for one in granted if one.key in replaced])
         self._refresh([one for one in granted if one.document_id in by_id], by_id)
         new = self._insert([one for one in granted if one.document_id not in by_id])
         answers: list[Claim | Refusal] = []
@@ -188,13 +189,17 @@ class _Claiming:
         refusal = Refusal(message=why.message, reason=why.reason)
         return dict.fromkeys(new[room:], refusal)
 
-    def _retire(self, ids: Sequence[int]) -> None:
-        for part in groups(ids):
+    def _retire(self, replaced: Sequence[tuple[Intent, Row]]) -> None:
+        for part in groups([row.id for _, row in replaced]):
             self._tx.execute(
                 documents.update()
                 .where(documents.c.id.in_(part))
                 .values(phase="removing", batch_token=self._token)
             )
+        # Its records stay until the other is written, which may be never.
+        told_else = [row.id for intent, row in replaced if self._tells_else(intent, row)]
+        for part in groups(told_else):
+            close(self._tx, documents.c.id.in_(part))
 
     def _refresh(self, intents: Sequence[Intent], by_id: dict[str, Row]) -> None:
         if not intents:
@@ -326,11 +331,32 @@ class _Claiming:
     def _while_written(self, intent: Intent, row: Row) -> str | None:
         """Return what holds for the records that were there as for those that will be."""
         after = withheld(intent.target, self._source)
-        if row.withheld == after:
+        tells_else = self._tells_else(intent, row)
+        if row.withheld == after and not tells_else:
             return after
         told = names_any({**row.metadata, **intent.target.metadata}, self._source.reader_keys)
-        if row.phase == "clean" and (row.withheld or NOTHING).startswith("[") and not told:
+        nothing = (row.withheld or NOTHING).startswith("[") and not told and not tells_else
+        if row.phase == "clean" and nothing:
             return after  # neither says anything of readers
+        return UNSEEN if after is None else NOTHING
+
+    def _tells_else(self, intent: Intent, row: Row) -> bool:
+        """Return whether a document is to name other readers than its row does, by who may."""
+        keys = self._source.reader_keys
+        if not keys:
+            return False
+        if any(row.carried.get(key) != intent.carried.get(key) for key in keys):
+            return True
+        before, after = row.metadata, intent.target.metadata
+        if not intent.target.vouched or not document_of(row).vouched:
+            return intent.target.vouched and names_any(after, keys)
+        return any(before.get(key) != after.get(key) for key in keys)
+
+    def _withheld_of_found(self, intent: Intent) -> str | None:
+        """Return the same of a document that is new here: of records that are found say nobody."""
+        after = withheld(intent.target, self._source)
+        if not intent.found or after == RECOVERED:
+            return after
         return UNSEEN if after is None else NOTHING
 
     def _insert(self, intents: Sequence[Intent]) -> dict[str, int]:
@@ -355,7 +381,7 @@ class _Claiming:
                         "metadata": dict(intent.target.metadata),
                         "carried": dict(intent.carried),
                         "owner": intent.target.owner,
-                        "withheld": withheld(intent.target, source),
+                        "withheld": self._withheld_of_found(intent),
                         "phase": "writing",
                         "etag": intent.found_etag,
                         "high_water": max(intent.count, intent.found),

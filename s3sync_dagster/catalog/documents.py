@@ -33,7 +33,7 @@ from s3sync_dagster.catalog.removals import (
 )
 from s3sync_dagster.catalog.rows import document_of, groups, looked_through
 from s3sync_dagster.catalog.running import is_running, require_running
-from s3sync_dagster.catalog.said import keep_said
+from s3sync_dagster.catalog.said import end_words, keep_said
 from s3sync_dagster.catalog.settlement import (
     Trace,
     adopt_orphans,
@@ -155,12 +155,13 @@ class Documents:
             running = is_running(self._db, tx, token, source.id)
             if running:
                 lost = commit_documents(self._db, tx, token, written, now=now)
-                freed = forget_removed(tx, token, removed, left=left)
+                freed = forget_removed(tx, token, removed, source=source, left=left)
                 settle_keys(tx, token, source.id, outcomes, now=now)
                 closings = {one.key: one.closing for one in outcomes}
                 done = {one.id for one in written} - lost
                 settle_readers(tx, source, closings, written=done)
                 keep_said(self._db, tx, source, closings)
+                freed |= end_words(tx, source, [one.key for one in outcomes if one.gone])
                 note_answers(tx, source.id, outcomes, now=now)
                 # A request that was refused its id has left the document that stands there as it
                 # was: without the request the key's next batch brings it in line.

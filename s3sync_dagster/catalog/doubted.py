@@ -180,7 +180,7 @@ def close_changed(tx: sa.Connection, before: Mapping[str, Any], source: Source) 
             .correlate(documents)
             .exists()
         )
-    _close(tx, documents.c.source_id == source.id, sa.not_(told))
+    close(tx, documents.c.source_id == source.id, sa.not_(told))
     _ask_once(tx, source.id, documents.c.source_id == source.id, _UNTOLD)
 
 
@@ -227,10 +227,10 @@ def settle_readers(
     by_others = _reader_settings(now) != _reader_settings(source.to_json())
     if by_others:
         for ids in groups(written):
-            _close(tx, mine, documents.c.id.in_(ids))
+            close(tx, mine, documents.c.id.in_(ids))
         closings = {key: replace(one, opened=()) for key, one in closings.items()}
     for ids in groups([one for closing in closings.values() for one in closing.closed]):
-        _close(tx, mine, documents.c.id.in_(ids))
+        close(tx, mine, documents.c.id.in_(ids))
     for ids in groups([one for closing in closings.values() for one in closing.opened]):
         tx.execute(
             documents.update()
@@ -310,17 +310,17 @@ def _close_left_out(tx: sa.Connection, source_id: str, keys: Iterable[str]) -> N
     )
     for part in groups(keys):
         which = (documents.c.source_id == source_id, documents.c.object_key.in_(part), left_out)
-        _close(tx, *which)
+        close(tx, *which)
         _ask_once(tx, source_id, *which, _UNTOLD)  # once selection takes it again
 
 
-def _close(tx: sa.Connection, *which: sa.ColumnElement[bool]) -> None:
+def close(tx: sa.Connection, *which: sa.ColumnElement[bool]) -> None:
+    """Keep documents from readers; also those on their way out, which may be there for long."""
     before = sa.func.coalesce(documents.c.withheld, "")
     tx.execute(
         documents.update()
         .where(
             *which,
-            documents.c.phase != "removing",
             before.not_like(f"{UNTOLD}%"),
         )
         .values(withheld=sa.literal(UNTOLD) + before)

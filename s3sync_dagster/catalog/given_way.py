@@ -1,16 +1,30 @@
 """Documents that gave way to others under another id, which were never written."""
 
+from collections.abc import Collection
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.rows import document_of
 from s3sync_dagster.catalog.tables import documents
+from s3sync_dagster.core.state import Said
+from s3sync_dagster.core.targets import word_on
+from s3sync_dagster.core.vouching import names_any
 
 
-def stand_again(tx: sa.Connection, begun: sa.Row[Any]) -> None:
+def stand_again(
+    tx: sa.Connection, begun: sa.Row[Any], *, reader_keys: Collection[str] = ()
+) -> None:
     """Have the newest whole document stand that gave way to one that was only begun, and is gone.
 
-    Not where it is being removed, or another one of its object stands there.
+    Not where it is being removed, or another one of its object stands there. What was asked of its
+    readers with the other is asked of it then.
+
+    Args:
+        tx: an open transaction.
+        begun: the row of the other.
+        reader_keys: of the source.
     """
     here = documents.alias("here")
     of_object = (
@@ -27,9 +41,12 @@ def stand_again(tx: sa.Connection, begun: sa.Row[Any]) -> None:
         sa.or_(here.c.batch_token.is_(None), here.c.batch_token == begun.batch_token),
         here.c.etag.is_not(None),
     )
-    if tx.execute(stands.limit(1)).first() is None:
-        tx.execute(
-            documents.update()
-            .where(documents.c.id == newest.scalar_subquery())
-            .values(phase="writing")
-        )
+    if tx.execute(stands.limit(1)).first() is not None:
+        return
+    values: dict[str, Any] = {"phase": "writing"}
+    told = word_on(document_of(begun))
+    if told is not None and told.vouched and names_any(told.metadata, reader_keys):
+        values["said"] = asdict(Said(custom_id=told.custom_id, metadata=told.metadata))
+    tx.execute(
+        documents.update().where(documents.c.id == newest.scalar_subquery()).values(**values)
+    )

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import source_of
 from s3sync_dagster.catalog.successions import MOVER
-from s3sync_dagster.catalog.tables import documents, invocations, sources
+from s3sync_dagster.catalog.tables import documents, has_records, invocations, sources
 from s3sync_dagster.catalog.wholes import hand_wholes
 from s3sync_dagster.core.source_identity import prefixes_overlap
 from s3sync_dagster.core.source_rules import validate_source
@@ -202,6 +202,7 @@ def _indexed() -> sa.ScalarSelect[int]:
             documents.c.source_id == sources.c.id,
             documents.c.batch_token.is_distinct_from(MOVER),
             documents.c.etag.is_not(None),
+            has_records,
         )
         .correlate(sources)
         .scalar_subquery()

@@ -222,7 +222,8 @@ def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
     sidecar: list[Any] = [here, sa.not_(missed), asks, sa.not_(waiting), is_gone]
     if not removes:
         return [unseen, sidecar]
-    wanted = _exists(documents, documents.c.phase != "removing")
+    # A word without records waits for its object, and there is nothing to remove.
+    wanted = _exists(documents, documents.c.phase != "removing", has_records)
     others: list[Any] = [here, sa.not_(missed), wanted, sa.not_(waiting)]
     deselected: list[Any] = [
         *others,
@@ -285,6 +286,7 @@ def _documents(
             documents.c.source_id == source_id,
             documents.c.object_key.in_(keys),
             documents.c.phase != "removing",
+            has_records,
             *conditions,
         )
     ).scalar_one()

@@ -12,6 +12,7 @@ from s3sync_dagster.catalog.identities import hand_requests, stand_in
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.object_rows import upsert_objects
 from s3sync_dagster.catalog.rows import document_of, groups, source_of
+from s3sync_dagster.catalog.said import hand_on_words
 from s3sync_dagster.catalog.settlement import forget_removed
 from s3sync_dagster.catalog.successions import (
     MOVER,
@@ -144,13 +145,29 @@ class Moves:
             be somebody else's since.
         """
         with self._db.write() as tx:
-            self._db.lock_source(tx, before_id)
+            before, source = self._pair(tx, before_id)
+            self._db.lock_sources(tx, {before_id, *([source.id] if source else [])})
             whole = are_claimed(tx, ids)
+            left: list[DocumentState] = []
+            for part in groups(gone):
+                query = sa.select(documents).where(
+                    documents.c.id.in_(part), documents.c.batch_token == MOVER
+                )
+                left += map(document_of, tx.execute(query))
             forget_removed(tx, MOVER, gone)
+            if before and source:
+                hand_on_words(self._db, tx, before, source, left)
             if set(gone) == set(ids):
                 done = sources.update().where(sources.c.id == before_id)
                 tx.execute(done.values(leaving_until=0))
             return whole
+
+    def _pair(self, tx: sa.Connection, before_id: str) -> tuple[Source | None, Source | None]:
+        """Return a source that was moved and its successor."""
+        moved = sa.select(sources.c.moved_to).where(sources.c.id == before_id).scalar_subquery()
+        query = sa.select(sources).where(sources.c.id.in_([sa.literal(before_id), moved]))
+        found = {row.id: source_of(row) for row in tx.execute(query)}
+        return found.pop(before_id, None), next(iter(found.values()), None)
 
     def ask_for_unseen(self, source: Source, told: Callable[[str], Told | None]) -> int:
         """Have keys looked for that only the sources before know.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import documents, objects, sources, upload_files
+from s3sync_dagster.catalog.tables import documents, has_records, objects, sources, upload_files
 from s3sync_dagster.model.errors import LimitExceeded, NoRoom, Throttled
 
 if TYPE_CHECKING:
@@ -86,7 +86,18 @@ def room_for_documents(database: "Database", tx: sa.Connection, tenant: str) -> 
         documents.c.source_id.in_(sa.select(sources.c.id).where(_was_moved)),
         documents.c.phase != "removing",
     )
-    there, *rest = (tx.execute(query).scalar_one() for query in (all_of_it, leaving, before))
+    # What is kept of who may read an object that is gone: that counts when it is back.
+    here = (objects.c.source_id == documents.c.source_id, objects.c.gone)
+    same = objects.c.object_key == documents.c.object_key
+    words = all_of_it.where(
+        documents.c.phase != "clean",
+        documents.c.phase == "writing",
+        sa.not_(has_records),
+        documents.c.source_id.not_in(sa.select(sources.c.id).where(_was_moved)),
+        sa.select(objects.c.object_key).where(*here, same).correlate(documents).exists(),
+    )
+    every = (all_of_it, leaving, before, words)
+    there, *rest = (tx.execute(query).scalar_one() for query in every)
     return max(most - there + sum(rest), 0)
 
 

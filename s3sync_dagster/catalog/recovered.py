@@ -8,11 +8,11 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import source_gone
 from s3sync_dagster.catalog.reports import list_anew
 from s3sync_dagster.catalog.rows import document_of, groups
-from s3sync_dagster.catalog.said import to_be_written
-from s3sync_dagster.catalog.tables import documents, listings, objects
-from s3sync_dagster.core.keys import document_id, partition_key
-from s3sync_dagster.core.state import RECOVERED, DocumentState
-from s3sync_dagster.core.targets import as_it_is_to_be
+from s3sync_dagster.catalog.said import handed_on, store_objects, to_be_written
+from s3sync_dagster.catalog.tables import documents, listings
+from s3sync_dagster.core.keys import document_id
+from s3sync_dagster.core.state import RECOVERED
+from s3sync_dagster.core.targets import word_on
 from s3sync_dagster.core.vouching import NOTHING, names_any
 from s3sync_dagster.engine.rebuilding import RecoveredDocument
 from s3sync_dagster.model.source import Source
@@ -65,30 +65,9 @@ def store_recovered(
                 raise source_gone()
             statement = database.insert(documents).values(rows).on_conflict_do_nothing()
             added += connection.execute(statement).rowcount
-            _store_untold(database, connection, source, [one.object_key for one in part])
+            store_objects(database, connection, source, [one.object_key for one in part])
             list_anew(connection, listings.c.source_id == source.id)
     return added
-
-
-def _store_untold(
-    database: Database, tx: sa.Connection, source: Source, keys: Sequence[str]
-) -> None:
-    """Give documents their objects, of which nothing has told yet: else no listing ends them."""
-    now = database.now()
-    tx.execute(
-        database.insert(objects).on_conflict_do_nothing(),
-        [
-            {
-                "source_id": source.id,
-                "object_key": key,
-                "partition_key": partition_key(key),
-                "etag": "",
-                "size": -1,
-                "seen_at": now,
-            }
-            for key in keys
-        ],
-    )
 
 
 def forget_bytes(tx: sa.Connection, token: str, ids: Sequence[int]) -> None:
@@ -157,7 +136,7 @@ def hand_on_requests(
     found = [
         (one, said)
         for one in map(document_of, tx.execute(theirs))
-        if (said := as_it_is_to_be(one)).owner == "request" or not said.vouched
+        if (said := word_on(one)) is not None
     ]
     for part in groups(found):
         rows = [
@@ -170,23 +149,15 @@ def hand_on_requests(
                 ),
                 custom_id=said.custom_id,
                 metadata=said.metadata,
-                withheld=_handed(one),
+                withheld=handed_on(one),
                 owner=said.owner,
                 etag=one.etag or "",
             )
             for one, said in part
         ]
         tx.execute(database.insert(documents).values(rows).on_conflict_do_nothing())
-        _store_untold(database, tx, other, [one.object_key for one, _ in part])
+        store_objects(database, tx, other, [one.object_key for one, _ in part])
     return other
-
-
-def _handed(document: DocumentState) -> str | None:
-    if document.said is not None:
-        return None
-    if document.withheld == RECOVERED:
-        return RECOVERED
-    return None if document.vouched else NOTHING
 
 
 def _withheld(source: Source, document: RecoveredDocument) -> str | None:

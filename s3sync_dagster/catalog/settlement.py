@@ -13,6 +13,7 @@ from s3sync_dagster.catalog.deleted_sources import may_adopt
 from s3sync_dagster.catalog.given_way import stand_again
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
+from s3sync_dagster.catalog.said import keep_words
 from s3sync_dagster.catalog.successions import MOVER, count_out
 from s3sync_dagster.catalog.tables import documents, invocations, objects
 from s3sync_dagster.core.intent import DocumentCommit
@@ -20,6 +21,7 @@ from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.state import RESTORED, UNSEEN, UNTOLD, DocumentState
 from s3sync_dagster.core.vouching import NOTHING
 from s3sync_dagster.model.invocation import Result
+from s3sync_dagster.model.source import Source
 
 NO_NEWS = 2**31 - 1
 """More than can have been told of any object."""
@@ -85,17 +87,25 @@ def commit_documents(
 
 
 def forget_removed(
-    tx: sa.Connection, token: str, ids: Iterable[int], *, left: Collection[int] = ()
+    tx: sa.Connection,
+    token: str,
+    ids: Iterable[int],
+    *,
+    source: Source | None = None,
+    left: Collection[int] = (),
 ) -> set[str]:
     """Delete the rows of documents whose records are gone, where the batch still holds them.
 
-    What was to give way to one that was never whole stands again, as not clean.
+    What was to give way to one that was never whole stands again, as not clean. What was said of
+    documents of ``source`` stays with their objects (``said.keep_words``), the last in order.
 
     Returns the custom ids that are free now. Of a document that was never whole that is one where
     its object has left, ``left``: two that fail would ask for each other for ever.
     """
     freed, begun = set[str](), list[sa.Row[Any]]()
-    for part in groups(ids):
+    forgotten: list[sa.Row[Any]] = []
+    order = {one: place for place, one in enumerate(ids)}
+    for part in groups(order):
         gone = tx.execute(
             documents.delete()
             .where(
@@ -105,6 +115,7 @@ def forget_removed(
             )
             .returning(*documents.c)
         ).all()
+        forgotten += gone
         begun += [row for row in gone if row.etag is None]
         freed.update(
             row.custom_id
@@ -114,7 +125,10 @@ def forget_removed(
         if token != MOVER:
             count_out(tx, gone)
     for row in begun:
-        stand_again(tx, row)
+        stand_again(tx, row, reader_keys=source.reader_keys if source else ())
+    if source is not None:
+        forgotten.sort(key=lambda row: order[row.id])
+        freed.difference_update(keep_words(tx, source, forgotten))
     return freed
 
 

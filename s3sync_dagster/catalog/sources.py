@@ -26,6 +26,7 @@ from s3sync_dagster.catalog.rows import (
     source_of,
     source_row_of,
 )
+from s3sync_dagster.catalog.said import hand_on_all_words
 from s3sync_dagster.catalog.tables import (
     batches,
     documents,
@@ -490,13 +491,15 @@ class SourceRows:
         with self._db.write() as tx:
             self._db.lock_places(tx)  # or one that is moved meanwhile is deleted by half
             both = sa.or_(sources.c.id.in_(source_ids), sources.c.moved_to.in_(source_ids))
-            configs = tx.execute(sa.select(sources.c.config).where(both)).scalars()
-            if keep_records and any(config.get("reader_keys") for config in configs):
+            rows = tx.execute(sa.select(sources).where(both)).all()
+            if keep_records and any(row.config.get("reader_keys") for row in rows):
                 raise Conflict(
                     "Records that stay without their source are for whoever may search: delete "
                     "them, too, or take its reader_keys away first.",
                     reason="readers_would_be_lost",
                 )
+            for row in rows:
+                hand_on_all_words(self._db, tx, row, but={one.id for one in rows})
             tx.execute(
                 sources.update()
                 .where(both)

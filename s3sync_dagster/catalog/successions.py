@@ -10,6 +10,7 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import document_of, is_due
 from s3sync_dagster.catalog.tables import (
     documents,
+    has_records,
     invocations,
     is_live,
     is_missed,
@@ -29,6 +30,7 @@ _LEAVES_BY_ITSELF = (
     documents.c.phase == "removing",
     documents.c.batch_token.is_distinct_from(MOVER),
     documents.c.etag.is_not(None),
+    has_records,
 )
 """Whole once, on their way out on other evidence than a move: neither successors nor without."""
 
@@ -160,6 +162,7 @@ def standing_of(source: Source, before: Source) -> sa.Case[str]:
         (sa.or_(unread, half, held), Standing.UNFINISHED.value),
         (earlier, Standing.KEPT.value),
         (sa.and_(documents.c.owner == "request", is_there), Standing.ASKED.value),
+        (sa.and_(sa.not_(has_records), sa.not_(is_there)), Standing.LEAVING.value),
         (sa.and_(told, sa.not_(is_there)), Standing.TOLD.value),
         else_=Standing.GONE.value,
     )
@@ -286,9 +289,10 @@ def count_out(tx: sa.Connection, left: Sequence[Any]) -> None:
 
     Args:
         tx: an open transaction.
-        left: rows with their ``source_id`` and ``etag``; where that is not moved nothing counts.
+        left: rows of ``documents``; where their source is not moved nothing counts.
     """
-    for source_id, number in Counter(row.source_id for row in left if row.etag is not None).items():
+    counted = [row for row in left if row.etag is not None and row.high_water]
+    for source_id, number in Counter(row.source_id for row in counted).items():
         tx.execute(
             sources.update()
             .where(sources.c.id == source_id, sources.c.moved_to.is_not(None))

@@ -5,7 +5,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.rows import is_due
-from s3sync_dagster.catalog.tables import documents, invocations, is_live, objects, sources
+from s3sync_dagster.catalog.tables import (
+    documents,
+    has_records,
+    invocations,
+    is_live,
+    objects,
+    sources,
+)
 from s3sync_dagster.core.patience import TRANSIENT_RETRY_SECONDS
 from s3sync_dagster.model.source import DeleteMode
 
@@ -24,15 +31,16 @@ def rests(tx: sa.Connection, source_id: str) -> sa.ColumnElement[bool]:
     """Return what holds for half-written documents that no work on their object mends.
 
     A skipped object is not written; nor can a mode that keeps records mend what was half written,
-    or lost its trust, when the object went. What never was whole is not kept.
+    or lost its trust, when the object went, nor any what has no records and waits for its object.
+    What never was whole is not kept.
     """
-    mode = _mode(tx, source_id)
+    kept = sa.not_(has_records) if _mode(tx, source_id) == DeleteMode.MIRROR else sa.true()
     return sa.and_(
         documents.c.phase == "writing",
         documents.c.etag.is_not(None),
         sa.or_(
             objects.c.outcome == "skipped",
-            objects.c.gone.is_(True) if mode != DeleteMode.MIRROR else sa.false(),
+            sa.and_(objects.c.gone.is_(True), kept),
         ),
     )
 

@@ -39,7 +39,8 @@ class Closing:
 def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
     """Return whose documents are closed and opened as a key ends.
 
-    Of an object that is gone nothing tells any more: what a mode keeps of it stays as it is.
+    Of an object that is gone, or that the guard keeps, nobody tells any more but owners: what they
+    say of nothing stays as it is.
 
     Args:
         deed: what was done.
@@ -47,7 +48,7 @@ def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
         fingerprint: the source's.
     """
     end = deed.end
-    if not source.reader_keys or end.verdict == "gone" or end.held_back:
+    if not source.reader_keys:
         return Closing()
     closed, opened = list[int](), list[int]()
     said = dict[int, Said | None]()
@@ -60,21 +61,23 @@ def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
     wanted, by_request = told_documents(replace(end.facts, invocations=heard), source)
     owners = set(by_request.values()) - deed.written.keys()
     held = {one.id for one in deed.held}  # in whose rows stands what was asked
-    known = [one for one in end.facts.documents if one.phase is not DocumentPhase.REMOVING]
-    for one in known:
-        if one.collection_name in deed.written:
+    untold = end.verdict == "gone" or end.held_back
+    for one in end.facts.documents:
+        if one.collection_name in deed.written or (untold and one.collection_name not in owners):
             continue
+        leaves = one.phase is DocumentPhase.REMOVING  # and may be there for long, or stand again
         target = wanted.get(one.collection_name) or as_it_is(one)
-        if _says(one, target, deed, source, fingerprint=fingerprint):
-            opened += [one.id] if one.untold else []
-        else:
-            closed.append(one.id)
-        if one.collection_name in owners and one.id not in held:
+        if not _says(one, target, deed, source, fingerprint=fingerprint):
+            closed += [one.id] if one.high_water else []  # else there is nothing to be read
+        elif one.untold and not leaves:
+            opened.append(one.id)
+        if one.collection_name in owners and one.id not in held and not leaves:
             said[one.id] = _said(target, one)
+    known = [one for one in end.facts.documents if one.phase is not DocumentPhase.REMOVING]
     there = {one.collection_name for one in (*known, *deed.held)}
     begun = [
         wanted[name]
-        for name in sorted(owners - there)
+        for name in sorted(owners - there if end.verdict != "gone" else ())
         if names_any(wanted[name].metadata, source.reader_keys)
     ]
     return Closing(closed=tuple(closed), opened=tuple(opened), said=said, begun=tuple(begun))
@@ -91,7 +94,7 @@ def _says(
     document: DocumentState, target: Target, deed: Deed, source: Source, *, fingerprint: str
 ) -> bool:
     """Return whether a document's records are known to name the readers that are asked for."""
-    if document.phase is not DocumentPhase.CLEAN or in_doubt(
+    if document.phase is DocumentPhase.WRITING or in_doubt(
         replace(document, withheld=said_of_readers(document)), source.reader_keys
     ):
         return False

@@ -203,6 +203,11 @@ class DocumentState:
         return self.phase is not DocumentPhase.CLEAN and self.etag is None
 
 
+def stood_last(document: DocumentState) -> tuple[bool, int]:
+    """Order the documents of an object: those on their way out gave way to what stands."""
+    return document.phase is not DocumentPhase.REMOVING, document.id
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadedFile:
     """A file as it was uploaded last."""

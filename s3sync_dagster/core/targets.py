@@ -74,9 +74,7 @@ def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], d
     before = _inherited(item)
     if before and before.owner == "request":
         wanted[before.collection_name] = before
-    for document in item.documents:
-        if document.phase is DocumentPhase.REMOVING:
-            continue
+    for document in _that_say(item):
         if document.owner.startswith((SIDECAR_OWNER, KEPT_OWNER)) and document.said is None:
             continue  # follows from the claims below, or has lost its reason
         wanted[document.collection_name] = as_it_is_to_be(document)
@@ -114,12 +112,26 @@ def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], d
     return wanted, asked
 
 
+def _that_say(item: KeyFacts) -> list[DocumentState]:
+    """Return the documents that stand, and what was said of the last where none does.
+
+    That one goes with bytes that gave no text; nobody has taken the word back.
+    """
+    stand = [one for one in item.documents if one.phase is not DocumentPhase.REMOVING]
+    there = {one.collection_name for one in stand}
+    last = {
+        one.collection_name: one
+        for one in sorted(item.documents, key=lambda one: one.id)
+        if one.collection_name not in there
+    }
+    return [*stand, *(one for one in last.values() if word_on(one) is not None)]
+
+
 def _said_before(item: KeyFacts) -> dict[str, list[Target]]:
     """Return collection -> what its documents hold already, which a member's request leaves."""
     said: dict[str, list[Target]] = {}
-    for document in item.documents:
-        if document.phase is not DocumentPhase.REMOVING:
-            said.setdefault(document.collection_name, []).append(as_it_is_to_be(document))
+    for document in _that_say(item):
+        said.setdefault(document.collection_name, []).append(as_it_is_to_be(document))
     if before := _inherited(item):
         said.setdefault(before.collection_name, [before])
     return said
@@ -130,10 +142,7 @@ def _inherited(item: KeyFacts) -> Target | None:
 
     It was asked for, or nobody knows who said it: records tell it, that were read back.
     """
-    before = as_it_is_to_be(item.inherited) if item.inherited else None
-    if before is None or before.owner == "request":
-        return before
-    return before if before.owner == "source" and not before.vouched else None
+    return word_on(item.inherited) if item.inherited else None
 
 
 def _wants_its_own(item: KeyFacts, source: Source) -> bool:
@@ -236,6 +245,13 @@ def as_it_is_to_be(document: DocumentState) -> Target:
         metadata=document.said.metadata,
         owner="request",
     )
+
+
+def word_on(document: DocumentState) -> Target | None:
+    """Return what was said of a document that neither bucket nor settings say; None: nothing."""
+    told = as_it_is_to_be(document)
+    asked = told.owner == "request" or (told.owner == "source" and not told.vouched)
+    return told if asked else None
 
 
 def _adds_nothing(invocation: Invocation, source: Source) -> bool:

@@ -97,7 +97,8 @@ def test_a_listing_asks_for_what_was_written_under_other_keys(catalog):
 @pytest.mark.parametrize(
     ("before", "vouched", "meanwhile", "after", "said"),
     [
-        (None, True, None, None, "team"),
+        (None, True, UNSEEN, None, "team"),
+        (None, True, None, None, "lang"),
         (None, False, NOTHING, TEAM, "team"),
         (None, False, TEAM, TEAM, "lang"),
         (NOTHING, False, NOTHING, TEAM, "team"),

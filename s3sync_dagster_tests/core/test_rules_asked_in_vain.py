@@ -88,9 +88,6 @@ def test_what_an_owner_asked_of_an_archived_object_that_was_never_read_holds():
     world.sync()
     can_be_read(world)
     assert readers(world) == ["hr"]
-    world.bucket.delete(KEY)
-    world.sync(approve_deletes=True)
-    assert world.catalog.documents.of_key(world.source.id, KEY) == []
 
 
 def archived(*keys):
@@ -140,18 +137,3 @@ def test_what_has_no_records_does_not_make_room_for_removals(evidence):
         assert world.listing().listing.state is ListingState.BLOCKED
     world.run_batches()
     assert len(world.metadata()) == 60
-
-
-@pytest.mark.parametrize("evidence", ["listing", "heads"])
-def test_what_has_no_records_goes_unasked_with_its_object(evidence):
-    world = archived(KEY)
-    ask(world, HR)
-    assert world.catalog.documents.of_key(world.source.id, KEY)
-    world.bucket.delete(KEY)
-    if evidence == "heads":
-        world.ask(KEY)
-        world.run_batches()
-    else:
-        assert world.listing().listing.state is ListingState.COMPLETE
-        world.run_batches()
-    assert world.catalog.documents.of_key(world.source.id, KEY) == []

@@ -8,7 +8,7 @@ from s3sync_dagster.core.decision import Decision, hold_back
 from s3sync_dagster.core.deed import Deed, documents_to_remove
 from s3sync_dagster.core.intent import DocumentCommit
 from s3sync_dagster.core.outcome import KeyOutcome, outcome_of
-from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.core.state import DocumentState, stood_last
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.model.document import Chunk
@@ -196,7 +196,7 @@ class Ledger:
         *,
         left: Collection[int] = (),
     ) -> None:
-        gone = [one.id for one in removed]
+        gone = [one.id for one in sorted(removed, key=stood_last)]
         lost = self._parts.catalog.documents.commit(
             self._lease.token,
             self._parts.source,
