@@ -5,7 +5,6 @@ records compares them with its documents before it writes. One that stands in it
 another collection with the same objects, has records of its own, of which it would learn nothing.
 """
 
-import sys
 from collections.abc import Sequence
 
 from s3sync_dagster.core.facts import KeyFacts
@@ -26,9 +25,12 @@ from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecor
 from s3sync_dagster.engine.rebuilding import documents_of, recover_documents
 from s3sync_dagster.engine.rolling_check import as_written
 from s3sync_dagster.model.document import Metadata, MetadataValue
+from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import Source
 
 DOCUMENTS_AT_ONCE = 100
+RECORDS_OF_OBJECTS = 1_000_000
+"""Whose ids are held in memory at once; of fewer objects where there are more."""
 
 
 def restored_in(
@@ -149,8 +151,23 @@ def hear_own(
 def _forgotten(
     source: Source, keys: Sequence[str], collection: CollectionPort, catalog: CatalogPort
 ) -> list[StoredRecord]:
-    """Return the source's records of objects under ids that no document has."""
-    ids = collection.ids_meeting(_records_of(source, keys), most=sys.maxsize) or []
+    """Return the source's records of objects under ids that no document has.
+
+    Raises:
+        InvalidSetting: one object has more than a document can have.
+    """
+    ids = collection.ids_meeting(_records_of(source, keys), most=RECORDS_OF_OBJECTS)
+    if ids is None and len(keys) > 1:
+        half = len(keys) // 2
+        parts = (keys[:half], keys[half:])
+        return [
+            record for some in parts for record in _forgotten(source, some, collection, catalog)
+        ]
+    if ids is None:
+        raise InvalidSetting(
+            f"Over {RECORDS_OF_OBJECTS:,} records in {collection.name!r} name {keys[0]!r}: look "
+            "at them, and delete those that nobody needs."
+        )
     names = dict.fromkeys(split_record_id(one)[0] for one in ids)
     place = _place(source, collection)
     held = {one.document_id for one in catalog.collections.holders(place, list(names))}

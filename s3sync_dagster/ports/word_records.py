@@ -25,8 +25,15 @@ LONGEST_READER = 1024
 
 
 def last_given(database: sqlite3.Connection) -> int:
-    """Return the highest number that a record was ever given; 0: none was."""
-    return database.execute(_LAST_GIVEN).fetchone()[0]
+    """Return the highest number that a record was ever given; 0: none was.
+
+    Raises:
+        sqlite3.DatabaseError: what is noted is none.
+    """
+    found = database.execute(_LAST_GIVEN).fetchone()[0]
+    if not isinstance(found, int):
+        raise sqlite3.DatabaseError("the last number is damaged")
+    return found
 
 
 def replace_documents(

@@ -10,6 +10,7 @@ from s3sync_dagster.core import filters
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.embedding.embedder import ModelEmbedder
 from s3sync_dagster.embedding.hashing import HashModel
+from s3sync_dagster.engine.readers_told import RECORDS_OF_OBJECTS
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import (
     Conflict,
@@ -215,6 +216,7 @@ def test_a_filter_means_the_same_to_chroma_and_to_words(collection):
     few, many = {"n": 3}, {"n": {"$ne": "no such"}}
     assert len(collection.ids_meeting(few, most=2)) == 2
     assert collection.ids_meeting(few, most=1) is None
+    assert len(collection.ids_meeting(few, most=RECORDS_OF_OBJECTS)) == 2
     assert len(collection.ids_meeting(many, most=len(kept))) == len(kept)
     assert collection.ids_meeting(many, most=len(kept) - 1) is None
     with pytest.raises(InvalidSetting) as caught:

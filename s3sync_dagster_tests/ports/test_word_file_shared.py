@@ -103,3 +103,16 @@ def test_a_file_most_of_whose_numbers_stand_for_nothing_is_numbered_anew(tmp_pat
             assert len(index.search("Versicherung", limit=9)) == 2
             given = index._file.state("given")
             assert given <= 21, given
+
+
+def test_a_damaged_last_number_is_told_as_damage(tmp_path):
+    collection = make_collection()
+    write(collection, "a", "die Krankenversicherung ist für alle da")
+    with closing(FtsWordIndex(tmp_path / "docs.db")) as index:
+        index.follow(collection, [version("a", 1)])
+        with closing(sqlite3.connect(tmp_path / "docs.db")) as file, file:
+            file.execute("UPDATE state SET value = 'x' WHERE name = 'given'")
+        with pytest.raises(Unavailable, match="damaged"):
+            index.search("Versicherung", limit=1)
+        index.follow(collection, [version("a", 1)])
+        assert index.search("Versicherung", limit=1)
