@@ -41,6 +41,8 @@ def keep_said(
                 )
                 .values(said=sa.null() if said is None else asdict(said))
             )
+    if not any(one.begun for one in closings.values()):
+        return
     # Records of it that a restored catalog does not know may say who reads them.
     withheld = None if looked_through(tx, source.id) is None else UNSEEN
     begun = [
@@ -57,7 +59,7 @@ def keep_said(
         for key, closing in sorted(closings.items())
         for one in closing.begun
     ]
-    room = room_for_documents(database, tx, source.tenant) if begun else None
+    room = room_for_documents(database, tx, source.tenant)
     if begun[:room]:
         tx.execute(database.insert(documents).values(begun[:room]).on_conflict_do_nothing())
 
