@@ -6,7 +6,7 @@ pages that the server served itself.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ from s3sync_dagster.api.connections import (
 )
 from s3sync_dagster.api.errors import TooMany
 from s3sync_dagster.api.hosts import FORWARDED, is_of_host, names_this_machine
+from s3sync_dagster.local.door_body import HeardBody, Refusal, has_body
 from s3sync_dagster.model.errors import S3SyncError
 
 READING = frozenset({"GET", "HEAD"})
@@ -47,6 +48,10 @@ class Keeper(Protocol):
 
     def admits(self, asks: HTTPConnection) -> bool:
         """Return whether a request may pass; may block. Raises ``TooMany`` for guesses."""
+        ...
+
+    def still_admits(self, asks: HTTPConnection) -> bool:
+        """Return whether one that was let in may pass still, now that its body is there."""
         ...
 
 
@@ -76,11 +81,13 @@ class Door:
             return
         status, refusal, headers = 403, self.refusal(scope), {}
         if refusal is None and self._keeper is not None:
-            status, refusal, headers = await self._asked(self._keeper, HTTPConnection(scope))
+            status, refusal, headers = await self._asked(self._keeper.admits, HTTPConnection(scope))
         if refusal is None:
             scope[ADMITTED] = True
         if refusal is None and scope["type"] == "websocket" and self._keeper is not None:
             await self._watched(self._keeper, scope, receive, send)
+        elif refusal is None and scope["type"] == "http" and has_body(Headers(scope=scope)):
+            await self._heard(scope, receive, send)
         elif refusal is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -89,12 +96,26 @@ class Door:
             answer = PlainTextResponse(refusal, status_code=status, headers=headers)
             await answer(scope, receive, send)
 
+    async def _heard(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request with a body, which has to come, and not to outlive its token."""
+        keeper = self._keeper
+
+        async def still() -> Refusal:
+            if keeper is None:
+                return 200, None, {}
+            return await self._asked(keeper.still_admits, HTTPConnection(scope))
+
+        body = HeardBody(scope, receive, send, still=still)
+        await body.served_by(self._app)
+        if body.refusal is not None:  # nothing of it was done
+            scope.pop(ADMITTED, None)
+
     async def _watched(self, keeper: Keeper, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a websocket for as long as whoever opened it may pass."""
         served = asyncio.ensure_future(self._app(scope, receive, send))
         try:
             while not (await asyncio.wait({served}, timeout=ASKED_AGAIN_SECONDS))[0]:
-                status, refusal, _ = await self._asked(keeper, HTTPConnection(scope))
+                status, refusal, _ = await self._asked(keeper.admits, HTTPConnection(scope))
                 if refusal is not None and status in (401, 429):  # 429 as a guess: nobody has it
                     break
             else:
@@ -107,10 +128,10 @@ class Door:
         await send({"type": "websocket.close", "code": 1008, "reason": "The token ended: sign in."})
 
     async def _asked(
-        self, keeper: Keeper, asks: HTTPConnection
-    ) -> tuple[int, str | None, dict[str, str]]:
+        self, admits: Callable[[HTTPConnection], bool], asks: HTTPConnection
+    ) -> Refusal:
         try:
-            admitted = await run_in_threadpool(keeper.admits, asks)
+            admitted = await run_in_threadpool(admits, asks)
         except TooMany as error:
             pause = str(max(1, round(error.retry_after_seconds)))
             return 429, error.message, {"retry-after": pause}
