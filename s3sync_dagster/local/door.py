@@ -17,7 +17,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from s3sync_dagster.api.access import TOKEN_HEADER
+from s3sync_dagster.api.access import too_many_tokens
 from s3sync_dagster.api.connections import (
     Connections,
     PatientProtocol,
@@ -149,8 +149,8 @@ class Door:
             return "This server answers to names of its own machine alone."
         if not public and any(name in headers for name in FORWARDED):
             return "Behind a proxy S3SYNC_DAGSTER_PUBLIC_URL has to name its address."
-        if len(headers.getlist(TOKEN_HEADER)) > 1:
-            return f"The header {TOKEN_HEADER} came twice: of two tokens none counts."
+        if (several := too_many_tokens(headers)) is not None:
+            return several
         if not _same_site(headers, hosts, method, tls=public and self._public_tls):
             return "A page of another site may not use this server."
         if method in READING:

@@ -150,6 +150,10 @@ def test_of_two_tokens_none_counts(tokens, http):
     for second in (owner, "guessed", ""):
         twice = [("x-chroma-token", owner), ("X-Chroma-Token", second)]
         assert http.get("/", headers=twice).status_code == 403
+    member = made(tokens, role="member")
+    for name, second in (("x-api-token", member), ("authorization", f"Bearer {member}")):
+        answer = http.get("/", headers={"x-chroma-token": owner, name: second})
+        assert (answer.status_code, "send one token" in answer.text) == (403, True)
 
 
 def asked(query, **more):
