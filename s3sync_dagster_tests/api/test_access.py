@@ -300,7 +300,9 @@ def test_of_two_tokens_none_counts(fresh_api, name):
 
 
 @pytest.mark.parametrize("path", ["/s3sync/v1/sources", "/metrics", "/datasource/_search", "/mcp"])
-def test_of_two_tokens_in_different_headers_none_counts(tmp_path, chroma_server, aws_endpoint, path):
+def test_of_two_tokens_in_different_headers_none_counts(
+    tmp_path, chroma_server, aws_endpoint, path
+):
     environ = {"S3SYNC_API_AGENTS": "on", "S3SYNC_API_COCO": "on"}
     with running_api(tmp_path, chroma=chroma_server, aws=aws_endpoint, environ=environ) as api:
         owner, member = api.token(), api.token(tenant="other", role="member")
