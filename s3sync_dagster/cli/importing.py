@@ -6,9 +6,12 @@ import hashlib
 import json
 import re
 import uuid
+from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from itertools import islice, takewhile
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,20 +70,33 @@ class _Known:
 
     def __init__(self) -> None:
         self.names: set[str] = set()
-        self._beside: defaultdict[tuple[str, ...], list[Source]] = defaultdict(list)
+        self._number = 0
+        self._at: defaultdict[tuple[str, ...], list[tuple[int, Source]]] = defaultdict(list)
+        """By place, target and prefix."""
+        self._prefixes: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+        """By place and target: the prefixes of the sources there, in order."""
         self._secrets: dict[str, str] = {}
         """Names of variables that hold a secret, with the source that says so."""
 
     def add(self, source: Source) -> None:
         """Take one in."""
         self.names.add(source.name)
-        self._beside[_where(source)].append(source)
+        self._number += 1
+        where, prefix = _where(source), source.place.identity().path_prefix
+        if (*where, prefix) not in self._at:
+            insort(self._prefixes[where], prefix)
+        self._at[(*where, prefix)].append((self._number, source))
         for name in _secret_variables(source):
             self._secrets.setdefault(name, source.name)
 
     def beside(self, source: Source) -> Sequence[Source]:
-        """Return all that one may overlap, however their server is spelt."""
-        return self._beside.get(_where(source), ())
+        """Return all that one may overlap, in their order, however their server is spelt."""
+        where, prefix = _where(source), source.place.identity().path_prefix
+        there = self._prefixes.get(where, [])
+        nested = {prefix[:length] for length in range(len(prefix) + 1)}  # one in the other
+        nested.update(takewhile(_begins(prefix), islice(there, bisect_left(there, prefix), None)))
+        found = [pair for one in nested for pair in self._at.get((*where, one), ())]
+        return [one for _, one in sorted(found, key=itemgetter(0))]
 
     def require_no_secret_as_id(self, keys: KeyPair | None) -> None:
         """Refuse with ``InvalidSetting`` what would be sent in the clear and is a secret."""
@@ -93,6 +109,10 @@ def _where(source: Source) -> tuple[str, ...]:
     place = source.place.identity()
     target = (source.tenant, source.database_name, source.collection_name)
     return (place.place_type, place.bucket_name, *target)
+
+
+def _begins(prefix: str) -> Callable[[str], bool]:
+    return lambda text: text.startswith(prefix)
 
 
 def _secret_variables(source: Source) -> Iterator[str]:
