@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 from s3sync_dagster.api.errors import Forbidden, TooMany, Unauthorized
@@ -20,10 +21,12 @@ from s3sync_dagster.api.options import ApiOptions
 from s3sync_dagster.api.single_sign_on import SingleSignOn
 from s3sync_dagster.api.single_sign_on import Visitor as SsoVisitor
 from s3sync_dagster.catalog import Catalog
-from s3sync_dagster.catalog.tokens import Role
+from s3sync_dagster.catalog.tokens import TOKEN_PREFIX, Role
 from s3sync_dagster.core.rights import EVERYTHING, Reader
 
 TOKEN_HEADER = "x-chroma-token"
+TOKEN_HEADERS = (TOKEN_HEADER, "x-api-token", "authorization")
+"""In which of them a token counts, and which one of two, is another matter at each door."""
 DEFAULT_TENANT = "default_tenant"
 CALLER = "s3sync_caller"
 """Where a request's scope tells whose it is, once that is known."""
@@ -311,14 +314,37 @@ async def find_owner(caller: Annotated[Caller, Depends(find_caller)]) -> Caller:
     return caller
 
 
+def too_many_tokens(headers: Headers) -> str | None:
+    """Return the sentence for a request that sends several tokens; None for all others.
+
+    Another server on the way, or another door, might read another one of them than we do. Of
+    ``Authorization`` a bearer counts that has the form of ours: what else stands there is for a
+    proxy, which may ask for credentials of its own.
+    """
+    for name in TOKEN_HEADERS:
+        if len(headers.getlist(name)) > 1:
+            return f"The header {name} came twice: send one token."
+    bearer = bearer_of(headers) or ""
+    sent = {headers.get(TOKEN_HEADER), headers.get("x-api-token")}
+    sent.add(bearer if bearer.startswith(TOKEN_PREFIX) else None)
+    if len(sent - {None, ""}) > 1:
+        return f"Different tokens came in {', '.join(TOKEN_HEADERS)}: send one token."
+    return None
+
+
+def bearer_of(headers: Headers) -> str | None:
+    """Return what ``Authorization: Bearer`` sends."""
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    return bearer.strip() if scheme.lower() == "bearer" else None
+
+
 def sent_token(request: Request) -> str | None:
     """Return the token of a request to a door of another API: in our header, or as theirs send it.
 
     That is ``Authorization: Bearer``, which most do, and ``X-API-TOKEN``.
     """
-    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     own = request.headers.get(TOKEN_HEADER) or request.headers.get("x-api-token")
-    return own or (bearer.strip() if scheme.lower() == "bearer" else None)
+    return own or bearer_of(request.headers)
 
 
 async def find_client(request: Request) -> Caller:

@@ -97,7 +97,9 @@ def _of_type(
 def admitted(place: Place, *, caller: Caller, options: ApiOptions) -> Place:
     """Return a place as this caller may have it. Raises ``InvalidSetting``, ``NotPossible``."""
     trusted = options.trusts(caller.tenant)
-    return place.admitted(Admission(trusted=trusted, environment=options.environment))
+    return place.admitted(
+        Admission(trusted=trusted, tenant=caller.tenant, environment=options.environment)
+    )
 
 
 def _auto_sync(asked: AutoSync | str | None, fields: Any) -> AutoSync:

@@ -6,6 +6,7 @@ import re
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from s3sync_dagster.api.access import too_many_tokens
 from s3sync_dagster.api.errors import error_response
 from s3sync_dagster.api.options import MAX_FILE_BYTES, ApiOptions
 
@@ -27,7 +28,6 @@ _LARGE = re.compile(
     "/api/v1/sources/[^/]+/invocations/latest-by-keys|/s3sync/v1/sources/[^/]+/retry"
 )
 _WEBHOOKS = "/webhooks/"
-_TOKEN_HEADERS = ("x-chroma-token", "x-api-token", "authorization")
 DELIVERY_BYTES = 4 * 1024 * 1024
 """Of a webhook, which is read before it is known who signed it."""
 _POLICY = (
@@ -151,10 +151,8 @@ class OneToken:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
         if scope["type"] == "http":
-            headers = Headers(scope=scope)
-            twice = [one for one in _TOKEN_HEADERS if len(headers.getlist(one)) > 1]
-            if twice:
-                message = f"The header {twice[0]} came twice: send one token."
+            message = too_many_tokens(Headers(scope=scope))
+            if message is not None:
                 await error_response(400, "invalid_request", message)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

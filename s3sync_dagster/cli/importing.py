@@ -6,8 +6,12 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from bisect import bisect_left, insort
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from itertools import islice, takewhile
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +29,7 @@ from s3sync_dagster.model.place import CredentialsConfig, S3Place
 from s3sync_dagster.model.place_types import place_classes
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.moving.reading import read_configuration
-from s3sync_dagster.moving.wanted import KeyPair, NotWanted, Wanted
+from s3sync_dagster.moving.wanted import KeyPair, NotWanted, Wanted, holds_a_secret
 from s3sync_dagster.source_settings import settings_of
 
 if TYPE_CHECKING:
@@ -59,6 +63,69 @@ class _Choices:
     credential: int | None
     database: str | None
     embedding: EmbeddingConfig | None
+
+
+class _Known:
+    """Sources that are there or will be: a file may have thousands, each looked at beside few."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self._number = 0
+        self._at: defaultdict[tuple[str, ...], list[tuple[int, Source]]] = defaultdict(list)
+        """By place, target and prefix."""
+        self._prefixes: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+        """By place and target: the prefixes of the sources there, in order."""
+        self._secrets: dict[str, str] = {}
+        """Names of variables that hold a secret, with the source that says so."""
+
+    def add(self, source: Source) -> None:
+        """Take one in."""
+        self.names.add(source.name)
+        self._number += 1
+        where, prefix = _where(source), source.place.identity().path_prefix
+        if (*where, prefix) not in self._at:
+            insort(self._prefixes[where], prefix)
+        self._at[(*where, prefix)].append((self._number, source))
+        for name in _secret_variables(source):
+            self._secrets.setdefault(name, source.name)
+
+    def beside(self, source: Source) -> Sequence[Source]:
+        """Return all that one may overlap, in their order, however their server is spelt."""
+        where, prefix = _where(source), source.place.identity().path_prefix
+        there = self._prefixes.get(where, [])
+        nested = {prefix[:length] for length in range(len(prefix) + 1)}  # one in the other
+        nested.update(takewhile(_begins(prefix), islice(there, bisect_left(there, prefix), None)))
+        found = [pair for one in nested for pair in self._at.get((*where, one), ())]
+        return [one for _, one in sorted(found, key=itemgetter(0))]
+
+    def require_no_secret_as_id(self, keys: KeyPair | None) -> None:
+        """Refuse with ``InvalidSetting`` what would be sent in the clear and is a secret."""
+        variables = keys.variables if keys is not None else None
+        if variables is not None and variables[0] in self._secrets:
+            raise holds_a_secret(variables[0], f"of source {self._secrets[variables[0]]!r}")
+
+
+def _where(source: Source) -> tuple[str, ...]:
+    place = source.place.identity()
+    target = (source.tenant, source.database_name, source.collection_name)
+    return (place.place_type, place.bucket_name, *target)
+
+
+def _begins(prefix: str) -> Callable[[str], bool]:
+    return lambda text: text.startswith(prefix)
+
+
+def _secret_variables(source: Source) -> Iterator[str]:
+    for part in (
+        source.embedding,
+        source.extraction,
+        source.place,
+        getattr(source.place, "credentials", None),
+    ):
+        for one in fields(part) if is_dataclass(part) else ():
+            value = getattr(part, one.name)
+            if one.name.endswith("_env") and one.name != "access_key_id_env" and value:
+                yield value
 
 
 @click.command(
@@ -100,13 +167,17 @@ def import_sources(
         if credential is not None:
             parts.catalog.credentials.info(credential)
         rows = parts.catalog.sources.rows()
-        there = [row.source for row in rows]
+        known = _Known()
+        for row in rows:
+            known.add(row.source)
         going = {row.source.id for row in rows if row.deleting is not None}
         planned: list[Planned] = []
         for one in entries:
-            found = _plan(parts, one, choices, there=there, going=going, before=planned)
+            found = _plan(parts, one, choices, known=known, going=going)
             if not dry_run and found.state == "new":
                 found = _made(parts, found)
+            if found.state == "new" and found.source is not None:
+                known.add(found.source)
             planned.append(found)
     _show(planned, dry_run=dry_run, as_json=as_json)
     return 1 if any(one.state == "refused" for one in planned) else 0
@@ -128,16 +199,15 @@ def _plan(
     entry: Wanted | NotWanted,
     choices: _Choices,
     *,
-    there: Sequence[Source],
+    known: _Known,
     going: Collection[str],
-    before: Sequence[Planned],
 ) -> Planned:
     if isinstance(entry, NotWanted):
         return Planned(label=entry.label, state="refused", notes=[entry.why])
-    known = [*there, *(one.source for one in before if one.source and one.state == "new")]
     try:
         source = _source_of(parts, entry, choices)
-        for other in known:
+        known.require_no_secret_as_id(entry.keys)
+        for other in known.beside(source):
             same = _spelt_as(other, source, parts.catalog.sources.server_of)
             if overlap(same, other):
                 if other.id in going:
@@ -151,7 +221,7 @@ def _plan(
                     f"It overlaps the source {other.name!r}, which fills the same collection."
                 )
         source = _with_models(parts, source, entry, choices)
-        source = source.with_changes(name=_name_of(entry.name, source, known))
+        source = source.with_changes(name=_name_of(entry.name, source, known.names))
         validate_source(source)
     except S3SyncError as error:
         return Planned(label=entry.label, state="refused", notes=[error.message])
@@ -173,7 +243,9 @@ def _spelt_as(other: Source, source: Source, server_of: Callable[[Source], str])
     mine, theirs = source.place, other.place
     if not isinstance(mine, S3Place) or not isinstance(theirs, S3Place):
         return source
-    if mine.bucket_name != theirs.bucket_name or server_of(source) != server_of(other):
+    if mine.bucket_name != theirs.bucket_name or mine.endpoint_url == theirs.endpoint_url:
+        return source
+    if server_of(source) != server_of(other):  # which takes long to tell
         return source
     return source.with_changes(place=replace(mine, endpoint_url=theirs.endpoint_url))
 
@@ -235,11 +307,10 @@ def _with_models(parts: Parts, source: Source, entry: Wanted, choices: _Choices)
     return with_chunking(source, chunking).with_changes(embedding=models)
 
 
-def _name_of(stem: str, source: Source, known: Sequence[Source]) -> str:
+def _name_of(stem: str, source: Source, taken: Collection[str]) -> str:
     """Return a free name, the same one each time that this entry is read."""
-    taken = {one.name for one in known}
     plain = _UNSAFE.sub("_", stem).strip("_")[: MAX_SOURCE_NAME_LENGTH - 9] or "source"
-    if plain not in taken | RESERVED_SOURCE_NAMES | {"imported"}:
+    if plain not in taken and plain not in RESERVED_SOURCE_NAMES | {"imported"}:
         return plain
     place = (*source.place.identity(), source.tenant, source.database_name, source.collection_name)
     return f"{plain}_{hashlib.sha256(repr(place).encode()).hexdigest()[:8]}"

@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from s3sync_dagster.local.door import Door, door_protocol
+from s3sync_dagster.local.door_body import has_body
 from s3sync_dagster.local.doorkeeper import Doorkeeper
 from s3sync_dagster.settings import load_settings
 
@@ -69,12 +70,11 @@ class Forwarding:
             return PlainTextResponse("There is nothing but paths here.", status_code=400)
         if request.scope["query_string"]:
             target += b"?" + request.scope["query_string"]
-        has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
         asked = self._client.build_request(
             request.method,
             self._url.copy_with(raw_path=target),
             headers=[(n, v) for n, v in request.headers.raw if n.decode("latin-1") not in _ONE_HOP],
-            content=request.stream() if has_body else None,
+            content=request.stream() if has_body(request.headers) else None,
         )
         try:
             answer = await self._client.send(asked, stream=True)

@@ -6,7 +6,7 @@ pages that the server served itself.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from s3sync_dagster.api.access import TOKEN_HEADER
+from s3sync_dagster.api.access import too_many_tokens
 from s3sync_dagster.api.connections import (
     Connections,
     PatientProtocol,
@@ -26,6 +26,7 @@ from s3sync_dagster.api.connections import (
 )
 from s3sync_dagster.api.errors import TooMany
 from s3sync_dagster.api.hosts import FORWARDED, is_of_host, names_this_machine
+from s3sync_dagster.local.door_body import HeardBody, Refusal, has_body
 from s3sync_dagster.model.errors import S3SyncError
 
 READING = frozenset({"GET", "HEAD"})
@@ -47,6 +48,10 @@ class Keeper(Protocol):
 
     def admits(self, asks: HTTPConnection) -> bool:
         """Return whether a request may pass; may block. Raises ``TooMany`` for guesses."""
+        ...
+
+    def still_admits(self, asks: HTTPConnection) -> bool:
+        """Return whether one that was let in may pass still, now that its body is there."""
         ...
 
 
@@ -76,11 +81,13 @@ class Door:
             return
         status, refusal, headers = 403, self.refusal(scope), {}
         if refusal is None and self._keeper is not None:
-            status, refusal, headers = await self._asked(self._keeper, HTTPConnection(scope))
+            status, refusal, headers = await self._asked(self._keeper.admits, HTTPConnection(scope))
         if refusal is None:
             scope[ADMITTED] = True
         if refusal is None and scope["type"] == "websocket" and self._keeper is not None:
             await self._watched(self._keeper, scope, receive, send)
+        elif refusal is None and scope["type"] == "http" and has_body(Headers(scope=scope)):
+            await self._heard(scope, receive, send)
         elif refusal is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -89,12 +96,26 @@ class Door:
             answer = PlainTextResponse(refusal, status_code=status, headers=headers)
             await answer(scope, receive, send)
 
+    async def _heard(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request with a body, which has to come, and not to outlive its token."""
+        keeper = self._keeper
+
+        async def still() -> Refusal:
+            if keeper is None:
+                return 200, None, {}
+            return await self._asked(keeper.still_admits, HTTPConnection(scope))
+
+        body = HeardBody(scope, receive, send, still=still)
+        await body.served_by(self._app)
+        if body.refusal is not None:  # nothing of it was done
+            scope.pop(ADMITTED, None)
+
     async def _watched(self, keeper: Keeper, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a websocket for as long as whoever opened it may pass."""
         served = asyncio.ensure_future(self._app(scope, receive, send))
         try:
             while not (await asyncio.wait({served}, timeout=ASKED_AGAIN_SECONDS))[0]:
-                status, refusal, _ = await self._asked(keeper, HTTPConnection(scope))
+                status, refusal, _ = await self._asked(keeper.admits, HTTPConnection(scope))
                 if refusal is not None and status in (401, 429):  # 429 as a guess: nobody has it
                     break
             else:
@@ -107,10 +128,10 @@ class Door:
         await send({"type": "websocket.close", "code": 1008, "reason": "The token ended: sign in."})
 
     async def _asked(
-        self, keeper: Keeper, asks: HTTPConnection
-    ) -> tuple[int, str | None, dict[str, str]]:
+        self, admits: Callable[[HTTPConnection], bool], asks: HTTPConnection
+    ) -> Refusal:
         try:
-            admitted = await run_in_threadpool(keeper.admits, asks)
+            admitted = await run_in_threadpool(admits, asks)
         except TooMany as error:
             pause = str(max(1, round(error.retry_after_seconds)))
             return 429, error.message, {"retry-after": pause}
@@ -128,8 +149,8 @@ class Door:
             return "This server answers to names of its own machine alone."
         if not public and any(name in headers for name in FORWARDED):
             return "Behind a proxy S3SYNC_DAGSTER_PUBLIC_URL has to name its address."
-        if len(headers.getlist(TOKEN_HEADER)) > 1:
-            return f"The header {TOKEN_HEADER} came twice: of two tokens none counts."
+        if (several := too_many_tokens(headers)) is not None:
+            return several
         if not _same_site(headers, hosts, method, tls=public and self._public_tls):
             return "A page of another site may not use this server."
         if method in READING:

@@ -36,6 +36,11 @@ def make_private(folder: Path) -> None:
     folder.chmod(stat.S_IMODE(found.st_mode) & ~OTHERS)
     # Once: from now on nobody gets here. What was opened before stays open, and what has a
     # second name elsewhere is reached by that.
+    take_from_others(folder)
+
+
+def take_from_others(folder: Path) -> None:
+    """Take from others what they may do with all that lies in a folder of ours."""
     for place, folders, files in os.walk(folder):
         for name in (*folders, *files):
             _close(Path(place, name))

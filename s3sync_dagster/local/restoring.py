@@ -39,7 +39,7 @@ from s3sync_dagster.local.backup import (
 )
 from s3sync_dagster.local.dagster_history import HISTORY, load_history, occupied
 from s3sync_dagster.local.home import writable
-from s3sync_dagster.local.privacy import make_private
+from s3sync_dagster.local.privacy import make_private, take_from_others
 from s3sync_dagster.local.stack_state import stack_lock
 from s3sync_dagster.model.errors import Conflict, FixConfiguration, InvalidSetting
 from s3sync_dagster.model.source import AutoSync, Source
@@ -170,8 +170,10 @@ def restore_backup(
             _require_room(settings, folder, parts, keys)
             if "catalog" in parts:
                 _require_nobody(settings)
-                shutil.copy(folder / CATALOG, catalog)
-                _prepare(settings, catalog)
+                shutil.copyfile(folder / CATALOG, catalog)
+                catalog.chmod(0o600)
+                with _readable():
+                    _prepare(settings, catalog)
                 if not lost_key:
                     _require_key(settings, catalog, keys)
             if keys is not None:
@@ -180,7 +182,10 @@ def restore_backup(
                 (settings.home / UPLOADS).mkdir(mode=0o700, exist_ok=True)
                 for one in (folder / UPLOADS).iterdir():
                     if not (settings.home / UPLOADS / one.name / "index.db").exists():
-                        fresh = shutil.copytree(one, room / one.name)
+                        # The modes of a backup are those that it was carried here with.
+                        fresh = shutil.copytree(one, room / one.name, copy_function=shutil.copyfile)
+                        fresh.chmod(0o700)
+                        take_from_others(fresh)
                         fresh.rename(settings.home / UPLOADS / one.name)
             if "history" in parts:
                 load_history(settings, folder / HISTORY)
@@ -307,6 +312,21 @@ def _catalog_is_empty(settings: Settings) -> bool:
         require_known(database, current)
         with database.read() as connection:
             return is_empty(connection)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Say in one sentence that the catalog of a backup is none, whatever its digest says."""
+    try:
+        yield
+    except sa.exc.DatabaseError as error:
+        if type(error.orig) is not sqlite3.DatabaseError:  # its own kinds are other troubles
+            raise
+        raise FixConfiguration(
+            f"{CATALOG!r} of the backup is no database, or damaged: take another backup. Nothing "
+            "was changed.",
+            reason="backup_damaged",
+        ) from error
 
 
 def _prepare(settings: Settings, catalog: Path) -> None:

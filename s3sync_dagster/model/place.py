@@ -79,6 +79,7 @@ class Admission:
 
     trusted: bool
     """The tenant may use what is the server's own: credentials, network, ssh keys."""
+    tenant: str = ""
     environment: Mapping[str, str] = field(repr=False)
     """Of the server: what its operator allows."""
 

@@ -13,6 +13,9 @@ from s3sync_dagster.model.errors import InvalidSetting
 _MASK = re.compile(r"[*•●]{2,}|\A[*•●]\Z")
 """Stands in a key, or in a part of it, that is not shown; no key of AWS has such characters."""
 _OURS = "S3SYNC_"
+_SECRET = re.compile(r"SECRET|TOKEN|PASSW|PRIVATE|API_?KEY|HEADERS", re.IGNORECASE)
+"""In the name of a variable that is no key's id: an id goes in the clear to whichever server a
+file names, a secret never does. So CHROMA_API_KEY, AWS_SECRET_ACCESS_KEY and their like."""
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -121,7 +124,7 @@ def key_pair(given: Reader, id_name: str, secret_name: str) -> KeyPair | None:
 
     Raises:
         InvalidSetting: one of the two alone, one of them as ``${NAME}`` and the other one not, or
-            a variable that is a setting of this program's own.
+            a variable that is a setting of this program's own, or an id's that is a secret's.
     """
     key_id, secret = (
         None if one is None or _MASK.search(one) else one
@@ -144,7 +147,22 @@ def key_pair(given: Reader, id_name: str, secret_name: str) -> KeyPair | None:
             f"${{{own[0]}}} is a setting of s3sync, and goes to no server that a file names: "
             "give the keys a variable of their own."
         )
+    if pair.variables and (_SECRET.search(pair.variables[0]) or len({*pair.variables}) == 1):
+        raise holds_a_secret(pair.variables[0], "by its name, or as the file has it")
     return pair
+
+
+def holds_a_secret(variable: str, of: str) -> InvalidSetting:
+    """Return the refusal of a variable as the id of a key.
+
+    Args:
+        variable: its name.
+        of: by what it is one of a secret.
+    """
+    return InvalidSetting(
+        f"${{{variable}}} is a secret's ({of}), and the id of a key goes in the clear to the "
+        "server that a file names: give the id a variable of its own."
+    )
 
 
 def refuse_secrets_in(url: object, *, query: bool = False) -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 FOLDER_ROOTS = "S3SYNC_API_FOLDER_ROOTS"
 """Folders below which owners of the API's tenants may name one, separated like a PATH; not set:
-nowhere, since a tenant must not read the server's disk."""
+nowhere, since a tenant must not read the server's disk. ``TENANT=FOLDER`` is one tenant's alone;
+all else is every tenant's, whatever the ``reader_keys`` of another source say of it."""
 VERSIONS = ("stat", "mtime", "content")
 NEVER_ENTERED = (".git", "lost+found", ".snapshot")
 
@@ -87,10 +88,10 @@ class FolderPlace(Place):
         """Return the place bound to the root below which it lies.
 
         Raises:
-            NotPossible: the server's operator named no root.
+            NotPossible: the server's operator named no root for the tenant.
             InvalidSetting: it lies below none of them.
         """
-        named = roots(admission.environment)
+        named = roots(admission.environment, admission.tenant)
         if not named:
             raise NotPossible(
                 f"This server makes no folder sources by its API: {FOLDER_ROOTS} names no folder "
@@ -121,7 +122,7 @@ def open_folder(source: "Source", surroundings: "Surroundings") -> "ObjectStore"
     assert isinstance(place, FolderPlace)
     if place.within is not None:
         named = surroundings.resolve_env(FOLDER_ROOTS) or ""
-        allowed = place.within in roots({FOLDER_ROOTS: named})
+        allowed = place.within in roots({FOLDER_ROOTS: named}, source.tenant)
         if not allowed or not _is_below(place.folder, place.within):
             raise AccessDenied(
                 f"The folder of source {source.name!r} lies below none of {FOLDER_ROOTS}.",
@@ -137,10 +138,14 @@ def open_folder(source: "Source", surroundings: "Surroundings") -> "ObjectStore"
     )
 
 
-def roots(environment: Mapping[str, Any]) -> list[str]:
-    """Return the folders below which callers of the API may name one."""
-    named = [one for one in environment.get(FOLDER_ROOTS, "").split(os.pathsep) if one]
-    return [os.path.normpath(one) for one in named if one.startswith("/")]
+def roots(environment: Mapping[str, Any], tenant: str) -> list[str]:
+    """Return the folders below which callers of the API of this tenant may name one."""
+    found: list[str] = []
+    for one in environment.get(FOLDER_ROOTS, "").split(os.pathsep):
+        whose, mark, path = ("", "", one) if one.startswith("/") else one.partition("=")
+        if path.startswith("/") and (not mark or whose == tenant):
+            found.append(os.path.normpath(path))
+    return found
 
 
 def _is_below(folder: str, root: str) -> bool:

@@ -297,3 +297,26 @@ def test_of_two_tokens_none_counts(fresh_api, name):
             twice += [(name, tokens[0]), (name.title(), tokens[1])]
             answer = http.get("/s3sync/v1/sources", headers=twice)
             assert (answer.status_code, "twice" in answer.text) == (400, True)
+
+
+@pytest.mark.parametrize("path", ["/s3sync/v1/sources", "/metrics", "/datasource/_search", "/mcp"])
+def test_of_two_tokens_in_different_headers_none_counts(
+    tmp_path, chroma_server, aws_endpoint, path
+):
+    environ = {"S3SYNC_API_AGENTS": "on", "S3SYNC_API_COCO": "on"}
+    with running_api(tmp_path, chroma=chroma_server, aws=aws_endpoint, environ=environ) as api:
+        owner, member = api.token(), api.token(tenant="other", role="member")
+        with api.client() as http:
+            for one, other in ((owner, member), (member, owner)):
+                bearer = {"authorization": f"Bearer {other}"}
+                for headers in (
+                    {"x-chroma-token": one, "x-api-token": other},
+                    {"x-chroma-token": one, **bearer},
+                    {"x-api-token": one, **bearer},
+                ):
+                    answer = http.get(path, headers=headers)
+                    assert (answer.status_code, "send one token" in answer.text) == (400, True)
+            once = {"x-chroma-token": owner, "authorization": f"bearer {owner}"}
+            assert http.get("/metrics", headers=once).status_code == 200, "it is one"
+            proxy = {"x-chroma-token": owner, "authorization": "Bearer eyJh.of.a.proxy"}
+            assert http.get("/metrics", headers=proxy).status_code == 200, "it is no token of ours"

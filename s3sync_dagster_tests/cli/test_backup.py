@@ -255,6 +255,45 @@ def test_a_backup_that_is_not_what_was_written_is_refused(s3sync, sync, home, tm
     assert "no whole backup" in s3sync("restore", str(saved)).err
 
 
+@pytest.mark.parametrize("content", [b"no database " * 1000, b"SQLite format 3\0" + b"\xff" * 9000])
+def test_a_catalog_that_is_no_database_is_refused(s3sync, home, tmp_path, content):
+    saved = tmp_path / "saved"
+    credential()
+    assert s3sync("backup", str(saved)).code == 0
+    (saved / "catalog.db").write_bytes(content)
+    told = json.loads((saved / "manifest.json").read_text())
+    told["files"]["catalog.db"] = hashlib.sha256(content).hexdigest()
+    (saved / "manifest.json").write_text(json.dumps(told))
+    shutil.rmtree(home)
+    refused = s3sync("restore", str(saved))
+    assert (refused.code, "'catalog.db' of the backup is no database" in refused.err) == (1, True)
+    assert not (home / "catalog.db").exists()
+    assert not (home / "encryption.key").exists()
+
+
+def test_what_is_restored_is_for_its_user_alone_however_the_backup_was_carried(
+    s3sync, home, tmp_path
+):
+    saved = tmp_path / "saved"
+    credential()
+    upload(home, "kept")
+    history(home)
+    assert s3sync("backup", str(saved)).code == 0
+    for path in saved.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    shutil.rmtree(home)
+    before = os.umask(0o022)
+    try:
+        assert s3sync("restore", str(saved)).code == 0
+    finally:
+        os.umask(before)
+    assert uploaded(home) == "kept"
+    kept = [home / "catalog.db", home / "encryption.key", *(home / "uploads").rglob("*")]
+    assert {(path.is_dir(), path.stat().st_mode & 0o777) for path in kept} == {
+        (True, 0o700), (False, 0o600),
+    }  # fmt: skip
+
+
 def test_the_key_can_be_kept_apart_and_credentials_need_it(s3sync, home, tmp_path):
     number = credential()
     saved, safe = tmp_path / "saved", tmp_path / "safe"

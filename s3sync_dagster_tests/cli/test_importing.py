@@ -1,6 +1,7 @@
 """``s3sync import``: what other products show of a source, and what becomes of it here."""
 
 import json
+import time
 from contextlib import closing
 
 import pytest
@@ -241,6 +242,58 @@ def test_a_file_tells_to_which_server_keys_go_and_gets_none_of_ours(s3sync, writ
     refused = s3sync("import", written([entry]))
     assert refused.code == 1
     assert "${S3SYNC_ENCRYPTION_KEY} is a setting of s3sync" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("key_id", "secret"),
+    [
+        ("CHROMA_API_KEY", "ANY"),
+        ("AWS_SECRET_ACCESS_KEY", "ANY"),
+        ("AWS_SESSION_TOKEN", "ANY"),
+        ("GITHUB_TOKEN", "ANY"),
+        ("PGPASSWORD", "ANY"),
+        ("ANY", "ANY"),
+        ("VISION", "ANY"),
+    ],
+)
+def test_no_secret_is_taken_for_the_id_of_a_key(s3sync, written, key_id, secret):
+    own = {
+        "accessKeyId": "${OWN_ID}",
+        "secretAccessKey": "${VISION}",
+        "region": "auto",
+        "bucket": "there",
+    }
+    made = s3sync("import", written([{**SUPERMEMORY, "metadata": own}]))
+    assert made.code == 0, made.err
+    keys = {"accessKeyId": f"${{{key_id}}}", "secretAccessKey": f"${{{secret}}}"}
+    entry = {**SUPERMEMORY, "metadata": {**SUPERMEMORY["metadata"], **keys}}
+    refused = s3sync("import", written([entry]))
+    assert refused.code == 1
+    assert f"${{{key_id}}} is a secret's" in refused.err
+    keys = {"accessKeyId": "${AWS_ACCESS_KEY_ID}", "secretAccessKey": "${AWS_SECRET_ACCESS_KEY}"}
+    entry = {**SUPERMEMORY, "metadata": {**SUPERMEMORY["metadata"], **keys}}
+    assert s3sync("import", written([entry])).code == 0
+
+
+@pytest.mark.parametrize("collection", ["each-{}", "all"])
+def test_a_file_of_many_entries_is_read_in_time(s3sync, written, collection):
+    entries = [
+        {
+            **CHROMA,
+            "s3": {
+                "bucket_name": "docs-bucket",
+                "region": "eu-central-1",
+                "path_prefix": f"{number}/",
+                "collection_name": collection.format(number),
+            },
+        }
+        for number in range(1500)
+    ]
+    began = time.process_time()
+    told = s3sync("import", written(entries), "--dry-run", "--json").json
+    assert {one["state"] for one in told} == {"new"}
+    assert len({one["source"]["name"] for one in told}) == len(entries)
+    assert time.process_time() - began < 15  # beside each other all of them took minutes
 
 
 def test_what_an_entry_is_called_has_no_query(s3sync, written):

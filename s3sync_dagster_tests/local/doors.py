@@ -31,6 +31,22 @@ async def hello(scope, receive, send):
         await PlainTextResponse("hello")(scope, receive, send)
 
 
+@contextmanager
+def dagsters_own(folder):
+    """Make the application of Dagster's webserver, with no code."""
+    from dagster import DagsterInstance
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster._core.workspace.load_target import EmptyWorkspaceTarget
+    from dagster_webserver.app import create_app_from_workspace_process_context
+
+    folder.mkdir()
+    with (
+        DagsterInstance.local_temp(str(folder)) as instance,
+        WorkspaceProcessContext(instance, EmptyWorkspaceTarget()) as context,
+    ):
+        yield create_app_from_workspace_process_context(context)
+
+
 def home_of_doors(folder):
     """Return the settings of a home with a pass."""
     made = load_settings({"S3SYNC_HOME": str(folder), "PATH": ""})

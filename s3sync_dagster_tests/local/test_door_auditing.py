@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from s3sync_dagster.api import auditing
 from s3sync_dagster.api.passes import pass_headers
 from s3sync_dagster.catalog import open_catalog
-from s3sync_dagster_tests.local.doors import hello, home_of_doors, made, standing
+from s3sync_dagster_tests.local.doors import dagsters_own, hello, home_of_doors, made, standing
 from s3sync_dagster_tests.waiting import wait_for
 
 
@@ -27,17 +27,9 @@ def catalog(settings):
 
 
 @pytest.fixture
-def dagster(tmp_path_factory):
-    from dagster import DagsterInstance
-    from dagster._core.workspace.context import WorkspaceProcessContext
-    from dagster._core.workspace.load_target import EmptyWorkspaceTarget
-    from dagster_webserver.app import create_app_from_workspace_process_context
-
-    with (
-        DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as instance,
-        WorkspaceProcessContext(instance, EmptyWorkspaceTarget()) as context,
-    ):
-        yield create_app_from_workspace_process_context(context)
+def dagster(tmp_path):
+    with dagsters_own(tmp_path / "webserver") as app:
+        yield app
 
 
 async def refusing(scope, receive, send):

@@ -59,6 +59,12 @@ async def echo(receive, send):
         await send({"type": "websocket.send", "text": message["text"]})
 
 
+class Mute:
+    """A keeper whom nobody hears."""
+
+    admits = still_admits = None
+
+
 @contextmanager
 def standing(monkeypatch, *, connections, keeper=None):
     monkeypatch.setattr(door, "CONNECTIONS", connections)
@@ -189,7 +195,7 @@ def test_a_websocket_that_was_not_admitted_makes_room(monkeypatch):
         await sleep(60)
 
     monkeypatch.setattr(Door, "_asked", asked_without_end)
-    with standing(monkeypatch, connections=10, keeper=object()) as (port, _), ExitStack() as stack:
+    with standing(monkeypatch, connections=10, keeper=Mute()) as (port, _), ExitStack() as stack:
 
         def connected():
             return stack.enter_context(socket.create_connection(("127.0.0.1", port), 10))

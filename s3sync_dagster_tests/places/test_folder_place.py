@@ -87,6 +87,30 @@ def test_only_folders_at_or_below_a_root_are_admitted_wherever_links_lead(tmp_pa
         assert str(other) not in caught.value.message
 
 
+def test_a_root_of_one_tenant_is_nobody_elses(tmp_path):
+    folder = tmp_path / "acme"
+    folder.mkdir()
+    place = FolderPlace(folder=str(folder))
+    named = {FOLDER_ROOTS: f"{tmp_path / 'all'}:acme={folder}:=/:relative=x"}
+    asked = Admission(trusted=False, tenant="acme", environment=named)
+    admitted = place.admitted(asked)
+    assert admitted.within == str(folder)
+    for tenant in ("other", "default_tenant", "relative"):
+        with pytest.raises(InvalidSetting) as caught:
+            place.admitted(replace(asked, tenant=tenant, trusted=True))
+        assert caught.value.reason == "folder_not_allowed"
+    source = Source(
+        id="i", name="docs", place=admitted, collection_name="texts", tenant="acme"
+    )  # fmt: skip
+    assert open_store(source, surroundings(tmp_path / "home", **named))
+    for others in (replace(source, tenant="other"), source):
+        withdrawn = {FOLDER_ROOTS: f"{tmp_path / 'all'}:third={folder}"}
+        with pytest.raises(AccessDenied):
+            open_store(others, surroundings(tmp_path / "home", **withdrawn))
+    with pytest.raises(AccessDenied):
+        open_store(replace(source, tenant="other"), surroundings(tmp_path / "home", **named))
+
+
 def test_a_root_that_is_withdrawn_closes_the_folder(tmp_path):
     folder = tmp_path / "root" / "team"
     folder.mkdir(parents=True)
