@@ -110,7 +110,7 @@ class Crawl:
         Raises:
             S3SyncError: the site does not answer: what was not looked at is not gone.
         """
-        task = self._memory.next_task() or self._one_that_was_left()
+        task = self._memory.next_task(first=self._first()) or self._one_that_was_left()
         if task is None:
             end_crawl(self._memory, self._place, hosts=self._visitor.hosts())
             return False
@@ -147,9 +147,10 @@ class Crawl:
             memory.end_task(task, "unread" if unread else "nothing")
 
     def _look_at_page(self, task: Task) -> None:
-        memory, known = self._memory, self._memory.page(task.key)
+        memory = self._memory
+        known = memory.page(task.key) if self._place.takes(task.key) else None
         # The start, or where it leads by now; others of depth 0 are what pages call themselves.
-        first = task.depth == 0 and task.key == (memory.note("first") or self._place.start)
+        first = task.depth == 0 and task.key == self._first()
         if not self._visitor.allows(task.key):
             if first:
                 self._visitor.require_first(task.key)
@@ -197,6 +198,10 @@ class Crawl:
                 memory.end_task(task, hidden(known))
         return None
 
+    def _first(self) -> str:
+        """Return the first page, or where it was found to lead to in this crawl."""
+        return self._memory.note("first") or self._place.start
+
     # --- what answers mean --------------------------------------------------------------------
 
     def _unchanged(self, task: Task, known: Page) -> None:
@@ -222,13 +227,17 @@ class Crawl:
         if page.canonical is not None or page.noindex:  # what was never listed is so at once
             misses, at = (MISSES, 0.0) if known is None else (known.misses, known.missed_at)
             page = replace(page, misses=misses, missed_at=at)
+        if not self._place.takes(task.key):
+            return self._end_page(task, page, known)
         self._memory.keep(task.key, page, depth=task.depth)
         if (known is None or known.etag != page.etag) and not answer.too_large:
             self._memory.put_body(task.key, page.etag, answer.body)
         return self._end_page(task, page, known)
 
     def _end_page(self, task: Task, page: Page, known: Page | None) -> None:
-        if page.noindex:
+        if not self._place.takes(task.key):  # the first page leads here
+            self._memory.end_task(task, "nothing")
+        elif page.noindex:
             miss(self._memory, task, known)
             if known is None or missed_once_more(known, self._memory.now()).gone:
                 self._memory.end_task(task, NOINDEX)
@@ -252,13 +261,17 @@ class Crawl:
                 )
             self._visitor.adopt(host_of(target))
             self._note_hosts(self._visitor.hosts())
-        nowhere = ("nothing", "missing") if first else ("nothing",)
+        # Before the first page only those were looked at that led to it.
+        nowhere = ("nothing", "missing", "kept", "unread") if first else ("nothing",)
         if target is not None and self._leads_back(target, task.key, nowhere):
             target = None
         if target is not None and task.hops < MAX_HOPS:
             self._add_pages([target], depth=task.depth, hops=task.hops + 1)
             if first:
                 self._memory.take_note("first", target)
+                if not self._place.takes(target):  # for its links alone
+                    hops = task.hops + 1
+                    self._memory.add(target, kind="page", depth=task.depth, hops=hops)
         elif first:
             raise FixConfiguration(
                 f"The first page of the site, {self._place.start!r}, leads to nothing but other "
@@ -370,7 +383,7 @@ class Crawl:
                 elif self._room > 0:
                     memory.take_up(task.key, depth=task.depth, hops=0)
                     self._room -= 1
-            return memory.next_task() if room > 0 else None
+            return memory.next_task(first=self._first()) if room > 0 else None
 
     def _is_one_variant_more(self, address: str) -> bool:
         """Return whether a path has had its share of addresses that differ by parameters."""

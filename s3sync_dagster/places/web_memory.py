@@ -247,13 +247,19 @@ class SiteMemory:
             )
         return found
 
-    def next_task(self) -> Task | None:
-        """Return what is looked at next: sitemaps, then pages by their distance; None: all is."""
-        with self._lock, crawl_refusals():
-            row = self._database.execute(
-                "SELECT * FROM tasks WHERE outcome IS NULL "
-                "ORDER BY kind DESC, depth, known DESC, tries, number LIMIT 1"
-            ).fetchone()
+    def next_task(self, *, first: str) -> Task | None:
+        """Return what is looked at next: sitemaps, then pages by their distance; None: all is.
+
+        Of the pages the first one comes first: what it leads to by now may have been known before
+        as any other page, whose refusal says nothing of the site.
+        """
+        row = self._one(
+            "SELECT * FROM tasks WHERE outcome IS NULL "
+            "ORDER BY kind DESC, depth, known DESC, tries, number LIMIT 1"
+        )
+        if row is not None and _task(row).kind == "page":
+            open_first = "SELECT * FROM tasks WHERE key = ? AND kind = 'page' AND outcome IS NULL"
+            row = self._one(open_first, first) or row
         return None if row is None else _task(row)
 
     def list_after_all(self, key: str) -> None:
