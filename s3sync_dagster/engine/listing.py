@@ -15,12 +15,12 @@ from s3sync_dagster.core.page import PageCommit, PageWindow, reconcile_page
 from s3sync_dagster.core.state import DepartureCursor, ListingRow, ListingState
 from s3sync_dagster.engine.catalog_port import CatalogPort, ListingsPort
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.engine.moving import ask_for_unseen
 from s3sync_dagster.engine.pages import Pages, confirm_gone
 from s3sync_dagster.engine.pages_ahead import open_ahead
 from s3sync_dagster.engine.ports import ListPage, ObjectStore
 from s3sync_dagster.engine.reports import confirmed, is_reported, note_refusal, take_report
 from s3sync_dagster.engine.snapshot import snapshot_file
+from s3sync_dagster.engine.unseen import look_for_unseen
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import DeleteMode, Source
@@ -149,7 +149,7 @@ def continue_listing(
                 on_page(listing)
             if last:
                 if asked is not None and not asked.page.tells_missing:
-                    ask_for_unseen(source, store=store, catalog=catalog)
+                    look_for_unseen(source, store=store, catalog=catalog)
                 break
             if clock.monotonic() >= ends:
                 listings.pause(listing, owner=owner)

@@ -128,6 +128,11 @@ class SiteMemory:
         row = self._one("SELECT depth FROM pages WHERE key = ?", key)
         self.keep(key, page, depth=row[0] if row else 0)
 
+    def learn(self, key: str, etag: str, *, depth: int) -> None:
+        """Know a page that nobody has asked for here: from now on every crawl does."""
+        text = json.dumps(asdict(Page(etag=etag, size=-1)))
+        self._run("INSERT OR IGNORE INTO pages VALUES (?, ?, ?)", key, depth, text)
+
     def found(self, key: str) -> None:
         """Forget that somebody did not find a page."""
         self._run("DELETE FROM notes WHERE name = ?", f"missing {key}")

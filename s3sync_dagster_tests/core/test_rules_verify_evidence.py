@@ -86,6 +86,9 @@ class Unsure(MemoryObjectStore):
     def may_have(self, key):
         return True
 
+    def learn(self, parts):
+        pass
+
     def list_unordered(self, prefix, *, token):
         page = super().list_unordered(prefix, token=token)
         objects = tuple(one for one in page.objects if one.key not in self.hidden)
