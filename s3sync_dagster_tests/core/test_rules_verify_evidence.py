@@ -105,6 +105,8 @@ def test_what_a_listing_did_not_name_stays_where_it_does_not_tell_what_is_missin
     assert sorted(world.texts().values()) == ["new", "old"]
     world.store.tells = True
     world.sync()
+    assert fix(world).held_back == ["new.md"]  # the place has it at its address
+    world.bucket.delete("new.md")
     assert len(fix(world).stray) == 1
 
 
@@ -247,6 +249,8 @@ def test_what_was_gone_before_and_is_back_stays_where_a_listing_does_not_tell_it
     assert fix(world).held_back == ["new.md"]
     world.store.tells = True
     world.sync()
+    assert fix(world).held_back == ["new.md"]  # the place has it at its address
+    world.bucket.delete("new.md")
     assert len(fix(world).stray) == 1
 
 
