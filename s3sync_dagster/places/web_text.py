@@ -30,9 +30,10 @@ _QUOTE_OR_END = re.compile(r"""=\s*(["'])|>""", re.ASCII)
 """A ``>`` in quotes behind a ``=`` is one of the value."""
 _SHORT = 1000
 """Characters of a tag up to which it is remembered where it leads to."""
-_ATTRIBUTE = r"""(?is)([a-z-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))"""
+_ATTRIBUTE = r"""(?is)([^\s"'>/=]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))"""
 _FIELD = r"(?is)<(?:(\w+):)?(url|sitemap|loc|lastmod)\b[^<>]*>\s*(?:<!\[CDATA\[([^\]<]*)|([^<]*))"
 """The prefix tells a page's ``loc`` from that of an extension, such as ``image:loc``."""
+_TEMPLATE_ENDS = "</template"
 _SAME_TAGS = 2048
 """Of which is remembered where they lead to: pages of a site share their menus."""
 _REFRESH = re.compile(r"\s*\d{1,4}\s*[;,]\s*url\s*=\s*['\"]?([^'\"]+)", re.IGNORECASE)
@@ -116,10 +117,9 @@ def robots_of_header(value: str) -> Iterator[tuple[str, str]]:
 @lru_cache(maxsize=_SAME_TAGS)
 def _link_of(tag: str, inside: str) -> tuple[str, str | None]:
     """Return what a tag is for the page (empty: nothing), and where it leads to."""
-    given = {
-        name.lower(): unescape(double or single or bare)
-        for name, double, single, bare in _pattern(_ATTRIBUTE).findall(inside)
-    }
+    given: dict[str, str] = {}
+    for name, double, single, bare in _pattern(_ATTRIBUTE).findall(inside):  # the first counts
+        given.setdefault(name.lower(), unescape(double or single or bare))
     relation = given.get("rel", "").lower().split()
     target = given.get("src" if "frame" in tag else "href")
     if tag == "meta":
@@ -193,7 +193,8 @@ def _shown_tags(page: str) -> Iterator[tuple[str, str]]:
         if begins < read:  # in a tag
             continue
         if found.group(2):
-            if after > last:  # nor does any tag behind it end
+            # Comments, scripts and styles have no tags in them: what looks like one has no end.
+            if after > last or ends not in (None, _TEMPLATE_ENDS):  # nor does any tag behind it end
                 continue
             read = _end_of_tag(page, after, last) + 1
             if ends is None:
