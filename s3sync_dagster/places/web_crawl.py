@@ -41,7 +41,8 @@ MAX_FAILURES = 10
 MAX_VARIANTS = 200
 """Addresses of one path that differ by what stands behind the ``?``, or behind a ``;``."""
 MAX_SITEMAPS = 1000
-SITEMAP_BYTES = 20 * 1024**2
+SITEMAP_BYTES = 50 * 1024**2
+"""As the protocol of sitemaps has it."""
 RECHECK_SECONDS = 86_400.0
 """After so long a page is asked for whatever its sitemap says."""
 PAUSE_SECONDS = 5.0
@@ -143,7 +144,7 @@ class Crawl:
                     self._add_sitemap(address)
                 elif address is not None:
                     self._add_pages([address], depth=1, changed=entry.changed)
-            unread = answer.status in (0, 429) or answer.status >= 500
+            unread = answer.status in (0, 429) or answer.status >= 500 or answer.too_large
             memory.end_task(task, "unread" if unread else "nothing")
 
     def _look_at_page(self, task: Task) -> None:
