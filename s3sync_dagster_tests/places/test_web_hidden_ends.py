@@ -1,4 +1,4 @@
-"""What is hidden ends where browsers end it, whatever stands in it: links behind it are of the page."""
+"""What is hidden ends where browsers end it: links behind it are of the page."""
 
 import pytest
 
@@ -24,6 +24,8 @@ def test_a_tag_that_does_not_end_in_what_is_hidden_hides_nothing_behind_it(hidde
     assert is_unindexed(told)
 
 
-@pytest.mark.parametrize("more", [':href="to"', 'v-bind:href="to"', 'data_href="/no"', 'href="/no"'])
+@pytest.mark.parametrize(
+    "more", [':href="to"', 'v-bind:href="to"', 'data_href="/no"', 'href="/no"']
+)
 def test_a_link_leads_where_its_first_href_does(more):
     assert links_of(f'<a href="/a" {more}>a</a>').links == ("/a",)

@@ -72,7 +72,9 @@ def test_a_sitemap_that_is_looked_through_in_parts_is_read_as_a_whole_one(monkey
     assert {one.changed for one in found} == {"2026-01-01"}
 
 
-@pytest.mark.parametrize("target", ["/?utm_source=x", "/;jsessionid=12AB", "/?sid=1a2b3c4d5e6f7a8b"])
+@pytest.mark.parametrize(
+    "target", ["/?utm_source=x", "/;jsessionid=12AB", "/?sid=1a2b3c4d5e6f7a8b"]
+)
 def test_a_first_page_that_wants_parameters_of_a_visit_is_read(site, visit, target):
     site.move("/", target, 302)
     site.page(target, "/a")
