@@ -1,6 +1,6 @@
 """Sources that are moved: the new one takes the name, the one before stands until it may go."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -179,24 +179,9 @@ class Moves:
         Returns:
             How many.
         """
-        before = sa.select(sources.c.id).where(sources.c.moved_to == source.id)
-        known = sa.exists().where(
-            objects.c.source_id == source.id, objects.c.object_key == documents.c.object_key
-        )
         after, asked = "", 0
         while True:
-            query = (
-                sa.select(documents.c.object_key)
-                .where(
-                    documents.c.source_id.in_(before),
-                    documents.c.phase != "removing",
-                    documents.c.object_key > after,
-                    sa.not_(known),
-                )
-                .distinct()
-                .order_by(documents.c.object_key)
-                .limit(ROWS_A_PART)
-            )
+            query = _unseen(source.id, after=after)
             with self._db.read() as tx:
                 if not tx.execute(query.limit(1)).first():
                     return asked
@@ -211,6 +196,17 @@ class Moves:
             asked += len(wanted)
             if len(keys) < ROWS_A_PART:
                 return asked
+            after = keys[-1]
+
+    def unseen(self, source_id: str) -> Iterator[list[str]]:
+        """Yield the keys of documents that only the sources before one know, part by part."""
+        after = ""
+        while True:
+            with self._db.read() as tx:
+                keys = list(tx.execute(_unseen(source_id, after=after)).scalars())
+            if not keys:
+                return
+            yield keys
             after = keys[-1]
 
     def hand_requests(self, before_id: str, source: Source) -> int:
@@ -354,3 +350,23 @@ def documents_before(
                 one = replace(document_of(row), collection_name=before.here)
                 found.setdefault(one.object_key, one)
     return found
+
+
+def _unseen(source_id: str, *, after: str) -> sa.Select[tuple[str]]:
+    """Return the first keys behind one that only the sources before have documents of."""
+    before = sa.select(sources.c.id).where(sources.c.moved_to == source_id)
+    known = sa.exists().where(
+        objects.c.source_id == source_id, objects.c.object_key == documents.c.object_key
+    )
+    return (
+        sa.select(documents.c.object_key)
+        .where(
+            documents.c.source_id.in_(before),
+            documents.c.phase != "removing",
+            documents.c.object_key > after,
+            sa.not_(known),
+        )
+        .distinct()
+        .order_by(documents.c.object_key)
+        .limit(ROWS_A_PART)
+    )

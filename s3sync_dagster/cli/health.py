@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from s3sync_dagster.cli.options import as_json, chroma_url, opened
 from s3sync_dagster.cli.showing import people, wrapped
 from s3sync_dagster.cli.source_options import embedding, embedding_config
 from s3sync_dagster.engine.absent_collection import AbsentCollection
+from s3sync_dagster.engine.asked_strays import asking
 from s3sync_dagster.engine.own_records import trouble_of_one
 from s3sync_dagster.engine.ports import CollectionPort
 from s3sync_dagster.engine.verifying import (
@@ -70,7 +72,9 @@ def verify(
                 found = verify_collection(
                     source,
                     collection=port,
-                    documents=parts.catalog.documents,
+                    documents=asking(
+                        parts.catalog.documents, source, partial(parts.store_for, source)
+                    ),
                     # It may be a copy that somebody made: all in it would be a stray.
                     fix=fix and (not beside or collection is not None),
                     vectors=vectors,

@@ -5,6 +5,7 @@ They are about the whole source, and one of them reads all of it: runs that inde
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import dagster as dg
 
@@ -13,6 +14,7 @@ from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.defs.dagster_internals.followers import follows
 from s3sync_dagster.defs.resources import RUNTIME_KEY, Runtime
 from s3sync_dagster.engine.absent_collection import AbsentCollection
+from s3sync_dagster.engine.asked_strays import asking
 from s3sync_dagster.engine.ports import CollectionPort
 from s3sync_dagster.engine.verifying import places_of, verify_collection
 from s3sync_dagster.model.errors import NotFound
@@ -117,11 +119,12 @@ def check_records_match_catalog(runtime: Runtime, source: Source) -> CheckResult
     """
     catalog = runtime.parts.catalog
     known = catalog.sources.ids()
+    open_store = partial(runtime.parts.store_for, source)
     found = [
         verify_collection(
             source,
             collection=_open(runtime, *place),
-            documents=catalog.documents,
+            documents=asking(catalog.documents, source, open_store),
             vectors=False,
             known_sources=known,
         )

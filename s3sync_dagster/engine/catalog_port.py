@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -595,6 +595,10 @@ class MovesPort(Protocol):
 
     def ask_for_unseen(self, source: Source, told: Callable[[str], Told | None]) -> int:
         """Have keys looked for that only the sources before know; returns how many."""
+        ...
+
+    def unseen(self, source_id: str) -> Iterator[list[str]]:
+        """Yield the keys of documents that only the sources before one know, part by part."""
         ...
 
     def hand_requests(self, before_id: str, source: Source) -> int:

@@ -15,12 +15,12 @@ from s3sync_dagster.core.page import PageCommit, PageWindow, reconcile_page
 from s3sync_dagster.core.state import DepartureCursor, ListingRow, ListingState
 from s3sync_dagster.engine.catalog_port import CatalogPort, ListingsPort
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.engine.moving import ask_for_unseen
 from s3sync_dagster.engine.pages import Pages, confirm_gone
 from s3sync_dagster.engine.pages_ahead import open_ahead
 from s3sync_dagster.engine.ports import ListPage, ObjectStore
 from s3sync_dagster.engine.reports import confirmed, is_reported, note_refusal, take_report
 from s3sync_dagster.engine.snapshot import snapshot_file
+from s3sync_dagster.engine.unseen import confirm_unseen, look_for_unseen
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import DeleteMode, Source
@@ -112,7 +112,7 @@ def continue_listing(
                 raise
             if asked is None:  # a snapshot is gathered: only the lease goes on
                 last = False
-                commit = PageCommit(cursor=listing.cursor, listed=0, asked=listing.number)
+                commit = _no_page(listing)
             else:
                 if asked.token is not None and listing.cursor is None:
                     listings.meet(listing, commit=asked.token)
@@ -133,6 +133,14 @@ def continue_listing(
                     commit = replace(commit, tells_missing=asked.page.tells_missing)
                     last = stretch.last
                     confirm_gone(store, commit.missing)
+                    if last and not listing.left_out:
+                        confirm_unseen(
+                            source,
+                            {ref.key for ref in stretch.refs},
+                            store=store,
+                            catalog=catalog,
+                            renew=partial(_renew, listing, listings=listings, owner=owner),
+                        )
                 except S3SyncError as error:
                     note_refusal(listing, error, owner=owner, catalog=catalog)
                     listings.fail(listing, owner=owner, error=error.message)
@@ -149,7 +157,7 @@ def continue_listing(
                 on_page(listing)
             if last:
                 if asked is not None and not asked.page.tells_missing:
-                    ask_for_unseen(source, store=store, catalog=catalog)
+                    look_for_unseen(source, store=store, catalog=catalog)
                 break
             if clock.monotonic() >= ends:
                 listings.pause(listing, owner=owner)
@@ -171,6 +179,14 @@ def continue_listing(
     finally:
         if pages is not None:
             pages.close()
+
+
+def _no_page(listing: ListingRow) -> PageCommit:
+    return PageCommit(cursor=listing.cursor, listed=0, asked=listing.number)
+
+
+def _renew(listing: ListingRow, *, listings: ListingsPort, owner: str) -> None:
+    listings.commit_page(listing, _no_page(listing), owner=owner)
 
 
 def finish_listing(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -203,6 +203,14 @@ class UnsureStore(Protocol):
 
     def may_have(self, key: str) -> bool:
         """Return whether the place could have such a key."""
+        ...
+
+    def learn(self, parts: Iterable[Mapping[str, str]]) -> None:
+        """Have the next listings look for keys by themselves, wherever nothing leads to them.
+
+        Args:
+            parts: keys that records are of, with the ETags that they were made of.
+        """
         ...
 
 

@@ -27,7 +27,8 @@ from s3sync_dagster.places.files_access import (
 )
 from s3sync_dagster.places.files_errors import is_absence
 
-_HEADS_AT_ONCE = 8
+_HEADS_AT_ONCE = 4
+"""``python -m http.server`` lets five wait: of more each waits for a second, and is asked again."""
 _SAFE = "/!$&'()*+,;=:@~"
 """What stands in a path as it is (RFC 3986)."""
 _LINK = re.compile(

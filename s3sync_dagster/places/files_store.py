@@ -29,6 +29,7 @@ from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.places.files_access import CALL_SECONDS, Access, Entry, settled
 from s3sync_dagster.places.files_cloud import FlatAccess
 from s3sync_dagster.places.files_errors import is_absence, refusal
+from s3sync_dagster.places.files_named import NamedFiles
 from s3sync_dagster.places.files_walk import Walk
 from s3sync_dagster.ports.body_encoding import decoded
 from s3sync_dagster.ports.body_spool import BodySpool, discard, require_size
@@ -59,6 +60,7 @@ class FilesStore:
         self._opening, self._walking = threading.Lock(), threading.Lock()
         self._system: Any = None
         self._walk = Walk(self._folder, self._complete)
+        self._named = NamedFiles(self._folder, shown=shown)
         self._alive_until = 0.0
 
     def __repr__(self) -> str:
@@ -106,12 +108,13 @@ class FilesStore:
 
         Raises:
             Unavailable: ``store_failed``, where a file is there that its folder does not name, or
-                the answer is none.
+                is not and its folder names it, or the answer is none.
         """
         if not self._access.doubtful:
             return
-        for at in range(0, len(keys), _CONFIRMED_AT_ONCE):
-            entries = [Entry(key, "file") for key in keys[at : at + _CONFIRMED_AT_ONCE]]
+        possible = [key for key in keys if self._may_be(key)]
+        for at in range(0, len(possible), _CONFIRMED_AT_ONCE):
+            entries = [Entry(key, "file") for key in possible[at : at + _CONFIRMED_AT_ONCE]]
             there = [one.name for one in self._complete("", entries) if one.kind == "file"]
             if there:
                 raise Unavailable(
@@ -119,6 +122,8 @@ class FilesStore:
                     f"{self._shown!r} has it: what its folders show is not believed.",
                     reason="store_failed",
                 )
+            for one in entries:
+                self._named.require_unnamed(one.name)
 
     def _page(self, access: FlatAccess, token: str | None, *, limit: int) -> Any:
         self._requests["LIST"] += 1
@@ -223,19 +228,24 @@ class FilesStore:
     def _info(self, key: str, version_id: str | None) -> Entry:
         self._requests["HEAD"] += 1
         gone = NotFound(f"file {key!r} is not in the store {self._shown!r}", reason="object_gone")
-        parts = key.split("/")
-        if version_id is not None or _is_dotted(key) or "\0" in key:
-            raise gone
-        if not self._access.flat and "" in parts:
+        if version_id is not None or not self._may_be(key):
             raise gone
         try:
             found = self._ask(f"The file {key!r}", lambda system: self._access.info(system, key))
         except FileNotFoundError:
             self._require_alive()
+            if self._access.doubtful:
+                self._named.require_unnamed(key)
             raise gone from None
         if found.kind != "file":
             raise gone
         return found._replace(name=key)
+
+    def _may_be(self, key: str) -> bool:
+        """Return whether a key may be one of a file: of others drivers make addresses of others."""
+        if _is_dotted(key) or "\0" in key:
+            return False
+        return self._access.flat or "" not in key.split("/")
 
     def _ref(self, entry: Entry) -> ObjectRef:
         key, marked = _key_of(entry.name), _MARKS.get(entry.kind, "STANDARD")

@@ -285,7 +285,9 @@ class GitProgram:
     def _refusal(self, doing: str, code: int, told: str) -> S3SyncError:
         parts = urlsplit(self._remote.url)
         where = f"The repository {parts.path!r} at {parts.hostname or 'this machine'!r}"
-        text = told.lower()
+        # What a server says in words of its own git tells again, where it counts, on another line.
+        lines = told.lower().splitlines()
+        text = "\n".join(one for one in lines if not one.startswith("remote:"))
         if "out of memory" in text:
             return FixConfiguration(
                 f"{where} is more than git takes into {MEMORY_BYTES} bytes of memory.",

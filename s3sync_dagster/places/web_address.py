@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from functools import lru_cache
+from unicodedata import normalize
 from urllib.parse import SplitResult, quote, urljoin, urlsplit, urlunsplit
 
 from s3sync_dagster.core.keys import MAX_OBJECT_KEY_BYTES
@@ -27,11 +28,15 @@ _SAME = 4096
 """Addresses of which is remembered what was found: pages of a site share most of their links."""
 _LONG = 2048
 """Characters of what is not remembered."""
+_BEFORE_QUERY = re.compile(r"[^?#]*")
+"""Where a backslash is a slash, as browsers have it."""
 _BLANKS = re.compile(r"[\x00-\x20\x7f]+")
+_DOTS = re.compile("[.\u3002\uff0e\uff61]")
+_KEPT_LETTERS = frozenset("\u00df\u1e9e\u03c2")
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
 
 
-def page_address(text: str, base: str | None = None) -> str | None:
+def page_address(text: str, base: str | None = None, *, whole: bool = False) -> str | None:
     """Return the one form of a page's address, None for what names no page.
 
     Without fragment, default port, dot segments, parameters that track visitors or name a session;
@@ -41,9 +46,10 @@ def page_address(text: str, base: str | None = None) -> str | None:
     Args:
         text: as a link or a person has it.
         base: of the page with the link.
+        whole: with all its parameters, as a redirect asks for it.
     """
-    if len(text) > _LONG:
-        return _page_address.__wrapped__(text, base)
+    if len(text) > _LONG or whole:
+        return _page_address.__wrapped__(text, base, whole=whole)
     if base and text.startswith("/") and text[1:2].isalnum():
         try:
             base = origin_of(base)  # nothing else of it counts, and all pages have the same
@@ -53,8 +59,9 @@ def page_address(text: str, base: str | None = None) -> str | None:
 
 
 @lru_cache(maxsize=_SAME)
-def _page_address(text: str, base: str | None) -> str | None:
+def _page_address(text: str, base: str | None, *, whole: bool = False) -> str | None:
     try:
+        text = _BEFORE_QUERY.sub(lambda found: found[0].replace("\\", "/"), text, count=1)
         joined = urljoin(base, text.strip()) if base else text.strip()
         parts = urlsplit(_BLANKS.sub(lambda found: "%20" * len(found[0]), joined))
         port = parts.port
@@ -65,11 +72,11 @@ def _page_address(text: str, base: str | None) -> str | None:
         return None
     netloc = host if port in (None, _DEFAULT_PORTS[parts.scheme]) else f"{host}:{port}"
     path = _without_dots(_escaped(parts.path)) or "/"
-    path = _SESSION_IN_PATH.sub("", path)
+    path = path if whole else _SESSION_IN_PATH.sub("", path)
     kept = [
         one
         for one in parts.query.split("&")
-        if one and not _TRACKING.match(one) and not _SESSION.fullmatch(one)
+        if one and (whole or not (_TRACKING.match(one) or _SESSION.fullmatch(one)))
     ]
     address = urlunsplit((parts.scheme, netloc, path, _escaped("&".join(kept)), ""))
     return address if len(address) <= MAX_OBJECT_KEY_BYTES else None
@@ -120,9 +127,21 @@ def _host_of(parts: SplitResult) -> str | None:
     host = parts.hostname or ""
     if ":" in host:  # of IPv6
         return f"[{host}]"
-    plain = host if host.isascii() else host.encode("idna").decode()
+    plain = host if host.isascii() else ".".join(map(_label_of, _DOTS.split(host)))
     plain = plain.lower().rstrip(".")
     return plain if _HOST.fullmatch(plain) else None
+
+
+def _label_of(label: str) -> str:
+    """Return a part of a host's name as it is asked for.
+
+    The standard library's rules, of 2003, make other letters of some: the name of another host.
+    """
+    if label.isascii():
+        return label
+    if not _KEPT_LETTERS.isdisjoint(label):
+        return "xn--" + normalize("NFC", label.lower()).encode("punycode").decode()
+    return label.encode("idna").decode()
 
 
 def _without_dots(path: str) -> str:

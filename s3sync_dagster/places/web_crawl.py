@@ -8,25 +8,23 @@ refusal, robots.txt, a redirect for now) says nothing of it: the page is listed 
 import json
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from s3sync_dagster.model.errors import (
     AccessDenied,
     FixConfiguration,
-    S3SyncError,
     Throttled,
     Unavailable,
 )
 from s3sync_dagster.places.web_address import host_of, origin_of, page_address, varied
 from s3sync_dagster.places.web_ends import end_crawl
 from s3sync_dagster.places.web_evidence import hidden, miss, missed_once_more
-from s3sync_dagster.places.web_fetch import WebAnswer, unpack_whole
+from s3sync_dagster.places.web_fetch import WebAnswer
 from s3sync_dagster.places.web_known import MISSES, Page, Task
 from s3sync_dagster.places.web_memory import NOINDEX, SiteMemory
 from s3sync_dagster.places.web_pace import NoTurn
 from s3sync_dagster.places.web_page import has_page, page_of
-from s3sync_dagster.places.web_text import roughly_decoded, sitemap_entries
+from s3sync_dagster.places.web_sitemap import is_dated, sitemap_of
 from s3sync_dagster.places.web_visitor import MOVED, SiteVisitor
 
 if TYPE_CHECKING:
@@ -41,9 +39,6 @@ MAX_FAILURES = 10
 MAX_VARIANTS = 200
 """Addresses of one path that differ by what stands behind the ``?``, or behind a ``;``."""
 MAX_SITEMAPS = 1000
-SITEMAP_BYTES = 20 * 1024**2
-RECHECK_SECONDS = 86_400.0
-"""After so long a page is asked for whatever its sitemap says."""
 PAUSE_SECONDS = 5.0
 """After a 429 or 503 that names no time."""
 _MOVED_FOR_GOOD = frozenset({301, 308})
@@ -110,7 +105,7 @@ class Crawl:
         Raises:
             S3SyncError: the site does not answer: what was not looked at is not gone.
         """
-        task = self._memory.next_task() or self._one_that_was_left()
+        task = self._memory.next_task(first=self._first()) or self._one_that_was_left()
         if task is None:
             end_crawl(self._memory, self._place, hosts=self._visitor.hosts())
             return False
@@ -124,37 +119,26 @@ class Crawl:
         return True
 
     def _look_at_sitemap(self, task: Task) -> None:
-        try:
-            answer = self._visitor.followed(task.key, most_bytes=SITEMAP_BYTES)
-        except NoTurn:
-            raise
-        except S3SyncError:
-            answer = WebAnswer(status=0)  # pages are found by links as well, and known ones known
-        body = answer.body
-        if body.startswith(b"\x1f\x8b"):
-            try:
-                body = unpack_whole(body, SITEMAP_BYTES)
-            except S3SyncError:
-                body = b""
+        sitemap = sitemap_of(self._visitor, task.key)
         with self._memory.step() as memory:
-            for entry in sitemap_entries(roughly_decoded(body, answer.charset)):
+            for entry in sitemap.entries:
                 address = page_address(entry.address, task.key)
                 if entry.nested:
                     self._add_sitemap(address)
                 elif address is not None:
                     self._add_pages([address], depth=1, changed=entry.changed)
-            unread = answer.status in (0, 429) or answer.status >= 500
-            memory.end_task(task, "unread" if unread else "nothing")
+            memory.end_task(task, "nothing" if sitemap.whole else "unread")
 
     def _look_at_page(self, task: Task) -> None:
-        memory, known = self._memory, self._memory.page(task.key)
+        memory = self._memory
+        known = memory.page(task.key) if self._place.takes(task.key) else None
         # The start, or where it leads by now; others of depth 0 are what pages call themselves.
-        first = task.depth == 0 and task.key == (memory.note("first") or self._place.start)
+        first = task.depth == 0 and task.key == self._first()
         if not self._visitor.allows(task.key):
             if first:
                 self._visitor.require_first(task.key)
             return memory.end_task(task, hidden(known))
-        if known is not None and self._dated(task, known):
+        if known is not None and is_dated(task, known, memory):
             with memory.step():
                 memory.end_task(task, "listed")
                 self._add_pages(known.links, depth=task.depth + 1)
@@ -197,6 +181,10 @@ class Crawl:
                 memory.end_task(task, hidden(known))
         return None
 
+    def _first(self) -> str:
+        """Return the first page, or where it was found to lead to in this crawl."""
+        return self._memory.note("first") or self._place.start
+
     # --- what answers mean --------------------------------------------------------------------
 
     def _unchanged(self, task: Task, known: Page) -> None:
@@ -222,13 +210,17 @@ class Crawl:
         if page.canonical is not None or page.noindex:  # what was never listed is so at once
             misses, at = (MISSES, 0.0) if known is None else (known.misses, known.missed_at)
             page = replace(page, misses=misses, missed_at=at)
+        if not self._place.takes(task.key):
+            return self._end_page(task, page, known)
         self._memory.keep(task.key, page, depth=task.depth)
         if (known is None or known.etag != page.etag) and not answer.too_large:
             self._memory.put_body(task.key, page.etag, answer.body)
         return self._end_page(task, page, known)
 
     def _end_page(self, task: Task, page: Page, known: Page | None) -> None:
-        if page.noindex:
+        if not self._place.takes(task.key):  # the first page leads here
+            self._memory.end_task(task, "nothing")
+        elif page.noindex:
             miss(self._memory, task, known)
             if known is None or missed_once_more(known, self._memory.now()).gone:
                 self._memory.end_task(task, NOINDEX)
@@ -252,13 +244,17 @@ class Crawl:
                 )
             self._visitor.adopt(host_of(target))
             self._note_hosts(self._visitor.hosts())
-        nowhere = ("nothing", "missing") if first else ("nothing",)
+        # Before the first page only those were looked at that led to it.
+        nowhere = ("nothing", "missing", "kept", "unread") if first else ("nothing",)
         if target is not None and self._leads_back(target, task.key, nowhere):
             target = None
         if target is not None and task.hops < MAX_HOPS:
             self._add_pages([target], depth=task.depth, hops=task.hops + 1)
             if first:
                 self._memory.take_note("first", target)
+                if not self._place.takes(target):  # for its links alone
+                    hops = task.hops + 1
+                    self._memory.add(target, kind="page", depth=task.depth, hops=hops)
         elif first:
             raise FixConfiguration(
                 f"The first page of the site, {self._place.start!r}, leads to nothing but other "
@@ -370,7 +366,7 @@ class Crawl:
                 elif self._room > 0:
                     memory.take_up(task.key, depth=task.depth, hops=0)
                     self._room -= 1
-            return memory.next_task() if room > 0 else None
+            return memory.next_task(first=self._first()) if room > 0 else None
 
     def _is_one_variant_more(self, address: str) -> bool:
         """Return whether a path has had its share of addresses that differ by parameters."""
@@ -391,23 +387,6 @@ class Crawl:
         if address is not None and self._memory.count_tasks("sitemap") < MAX_SITEMAPS:
             self._memory.add(address, kind="sitemap", depth=0)
 
-    def _dated(self, task: Task, known: Page) -> bool:
-        """Return whether the sitemap says that a page is the one that is known.
-
-        A date is believed until it was once wrong, for a day, and only where it was long past when
-        the page was read: a second change at the same date would not be told.
-        """
-        return (
-            task.changed is not None
-            and known.changed == task.changed
-            and not known.misses
-            and not known.canonical
-            and self._memory.note("dates") is None
-            and known.is_told_by_validators(self._memory.now())
-            and 0 <= self._memory.now() - known.asked_at < RECHECK_SECONDS  # it may have been ahead
-            and _is_past(task.changed, known.asked_at)
-        )
-
 
 def _first_page_missing(address: str, status: int) -> FixConfiguration:
     met = f"the status {status}" if status != 200 else "nothing, or with what is no page"
@@ -415,15 +394,3 @@ def _first_page_missing(address: str, status: int) -> FixConfiguration:
         f"The site answers its first page {address!r} with {met}: was it moved? All records stay.",
         reason="start_page_missing",
     )
-
-
-def _is_past(changed: str, asked_at: float) -> bool:
-    """Return whether a date of a sitemap was over when a page was asked for."""
-    try:
-        at = datetime.fromisoformat(changed)
-    except ValueError:
-        return False
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    # A date without a time is a whole day, somewhere on earth.
-    over = at + (timedelta(hours=38) if len(changed) <= 10 else timedelta(minutes=2))
-    return over.timestamp() <= asked_at

@@ -13,7 +13,7 @@ from s3sync_dagster.places.web_evidence import (
     ripen,
 )
 from s3sync_dagster.places.web_known import Task
-from s3sync_dagster.places.web_memory import SiteMemory
+from s3sync_dagster.places.web_memory import NOINDEX, SiteMemory
 
 if TYPE_CHECKING:
     from s3sync_dagster.places.web import WebPlace
@@ -106,8 +106,8 @@ class _Ends:
     def of(self, task: Task) -> str | None:
         """Return what is at the end of what a page is joined with or was moved to.
 
-        ``listed`` is a page, ``missing`` none, by what the site says or by an address that this
-        source does not take; None: it did not tell.
+        ``listed`` is a page, ``missing`` none, by what the site says, also of one that wants to be
+        in no index, or by an address that this source does not take; None: it did not tell.
         """
         target = next(reversed(self._chain(task.target)), None)
         if target is None or host_of(target) not in self._hosts:
@@ -115,7 +115,8 @@ class _Ends:
         if not self._place.takes(target):
             return "missing"
         met = self._memory.end_of(target)
-        return met[0] if met is not None and met[0] in ("listed", "missing") else None
+        end = met[0] if met is not None else None
+        return "missing" if end == NOINDEX else end if end in ("listed", "missing") else None
 
     def _chain(self, target: str | None) -> dict[str, None]:
         """Return where a page leads, one after the other, up to what leads on no more, or back."""

@@ -13,6 +13,9 @@ come back before it is carried out."""
 UNREAD_SECONDS = 7 * 86_400.0
 """After so long a home that could never read some page knows the site all the same."""
 
+LEARNT = "learnt"
+"""Note of a home that was told of the pages that records are of."""
+
 
 def hidden(known: Page | None) -> str:
     """Return how a page ends of which nothing new was told: it is listed if it was."""
@@ -63,14 +66,15 @@ def ripen(memory: SiteMemory) -> None:
     """Note, at the end of a crawl, whether what is not listed is not there.
 
     What a home has never seen may have been indexed by another one, or before its files were lost:
-    it is gone when two crawls of this home did not find it, of which the first could read all.
+    it is gone when two crawls of this home did not find it, of which the first could read all, and
+    the second asked for what has records.
     """
     now = memory.now()
     begun, whole = (memory.note(name) for name in ("begun_at", "whole_at"))
     since = min(float(begun or now), now)
     memory.take_note("begun_at", str(since))
     if whole is not None:
-        if now - float(whole) >= APART_SECONDS:
+        if now - float(whole) >= APART_SECONDS and memory.note(LEARNT):
             memory.take_note("tells_missing", "yes")
         memory.take_note("whole_at", str(min(float(whole), now)))
     elif not memory.count_unread() or now - since >= UNREAD_SECONDS:

@@ -172,19 +172,21 @@ class WebFetcher:
         timeouts = {"connect": CONNECT_SECONDS, "read": READ_SECONDS, "pool": PAGE_SECONDS}
         self._bounds.ends = time.monotonic() + PAGE_SECONDS
         with pool.stream(
-            "GET", address, headers=list(headers.items()), extensions={"timeout": timeouts}
+            "GET", _url(address), headers=list(headers.items()), extensions={"timeout": timeouts}
         ) as response:
             found = _headers(response.headers)
             body, too_large = b"", False
-            if response.status == 304:
+            # 203: a proxy on the way has changed the page, which is there all the same.
+            status = 200 if response.status == 203 else response.status
+            if status == 304:
                 # Its end is read, though it has no body: the connection is kept for the next page.
                 for _ in response.iter_stream():
                     pass
-            elif response.status == 200:
+            elif status == 200:
                 encoding = found.get("content-encoding", "identity").strip().lower()
                 body, too_large = _read(response.iter_stream(), encoding, most_bytes)
             return WebAnswer(
-                status=response.status,
+                status=status,
                 headers=found,
                 body=body,
                 too_large=too_large,
@@ -347,6 +349,17 @@ class _Packed:
             except zlib.error:
                 raise Unavailable("A packed page is damaged.", reason="site_bad_answer") from None
             piece = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+
+
+def _url(address: str) -> Any:
+    """Return an address as it is asked for: read by the driver it loses what is behind a ``;``."""
+    import httpcore  # noqa: PLC0415  (loaded by now)
+
+    parts = urlsplit(address)
+    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    return httpcore.URL(
+        scheme=parts.scheme, host=parts.hostname or "", port=parts.port, target=target
+    )
 
 
 def unpack_whole(body: bytes, most_bytes: int) -> bytes:

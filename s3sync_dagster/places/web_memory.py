@@ -9,16 +9,15 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Self
 
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.engine.data_folder import folder_refusals
 from s3sync_dagster.engine.write_ahead import write_ahead
 from s3sync_dagster.places.web_known import MISSES, Page, Task
-from s3sync_dagster.places.web_tables import LAYOUT, SCHEMA
+from s3sync_dagster.places.web_tables import LAYOUT, SCHEMA, crawl_refusals, task_of
 
 CACHE_KIB = 8 * 1024
 LISTED = ("listed", "kept", "unread")
@@ -128,6 +127,11 @@ class SiteMemory:
         row = self._one("SELECT depth FROM pages WHERE key = ?", key)
         self.keep(key, page, depth=row[0] if row else 0)
 
+    def learn(self, key: str, etag: str, *, depth: int) -> None:
+        """Know a page that nobody has asked for here: from now on every crawl does."""
+        text = json.dumps(asdict(Page(etag=etag, size=-1)))
+        self._run("INSERT OR IGNORE INTO pages VALUES (?, ?, ?)", key, depth, text)
+
     def found(self, key: str) -> None:
         """Forget that somebody did not find a page."""
         self._run("DELETE FROM notes WHERE name = ?", f"missing {key}")
@@ -201,10 +205,14 @@ class SiteMemory:
             )
 
     def known_pages(self, *, gone: bool) -> list[tuple[str, int]]:
-        """Return the pages that the site has, or that are gone, with depths, the nearest first."""
+        """Return the pages that the site has, or that are gone, with depths, the nearest first.
+
+        Last come those that were only told of (``learn``): they take no room from what was met.
+        """
         return self._all(
             "SELECT key, depth FROM pages "
-            "WHERE (coalesce(json_extract(page, '$.misses'), 0) >= ?) = ? ORDER BY depth, key",
+            "WHERE (coalesce(json_extract(page, '$.misses'), 0) >= ?) = ? "
+            "ORDER BY coalesce(json_extract(page, '$.size'), 0) < 0, depth, key",
             MISSES, gone,
         )  # fmt: skip
 
@@ -247,14 +255,20 @@ class SiteMemory:
             )
         return found
 
-    def next_task(self) -> Task | None:
-        """Return what is looked at next: sitemaps, then pages by their distance; None: all is."""
-        with self._lock, crawl_refusals():
-            row = self._database.execute(
-                "SELECT * FROM tasks WHERE outcome IS NULL "
-                "ORDER BY kind DESC, depth, known DESC, tries, number LIMIT 1"
-            ).fetchone()
-        return None if row is None else _task(row)
+    def next_task(self, *, first: str) -> Task | None:
+        """Return what is looked at next: sitemaps, then pages by their distance; None: all is.
+
+        Of the pages the first one comes first: what it leads to by now may have been known before
+        as any other page, whose refusal says nothing of the site.
+        """
+        row = self._one(
+            "SELECT * FROM tasks WHERE outcome IS NULL "
+            "ORDER BY kind DESC, depth, known DESC, tries, number LIMIT 1"
+        )
+        if row is not None and task_of(row).kind == "page":
+            open_first = "SELECT * FROM tasks WHERE key = ? AND kind = 'page' AND outcome IS NULL"
+            row = self._one(open_first, first) or row
+        return None if row is None else task_of(row)
 
     def list_after_all(self, key: str) -> None:
         """List a page that the crawl missed, and that was there since."""
@@ -305,7 +319,7 @@ class SiteMemory:
     def left(self) -> list[Task]:
         """Return the pages for which there was no room, the nearest first."""
         rows = self._all("SELECT * FROM tasks WHERE outcome = ? ORDER BY depth, number", LEFT)
-        return [_task(row) for row in rows]
+        return [task_of(row) for row in rows]
 
     def count_tasks(self, kind: str, *, that_count: bool = False) -> int:
         """Return how many tasks of a kind are not left, or those that are listed or still open."""
@@ -349,7 +363,7 @@ class SiteMemory:
     def joined(self, outcome: str) -> list[Task]:
         """Return the pages that want to be known as another one, or were ``moved`` for good."""
         rows = self._all("SELECT * FROM tasks WHERE outcome = ? ORDER BY key", outcome)
-        return [_task(row) for row in rows]
+        return [task_of(row) for row in rows]
 
     def listed(self, *, after: str, limit: int) -> list[Task]:
         """Return the pages that the site has, in the order of their addresses.
@@ -361,7 +375,7 @@ class SiteMemory:
             "AND key > ? ORDER BY key LIMIT ?",
             after, limit,
         )  # fmt: skip
-        return [_task(row) for row in rows]
+        return [task_of(row) for row in rows]
 
     def forget_unvisited(self) -> None:
         """Forget the pages that a whole crawl did not look at: the source takes them no longer."""
@@ -385,17 +399,3 @@ class SiteMemory:
     def _all(self, statement: str, *values: Any) -> list[Any]:
         with self._lock, crawl_refusals():
             return self._database.execute(statement, values).fetchall()
-
-
-def _task(row: tuple[Any, ...]) -> Task:
-    number, key, kind, depth, known, hops, tries, changed, outcome, target = row
-    return Task(
-        number=number, key=key, kind=kind, depth=depth, known=known > 0, hops=hops, tries=tries,
-        changed=changed, outcome=outcome, target=target,
-    )  # fmt: skip
-
-
-def crawl_refusals() -> AbstractContextManager[None]:
-    """Tell in words what the folder of the crawls refuses."""
-    folder = "The folder `web` of the data folder, in which crawls are kept"
-    return folder_refusals(folder, reason="crawl_unusable")

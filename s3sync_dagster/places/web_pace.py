@@ -13,7 +13,7 @@ from pathlib import Path
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.write_ahead import write_ahead
 from s3sync_dagster.model.errors import Throttled
-from s3sync_dagster.places.web_memory import crawl_refusals
+from s3sync_dagster.places.web_tables import crawl_refusals
 
 MAX_WAIT_SECONDS = 30.0
 """Also what a host may ask for: a listing's lease has to be renewed in between."""

@@ -3,7 +3,7 @@
 import codecs
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from s3sync_dagster.model.errors import (
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.places.web_address import host_of, page_address, path_of
 from s3sync_dagster.places.web_crawl import Crawl
-from s3sync_dagster.places.web_evidence import APART_SECONDS
+from s3sync_dagster.places.web_evidence import APART_SECONDS, LEARNT
 from s3sync_dagster.places.web_fetch import WebAnswer, WebFetcher, http_date
 from s3sync_dagster.places.web_known import MISSES, Page
 from s3sync_dagster.places.web_memory import LEFT, SiteMemory
@@ -94,6 +94,21 @@ class SiteStore:
         """Return whether an address is of a page of the site, as far as patterns tell."""
         _, visitor = self._open()
         return visitor.is_inside(key)
+
+    def learn(self, parts: Iterable[Mapping[str, str]]) -> None:
+        """Have each crawl from the next on ask for pages that others have met, by their addresses.
+
+        Nothing may lead to them any more, or what does may not be to be had. Where they lead to is
+        not nearer for that than the source takes pages to be.
+        """
+        memory, visitor = self._open()
+        most = self._place.max_depth
+        if most != 0:
+            for part in parts:
+                with memory.step():
+                    for key in filter(visitor.is_inside, part):
+                        memory.learn(key, part[key], depth=1 if most is None else most)
+        memory.take_note(LEARNT, "yes")
 
     def list_page(self, prefix: str, *, start_after: str | None, limit: int = 1000) -> ListPage:
         """Raise ``NotPossible``: links have no order."""

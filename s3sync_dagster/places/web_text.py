@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from html import unescape
+from itertools import chain
 from typing import Any
 
 MAX_LINKS = 3000
@@ -30,9 +31,15 @@ _QUOTE_OR_END = re.compile(r"""=\s*(["'])|>""", re.ASCII)
 """A ``>`` in quotes behind a ``=`` is one of the value."""
 _SHORT = 1000
 """Characters of a tag up to which it is remembered where it leads to."""
-_ATTRIBUTE = r"""(?is)([a-z-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))"""
-_FIELD = r"(?is)<(?:(\w+):)?(url|sitemap|loc|lastmod)\b[^<>]*>\s*(?:<!\[CDATA\[([^\]<]*)|([^<]*))"
+_ATTRIBUTE = r"""(?is)([^\s"'>/=]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))"""
+_FIELD = (
+    r"(?is)<(?:(\w+):)?(url|sitemap|loc|lastmod)\b[^<>]*>\s*"
+    r"(?:<!\[CDATA\[((?:[^\]<]|\][^\]<])*)|([^<]*))"
+)
 """The prefix tells a page's ``loc`` from that of an extension, such as ``image:loc``."""
+_TEMPLATE_ENDS = "</template"
+_SLICE = 1024**2
+"""Characters of a sitemap that are looked through at once: a pattern copies what it is given."""
 _SAME_TAGS = 2048
 """Of which is remembered where they lead to: pages of a site share their menus."""
 _REFRESH = re.compile(r"\s*\d{1,4}\s*[;,]\s*url\s*=\s*['\"]?([^'\"]+)", re.IGNORECASE)
@@ -41,6 +48,15 @@ _CHARSETS = re.compile(
     r"koi8-[ru]|mac(?:intosh|roman)|gbk|gb2312|gb18030|big5(?:-hkscs)?|euc-(?:jp|kr)|"
     r"shift[_-]jis|iso-2022-jp|tis-620"
 )
+_META_CHARSET = re.compile(
+    rb"""<meta\s[^>]{0,200}?charset\s*=\s*["']?([a-z0-9_-]+)""", re.IGNORECASE
+)
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""With which a text begins that says itself how it is written."""
 _AS_BROWSERS_DO = {"iso-8859-1": "cp1252", "latin1": "cp1252", "us-ascii": "cp1252"}
 
 
@@ -116,10 +132,9 @@ def robots_of_header(value: str) -> Iterator[tuple[str, str]]:
 @lru_cache(maxsize=_SAME_TAGS)
 def _link_of(tag: str, inside: str) -> tuple[str, str | None]:
     """Return what a tag is for the page (empty: nothing), and where it leads to."""
-    given = {
-        name.lower(): unescape(double or single or bare)
-        for name, double, single, bare in _pattern(_ATTRIBUTE).findall(inside)
-    }
+    given: dict[str, str] = {}
+    for name, double, single, bare in _pattern(_ATTRIBUTE).findall(inside):  # the first counts
+        given.setdefault(name.lower(), unescape(double or single or bare))
     relation = given.get("rel", "").lower().split()
     target = given.get("src" if "frame" in tag else "href")
     if tag == "meta":
@@ -149,7 +164,8 @@ def sitemap_entries(text: str) -> Iterator[SitemapEntry]:
                 yield SitemapEntry(address=line.strip(), changed=None, nested=False)
         return
     number, nested, fields, of_entry = 0, False, dict[str, str](), ""
-    for found in _pattern(_FIELD).finditer(_without_comments(text)):
+    slices = _slices(_without_comments(text))
+    for found in chain.from_iterable(map(_pattern(_FIELD).finditer, slices)):
         prefix, tag, marked, plain = found.groups("")
         word = tag.lower()
         if word in ("loc", "lastmod"):
@@ -162,6 +178,20 @@ def sitemap_entries(text: str) -> Iterator[SitemapEntry]:
         if number > MAX_SITEMAP_ENTRIES:
             return
     yield from _entry(fields, nested=nested)
+
+
+def _slices(text: str) -> Iterator[str]:
+    """Yield a text in parts, none of which ends in a tag or in what stands behind one."""
+    begins = 0
+    while len(text) - begins > _SLICE:
+        ends = text.rfind("<", begins + 1, begins + _SLICE)
+        while ends > begins and text.startswith("<!", ends):
+            ends = text.rfind("<", begins + 1, ends)
+        if ends <= begins:
+            ends = begins + _SLICE
+        yield text[begins:ends]
+        begins = ends
+    yield text[begins:]
 
 
 def _without_comments(text: str) -> str:
@@ -193,7 +223,8 @@ def _shown_tags(page: str) -> Iterator[tuple[str, str]]:
         if begins < read:  # in a tag
             continue
         if found.group(2):
-            if after > last:  # nor does any tag behind it end
+            # Comments, scripts and styles have no tags in them: what looks like one has no end.
+            if after > last or ends not in (None, _TEMPLATE_ENDS):  # nor does any tag behind it end
                 continue
             read = _end_of_tag(page, after, last) + 1
             if ends is None:
@@ -223,7 +254,13 @@ def _end_of_tag(page: str, begins: int, last: int) -> int:
 
 
 def decoded(body: bytes, charset: str | None) -> str | None:
-    """Return a text by the charset that its answer names; None where that is none, or wrong."""
+    """Return a text by the charset that its answer names; None where that is none, or wrong.
+
+    A byte order mark counts before it, as in browsers: a server names one charset for all files.
+    """
+    for mark, marked in _MARKS.items():
+        if body.startswith(mark):
+            return body.decode(marked, "replace")
     name = (charset or "").strip("\"' ").lower()
     if not _CHARSETS.fullmatch(name):
         return None
@@ -235,10 +272,14 @@ def decoded(body: bytes, charset: str | None) -> str | None:
 
 def roughly_decoded(body: bytes, charset: str | None) -> str:
     """Return a text whose addresses are right, whatever its letters are."""
-    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return body.decode("utf-16", "replace")
-    found = decoded(body, charset)
+    found = decoded(body, charset or _charset_inside(body))
     return body.decode("utf-8", "replace") if found is None else found
+
+
+def _charset_inside(body: bytes) -> str | None:
+    """Return the charset that an HTML page names in itself, where browsers look for it."""
+    found = _META_CHARSET.search(body, 0, 1024)
+    return None if found is None else found[1].decode()
 
 
 @cache

@@ -97,13 +97,18 @@ class SiteVisitor:
         delay = self._place.delay_milliseconds / 1000
         robots = self.robots_of(origin_of(address))
         crawl_delay = robots.delay_seconds if robots else 0.0
+        wanted = {
+            "most_bytes": self.most_bytes,
+            "etag": known.server_etag if known else None,
+            "modified": known.server_modified if known else None,
+        }
         self._pace.wait(host_of(address), delay, crawl_delay=crawl_delay)
-        return self._fetched(
-            address,
-            most_bytes=self.most_bytes,
-            etag=known.server_etag if known else None,
-            modified=known.server_modified if known else None,
-        )
+        answer = self._fetched(address, **wanted)
+        whole = _with_parameters(address, answer)
+        if whole is None or not self.allows(whole):
+            return answer
+        self._pace.wait(host_of(address), delay, crawl_delay=crawl_delay)
+        return self._fetched(whole, **wanted)
 
     def require_first(self, first: str) -> None:
         """Refuse a site whose first page may not be read now.
@@ -198,3 +203,12 @@ class SiteVisitor:
         if named and found is None:
             self._memory.take_note(f"reach {host}", str(int(answer.reach)))
         return answer
+
+
+def _with_parameters(address: str, answer: WebAnswer) -> str | None:
+    """Return where a page leads that wants no more than parameters which addresses go without."""
+    location = answer.headers.get("location", "")
+    if answer.status not in MOVED or page_address(location, address) != address:
+        return None
+    whole = page_address(location, address, whole=True)
+    return None if whole == address else whole

@@ -3,6 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
+from s3sync_dagster.engine.asked_strays import asking
 from s3sync_dagster.engine.verifying import verify_collection
 from s3sync_dagster.model.errors import AccessDenied, Unavailable
 from s3sync_dagster.model.source import DeleteMode
@@ -18,9 +19,8 @@ def fix(world, name=None):
         database=world.source.database_name,
         embedder=world.embedder,
     )
-    return verify_collection(
-        world.source, collection=collection, documents=world.catalog.documents, fix=True
-    )
+    documents = asking(world.catalog.documents, world.source, lambda: world.store)
+    return verify_collection(world.source, collection=collection, documents=documents, fix=True)
 
 
 def refuse_reads(world, key, error):

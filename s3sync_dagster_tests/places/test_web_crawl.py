@@ -13,7 +13,7 @@ from s3sync_dagster.model.errors import (
     NotFound,
     Unavailable,
 )
-from s3sync_dagster.places import web_crawl, web_memory
+from s3sync_dagster.places import web_crawl, web_memory, web_sitemap
 from s3sync_dagster_tests.places.web_server import Reply, small
 
 HTML = {"Content-Type": "text/html"}
@@ -566,7 +566,7 @@ def test_a_date_that_was_wrong_once_is_believed_no_more(site, visit, monkeypatch
     site.page("/s", text="changed, and nobody says so")
     assert visitor.crawl()
     assert site.asked("/s") == [200]
-    monkeypatch.setattr(web_crawl, "RECHECK_SECONDS", 0.0)  # a day later
+    monkeypatch.setattr(web_sitemap, "RECHECK_SECONDS", 0.0)  # a day later
     visitor.crawl()
     monkeypatch.undo()
     site.seen.clear()

@@ -346,9 +346,9 @@ MUTANTS = (
     ),
     Mutant(
         "what the first crawl after a move did not find is gone",
-        ENGINE + "listing.py",
-        "                    ask_for_unseen(source, store=store, catalog=catalog)\n",
-        "                    pass\n",
+        ENGINE + "unseen.py",
+        "    ask_for_unseen(source, store=store, catalog=catalog)\n",
+        "",
         kind=ON_A_SITE,
     ),
     Mutant(

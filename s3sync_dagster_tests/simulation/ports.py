@@ -143,6 +143,9 @@ class SimSite(SimStore):
     def may_have(self, key: str) -> bool:
         return self._store.may_have(key)
 
+    def learn(self, parts: Any) -> None:
+        self._store.learn(parts)
+
 
 def sim_store(store: Any, weather: Weather) -> SimStore:
     """Return a store whose requests may fail."""
