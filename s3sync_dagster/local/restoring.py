@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DatabaseError
 
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.cipher import open_cipher
@@ -319,7 +320,7 @@ def _readable() -> Iterator[None]:
     """Say in one sentence that the catalog of a backup is none, whatever its digest says."""
     try:
         yield
-    except sa.exc.DatabaseError as error:
+    except DatabaseError as error:
         if type(error.orig) is not sqlite3.DatabaseError:  # its own kinds are other troubles
             raise
         raise FixConfiguration(
