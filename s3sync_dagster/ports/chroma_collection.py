@@ -10,6 +10,7 @@ from s3sync_dagster.engine.ports import StoredRecord, WriteLimits
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import InvalidSetting, LimitExceeded, RecordRejected
 from s3sync_dagster.ports.chroma_batches import batches, refuse_duplicates
+from s3sync_dagster.ports.chroma_filter import as_chroma_is_asked
 
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import SparseEmbedder, Vector, Vectors
@@ -210,13 +211,14 @@ class ChromaCollection:
             "query_embeddings": [[float(number) for number in vector]],
             "n_results": min(limit, self.most_nearest),
             "include": ["metadatas", "documents", "distances"],
-            **({} if where is None else {"where": where}),
+            **({} if where is None else {"where": as_chroma_is_asked(where)}),
         }
         answer = self._send("query", body)
         columns = (answer["ids"], answer["documents"], answer["metadatas"], answer["distances"])
         return [
             Hit(id=name, document=text or "", metadata=_plain(metadata), score=1.0 - distance)
             for name, text, metadata, distance in zip(*(c[0] for c in columns), strict=True)
+            if text is not None or metadata is not None  # of a collection that is being deleted
         ]
 
     def ids_meeting(self, where: Mapping[str, Any], *, most: int) -> list[str] | None:
@@ -226,6 +228,7 @@ class ChromaCollection:
             InvalidSetting: ``where`` is no filter of Chroma's.
         """
         found: list[str] = []
+        where = as_chroma_is_asked(where)
         # Ids are small: where no quota forbids, one request tells of one moment.
         at_once = most + 1 if self._read_records >= READ_RECORDS else self._read_records
         while len(found) <= most:

@@ -195,13 +195,21 @@ FILTERS = [
     {"n": {"$like": "x"}},
     {"n": {"$eq": 3, "$ne": 4}},
     {"n": {"$and": [1]}},
+    *(
+        {"n": {operator: number}}
+        for operator in ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte")
+        for number in (3.5, -3.5, 0.5, -0.5, 2.5)
+    ),
+    {"n": {"$in": [3.5, 4.5]}},
+    {"n": {"$nin": [3.5, -1.5]}},
+    {"$or": [{"n": {"$gte": 3.5}}, {"n": {"$in": [2.5]}}]},
     {"n": 1, "kind": 2},
 ]
 
 
 def test_a_filter_means_the_same_to_chroma_and_to_words(collection):
     """Also what is none: a wrong setting here, before anything is asked."""
-    kept = [*VALUES, ["a", "3"], [1, 3], [3.0], [True], None]
+    kept = [*VALUES, 2, 4, -2, -3, -3.5, 3.5, ["a", "3"], [1, 3], [3.0], [True], None]
     write(collection, *(record(place, n=value) for place, value in enumerate(kept)))
     stored = collection.get([f"id-{place}" for place in range(len(kept))])
     question = EMBEDDER.embed_query("chunk")
