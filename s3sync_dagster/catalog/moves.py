@@ -352,7 +352,7 @@ def documents_before(
     return found
 
 
-def _unseen(source_id: str, *, after: str) -> sa.Select[tuple[str]]:
+def _unseen(source_id: str, *, after: str) -> sa.Select[Any]:
     """Return the first keys behind one that only the sources before have documents of."""
     before = sa.select(sources.c.id).where(sources.c.moved_to == source_id)
     known = sa.exists().where(
