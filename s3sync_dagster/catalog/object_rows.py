@@ -232,3 +232,42 @@ def current_number(tx: sa.Connection, source_id: str) -> int:
         .limit(1)
     ).first()
     return page_number(newest.id, pages=newest.pages) if newest is not None else 0
+
+
+def store_objects(
+    database: Database,
+    tx: sa.Connection,
+    source_id: str,
+    keys: Sequence[str],
+    *,
+    gone: bool = False,
+) -> None:
+    """Give documents and sidecars their objects, of which nothing has told yet.
+
+    A listing ends what it has missed of those alone that are known.
+
+    Args:
+        database: of the catalog.
+        tx: an open transaction.
+        source_id: theirs.
+        keys: of theirs, unknown or not.
+        gone: whether nobody is to look for those that are unknown.
+    """
+    if not keys:
+        return
+    now = database.now()
+    tx.execute(
+        database.insert(objects).on_conflict_do_nothing(),
+        [
+            {
+                "source_id": source_id,
+                "object_key": key,
+                "partition_key": partition_key(key),
+                "etag": "",
+                "size": -1,
+                "seen_at": now,
+                "gone": gone,
+            }
+            for key in keys
+        ],
+    )

@@ -6,9 +6,10 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import source_gone
+from s3sync_dagster.catalog.object_rows import store_objects
 from s3sync_dagster.catalog.reports import list_anew
 from s3sync_dagster.catalog.rows import document_of, groups
-from s3sync_dagster.catalog.said import handed_on, store_objects, to_be_written
+from s3sync_dagster.catalog.said import handed_on, to_be_written
 from s3sync_dagster.catalog.tables import documents, listings
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.state import RECOVERED
@@ -65,7 +66,7 @@ def store_recovered(
                 raise source_gone()
             statement = database.insert(documents).values(rows).on_conflict_do_nothing()
             added += connection.execute(statement).rowcount
-            store_objects(database, connection, source, [one.object_key for one in part])
+            store_objects(database, connection, source.id, [one.object_key for one in part])
             list_anew(connection, listings.c.source_id == source.id)
     return added
 
@@ -156,7 +157,7 @@ def hand_on_requests(
             for one, said in part
         ]
         tx.execute(database.insert(documents).values(rows).on_conflict_do_nothing())
-        store_objects(database, tx, other, [one.object_key for one, _ in part])
+        store_objects(database, tx, other.id, [one.object_key for one, _ in part])
     return other
 
 

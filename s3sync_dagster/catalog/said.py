@@ -7,11 +7,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import ROWS_A_PART, Database
+from s3sync_dagster.catalog.object_rows import store_objects
 from s3sync_dagster.catalog.quotas import room_for_documents
 from s3sync_dagster.catalog.rows import document_of, groups, looked_through, source_of
 from s3sync_dagster.catalog.tables import documents, has_records, objects, sources
 from s3sync_dagster.core.closing import Closing
-from s3sync_dagster.core.keys import document_id, partition_key
+from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.state import RECOVERED, UNSEEN, DocumentState, stood_last
 from s3sync_dagster.core.targets import as_it_is_to_be, said_of_readers, word_on
 from s3sync_dagster.core.vouching import NOTHING, names_any
@@ -62,6 +63,7 @@ def keep_said(
     room = room_for_documents(database, tx, source.tenant)
     if begun[:room]:
         tx.execute(database.insert(documents).values(begun[:room]).on_conflict_do_nothing())
+        store_objects(database, tx, source.id, [one["object_key"] for one in begun[:room]])
 
 
 def keep_words(
@@ -215,7 +217,7 @@ def hand_on_words(
         if new := [words[key] for key in part if key not in has]:
             tx.execute(database.insert(documents).values(new).on_conflict_do_nothing())
             keys = [one["object_key"] for one in new]
-            store_objects(database, tx, source, keys, gone=True)
+            store_objects(database, tx, source.id, keys, gone=True)
 
 
 def hand_on_all_words(
@@ -250,41 +252,6 @@ def handed_on(document: DocumentState) -> str | None:
     if document.withheld == RECOVERED:
         return RECOVERED
     return None if document.vouched else NOTHING
-
-
-def store_objects(
-    database: Database,
-    tx: sa.Connection,
-    source: Source,
-    keys: Sequence[str],
-    *,
-    gone: bool = False,
-) -> None:
-    """Give documents their objects, of which nothing has told yet: else no listing ends them.
-
-    Args:
-        database: of the catalog.
-        tx: an open transaction.
-        source: theirs.
-        keys: of theirs, unknown or not.
-        gone: whether nobody is to look for those that are unknown.
-    """
-    now = database.now()
-    tx.execute(
-        database.insert(objects).on_conflict_do_nothing(),
-        [
-            {
-                "source_id": source.id,
-                "object_key": key,
-                "partition_key": partition_key(key),
-                "etag": "",
-                "size": -1,
-                "seen_at": now,
-                "gone": gone,
-            }
-            for key in keys
-        ],
-    )
 
 
 def _makes_itself(source: Source, collection_name: str) -> bool:

@@ -17,6 +17,7 @@ from s3sync_dagster.catalog.object_rows import (
     blank_etags,
     current_number,
     known_objects,
+    store_objects,
     upsert_objects,
     within_limit,
 )
@@ -251,6 +252,8 @@ class Work:
         with self._db.write() as tx:
             require_running(self._db, tx, token, source_id)
             store_changes(tx, source_id, changes)
+            there = [change.sidecar_key for change in changes if change.now is not None]
+            store_objects(self._db, tx, source_id, there)
             retire_unasked(tx, source_id, changes, now=now, unjudged=unjudged(tx, token))
             touched = {
                 state.path
