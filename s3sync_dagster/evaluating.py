@@ -209,6 +209,11 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     reader = csv.DictReader(io.StringIO(text, newline=""))
     try:
         for row in reader:
+            if None in row:
+                raise InvalidSetting(
+                    f"{path}, line {reader.line_num} has more columns than the first line names: "
+                    "put what has a comma in double quotes."
+                )
             yield reader.line_num, {key: value or None for key, value in row.items() if key}
     except csv.Error:  # such as a field without an end
         raise InvalidSetting(f"{path}, line {reader.line_num} is no CSV.") from None

@@ -93,6 +93,8 @@ def read_recipe(folder: Path) -> Recipe:
     if unknown:
         raise damaged(folder, f"its modules {', '.join(unknown)} are not known here")
     pooling = read_part(folder, f"{kinds.get('Pooling', '1_Pooling')}/config.json", {})
+    if "Pooling" in kinds and not pooling:
+        raise damaged(folder, "the pooling that its modules.json names is not there")
     config = read_part(folder, "config.json", {})
     encoder = read_part(folder, "sentence_bert_config.json", {})
     sentence = read_part(folder, "config_sentence_transformers.json", {})
@@ -210,9 +212,9 @@ def weights_of(folder: Path) -> Path | None:
 def read_part(folder: Path, name: str, default: Any) -> Any:
     """Return one of the folder's JSON files, the default where there is none."""
     path = folder / name
-    if not path.is_file():
-        return default
     try:
+        if not path.is_file():
+            return default
         value = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         value = None

@@ -15,7 +15,7 @@ from s3sync_dagster.model.errors import (
     S3SyncError,
 )
 
-_PASSING = ("Nothing found on disk", "Error finding id")
+_PASSING = ("Nothing found on disk", "Error finding id", "Missing metadata segment")
 """Damage that stays, but also what a reader meets beside a first write or a delete."""
 
 

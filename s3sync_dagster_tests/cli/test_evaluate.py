@@ -77,6 +77,9 @@ def test_questions_are_read_from_lines_of_json_and_from_csv(tmp_path):
     table.write_text(f'question,key\n"{"x" * 140_000}",a.md\n')
     with pytest.raises(InvalidSetting, match="is no CSV"):
         read_questions(table)
+    table.write_text("question,key\nwho?,a.md\nHow, exactly?,a.md\n")
+    with pytest.raises(InvalidSetting, match="line 3 has more columns"):
+        read_questions(table)
 
 
 @pytest.mark.parametrize(

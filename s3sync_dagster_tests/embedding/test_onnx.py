@@ -114,6 +114,8 @@ def test_a_tokenizer_that_has_no_end_does_not_say_how_much_is_read(folder, told)
     [
         ("modules.json", '[{"type": "sentence_transformers.models.Dense", "path": "2"}]', "Dense"),
         ("modules.json", "{", "modules.json"),
+        ("modules.json", '[{"type": "a.Pooling", "path": "2_Pooling"}]', "pooling that"),
+        ("modules.json", '[{"type": "a.Pooling", "path": "%s"}]' % ("x" * 5000), "cannot be read"),
         ("1_Pooling/config.json", '{"pooling_mode": "weightedmean"}', "weightedmean"),
         ("1_Pooling/config.json", '{"pooling_mode_mean_sqrt_len_tokens": true}', "mean_sqrt_len"),
         ("config.json", "[]", "config.json"),

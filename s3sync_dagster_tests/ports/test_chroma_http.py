@@ -88,6 +88,13 @@ def ask(http):
             "index_damaged",
             4,
         ),
+        (
+            412,
+            "Missing field: [Missing metadata segment]",
+            errors.FixConfiguration,
+            "index_damaged",
+            4,
+        ),
         (502, "<html>", errors.Unavailable, "chroma_unavailable", 8),
         (503, '{"error":"ChromaError"}', errors.Unavailable, "chroma_unavailable", 8),
         (504, "<html>", errors.Unavailable, "chroma_unavailable", 8),
