@@ -152,7 +152,8 @@ for found in pkgutil.walk_packages(s3sync_dagster.__path__, "s3sync_dagster."):
     if found.name.endswith("__main__") or ".migrations." in found.name:
         continue
     if found.name.removeprefix("s3sync_dagster.local.") in (
-        "aws_server", "chroma_door", "door", "door_auditing", "doorkeeper", "mutations", "webserver"
+        "aws_server", "chroma_door", "door", "door_auditing", "door_body", "doorkeeper",
+        "mutations", "webserver"
     ):  # processes of `s3sync up` and `s3sync demo`
         continue
     if found.name.endswith(("local.door", "doorkeeper", "chroma_door", "local.webserver")):

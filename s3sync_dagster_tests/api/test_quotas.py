@@ -20,17 +20,23 @@ LIMITS = {
 
 
 @pytest.fixture
-def api(tmp_path, chroma_server, aws_endpoint, catalog_url):
-    environ = {**LIMITS, "S3SYNC_DATABASE_URL": catalog_url}
+def limits():
+    """Return the quotas of a test; one that is about bytes alone has more room for objects."""
+    return LIMITS
+
+
+@pytest.fixture
+def api(tmp_path, chroma_server, aws_endpoint, catalog_url, limits):
+    environ = {**limits, "S3SYNC_DATABASE_URL": catalog_url}
     home = tmp_path / "home"
     with running_api(home, chroma=chroma_server, aws=aws_endpoint, environ=environ) as api:
         yield api
 
 
 @pytest.fixture
-def clients(api, chroma_server, catalog_url):
+def clients(api, chroma_server, catalog_url, limits):
     """Clients of two processes over one catalog and one data folder."""
-    environ = {**LIMITS, "S3SYNC_DATABASE_URL": catalog_url}
+    environ = {**limits, "S3SYNC_DATABASE_URL": catalog_url}
     other = Process(api.parts.settings.home, chroma_server, **environ)
     try:
         other.wait()
@@ -73,6 +79,7 @@ def send_four_of_which_two_fit(send_one, *, refused):
     return answers
 
 
+@pytest.mark.parametrize("limits", [{**LIMITS, "S3SYNC_OBJECTS_PER_TENANT": "50"}])
 def test_uploads_that_come_at_once_never_pass_the_bytes_of_their_tenant(api, clients):
     send_four_of_which_two_fit(
         # Collections of their own, so that neither file nor list of files is shared.
