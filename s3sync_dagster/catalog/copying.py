@@ -186,6 +186,19 @@ def begin_anew(database: Database) -> None:
         # Asked for, so that it is known until it has ended well that none has since the restore.
         tx.execute(sources.update().values(list_due_at=LISTING_ASKED, looked_through=""))
         list_anew(tx, sa.true())
+        # What was only begun then may have been written whole since: whether it goes is asked anew.
+        newer = documents.alias("newer")
+        stands = sa.exists().where(
+            newer.c.source_id == documents.c.source_id,
+            newer.c.tenant == documents.c.tenant,
+            newer.c.database_name == documents.c.database_name,
+            newer.c.collection_name == documents.c.collection_name,
+            newer.c.object_key == documents.c.object_key,
+            sa.or_(newer.c.phase != "removing", newer.c.id > documents.c.id),
+            newer.c.id != documents.c.id,
+        )
+        begun = (documents.c.phase == "removing", documents.c.etag.is_(None), sa.not_(stands))
+        tx.execute(documents.update().where(*begun).values(phase="writing", batch_token=None))
         written_to = sa.func.coalesce(documents.c.collection_id, ABSENT)
         tx.execute(
             documents.update().values(

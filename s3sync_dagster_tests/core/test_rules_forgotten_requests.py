@@ -122,3 +122,20 @@ def test_a_drop_takes_no_text_that_nothing_writes_again(known):
         pass
     settle(world)
     assert list(world.texts().values()) == ["one"]
+
+
+@pytest.mark.parametrize("mode", KEEPS)
+def test_a_text_whose_removal_the_backup_knows_before_it_was_ever_whole_outlives_the_restore(mode):
+    world = make_world(mode=mode)
+    world.bucket.put("a.md", "one")
+    world.listing()
+    claims_and_dies(world)
+    with world.catalog.database.write() as tx:
+        tx.execute(sa.text("UPDATE documents SET phase = 'removing'"))
+    copy = back_up(world)
+    settle(world)
+    assert list(world.texts().values()) == ["one"]
+    world.bucket.put("a.md", "two") if mode is DeleteMode.APPEND else world.bucket.delete("a.md")
+    restore(world, copy)
+    settle(world)
+    assert list(world.texts().values()) == ["one"]
