@@ -223,6 +223,20 @@ def _resolve_rivals(world: World, expected: Expectation, rows: dict) -> None:
             if one not in owners:
                 expected.documents.remove(one)
                 expected.states[one.key] = ("failed", "record_ids_taken")
+    while taken := [one for one in expected.documents if _is_kept_by_refused(one, expected, rows)]:
+        for one in taken:
+            expected.documents.remove(one)
+            expected.states[one.key] = ("failed", "record_ids_taken")
+
+
+def _is_kept_by_refused(wanted: Wanted, expected: Expectation, rows: dict) -> bool:
+    """Return whether a key that lost its own id keeps the wanted one from before."""
+    return any(
+        key != wanted.key
+        and (where, row.document_id) == (wanted.collection, wanted.document_id)
+        and expected.states.get(key) == ("failed", "record_ids_taken")
+        for (key, where), row in rows.items()
+    )
 
 
 def _is_kept_from(ones: list[Wanted], collection: str, document_id: str, rows: dict) -> bool:
