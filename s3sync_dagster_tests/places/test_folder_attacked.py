@@ -1,9 +1,12 @@
 """Folders that are mounted, unmounted and replaced while they are listed page by page."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
+from s3sync_dagster.local.watching import _next_paths, _watch, told_by
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster.places.folder_store import FileStore
@@ -72,3 +75,40 @@ def test_a_folder_that_is_mounted_between_two_pages_makes_nothing_gone(world, fo
         assert error.reason == "folder_not_mounted"
     world.run_batches()
     assert len(world.keys_indexed()) == 40
+
+
+@pytest.mark.parametrize("ahead", [0.5, 2.0, 30.0])
+def test_a_server_whose_clock_is_ahead_hides_no_second_write_of_one_second(folder, ahead):
+    """As of a mount whose times are whole seconds; file stores bear five minutes."""
+    file = folder / "a.md"
+    stamp = float(int(time.time() + ahead) + 1)
+    found = []
+    for text in ("one", "two"):
+        file.write_text(text)
+        os.utime(file, (stamp, stamp))
+        store = FileStore(str(folder), version="mtime")
+        (ref,) = store.list_page("", start_after=None).objects
+        found.append(ref.etag)
+        store.close()
+    assert found[0] != found[1] or found[0].endswith("-new")
+
+
+@pytest.mark.parametrize("instead", ["file", "link"])
+def test_a_watch_tells_of_a_folder_in_whose_place_a_file_stands_now(tmp_path, folder, instead):
+    inner = folder / "notes"
+    inner.mkdir()
+    (inner / "a.md").write_text("a")
+    place = FolderPlace(folder=str(folder))
+    looks = _watch(place)
+    _next_paths(looks, place)
+    inner.rename(tmp_path / "elsewhere")
+    if instead == "file":
+        inner.write_text("a file by now")
+    else:
+        inner.symlink_to(tmp_path / "elsewhere")
+    paths: set[str] = set()
+    while not paths:
+        paths = _next_paths(looks, place)
+    known = {"notes/a.md"}
+    events = told_by(paths, place, str(tmp_path / "home"), is_known=known.__contains__)
+    assert events is None or "notes/a.md" in events
