@@ -112,3 +112,27 @@ def test_a_watch_tells_of_a_folder_in_whose_place_a_file_stands_now(tmp_path, fo
     known = {"notes/a.md"}
     events = told_by(paths, place, str(tmp_path / "home"), is_known=known.__contains__)
     assert events is None or "notes/a.md" in events
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_file_that_came_between_two_pages_and_was_indexed_stays(world, folder, before):
+    """The names of a folder were read at the listing's first page, and are older than the file."""
+    for n in range(40):
+        (folder / f"k{n:02}.md").write_text(f"text {n}")
+    if before:
+        (folder / "z.md").write_text("came before")
+    world.sync()
+    (folder / "z.md").unlink(missing_ok=True)
+    pages = []
+
+    def on_page(listing):
+        pages.append(listing)
+        if len(pages) == 2:
+            (folder / "z.md").write_text("came meanwhile")
+            world.ask("z.md")
+            world.run_batches()
+            assert "z.md" in world.keys_indexed()
+
+    world.listing(page_keys=9, on_page=on_page)
+    world.run_batches()
+    assert "z.md" in world.keys_indexed()
