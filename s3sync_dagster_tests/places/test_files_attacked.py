@@ -1,0 +1,76 @@
+"""Stores that change while they are listed."""
+
+import os
+
+import fsspec
+import pytest
+
+from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.places import files_walk
+from s3sync_dagster.places.files import FilesPlace
+from s3sync_dagster_tests.engine_fixture import make_world
+from s3sync_dagster_tests.places.file_servers import in_memory, open_place, start_rclone
+
+
+@pytest.fixture
+def store():
+    return in_memory()
+
+
+@pytest.fixture
+def world(store):
+    made = make_world()
+    made.configure(place=FilesPlace(store_url=store.url))
+    made.store = store.store()
+    yield made
+    made.store.close()
+    made.catalog.close()
+
+
+def test_a_store_that_is_empty_at_the_end_of_its_listing_makes_nothing_gone(
+    world, store, monkeypatch
+):
+    """As where what it serves is unmounted in the middle."""
+    fsspec.filesystem("memory").makedirs(store.url.removeprefix("fsspec+memory:/"), exist_ok=True)
+    for folder in "abcde":
+        for n in range(8):
+            store.put(f"{folder}/{n}.md", f"text {folder} {n}".encode())
+    world.sync()
+    assert len(world.keys_indexed()) == 40
+    monkeypatch.setattr(files_walk, "STEP_ENTRIES", 8)
+    step, steps = world.store._walk.step, []
+
+    def watched(token):
+        steps.append(token)
+        if len(steps) == 4:
+            for folder in "abcde":
+                for n in range(8):
+                    store.delete(f"{folder}/{n}.md")
+        return step(token)
+
+    monkeypatch.setattr(world.store._walk, "step", watched)
+    try:
+        world.listing()
+    except S3SyncError as error:
+        print(error.reason)
+    print(len(steps))
+    world.run_batches()
+    assert len(world.keys_indexed()) == 40
+
+
+def test_a_name_that_is_shown_escaped_takes_the_place_of_no_file_that_has_that_name(tmp_path):
+    """As folders and repositories have it: a key is listed once, and the file that has it wins."""
+    for name in (rb"a\udcff.md", b"a\xff.md", b"b.md", b"c.md"):
+        (tmp_path / os.fsdecode(name)).write_text(f"text of {name!r}")
+    server = start_rclone("webdav", tmp_path)
+    url = f"dav://{server.url.rpartition('/')[2]}/"
+    engine = make_world()
+    engine.configure(place=FilesPlace(store_url=url))
+    engine.store = open_place(FilesPlace(store_url=url), {})
+    try:
+        engine.sync()
+        assert engine.keys_indexed() == {r"a\udcff.md", "b.md", "c.md"}
+    finally:
+        engine.store.close()
+        engine.catalog.close()
+        server.close()
