@@ -3,7 +3,9 @@
 import errno
 import hashlib
 import os
-from collections.abc import Generator
+import stat
+from collections.abc import Generator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -59,6 +61,68 @@ def open_folder(root: int, path: bytes, *, private: Path | None) -> int:
         os.close(here)
         raise
     return here
+
+
+@contextmanager
+def holder_of(
+    root: int, key: str, *, skip: AbstractSet[bytes], private: Path | None
+) -> Generator[tuple[int, bytes]]:
+    """Give the folder that would hold a file, and the file's name in it.
+
+    Args:
+        root: descriptor of the whole.
+        key: of the file.
+        skip: names of folders that are not entered.
+        private: a folder that is not either.
+
+    Raises:
+        OSError: of ``VANISHED`` where listings enter no such folder; else it cannot be opened.
+    """
+    parts = key.split("/")
+    bad = any(one in ("", ".", "..") or "\0" in one for one in parts)
+    if bad or any(one.encode() in skip for one in parts[:-1]):
+        raise FileNotFoundError(errno.ENOENT, "none to listings as well")
+    path, _, name = key.encode().rpartition(b"/")
+    holder = open_folder(root, path + b"/" if path else b"", private=private)
+    try:
+        yield holder, name
+    finally:
+        os.close(holder)
+
+
+def still_gone(
+    root: int, keys: Sequence[str], *, skip: AbstractSet[bytes], private: Path | None
+) -> list[str]:
+    """Return those of the keys that are of nothing, or of folders.
+
+    A file counts where its folder names it: file systems that do not tell ``A`` from ``a`` find it
+    by another name, too.
+
+    Args:
+        root: see ``holder_of``, as ``skip`` and ``private``.
+        keys: of files.
+        skip: names.
+        private: a folder.
+    """
+    gone: list[str] = []
+    names: dict[bytes, frozenset[bytes]] = {}
+    for key in keys:
+        path, _, name = key.encode().rpartition(b"/")
+        with refusals(f"The file {key!r}"):
+            try:
+                with holder_of(root, key, skip=skip, private=private) as (holder, _):
+                    found = os.stat(name, dir_fd=holder, follow_symlinks=False)
+                    if path not in names:
+                        with os.scandir(holder) as entries:
+                            names[path] = frozenset(os.fsencode(one.name) for one in entries)
+            except OSError as error:
+                if error.errno not in VANISHED:
+                    raise
+                gone.append(key)
+                continue
+        if name not in names[path] or stat.S_ISDIR(found.st_mode):
+            gone.append(key)
+    return gone
 
 
 def open_within(root: str, folder: str, *, private: Path | None) -> int:

@@ -109,8 +109,13 @@ def test_a_watch_tells_of_a_folder_in_whose_place_a_file_stands_now(tmp_path, fo
     paths: set[str] = set()
     while not paths:
         paths = _next_paths(looks, place)
-    known = {"notes/a.md"}
-    events = told_by(paths, place, str(tmp_path / "home"), is_known=known.__contains__)
+    events = told_by(
+        paths,
+        place,
+        str(tmp_path / "home"),
+        is_known="notes/a.md".__eq__,
+        was_folder=lambda path: path == "notes",
+    )
     assert events is None or "notes/a.md" in events
 
 
