@@ -5,6 +5,7 @@ import pytest
 from s3sync_dagster.api.coco import document_id
 from s3sync_dagster_tests.api.indexing import listed_and_worked
 from s3sync_dagster_tests.api.server import running_api
+from s3sync_dagster_tests.api.test_coco import as_theirs, datasource
 from s3sync_dagster_tests.api.test_supermemory import CONNECTIONS, bucket_of, records_of
 
 
@@ -54,3 +55,28 @@ def test_a_member_gets_no_bytes_of_what_a_source_leaves_out(there):
         "c.key": [404, 404],
         "never-listed": [404, 404],
     }
+
+
+@pytest.mark.parametrize("path", ["/datasource/_search", "/document/_search"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"params": {"query": "nothing-has-this-name"}},
+        {"json": {"from": 0, "size": 1}},
+        {"json": {"query": {"term": {"name": "nothing"}}}},
+    ],
+)
+def test_a_search_passes_over_nothing_that_was_asked_for(there, path, asked):
+    """Who filters and gets all of it is told a wrong number: 400, where it is not understood."""
+    with as_theirs(there) as http:
+        ids = [http.post("/datasource/", json=datasource(there)).json()["_id"] for _ in range(2)]
+        with there.client(there.owner) as own:
+            listed_and_worked(there, own, ids[0])
+        params = {"datasource": ids[0], **asked.get("params", {})}
+        method = "POST" if "json" in asked else "GET"
+        answer = http.request(method, path, params=params, json=asked.get("json"))
+        if answer.status_code == 400:
+            return
+        hits = answer.json()["hits"]
+        most = 1 if "size" in asked.get("json", {}) else 0
+        assert len(hits["hits"]) <= most
