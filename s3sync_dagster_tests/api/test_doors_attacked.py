@@ -45,9 +45,7 @@ def test_a_member_gets_no_bytes_of_what_a_source_leaves_out(there):
         for key in ("a.md", "private/b.md", "c.key", "never-listed"):
             told[key] = [
                 http.get(f"/document/{document_id(source, key)}/raw_content").status_code,
-                http.get(
-                    f"/s3sync/v1/sources/{source}/content", params={"key": key}
-                ).status_code,
+                http.get(f"/s3sync/v1/sources/{source}/content", params={"key": key}).status_code,
             ]
     assert told == {
         "a.md": [200, 200],
