@@ -1,14 +1,12 @@
-"""What the calls of other products show after changes of the bucket."""
-
-import uuid
+"""What the calls of other products make of patterns and of what a source leaves out."""
 
 import pytest
 
+from s3sync_dagster.api.coco import document_id
 from s3sync_dagster_tests.api.indexing import listed_and_worked
 from s3sync_dagster_tests.api.server import running_api
-from s3sync_dagster_tests.waiting import wait_for
 from s3sync_dagster_tests.api.test_coco import as_theirs, datasource
-from s3sync_dagster_tests.api.test_supermemory import bucket_of, CONNECTIONS
+from s3sync_dagster_tests.api.test_supermemory import CONNECTIONS, bucket_of, records_of
 
 
 @pytest.fixture(scope="module")
@@ -20,33 +18,63 @@ def there(tmp_path_factory, chroma_server, aws_endpoint):
         yield api
 
 
-def test_probe(there):
-    with as_theirs(there) as http, there.client(there.owner) as own:
-        body = datasource(there)
-        body["sync"] = {"enabled": False}
-        body["connector"]["config"]["extensions"] = []
-        bucket = body["connector"]["config"]["bucket"]
-        there.aws.put(bucket, "in/folder/", b"")
-        name = http.post("/datasource/", json=body).json()["_id"]
-        print(http.get(f"/datasource/{name}").json())
-        listed_and_worked(there, own, name)
-        told = http.get("/document/_search", params={"datasource": name, "size": 100}).json()["hits"]
-        print(told["total"], [one["_source"]["title"] for one in told["hits"]])
-        there.aws.delete(bucket, "in/c.txt")
-        listed_and_worked(there, own, name)
-        told = http.get("/document/_search", params={"datasource": name, "size": 100}).json()["hits"]
-        print(told["total"], [one["_source"]["title"] for one in told["hits"]])
-        print(own.post(f"{CONNECTIONS}/s3/documents", json={}).json())
-        print(own.get(f"{CONNECTIONS}/{name}").json())
-        print(own.get(f"{CONNECTIONS}/{name}/sync-runs").json())
-        # paused
-        print(http.post("/datasource/", json={**datasource(there), "enabled": False}).json())
-        for q in ({"from": 10000, "size": 10000}, {"from": 10001}, {"size": -1}, {"size": "x"}, {"size": 0}):
-            r = http.get("/datasource/_search", params=q); print(q, r.status_code, r.text[:200])
-            r = http.get("/document/_search", params={"datasource": name, **q}); print(q, r.status_code, r.text[:200])
-        for limit in (0, -1, 1, 10**6, 2**31, 2**63, 10**30, "5", 5.0, True):
-            r = own.post(f"{CONNECTIONS}/s3", json={"metadata": bucket_of(there), "documentLimit": limit})
-            print(limit, r.status_code, r.text[:200])
-        for tags in ([], [""], ["a" * 500], ["a/b"], ["ä"], ["a\nb"], ["a\0b"], ["x"] * 30, [str(n) for n in range(200)], "x"):
-            r = own.post(f"{CONNECTIONS}/s3", json={"metadata": bucket_of(there), "containerTags": tags})
-            print(str(tags)[:30], r.status_code, r.text[:200])
+def test_a_container_tag_is_found_in_the_whole_key_as_theirs(there):
+    """Theirs reads "S3 key paths": users/ann/a.md has the tag ann, also below a prefix users/."""
+    with there.client(there.owner) as http:
+        given = bucket_of(there, prefix="users/", containerTagRegex="users/(?<userId>[^/]+)/")
+        body = {"metadata": given, "containerTag": "by pattern"}
+        made = http.post(f"{CONNECTIONS}/s3", json=body).json()["id"]
+        listed_and_worked(there, http, made)
+    records = records_of(there, there.parts.catalog.sources.find(made)).values()
+    assert {one["document_key"]: one.get("userId") for one in records} == {
+        "users/ann/a.md": "ann",
+        "users/bob/b.md": "bob",
+    }
+
+
+def test_a_member_gets_no_bytes_of_what_a_source_leaves_out(there):
+    bucket = there.aws.make_bucket()
+    there.aws.put_all(bucket, {"a.md": b"# A", "private/b.md": b"# B", "c.key": b"C"})
+    with there.client(there.owner) as http:
+        body = there.s3(bucket, exclude_globs=["private/**"], extensions=[".md"])
+        made = http.post("/api/v1/sources", json=body)
+        source = made.json()["source_id"]
+        listed_and_worked(there, http, source)
+    with there.client(there.token(role="member")) as http:
+        told = {}
+        for key in ("a.md", "private/b.md", "c.key", "never-listed"):
+            told[key] = [
+                http.get(f"/document/{document_id(source, key)}/raw_content").status_code,
+                http.get(f"/s3sync/v1/sources/{source}/content", params={"key": key}).status_code,
+            ]
+    assert told == {
+        "a.md": [200, 200],
+        "private/b.md": [404, 404],
+        "c.key": [404, 404],
+        "never-listed": [404, 404],
+    }
+
+
+@pytest.mark.parametrize("path", ["/datasource/_search", "/document/_search"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"params": {"query": "nothing-has-this-name"}},
+        {"json": {"from": 0, "size": 1}},
+        {"json": {"query": {"term": {"name": "nothing"}}}},
+    ],
+)
+def test_a_search_passes_over_nothing_that_was_asked_for(there, path, asked):
+    """Who filters and gets all of it is told a wrong number: 400, where it is not understood."""
+    with as_theirs(there) as http:
+        ids = [http.post("/datasource/", json=datasource(there)).json()["_id"] for _ in range(2)]
+        with there.client(there.owner) as own:
+            listed_and_worked(there, own, ids[0])
+        params = {"datasource": ids[0], **asked.get("params", {})}
+        method = "POST" if "json" in asked else "GET"
+        answer = http.request(method, path, params=params, json=asked.get("json"))
+        if answer.status_code == 400:
+            return
+        hits = answer.json()["hits"]
+        most = 1 if "size" in asked.get("json", {}) else 0
+        assert len(hits["hits"]) <= most
