@@ -31,6 +31,7 @@ from s3sync_dagster.places.folder_entries import (
     VANISHED,
     Folder,
     Name,
+    enter,
     holder_of,
     name_of,
     open_folder,
@@ -119,9 +120,7 @@ class FileStore:
         be missed.
         """
         with self._root() as root:
-            gone = still_gone(root, keys, skip=self._skip, private=self._private)
-            self._look_again(root)
-        return gone
+            return still_gone(root, keys, skip=self._skip, private=self._private)
 
     def head(self, key: str, *, version_id: str | None = None) -> ObjectRef:
         """Return what is at ``key`` now. Raises ``NotFound`` (``object_gone``)."""
@@ -286,7 +285,7 @@ class FileStore:
         folder: int | None = None
         with refusals(f"The folder {self.shown(at.raw)}"):
             try:
-                folder = open_folder(root, at.raw, private=self._private)
+                folder = enter(root, at.raw, private=self._private)
             except OSError as error:
                 if error.errno not in VANISHED:
                     raise

@@ -6,7 +6,8 @@ import subprocess
 import pytest
 
 from s3sync_dagster.core.state import ListingState
-from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.model.errors import S3SyncError, Unavailable
+from s3sync_dagster.places import git_repository
 from s3sync_dagster.places.git import GitPlace
 from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.places.git_server import Origin, git_server
@@ -74,6 +75,31 @@ def test_a_file_that_the_copy_lacks_is_not_one_that_is_too_large(
                 world.sync()
             world.clock.seconds += 100_000
         assert "docs/a.md" in world.keys_indexed()
+
+
+def test_files_that_are_too_large_stay_so_and_have_no_copy_made_anew(
+    world, origin, server, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(git_repository, "MAX_BLOB_BYTES", 100_000)
+    origin.write("big.txt", "x" * 150_000)
+    origin.commit()
+    world.sync()
+    origin.git("mv", "big.txt", "moved.txt")
+    origin.write("other.txt", "y" * 150_000)
+    origin.write("n/0.md", "another text\n")
+    origin.commit()
+    assert world.sync()["n/0.md"] == "updated"
+    known = world.catalog.views.object_rows(world.source.id, state="skipped")
+    assert {one.object_key: one.reason for one in known} == {
+        "moved.txt": "too_large", "other.txt": "too_large",
+    }  # fmt: skip
+    assert not list((tmp_path / "home").glob("**/anew"))
+    (copy_in(tmp_path / "home") / "left-out").unlink()  # as of copies that were made before
+    with opened(server, tmp_path / "home") as world.store:
+        with pytest.raises(Unavailable, match="anew"):
+            world.listing()
+        assert world.sync() == {}
+    assert list((tmp_path / "home").glob("**/anew"))
 
 
 def test_history_written_anew_and_paths_that_change_their_kind(world, origin):

@@ -10,9 +10,11 @@ from urllib.parse import parse_qs
 import fsspec
 import pytest
 
-from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.model.errors import EmptyPlace, S3SyncError
 from s3sync_dagster.places import files_walk
 from s3sync_dagster.places.files import FilesPlace
+from s3sync_dagster.places.files_access import Entry
+from s3sync_dagster.places.files_cloud import Page
 from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.places.file_servers import all_refs, in_memory, open_place, start_rclone
 
@@ -58,6 +60,36 @@ def test_a_store_that_is_empty_at_the_end_of_its_listing_makes_nothing_gone(
         world.listing()
     world.run_batches()
     assert len(world.keys_indexed()) == 40
+
+
+def test_a_bucket_that_is_empty_at_the_end_of_its_listing_makes_nothing_gone(monkeypatch):
+    store = open_place(FilesPlace(store_url="gs://team-docs/handbook"), {})
+    first, rest = Page([Entry("a.md", "file", 1, version="1")], "more"), Page([], None)
+
+    def page(_access, token, *, limit):
+        return rest if token or limit == 1 else first
+
+    monkeypatch.setattr(store, "_page", page)
+    token = store.list_unordered("", token=None).token
+    with pytest.raises(EmptyPlace):
+        store.list_unordered("", token=token)
+    store.close()
+
+
+def test_a_folder_that_went_with_its_parent_is_gone():
+    folders = {"": [Entry("a", "folder"), Entry("k", "file")], "a": [Entry("b", "folder")]}
+
+    def listed(path):
+        if path not in folders:
+            raise FileNotFoundError(path)
+        found = folders[path]
+        if path == "a":
+            del folders["a"]
+            folders[""] = [Entry("k", "file")]
+        return found
+
+    entries, token = files_walk.Walk(listed, lambda _, files: files).step(None)
+    assert ([one.name for one in entries], token) == (["k"], None)
 
 
 def test_a_name_that_is_shown_escaped_takes_the_place_of_no_file_that_has_that_name(tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from s3sync_dagster.local.watching import _next_paths, _watch, told_by
-from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.model.errors import S3SyncError, Unavailable
 from s3sync_dagster.places import folder_entries
 from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster.places.folder_store import FileStore
@@ -162,3 +162,75 @@ def test_a_folder_that_is_named_and_cannot_be_entered_has_lost_nothing(world, fo
         world.listing()
     world.run_batches()
     assert len(world.keys_indexed()) == 40
+
+
+def test_a_file_that_is_replaced_while_its_folder_is_read_stays(world, folder, monkeypatch):
+    """Of a name that is removed and comes again at that moment nobody has to tell a reader."""
+    for name in ("a.md", "b.md", "c.md"):
+        (folder / name).write_text(name)
+    world.sync()
+    whole, reads = os.scandir, []
+
+    class Missing:
+        def __init__(self, entries):
+            self._entries = entries
+
+        def __enter__(self):
+            return (one for one in self._entries if one.name != "b.md")
+
+        def __exit__(self, *_):
+            self._entries.close()
+
+    def scandir(path):
+        reads.append(path)
+        return Missing(whole(path)) if len(reads) == 1 else whole(path)
+
+    monkeypatch.setattr(folder_entries.os, "scandir", scandir)
+    world.listing()
+    assert len(reads) == 2
+    world.run_batches()
+    assert world.keys_indexed() == {"a.md", "b.md", "c.md"}
+
+
+@pytest.mark.parametrize(("before", "after"), [("Notes/A.md", "Notes/a.md"), ("X/a.md", "x/a.md")])
+def test_a_name_whose_case_alone_changed_is_gone(world, folder, monkeypatch, before, after):
+    """File systems that do not tell ``A`` from ``a`` find the file by its old name, too."""
+    for name in (before, "b.md", "c.md"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(name)
+    world.sync()
+    (folder / before).rename(folder / "moved.md")
+    (folder / before).parent.rmdir()
+    (folder / after).parent.mkdir()
+    (folder / "moved.md").rename(folder / after)
+    state, opened = os.stat, os.open
+
+    def spelt(path):
+        old = dict(zip(before.encode().split(b"/"), after.encode().split(b"/"), strict=True))
+        return old.get(path, path)
+
+    monkeypatch.setattr(os, "stat", lambda path, **more: state(spelt(path), **more))
+    monkeypatch.setattr(
+        os, "open", lambda path, *more, **named: opened(spelt(path), *more, **named)
+    )
+    world.listing()
+    world.run_batches()
+    assert world.keys_indexed() == {after, "b.md", "c.md"}
+
+
+def test_a_listing_goes_on_in_another_process_and_not_on_another_host(world, folder, tmp_path):
+    for n in range(9):
+        (folder / f"k{n}.md").write_text(f"text {n}")
+
+    def part(home):
+        world.store = FileStore(str(folder))
+        return world.listing(page_keys=2, budget_seconds=0, snapshots=tmp_path / home)
+
+    assert not part("one").done
+    assert part("one").listing.listed == 4
+    with pytest.raises(Unavailable) as caught:
+        part("another")
+    assert caught.value.reason == "listing_lost"
+    for _ in range(5):
+        found = part("another")
+    assert (found.done, found.listing.listed) == (True, 9)
