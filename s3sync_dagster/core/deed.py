@@ -1,10 +1,11 @@
 """What was done for a key, and what follows from it for its documents."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from s3sync_dagster.core.decision import Decision, give_up, not_there
 from s3sync_dagster.core.facts import SidecarChange
+from s3sync_dagster.core.gave_way import still_gives_way
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, Target
 from s3sync_dagster.model.document import Document, Metadata, MetadataValue
 from s3sync_dagster.model.errors import S3SyncError
@@ -90,19 +91,9 @@ def documents_to_remove(deed: Deed, *, mirror: bool) -> list[DocumentState]:
             for one in known
             if one in end.removals
             or one.begun_only
-            or (one.phase is DocumentPhase.REMOVING and not _still_gives_way(one, known))
+            or (one.phase is DocumentPhase.REMOVING and not still_gives_way(one, known))
         ]
     return list({one.id: one for one in doomed}.values())
-
-
-def _still_gives_way(document: DocumentState, known: Sequence[DocumentState]) -> bool:
-    """Return whether a document was on its way out for another one that was never written whole.
-
-    The only evidence against it was that this one would come.
-    """
-    return document.etag is not None and any(
-        one.begun_only and one.collection_name == document.collection_name for one in known
-    )
 
 
 def _named_by(end: Decision, document: DocumentState) -> bool:
