@@ -34,7 +34,7 @@ MESSAGES_BYTES = 24 * 1024 * 1024
 MOST_MARKS = 300_000
 """Tags, quotes or brackets in an answer above ``MOST_BYTES``; a page of 1,000 keys has 26,000."""
 _MORE = {"s3": ("ListObjectsV2", PAGE_BYTES), "sqs": ("ReceiveMessage", MESSAGES_BYTES)}
-_PATIENCE = 2
+_PATIENCE = 1.5
 """An answer may take as many times what its next byte may take."""
 
 _asked = threading.local()
