@@ -419,7 +419,7 @@ def test_a_catalog_comes_back_with_the_triggers_of_this_program_alone(s3sync, sy
     assert back.code == 0, back.err
     with closing(sqlite3.connect(home / "catalog.db")) as catalog:
         assert catalog.execute(acts).fetchall() == before
-    assert s3sync("token", "create", "--name", "x").code == 0
+    assert s3sync("token", "create", "--tenant", "acme", "--role", "owner").code == 0
     with closing(sqlite3.connect(home / "catalog.db")) as catalog:
         assert catalog.execute("SELECT count(*) FROM audit").fetchone()[0] > 1
 

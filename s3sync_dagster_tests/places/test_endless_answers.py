@@ -44,7 +44,7 @@ def endless(head: bytes, piece: bytes, content_type: str) -> Iterator[tuple[str,
 
         do_PROPFIND = do_GET  # noqa: N815
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, *_: object, **_more: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
