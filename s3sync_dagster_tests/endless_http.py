@@ -22,6 +22,9 @@ class Endless:
         self.sent = 0
         """Bytes of bodies."""
         self.asked: list[str] = []
+        self.keeps = False
+        """Whether connections are kept."""
+        self.connections = 0
 
 
 def without_end(begin: bytes, piece: bytes) -> Iterator[bytes]:
@@ -48,13 +51,17 @@ def endless_server() -> Generator[Endless]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def setup(self) -> None:
+            super().setup()
+            state.connections += 1
+
         def do_GET(self) -> None:
             length = int(self.headers.get("content-length") or 0)
             self.rfile.read(length)
             state.asked.append(f"{self.command} {self.path}")
             with suppress(OSError):
                 self._answer()
-            self.close_connection = True
+            self.close_connection = not state.keeps
 
         do_POST = do_PUT = do_PROPFIND = do_GET  # noqa: N815
 

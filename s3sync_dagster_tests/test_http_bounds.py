@@ -12,7 +12,7 @@ import pytest
 from s3sync_dagster.embedding import endpoint
 from s3sync_dagster.embedding.endpoint import Endpoint
 from s3sync_dagster.extraction import vision
-from s3sync_dagster.http_bounds import ACCEPTED, STREAMED, UnboundedAnswer, bounded
+from s3sync_dagster.http_bounds import ACCEPTED, STREAMED, UnboundedAnswer, bounded, bounded_client
 from s3sync_dagster.model.errors import S3SyncError, Unavailable
 from s3sync_dagster.ports import chroma_http, dagster_queries
 from s3sync_dagster.ports.chroma_http import ChromaHttp
@@ -87,6 +87,28 @@ def test_an_answer_that_comes_a_byte_now_and_then(server: Endless) -> None:
     with pytest.raises(httpx.ReadTimeout):
         opened(server).get("/")
     assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\nX: ", b""])
+def test_headers_that_come_a_byte_now_and_then(server: Endless, begin: bytes) -> None:
+    server.headers_first = False
+    server.pieces = lambda _: trickle(begin=begin)
+    client = closed_after(bounded_client(MEBIBYTE, 1.0, base_url=server.url, trust_env=False))
+    for _ in range(2):
+        began = time.monotonic()
+        with pytest.raises(httpx.TransportError):
+            client.get("/")
+        assert time.monotonic() - began < 4
+
+
+def test_a_connection_is_used_again_and_each_answer_has_its_own_time(server: Endless) -> None:
+    client = closed_after(bounded_client(MEBIBYTE, 1.0, base_url=server.url, trust_env=False))
+    server.pieces = lambda _: iter([b"x"])
+    server.keeps = True
+    for _ in range(3):
+        assert client.get("/").content == b"x"
+        time.sleep(0.5)
+    assert server.connections == 1
 
 
 def test_what_is_streamed_is_bounded_where_it_is_refused_alone(server: Endless) -> None:

@@ -11,7 +11,7 @@ import httpx
 
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.retry import call_with_retries
-from s3sync_dagster.http_bounds import ACCEPTED, UnboundedAnswer, bounded
+from s3sync_dagster.http_bounds import UnboundedAnswer, bounded_client
 from s3sync_dagster.model.errors import (
     AccessDenied,
     InvalidSetting,
@@ -70,9 +70,10 @@ class Endpoint:
         self._concurrency = concurrency
         self._lock = threading.Lock()
         self._batch_texts = BATCH_TEXTS
-        self._client = httpx.Client(
-            headers={"user-agent": "s3sync-dagster", **ACCEPTED, **(headers or {})},
-            event_hooks=bounded(MOST_BYTES, timeout_seconds),
+        self._client = bounded_client(
+            MOST_BYTES,
+            timeout_seconds,
+            headers={"user-agent": "s3sync-dagster", **(headers or {})},
         )
         self.requests = 0
         """Requests that went over the wire."""

@@ -58,7 +58,7 @@ def open_describer(
 def _ask(url: str, *, model: str, headers: dict[str, str], picture: bytes) -> str:
     import httpx  # noqa: PLC0415 (most sources describe no pictures)
 
-    from s3sync_dagster.http_bounds import ACCEPTED, bounded  # noqa: PLC0415 (as above)
+    from s3sync_dagster.http_bounds import bounded_client  # noqa: PLC0415 (as above)
 
     image = "data:image/jpeg;base64," + base64.b64encode(picture).decode()
     parts = [
@@ -72,9 +72,7 @@ def _ask(url: str, *, model: str, headers: dict[str, str], picture: bytes) -> st
         "messages": [{"role": "user", "content": parts}],
     }
     try:
-        with httpx.Client(
-            headers=ACCEPTED, event_hooks=bounded(_MOST_BYTES), timeout=_TIMEOUT_SECONDS
-        ) as client:
+        with bounded_client(_MOST_BYTES, timeout=_TIMEOUT_SECONDS) as client:
             answer = client.post(url, json=body, headers=headers)
     except httpx.HTTPError:
         raise Unavailable("The vision endpoint does not answer.", reason="vision_down") from None

@@ -18,7 +18,7 @@ import httpx
 from s3sync_dagster.core.patience import WRITE_SECONDS
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.retry import call_with_retries
-from s3sync_dagster.http_bounds import ACCEPTED, UnboundedAnswer, bounded
+from s3sync_dagster.http_bounds import UnboundedAnswer, bounded_client
 from s3sync_dagster.model.errors import (
     AccessDenied,
     Conflict,
@@ -91,10 +91,11 @@ class ChromaHttp:
         self.sent: Counter[str] = Counter()
         """Requests that went over the wire, by operation."""
         parsed = _parse_url(url)
-        self._client = httpx.Client(
+        self._client = bounded_client(
+            MOST_BYTES,
+            timeout_seconds,
             base_url=str(parsed).rstrip("/") + "/api/v2/",
-            headers={"user-agent": "s3sync-dagster", **ACCEPTED, **(headers or {})},
-            event_hooks=bounded(MOST_BYTES, timeout_seconds),
+            headers={"user-agent": "s3sync-dagster", **(headers or {})},
             **way_options(url, verify=_ca_context(verify)),
         )
 

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import httpx
 
-from s3sync_dagster.http_bounds import ACCEPTED, bounded
+from s3sync_dagster.http_bounds import bounded_client
 from s3sync_dagster.model.errors import FixConfiguration, Unavailable
 
 MOST_BYTES = 64 * 1024 * 1024
@@ -20,10 +20,8 @@ class GraphQL:
     ) -> None:
         self._url = url.rstrip("/")
         self._seconds = timeout_seconds
-        self._http = httpx.Client(
-            timeout=timeout_seconds,
-            headers={**ACCEPTED, **(headers or {})},
-            event_hooks=bounded(MOST_BYTES, timeout_seconds),
+        self._http = bounded_client(
+            MOST_BYTES, timeout_seconds, timeout=timeout_seconds, headers=headers
         )
 
     def close(self) -> None:
