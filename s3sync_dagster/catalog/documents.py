@@ -155,7 +155,7 @@ class Documents:
             running = is_running(self._db, tx, token, source.id)
             if running:
                 lost = commit_documents(self._db, tx, token, written, now=now)
-                freed = forget_removed(tx, token, removed, source=source, left=left)
+                freed, stood = forget_removed(tx, token, removed, source=source, left=left)
                 settle_keys(tx, token, source.id, outcomes, now=now)
                 closings = {one.key: one.closing for one in outcomes}
                 done = {one.id for one in written} - lost
@@ -164,8 +164,9 @@ class Documents:
                 freed |= end_words(tx, source, [one.key for one in outcomes if one.gone])
                 note_answers(tx, source.id, outcomes, now=now)
                 # A request that was refused its id has left the document that stands there as it
-                # was: without the request the key's next batch brings it in line.
-                refused = [one.key for one in outcomes if one.refused]
+                # was: without the request the key's next batch brings it in line. So it does with
+                # what stands again.
+                refused = [*stood, *(one.key for one in outcomes if one.refused)]
                 refused += free_by_now(tx, source, outcomes)
                 refused += refused_before(tx, source.id, freed)
                 insert_automatic(self._db, tx, source.id, refused, trigger="retry", now=now)

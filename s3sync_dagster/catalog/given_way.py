@@ -15,7 +15,7 @@ from s3sync_dagster.core.vouching import names_any
 
 def stand_again(
     tx: sa.Connection, begun: sa.Row[Any], *, reader_keys: Collection[str] = ()
-) -> None:
+) -> bool:
     """Have the newest whole document stand that gave way to one that was only begun, and is gone.
 
     Not where it is being removed, or another one of its object stands there. What was asked of its
@@ -25,6 +25,9 @@ def stand_again(
         tx: an open transaction.
         begun: the row of the other.
         reader_keys: of the source.
+
+    Returns:
+        Whether one stands again.
     """
     here = documents.alias("here")
     of_object = (
@@ -42,11 +45,12 @@ def stand_again(
         here.c.etag.is_not(None),
     )
     if tx.execute(stands.limit(1)).first() is not None:
-        return
+        return False
     values: dict[str, Any] = {"phase": "writing"}
     told = word_on(document_of(begun))
     if told is not None and told.vouched and names_any(told.metadata, reader_keys):
         values["said"] = asdict(Said(custom_id=told.custom_id, metadata=told.metadata))
-    tx.execute(
+    stood = tx.execute(
         documents.update().where(documents.c.id == newest.scalar_subquery()).values(**values)
     )
+    return stood.rowcount > 0

@@ -93,16 +93,17 @@ def forget_removed(
     *,
     source: Source | None = None,
     left: Collection[int] = (),
-) -> set[str]:
+) -> tuple[set[str], set[str]]:
     """Delete the rows of documents whose records are gone, where the batch still holds them.
 
     What was to give way to one that was never whole stands again, as not clean. What was said of
     documents of ``source`` stays with their objects (``said.keep_words``), the last in order.
 
-    Returns the custom ids that are free now. Of a document that was never whole that is one where
-    its object has left, ``left``: two that fail would ask for each other for ever.
+    Returns the custom ids that are free now, and the keys of which a document stands again. Of a
+    document that was never whole its id is free where its object has left, ``left``: two that fail
+    would ask for each other for ever.
     """
-    freed, begun = set[str](), list[sa.Row[Any]]()
+    freed, stood, begun = set[str](), set[str](), list[sa.Row[Any]]()
     forgotten: list[sa.Row[Any]] = []
     order = {one: place for place, one in enumerate(ids)}
     for part in groups(order):
@@ -125,11 +126,12 @@ def forget_removed(
         if token != MOVER:
             count_out(tx, gone)
     for row in begun:
-        stand_again(tx, row, reader_keys=source.reader_keys if source else ())
+        if stand_again(tx, row, reader_keys=source.reader_keys if source else ()):
+            stood.add(row.object_key)
     if source is not None:
         forgotten.sort(key=lambda row: order[row.id])
         freed.difference_update(keep_words(tx, source, forgotten))
-    return freed
+    return freed, stood
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

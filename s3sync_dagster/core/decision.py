@@ -12,6 +12,7 @@ from s3sync_dagster.core.facts import (
     missed_by_unfinished_listing,
     told_removed,
 )
+from s3sync_dagster.core.gave_way import standing_again
 from s3sync_dagster.core.selection import KEEPS_RECORDS, Skip, decide
 from s3sync_dagster.core.state import DocumentState, RetryClass, Target
 from s3sync_dagster.core.targets import (
@@ -79,6 +80,7 @@ def decide_key(facts: KeyFacts, source: Source) -> Decision:
     error = _failed_before(facts, source)
     if error is not None:
         return give_up(Decision(facts=facts, verdict="fail"), error)
+    facts = standing_again(facts, source)
     targets, removals, asked = wanted_documents(facts, source)
     write = Decision(facts=facts, verdict="write", targets=targets, removals=removals, asked=asked)
     if changed_in_append_mode(facts, source, targets):

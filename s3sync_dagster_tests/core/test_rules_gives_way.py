@@ -165,6 +165,33 @@ def test_a_request_for_a_copy_does_not_write_over_a_kept_text():
     assert list(world.texts().values()) == ["one"]
 
 
+@pytest.mark.parametrize("mode", list(DeleteMode))
+@pytest.mark.parametrize("begins", BEGINS)
+@pytest.mark.parametrize("auto_sync", [AutoSync.METADATA, AutoSync.DIRECT])
+@pytest.mark.parametrize("edit", ["another object", "nothing there", "gone"])
+def test_what_gave_way_stands_again_where_nobody_asks_for_its_successor(
+    mode, begins, auto_sync, edit
+):
+    world = make_world(mode=mode, auto_sync=auto_sync)
+    world.bucket.put("a.md", "one")
+    world.bucket.put("b.md", "b")
+    world.ask("a.md")
+    settle(world)
+    world.bucket.put("a.md.meta.json", sidecar("a.md", "x"))
+    world.listing()
+    begins(world)
+    world.bucket.put("a.md", "two")
+    if edit == "gone":
+        world.bucket.delete("a.md.meta.json")
+    else:
+        world.bucket.put("a.md.meta.json", EDITS[edit])
+    world.listing()
+    settle(world)
+    of_a = world.catalog.documents.of_key(world.source.id, "a.md")
+    assert [one.phase for one in of_a] == ["clean"]
+    assert ("one" if mode is DeleteMode.APPEND else "two") in all_texts(world)
+
+
 @pytest.mark.parametrize("begun_first", [True, False])
 def test_what_goes_with_its_successor_is_forgotten_however_many_go(begun_first):
     world = make_world(mode=DeleteMode.MIRROR)
