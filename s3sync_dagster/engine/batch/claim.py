@@ -103,7 +103,8 @@ def _unless_others_read(parts: BatchParts, one: Write, found: Found) -> Write:
     """Return a write that keeps a document from readers where its records name others.
 
     A catalog that does not know it was restored, and what an owner said since stands in its records
-    alone: nobody knows who said it, as of documents that are read back from records.
+    alone: nobody knows who said it, as of documents that are read back from records. What
+    waited in a backup may have been done before that.
     """
     keys, facts, asked = parts.source.reader_keys, one.deed.end.facts, one.deed.decision.asked
     name = one.target.collection_name
@@ -114,7 +115,10 @@ def _unless_others_read(parts: BatchParts, one: Write, found: Found) -> Write:
             (name, one.document_id) == (row.collection_name, row.document_id)
             for row in facts.documents
         )
-        or any(request.vouched and asked.get(request.id) == name for request in facts.invocations)
+        or any(
+            one.vouched and not one.restored and asked.get(one.id) == name
+            for one in facts.invocations
+        )
     ):
         return one
     now = one.records[0].metadata
