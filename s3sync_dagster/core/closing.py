@@ -40,6 +40,9 @@ class Closing:
     is there already."""
     begun: tuple[Target, ...] = ()
     """What they asked for where there is no document yet."""
+    waited: frozenset[str] = frozenset()
+    """Collections of those of which nobody asks but who had asked before the catalog was put back:
+    they may have been done, and records that it does not know say what was said after that."""
 
 
 def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
@@ -88,7 +91,14 @@ def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
         for name in sorted(owners - there if end.verdict != "gone" else ())
         if names_any(wanted[name].metadata, source.reader_keys)
     ]
-    return Closing(closed=tuple(closed), opened=tuple(opened), said=said, begun=tuple(begun))
+    since = {by_request[one.id] for one in heard if one.id in by_request and not one.restored}
+    return Closing(
+        closed=tuple(closed),
+        opened=tuple(opened),
+        said=said,
+        begun=tuple(begun),
+        waited=frozenset(owners - since),
+    )
 
 
 def _said(target: Target, document: DocumentState) -> Said | None:

@@ -198,20 +198,6 @@ def test_a_word_that_opens_is_not_lost_with_its_collection(mode, when, metadata)
     assert KEY not in sees(world, "hr")
 
 
-@pytest.mark.parametrize(("mode", "when"), WAITS)
-def test_a_sidecar_s_document_with_a_word_that_waits_holds_it_when_its_collection_is_dropped(
-    mode, when
-):
-    world = world_of_sidecar(mode, first="docs")
-    waits(world, when, custom_id="x")
-    drop(world, approved=True)
-    world.fault = None
-    world.bucket.put(KEY, "salaries three")
-    goes_on(world)
-    assert sees(world, "sales") == set()
-    assert sees(world, "hr") == {KEY}
-
-
 def test_what_nobody_knows_who_said_stays_closed_when_its_collection_is_dropped():
     world = forgotten()
     world.bucket.put(KEY, "salaries")
@@ -382,7 +368,6 @@ def test_a_copy_that_waited_in_a_backup_opens_nothing_that_was_closed_since(
     restore(world, copy)
     if denied:
         is_refused(world)
-        world.bucket.put(KEY, "salaries two")
         goes_on(world)
         assert sees_in(world, "copy", "sales") == set()
         world.fault = None
@@ -412,3 +397,56 @@ def test_a_request_that_waited_and_cannot_be_done_after_the_restore_opens_nothin
     world.fault = None
     goes_on(world)
     assert sees(world, "sales") == set()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("auto_sync", [AutoSync.METADATA, AutoSync.DIRECT])
+@pytest.mark.parametrize(
+    ("wish", "later"),
+    [
+        ({}, {}),
+        ({"custom_id": "x"}, {"custom_id": "x"}),
+        ({"custom_id": "x"}, {"custom_id": "y"}),
+        ({"custom_id": "x", "target_collection_name": "copy"},) * 2,
+    ],
+)
+def test_a_word_that_was_kept_in_a_backup_opens_nothing_that_was_closed_since(
+    mode, auto_sync, wish, later
+):
+    world = make_world(mode=mode, reader_keys=("team",), auto_sync=auto_sync, **BY_PATH)
+    world.sync()
+    world.bucket.put(KEY, "salaries")
+    is_refused(world)
+    says(world, {"team": "sales"}, **wish)
+    goes_on(world)
+    copy = back_up(world)
+    world.fault = None
+    goes_on(world)
+    says(world, HR, **later)
+    goes_on(world)
+    name = wish.get("target_collection_name", "docs")
+    assert (sees_in(world, name, "sales"), sees_in(world, name, "hr")) == (set(), {KEY})
+    restore(world, copy)
+    for _ in range(2):
+        goes_on(world)
+        assert sees_in(world, name, "sales") == set()
+    says(world, {"team": "ops"}, **later)
+    goes_on(world)
+    assert sees_in(world, name, "ops") == {KEY}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("wish", [{}, {"custom_id": "x", "target_collection_name": "copy"}])
+def test_a_word_that_was_kept_in_a_backup_is_written_where_nobody_said_else_since(mode, wish):
+    world = make_world(mode=mode, reader_keys=("team",), auto_sync=AutoSync.METADATA, **BY_PATH)
+    world.sync()
+    world.bucket.put(KEY, "salaries")
+    is_refused(world)
+    says(world, {"team": "ops"}, **wish)
+    goes_on(world)
+    copy = back_up(world)
+    restore(world, copy)
+    goes_on(world)
+    world.fault = None
+    goes_on(world)
+    assert sees_in(world, wish.get("target_collection_name", "docs"), "ops") == {KEY}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
 from s3sync_dagster.core.patience import busy
 from s3sync_dagster.core.plan import metadata_keys, split_record_id
+from s3sync_dagster.core.state import RESTORED, DocumentState
 from s3sync_dagster.core.vouching import NOBODY
 from s3sync_dagster.engine.batch.found_text import is_unknown, keep_found, texts_found
 from s3sync_dagster.engine.batch.groups import Write, WriteGroup
@@ -113,6 +114,7 @@ def _unless_others_read(parts: BatchParts, one: Write, found: Found) -> Write:
         or found.told.get("document_key") != one.key  # of another one, which had the id before
         or any(
             (name, one.document_id) == (row.collection_name, row.document_id)
+            and not _is_unseen(row)
             for row in facts.documents
         )
         or any(
@@ -142,6 +144,11 @@ def _unless_others_read(parts: BatchParts, one: Write, found: Found) -> Write:
         for record in one.records
     ]
     return replace(one, target=target, records=tuple(records))
+
+
+def _is_unseen(document: DocumentState) -> bool:
+    """Return whether a restored catalog knows of no record of it, so that none was compared."""
+    return document.high_water == 0 and (document.collection_id or "").startswith(RESTORED)
 
 
 def _intent(one: Write, collection_id: str, found: Found, text: RecoveredDocument | None) -> Intent:
