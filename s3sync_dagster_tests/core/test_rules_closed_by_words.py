@@ -450,3 +450,30 @@ def test_a_word_that_was_kept_in_a_backup_is_written_where_nobody_said_else_sinc
     world.fault = None
     goes_on(world)
     assert sees_in(world, wish.get("target_collection_name", "docs"), "ops") == {KEY}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("custom_id", [None, "x"])
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("dies", [True, False])
+def test_a_word_that_was_being_written_in_a_backup_opens_nothing_that_was_closed_since(
+    mode, custom_id, known, dies
+):
+    world, _ = backed_up(mode, known, {"team": "sales"}, custom_id=custom_id)
+    if dies:
+        claims_and_dies(world)
+    else:
+        away = refuse_with(Unavailable("away", reason="chroma_unavailable"))
+        world.run_batches(collections=Refusing(world, upsert=away))
+    copy = back_up(world)
+    goes_on(world)
+    says(world, HR, custom_id=custom_id)
+    goes_on(world)
+    assert (sees(world, "sales"), sees(world, "hr")) == (set(), {KEY})
+    restore(world, copy)
+    for _ in range(2):
+        goes_on(world)
+        assert sees(world, "sales") == set()
+    says(world, {"team": "ops"}, custom_id=custom_id)
+    goes_on(world)
+    assert sees(world, "ops") == {KEY}
