@@ -464,7 +464,9 @@ def test_a_word_that_was_being_written_in_a_backup_opens_nothing_that_was_closed
         claims_and_dies(world)
     else:
         away = refuse_with(Unavailable("away", reason="chroma_unavailable"))
-        world.run_batches(collections=Refusing(world, upsert=away))
+        refusing = Refusing(world, upsert=away)
+        world.run_batches(collections=refusing)
+        refusing.on = False
     copy = back_up(world)
     goes_on(world)
     says(world, HR, custom_id=custom_id)
