@@ -196,7 +196,9 @@ def read_questions(path: Path) -> list[Question]:
         if path.stat().st_size > MAX_BYTES:
             raise InvalidSetting(f"{path} is larger than {MAX_BYTES:,} bytes.")
         text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError):
+    except OSError as error:
+        raise InvalidSetting(f"{path} cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError:
         raise InvalidSetting(f"{path} cannot be read as UTF-8 text.") from None
     rows = _csv_rows(text, path) if path.suffix.lower() == ".csv" else _json_rows(text, path)
     questions = [_question(row, f"{path}, line {line}") for line, row in rows]

@@ -19,17 +19,23 @@ NEAR = 3
 """Sources that are named because they are spelt alike."""
 
 
-def no_source(name: str, names: Iterable[str], *, otherwise: str) -> NotFound:
+def no_source(
+    name: str, names: Iterable[str], *, otherwise: str, filling: Iterable[str] = ()
+) -> NotFound:
     """Return the error of who names a source that there is not, with the names that are near.
 
     Args:
         name: which was asked for.
         names: of all sources that the asker may know of; of no others.
         otherwise: where he finds those there are, when none is near.
+        filling: those of them that fill a collection of that name.
     """
     written = {one.casefold(): one for one in names}
     near = [written[one] for one in get_close_matches(name.casefold(), written, n=NEAR)]
-    if near:
+    if fillers := sorted(filling)[:NEAR]:
+        told = f"No source {name!r}; the collection {name!r} is filled by the source "
+        told += f"{' and by '.join(map(repr, fillers))}."
+    elif near:
         told = f"No source {name!r}. Did you mean {' or '.join(map(repr, near))}?"
     else:
         told = f"No source {name!r}; {otherwise}."

@@ -56,7 +56,10 @@ class Door:
             if name in (row.source.name, row.source.id):
                 return row
         names = [row.source.name for row in rows]
-        raise no_source(name, names, otherwise="list_sources names those there are")
+        filling = [row.source.name for row in rows if row.source.collection_name == name]
+        raise no_source(
+            name, names, otherwise="list_sources names those there are", filling=filling
+        )
 
     def search(self, question: Question, *, lacks: list[str]) -> list[Hit]:
         """Return hits as ``search.search`` does, which says what it raises."""

@@ -16,7 +16,7 @@ from s3sync_dagster.catalog.moves import predecessors
 from s3sync_dagster.catalog.quotas import no_room, room_for_documents
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.successions import count_out
-from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
+from s3sync_dagster.catalog.tables import documents, invocations, objects, sidecars, sources
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
 from s3sync_dagster.core.kept_text import is_whole_before
 from s3sync_dagster.core.state import RECOVERED, UNSEEN, DocumentPhase, DocumentState
@@ -159,9 +159,30 @@ class _Claiming:
         # Another document's: free once it is on its way out and nobody clears its records.
         if row.id in leaving or row.batch_token is not None:
             return self._busy(intent)
-        if ours and row.object_key != intent.key and row.phase != "removing":
+        if ours and row.object_key != intent.key and not self._is_given_up(row):
             return Refusal(message=self._taken_by_key(intent, row.object_key))
         return None
+
+    def _is_given_up(self, row: Row) -> bool:
+        """Return whether a document is on its way out, or its sidecar asks for another one.
+
+        Two objects that exchange their ids would wait for each other else. Append mode keeps both.
+        """
+        if row.phase == "removing":
+            return True
+        if not row.owner.startswith(SIDECAR_OWNER) or self._source.mode is DeleteMode.APPEND:
+            return False
+        told = self._tx.execute(
+            sa.select(sidecars).where(
+                sidecars.c.source_id == row.source_id,
+                sidecars.c.sidecar_key == row.owner.removeprefix(SIDECAR_OWNER),
+            )
+        ).first()
+        return told is not None and (
+            (told.path, told.target_collection_name or self._source.collection_name)
+            != (row.object_key, self._collection)
+            or (told.custom_id or None) != row.custom_id
+        )
 
     def _that_adopt(self, source_ids: set[str]) -> set[str]:
         adopts = sources.c.config["adopt"].as_boolean()

@@ -216,9 +216,16 @@ def hand_on_words(
         query = sa.select(documents.c.object_key).where(*here, documents.c.object_key.in_(part))
         has = set(tx.execute(query).scalars())
         if new := [words[key] for key in part if key not in has]:
-            tx.execute(database.insert(documents).values(new).on_conflict_do_nothing())
             keys = [one["object_key"] for one in new]
+            _make_room(tx, [one.id for one in left if one.object_key in keys])
+            tx.execute(database.insert(documents).values(new).on_conflict_do_nothing())
             store_objects(database, tx, source.id, keys, gone=True)
+
+
+def _make_room(tx: sa.Connection, ids: Sequence[int]) -> None:
+    """Forget documents that leave, of which one may have the very id of what is handed on."""
+    for part in groups(ids):
+        tx.execute(documents.delete().where(documents.c.id.in_(part)))
 
 
 def hand_on_all_words(

@@ -41,6 +41,22 @@ def claims_on(
     return found
 
 
+def is_outdated() -> sa.ColumnElement[bool]:
+    """Return whether the bucket may have other bytes of a sidecar than were read last.
+
+    As its object was told; of a restored catalog's nobody knows before the next listing.
+    """
+    same = sa.and_(
+        objects.c.source_id == sidecars.c.source_id,
+        objects.c.object_key == sidecars.c.sidecar_key,
+    )
+    told = sa.select(objects.c.object_key).where(same, objects.c.etag != sidecars.c.etag)
+    unlisted = sa.select(sources.c.id).where(
+        sources.c.id == sidecars.c.source_id, sources.c.list_due_at < 0
+    )
+    return sa.or_(told.correlate(sidecars).exists(), unlisted.correlate(sidecars).exists())
+
+
 def store_changes(tx: sa.Connection, source_id: str, changes: Sequence[SidecarChange]) -> None:
     """Replace the rows of sidecars by what they ask for now."""
     for part in groups([change.sidecar_key for change in changes]):
@@ -96,11 +112,13 @@ def retire_unasked(
 ) -> None:
     """Turn documents ``removing`` that these sidecars asked for and ask for no more.
 
-    Their records stay until their key's next batch. Nothing is retired whose object cannot be read
-    now, so that nothing would come in its place. In append mode nothing is retired; in a mode
-    that keeps records the end of a sidecar is no reason either: what is kept so has an owner of
-    its own, and goes by no other word than that of a listing in mode ``mirror``. So are many that
-    lose their sidecars to objects that nobody knows: whoever rewrote those may have erred.
+    Their records stay until their key's next batch. Nothing is retired of which the sidecar asks
+    for another document of the same object: it stands, for the guard too, until that one is written
+    (``core.deed``). Nor is anything whose object cannot be read now, so that nothing would come in
+    its place. In append mode nothing is retired; in a mode that keeps records the end of a sidecar
+    is no reason either: what is kept so has an owner of its own, and goes by no other word than
+    that of a listing in mode ``mirror``. So are many that lose their sidecars to objects that
+    nobody knows: whoever rewrote those may have erred.
 
     Args:
         tx: an open transaction that has locked the source.
@@ -167,10 +185,10 @@ def retire_unasked(
             elif not wanted and not row.readable and row.etag is not None:
                 if keeps:  # nothing can be written in its place
                     kept[row.id] = kept_owner
-            elif not wanted:
+            elif not wanted and (told is None or told.path != row.object_key):
                 unasked.append(row.id)
                 counts = row.high_water and not _takes_itself(source, row.collection_name)
-                if told is not None and told.path != row.object_key and counts:
+                if told is not None and counts:
                     astray[row.id] = (told.path, kept_owner)
     going = _to_nobody(tx, source_id, astray)
     if going and not count_told_by_heads(tx, source_id, keys=len(going), going=len(going), now=now):

@@ -300,17 +300,20 @@ class SourceRows:
         """Return the source of that name or id, of whichever tenant.
 
         Raises:
-            NotFound: there is none. It tells names that are near, of all tenants: for who has the
-                whole catalog, as the command line does.
+            NotFound: there is none. It tells names that are near, or of who fills a collection of
+                that name, of all tenants: for who has the whole catalog, as the command line does.
         """
         known = sources.c.origin != "moved"
         with self._db.read() as tx:
             named = sa.or_(sources.c.name == name_or_id, sources.c.id == name_or_id)
             row = tx.execute(sa.select(sources).where(named, known)).first()
             if row is None:
-                names = tx.scalars(sa.select(sources.c.name).where(known)).all()
+                names = sa.select(sources.c.name).where(known)
                 raise no_source(
-                    name_or_id, names, otherwise="`s3sync source list` shows those there are"
+                    name_or_id,
+                    tx.scalars(names).all(),
+                    otherwise="`s3sync source list` shows those there are",
+                    filling=tx.scalars(names.where(sources.c.collection_name == name_or_id)).all(),
                 )
         return source_of(row)
 

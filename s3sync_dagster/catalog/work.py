@@ -28,6 +28,7 @@ from s3sync_dagster.catalog.rows import document_of, groups, invocation_of, obje
 from s3sync_dagster.catalog.running import require_running
 from s3sync_dagster.catalog.sidecar_rows import (
     claims_on,
+    is_outdated,
     retire_unasked,
     sidecar_of,
     store_changes,
@@ -90,14 +91,14 @@ class Work:
                 ):
                     documents_of[row.object_key].append(document_of(row))
                 for row in tx.execute(
-                    sa.select(sidecars)
+                    sa.select(sidecars, is_outdated().label("outdated"))
                     .where(
                         sidecars.c.source_id == source_id,
                         sidecars.c.path.in_(keys) | sidecars.c.sidecar_key.in_(keys),
                     )
                     .order_by(sidecars.c.sidecar_key)
                 ):
-                    state = sidecar_of(row)
+                    state = replace(sidecar_of(row), outdated=row.outdated)
                     claims[row.path].append(state)
                     own[row.sidecar_key] = state
         return [

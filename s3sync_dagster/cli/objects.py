@@ -88,7 +88,8 @@ def retry(name: str, keys: tuple[str, ...], reason: str | None) -> int:
         near = [] if number else [one for key in keys for one in _near(parts, sources, key)]
     if (keys or reason) and not number:
         asked = "these keys" if keys else f"those with the reason {reason!r}"
-        raise NotFound(f"None of {asked} failed in {name!r}.{_meant(near)}")
+        where = "" if "://" in name else f" in {name!r}"
+        raise NotFound(f"None of {asked} failed{where}.{_meant(near)}")
     click.echo(f"{number} objects are tried again by the next run or sync", err=True)
     return 0
 
@@ -209,6 +210,7 @@ def _near(parts: Parts, sources: Iterable[Source], text: str) -> list[str]:
         for source in sources
         if (key := key_in(source, text)) is not None
         for one in near_keys(parts.catalog, source, key)
+        if one != key
     ][:SHOWN]
 
 

@@ -83,7 +83,7 @@ def documents_to_remove(deed: Deed, *, mirror: bool) -> list[DocumentState]:
     known = list({one.id: one for one in (*end.facts.documents, *deed.held)}.values())
     doomed = [one for one in known if _named_by(end, one) and (mirror or one.never_whole)]
     if end.targets is not None:
-        doomed += _without_reason(deed, end)
+        doomed += _without_reason(deed, end, mirror=mirror)
     elif end.verdict != "fail":
         # Gone or left out: what was on its way in or out has nothing left to wait for.
         doomed += [
@@ -106,25 +106,31 @@ def _named_by(end: Decision, document: DocumentState) -> bool:
     )
 
 
-def _comes_elsewhere(end: Decision) -> bool:
-    """Return whether a document is to come in a collection where the object has none."""
+def _waits_elsewhere(deed: Deed, end: Decision) -> bool:
+    """Return whether a document is to come in a collection where the object has none, and is not.
+
+    Its object cannot be read for now, or its record ids are another's.
+    """
     there = {
         one.collection_name
         for one in end.facts.documents
         if one.phase is not DocumentPhase.REMOVING and not one.begun_only
     }
-    return any(one.collection_name not in there for one in end.targets or ())
+    return any(
+        one.collection_name not in there and one.collection_name not in deed.written
+        for one in end.targets or ()
+    )
 
 
-def _without_reason(deed: Deed, end: Decision) -> list[DocumentState]:
+def _without_reason(deed: Deed, end: Decision, *, mirror: bool) -> list[DocumentState]:
     """Return documents that lost their reason and that no document to come has to outlive.
 
     Where a collection has a target the claim has replaced what was there; one that was on its way
     out before goes when its successor is whole. Of several only the newest waits for that: the
-    others had successors, which have lost their reason since. One whose object cannot be read waits
-    for a document elsewhere too, which a sidecar asks for in its place.
+    others had successors, which have lost their reason since. What a sidecar asks for elsewhere in
+    the place of one is waited for too.
     """
-    if end.verdict == "fail" and end.remove == "nothing" and _comes_elsewhere(end):
+    if (end.remove == "nothing" or not mirror) and _waits_elsewhere(deed, end):
         return [one for one in end.removals if one.begun_only]
     kept = {target.collection_name for target in end.targets or ()}
     whole = kept if end.verdict == "unchanged" else deed.written.keys()

@@ -1,6 +1,6 @@
 """What is known of a key before anything is done about it, and what only the bucket can tell."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from s3sync_dagster.core.keys import partition_key
 from s3sync_dagster.core.selection import decide
@@ -26,6 +26,8 @@ class SidecarState:
     target_collection_name: str | None
     metadata: dict[str, object]
     etag: str
+    outdated: bool = field(default=False, compare=False)
+    """Whether the bucket may have it with other bytes by now, which nobody has read yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from s3sync_dagster.core.state import (
     DocumentPhase,
     DocumentState,
     Target,
+    stood_last,
 )
 from s3sync_dagster.core.vouching import NOBODY, withheld
 from s3sync_dagster.model.document import Metadata
@@ -82,13 +83,7 @@ def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], d
     if source.collection_name not in wanted and _wants_its_own(item, source):
         wanted[source.collection_name] = before or Target(collection_name=source.collection_name)
     for collection, sidecar in claims.items():
-        wanted[collection] = Target(
-            collection_name=collection,
-            custom_id=sidecar.custom_id,
-            metadata=sidecar.metadata,  # type: ignore[arg-type]  (checked by core.sidecar)
-            owner=owner_of(sidecar),
-            vouched=not source.place.owned,  # whoever uploads writes there
-        )
+        wanted[collection] = _claimed(item, source, collection, sidecar)
     for document in _half_rewritten(item):
         if source.mode is not DeleteMode.MIRROR or _is_kept(document, item):
             wanted.setdefault(document.collection_name, as_it_is_to_be(document))
@@ -115,6 +110,30 @@ def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], d
         )
         said[collection] = [wanted[collection]]  # to who asks later in the same batch
     return wanted, asked
+
+
+def _claimed(item: KeyFacts, source: Source, collection: str, sidecar: SidecarState) -> Target:
+    """Return what a sidecar asks for; of readers, what records say where they may know it later.
+
+    Those of a restored catalog do where the sidecar was rewritten since its backup.
+    """
+    target = Target(
+        collection_name=collection,
+        custom_id=sidecar.custom_id,
+        metadata=sidecar.metadata,  # type: ignore[arg-type]  (checked by core.sidecar)
+        owner=owner_of(sidecar),
+        vouched=not source.place.owned,  # whoever uploads writes there
+    )
+    told = [
+        one
+        for one in item.documents
+        if one.collection_name == collection and one.withheld == RECOVERED
+    ]
+    if not sidecar.outdated or not told:
+        return target
+    newest = max(told, key=stood_last)
+    readers = {key: newest.metadata.get(key) for key in source.reader_keys}
+    return replace(target, metadata={**target.metadata, **readers}, recovered=True)
 
 
 def _that_say(item: KeyFacts) -> list[DocumentState]:
@@ -181,17 +200,38 @@ def _is_retry(invocation: Invocation) -> bool:
 def _unasked(
     item: KeyFacts, source: Source, wanted: Mapping[str, Target]
 ) -> tuple[DocumentState, ...]:
-    """Return documents that lost their reason. Modes that keep records only replace them."""
+    """Return documents that lost their reason. Modes that keep records only replace them.
+
+    So does a sidecar that asks for its object's document in another collection by now.
+    """
     mirror = source.mode is DeleteMode.MIRROR
+    moved = _moved_by_sidecars(item, source, wanted)
     return tuple(
         document
         for document in item.documents
         if document.phase is DocumentPhase.REMOVING
         or (
             document.collection_name not in wanted
-            and ((mirror and not _is_kept(document, item)) or document.begun_only)
+            and (
+                (mirror and not _is_kept(document, item))
+                or document.begun_only
+                or document.owner in moved
+            )
         )
         or (document.collection_name in wanted and not _is_wanted(document, wanted))
+    )
+
+
+def _moved_by_sidecars(
+    item: KeyFacts, source: Source, wanted: Mapping[str, Target]
+) -> frozenset[str]:
+    """Return the owners of documents in whose place sidecars ask for others; append has none."""
+    if source.mode is DeleteMode.APPEND:
+        return frozenset()
+    return frozenset(
+        owner_of(one)
+        for one in item.sidecars
+        if (one.target_collection_name or source.collection_name) in wanted
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from s3sync_dagster.core.plan import split_record_id
@@ -57,8 +57,15 @@ def drop_collection(
         collection_name=name,
         collection_id=port.id,
     )
-    ours, others = _look_through(source, port)
-    _refuse_records_of_others(source, others, catalog)
+    ours, others, under_their_names = _look_through(source, port)
+    free = catalog.documents.may_write_over(source.id, [one for one in others if one])
+    _refuse_records_of_others(source, others, free, catalog)
+    # What was taken over and never written anew bears the name of who had it before.
+    for owner in free:
+        named = under_their_names[owner]
+        taken = catalog.collections.holders(known, sorted(named))
+        here = (one.document_id for one in taken if one.source_id == source.id)
+        ours |= {one: named[one] for one in here}
     if listing.state is ListingState.BLOCKED:
         raise Conflict(
             f"{listing.gone} documents of {source.name} lost their objects, more than may go "
@@ -83,18 +90,23 @@ def drop_collection(
     return len(lost) + unknown
 
 
-def _look_through(source: Source, port: CollectionPort) -> tuple[dict[str, str], Counter[str]]:
-    """Return the source's documents with records, id -> key, and whose the other records are."""
-    ours, others = dict[str, str](), Counter[str]()
+def _look_through(
+    source: Source, port: CollectionPort
+) -> tuple[dict[str, str], Counter[str], defaultdict[str, dict[str, str]]]:
+    """Return the source's documents with records, id -> key, and whose the other records are.
+
+    These as numbers of records, and as documents, id -> key.
+    """
+    numbers, documents = Counter[str](), defaultdict[str, dict[str, str]](dict)
     for page in port.scan():
         for record in page:
             owner = str(record.metadata.get("s3sync_source") or "")
-            if owner == source.id:
+            numbers[owner] += 1
+            if owner:
                 key = str(record.metadata.get("document_key") or "")
-                ours[split_record_id(record.id)[0]] = key
-            else:
-                others[owner] += 1
-    return ours, others
+                documents[owner][split_record_id(record.id)[0]] = key
+    del numbers[source.id]
+    return documents.pop(source.id, {}), numbers, documents
 
 
 def _refuse_other_sources(source: Source, catalog: CatalogPort) -> None:
@@ -112,12 +124,13 @@ def _refuse_other_sources(source: Source, catalog: CatalogPort) -> None:
         )
 
 
-def _refuse_records_of_others(source: Source, others: Counter[str], catalog: CatalogPort) -> None:
+def _refuse_records_of_others(
+    source: Source, others: Counter[str], free: Collection[str], catalog: CatalogPort
+) -> None:
     """Refuse where records would go that no work of this source writes again.
 
     Of a source that was deleted with its records a late worker may have left some: nobody's loss.
     """
-    free = catalog.documents.may_write_over(source.id, [one for one in others if one])
     names = {one.id: one.name for one in catalog.sources.all(moved=True)}
     held = [
         f"{number} of {_whose(owner, names)}"

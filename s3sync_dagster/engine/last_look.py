@@ -156,6 +156,22 @@ def may_have_forgotten(source: Source, *, catalog: CatalogPort) -> bool:
     return sources.looked_through(source.id) is not None or sources.listing_asked(source.id)
 
 
+def places_of(
+    source: Source, *, catalog: CatalogPort, collections: Collections
+) -> list[tuple[str, str, str]]:
+    """Return (tenant, database, collection) where a source of a restored catalog may have records.
+
+    Raises:
+        S3SyncError: Chroma or the catalog does not answer; the next call looks again.
+    """
+    known = {
+        (one.tenant, one.database_name, one.collection_name)
+        for one in catalog.collections.of_source(source.id)
+    }
+    forgotten = look_round(source, catalog=catalog, collections=collections)
+    return sorted(known | {(source.tenant, source.database_name, name) for name in forgotten})
+
+
 def told_together(troubles: Sequence[S3SyncError]) -> str:
     """Return the first of some troubles for people, and how many there are."""
     more = f" Nor could {len(troubles) - 1} more." if len(troubles) > 1 else ""
@@ -174,15 +190,8 @@ def read_back_forgotten(source: Source, *, catalog: CatalogPort, collections: Co
     Raises:
         S3SyncError: Chroma or the catalog does not answer; the next call looks again.
     """
-    tenant, database = source.tenant, source.database_name
-    places = {
-        (one.tenant, one.database_name, one.collection_name)
-        for one in catalog.collections.of_source(source.id)
-    }
-    forgotten = look_round(source, catalog=catalog, collections=collections)
-    places |= {(tenant, database, name) for name in forgotten}
     added, unread = 0, list[S3SyncError]()
-    for place in sorted(places):
+    for place in places_of(source, catalog=catalog, collections=collections):
         try:
             collection = open_there(collections, place[2], tenant=place[0], database=place[1])
             if collection is None:

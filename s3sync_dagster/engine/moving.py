@@ -14,6 +14,7 @@ from s3sync_dagster.engine.deleting import delete_records, take_down
 from s3sync_dagster.engine.last_look import may_have_forgotten, read_back_forgotten
 from s3sync_dagster.engine.own_records import names_there
 from s3sync_dagster.engine.ports import Collections, ObjectStore, UnsureStore
+from s3sync_dagster.engine.readers_told import hear_all
 from s3sync_dagster.model.errors import Conflict, S3SyncError, Unavailable
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import Source
@@ -177,9 +178,18 @@ def _refuse_unheard(
 
     An owner may have said it, also after the backup of a catalog that was restored.
     """
-    if not source.reader_keys or catalog.moves.succession(source, before).listed:
+    if not source.reader_keys:
         return
-    if may_have_forgotten(before, catalog=catalog):
+    forgotten = may_have_forgotten(before, catalog=catalog)
+    if catalog.moves.succession(source, before).listed:
+        if forgotten:  # a batch may have asked in vain, as long as Chroma did not answer
+            hear_all(
+                before.with_changes(reader_keys=source.reader_keys),
+                catalog=catalog,
+                collections=collections(),
+            )
+        return
+    if forgotten:
         read_back_forgotten(before, catalog=catalog, collections=collections())
     after = 0
     while page := catalog.documents.of_source(before.id, after_id=after):

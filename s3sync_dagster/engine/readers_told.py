@@ -20,6 +20,7 @@ from s3sync_dagster.core.state import (
 from s3sync_dagster.core.targets import as_it_is
 from s3sync_dagster.core.vouching import readers
 from s3sync_dagster.engine.catalog_port import CatalogPort
+from s3sync_dagster.engine.last_look import places_of
 from s3sync_dagster.engine.own_records import IDS_AT_ONCE, open_there
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.engine.rebuilding import documents_of, recover_documents
@@ -121,34 +122,42 @@ def hear_own(
     Raises:
         S3SyncError: Chroma or the catalog does not answer; the next call looks again.
     """
-    collection = _open(source, collections)
-    if collection is None:
-        return 0
-    place, heard = _place(source, collection), 0
-    for start in range(0, len(keys), DOCUMENTS_AT_ONCE):
-        forgotten = _forgotten(source, keys[start : start + DOCUMENTS_AT_ONCE], collection, catalog)
-        if not forgotten:
-            continue
-        heard += catalog.documents.read_back(
-            source,
-            documents_of(forgotten, source),
-            collection_name=collection.name,
-            collection_id=collection.id,
-        )
-        by_key: dict[str, list[StoredRecord]] = {}
-        for record in forgotten:
-            by_key.setdefault(str(record.metadata["document_key"]), []).append(record)
-        said = [
-            (one, {**one.metadata, **later})
-            for key, records in by_key.items()
-            for one in catalog.documents.of_key(source.id, key)
-            if _is_restored(one)
-            # Or of no known one: an owner's word that was kept without a record.
-            and one.collection_id in (RESTORED, f"{RESTORED}{collection.id}")
-            and (later := said_later(one, source, records))
-        ]
-        heard += catalog.collections.doubt(source.id, place, said) if said else 0
+    heard = 0
+    for tenant, database, name in places_of(source, catalog=catalog, collections=collections):
+        collection = open_there(collections, name, tenant=tenant, database=database)
+        if collection is not None:
+            for start in range(0, len(keys), DOCUMENTS_AT_ONCE):
+                some = keys[start : start + DOCUMENTS_AT_ONCE]
+                heard += _hear_in(collection, source, some, catalog)
     return heard
+
+
+def _hear_in(
+    collection: CollectionPort, source: Source, keys: Sequence[str], catalog: CatalogPort
+) -> int:
+    place = _place(source, collection)
+    forgotten = _forgotten(source, keys, collection, catalog)
+    if not forgotten:
+        return 0
+    heard = catalog.documents.read_back(
+        source,
+        documents_of(forgotten, source),
+        collection_name=collection.name,
+        collection_id=collection.id,
+    )
+    by_key: dict[str, list[StoredRecord]] = {}
+    for record in forgotten:
+        by_key.setdefault(str(record.metadata["document_key"]), []).append(record)
+    said = [
+        (one, {**one.metadata, **later})
+        for key, records in by_key.items()
+        for one in catalog.documents.of_key(source.id, key)
+        if _is_restored(one)
+        # Or of no known one: an owner's word that was kept without a record.
+        and one.collection_id in (RESTORED, f"{RESTORED}{collection.id}")
+        and (later := said_later(one, source, records))
+    ]
+    return heard + (catalog.collections.doubt(source.id, place, said) if said else 0)
 
 
 def _forgotten(

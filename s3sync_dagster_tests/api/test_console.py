@@ -1,5 +1,6 @@
 """The console over plain HTTP: what it shows, who may see it, and which forms it takes."""
 
+import html
 import re
 import time
 import uuid
@@ -447,6 +448,8 @@ def test_a_source_is_made_looked_into_changed_and_deleted_by_forms(api, http, aw
     assert keys[1] not in stored.text
     number = re.search(r"Stored as credential (\d+)", stored.text).group(1)
     page = get(http, "/new-source")
+    shown = {html.unescape(one) for one in re.findall('placeholder="([^"]*)"', page)}
+    assert {"one a line", '{"name": "value"}'} <= shown
     assert f'<option value="{number}"' in page
     form = {
         **token, "type": "s3", "credential": number, "place.bucket_name": bucket,

@@ -48,6 +48,23 @@ def test_a_name_like_no_other_leads_to_the_list(s3sync):
     assert told.err == "Error: No source 'zzz'; `s3sync source list` shows those there are.\n"
 
 
+def test_the_name_of_a_collection_leads_to_the_source_that_fills_it(s3sync):
+    for name in ("bucket_docs", "doc"):
+        create = ["source", "create", name, "--bucket", "a-bucket", "--prefix", f"{name}/"]
+        collection = "docs" if name == "bucket_docs" else "doc-texts"
+        assert s3sync(*create, "--no-check", "--collection", collection).code == 0
+    for words in (("objects", "docs"), ("retry", "docs"), ("source", "pause", "docs")):
+        told = s3sync(*words)
+        said = "No source 'docs'; the collection 'docs' is filled by the source 'bucket_docs'."
+        assert (told.code, told.err) == (1, f"Error: {said}\n")
+
+
+def test_several_that_fill_a_collection_are_named():
+    error = no_source("docs", ["b", "a", "doc"], otherwise="look", filling=["b", "a"])
+    filled = "the collection 'docs' is filled by the source 'a' and by 'b'."
+    assert error.message == f"No source 'docs'; {filled}"
+
+
 @pytest.mark.parametrize(
     ("name", "near"),
     [

@@ -94,6 +94,10 @@ def test_why_and_retry_take_addresses_and_name_near_keys(s3sync, synced, bucket)
     assert one.err == "1 objects are tried again by the next run or sync\n"
     assert keys(s3sync("objects", "--state", "pending", "--json")) == ["docs/broken/1.pdf"]
     assert "Did you mean 'docs/broken/0.pdf'" in s3sync("retry", synced, "0.pdf").err
+    well = s3sync("retry", f"s3://{bucket}/docs/a.txt")
+    assert (well.code, well.err) == (1, "Error: None of these keys failed.\n")
+    well = s3sync("retry", synced, "docs/a.txt")
+    assert well.err == f"Error: None of these keys failed in {synced!r}.\n"
     assert s3sync("retry", synced, "--reason", "missing_model").code == 1
     assert s3sync("retry", synced, "--reason", "damaged").code == 0
     assert len(keys(s3sync("objects", "--state", "pending", "--json"))) == 3

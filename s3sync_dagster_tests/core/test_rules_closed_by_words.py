@@ -355,13 +355,15 @@ def test_a_request_that_waited_in_a_backup_is_done_where_nobody_said_else_since(
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("denied", [True, False])
+@pytest.mark.parametrize("later", ["x", "y"])
 @pytest.mark.parametrize("asked", [{"team": "sales"}, None], ids=["sales", "nothing"])
 def test_a_copy_that_waited_in_a_backup_opens_nothing_that_was_closed_since(
-    mode, known, denied, asked
+    mode, known, denied, later, asked
 ):
     wish = {"target_collection_name": "copy", "custom_id": "x"}
     world, copy = backed_up(mode, known, asked, **wish)
     world.run_batches()
+    wish["custom_id"] = later
     says(world, HR, **wish)
     world.run_batches()
     assert sees_in(world, "copy", "sales") == set()
@@ -408,6 +410,10 @@ def test_a_request_that_waited_and_cannot_be_done_after_the_restore_opens_nothin
         ({"custom_id": "x"}, {"custom_id": "x"}),
         ({"custom_id": "x"}, {"custom_id": "y"}),
         ({"custom_id": "x", "target_collection_name": "copy"},) * 2,
+        (
+            {"custom_id": "x", "target_collection_name": "copy"},
+            {"custom_id": "y", "target_collection_name": "copy"},
+        ),
     ],
 )
 def test_a_word_that_was_kept_in_a_backup_opens_nothing_that_was_closed_since(
