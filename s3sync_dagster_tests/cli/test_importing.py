@@ -412,6 +412,13 @@ def test_another_endpoint_is_taken_as_it_is(endpoint):
     assert found["endpoint_url"] == f"https://{endpoint}"
 
 
+def test_a_file_that_cannot_be_read_is_told_with_the_cause(s3sync, tmp_path):
+    for path, why in (("nofile.json", "No such file or directory"), (".", "Is a directory")):
+        done = s3sync("import", str(tmp_path / path))
+        told = f"The file {str(tmp_path / path)!r} cannot be read ({why})."
+        assert (done.code, done.err) == (2, f"Error: {told}\n")
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", "7", "[" * 100_000, "\ud800{}"])
 def test_what_is_no_configuration_is_a_mistake_in_the_command(s3sync, tmp_path, content):
     path = tmp_path / "file.json"
