@@ -413,9 +413,12 @@ def test_another_endpoint_is_taken_as_it_is(endpoint):
 
 
 def test_a_file_that_cannot_be_read_is_told_with_the_cause(s3sync, tmp_path):
-    for path, why in (("nofile.json", "No such file or directory"), (".", "Is a directory")):
-        done = s3sync("import", str(tmp_path / path))
-        told = f"The file {str(tmp_path / path)!r} cannot be read ({why})."
+    for name, why in (
+        ("none.json", "No such file or directory"),
+        ("n" * 300, "File name too long"),
+    ):
+        done = s3sync("import", str(tmp_path / name))
+        told = f"The file {str(tmp_path / name)!r} cannot be read ({why})."
         assert (done.code, done.err) == (2, f"Error: {told}\n")
 
 
