@@ -67,9 +67,9 @@ def continue_listing(
         reindex: a person orders that what is outdated is indexed again, by whoever works on it.
         on_page: called after each page with the listing's counts.
         page_keys: keys asked for at once.
-        snapshots: the folder in which listings without order are sorted, and those of copies keep
-            their token, so that they go on after the budget; None: such a listing has to end within
-            one call.
+        snapshots: the folder in which listings without order are sorted, and those of copies and
+            folders keep their token, so that they go on after the budget; None: such a listing has
+            to end within one call.
 
     Returns:
         None while another live process lists the source, or when it is being deleted.
@@ -114,8 +114,8 @@ def continue_listing(
                 last = False
                 commit = _no_page(listing)
             else:
-                if asked.token is not None and listing.cursor is None:
-                    listings.meet(listing, commit=asked.token)
+                if asked.commit is not None and listing.cursor is None:
+                    listings.meet(listing, commit=asked.commit)
                 stretch = next_stretch(source, asked.page, listing.cursor, listings=listings)
                 try:
                     stretch = confirmed(
@@ -130,9 +130,12 @@ def continue_listing(
                         asked=asked.number,
                         now=clock.now().timestamp(),
                     )
-                    commit = replace(commit, tells_missing=asked.page.tells_missing)
+                    commit = replace(
+                        commit,
+                        tells_missing=asked.page.tells_missing,
+                        missing=confirm_gone(store, commit.missing),
+                    )
                     last = stretch.last
-                    confirm_gone(store, commit.missing)
                     if last and not listing.left_out:
                         confirm_unseen(
                             source,

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from s3sync_dagster.engine.ports import (
+        ChangingStore,
         ConfirmingStore,
         CopiedStore,
         KeepingStore,
         ListPage,
         LookedAtStore,
         ObjectStore,
+        PinnedStore,
         UnorderedStore,
         UnsureStore,
     )
@@ -33,8 +35,8 @@ class AskedPage:
     page: ListPage
     number: int
     """Number of the listing's page when the bucket was asked: what was told since is newer."""
-    token: str | None = None
-    """Of what is listed, where a ``CopiedStore`` is: a commit, for one."""
+    commit: str | None = None
+    """That is listed, where a ``CopiedStore`` is."""
 
 
 class Pages(Protocol):
@@ -68,14 +70,14 @@ def open_pages(store: ObjectStore, prefix: str, *, snapshot: Path | None = None)
     Args:
         store: the bucket.
         prefix: of the keys.
-        snapshot: where a listing without order, or the token of a copy's, is kept between two
+        snapshot: where a listing without order, or the token of a pinned one, is kept between two
             calls; None: the one is gathered anew by each, the other has to end within one.
 
     Raises:
         FixConfiguration: ``listing_snapshot_unusable``.
     """
     if hasattr(store, "pin"):
-        return _Pinned(cast("CopiedStore", store), prefix, Snapshot(snapshot))
+        return _Pinned(cast("PinnedStore", store), prefix, Snapshot(snapshot))
     if store.ordered:
         return _Asked(store, prefix)
     return _Sorted(store, prefix, Snapshot(snapshot))
@@ -112,14 +114,20 @@ def look(store: ObjectStore, prefix: str) -> None:
         first_object(store, prefix)
 
 
-def confirm_gone(store: ObjectStore, keys: Sequence[str]) -> None:
+def confirm_gone(store: ObjectStore, keys: Sequence[str]) -> Sequence[str]:
     """Have a store whose listings may lack what is there confirm what one of them lacks.
+
+    Returns:
+        Those of the keys that are gone; the rest came back, or was missed while it was replaced.
 
     Raises:
         S3SyncError: it does not: the listing is not complete.
     """
     if keys and hasattr(store, "confirm_gone"):
         cast("ConfirmingStore", store).confirm_gone(keys)
+    if keys and hasattr(store, "still_gone"):
+        return cast("ChangingStore", store).still_gone(keys)
+    return keys
 
 
 def first_object(store: ObjectStore, prefix: str) -> ObjectRef | None:
@@ -167,9 +175,9 @@ def _require_order(keys: Sequence[str], *, after: str | None) -> None:
 
 
 class _Pinned:
-    """Pages of a copy, all of them as the place was at the first."""
+    """Pages of what the place was at the first, all of them as old as that."""
 
-    def __init__(self, store: CopiedStore, prefix: str, snapshot: Snapshot) -> None:
+    def __init__(self, store: PinnedStore, prefix: str, snapshot: Snapshot) -> None:
         self._store, self._prefix, self._snapshot = store, prefix, snapshot
 
     def next(self, after: str | None, *, limit: int, number: int = 0) -> AskedPage | None:
@@ -178,12 +186,13 @@ class _Pinned:
             snapshot.add(UnorderedPage(objects=(), token=self._store.pin()), number=number)
         if snapshot.token is None or snapshot.number is None:
             raise Unavailable(
-                "The listing was begun where another copy of the place lies, and cannot go on "
-                "here: the next one begins anew.",
+                "The listing was begun on another host, whose copy or mount of the place may be "
+                "another one, and cannot go on here: the next one begins anew.",
                 reason="listing_lost",
             )
         page = self._store.list_pinned(snapshot.token, self._prefix, start_after=after, limit=limit)
-        return AskedPage(page=page, number=snapshot.number, token=snapshot.token)
+        commit = snapshot.token if hasattr(self._store, "renew") else None
+        return AskedPage(page=page, number=snapshot.number, commit=commit)
 
     def close(self) -> None:
         self._snapshot.close()

@@ -160,29 +160,37 @@ class CarryingStore(Protocol):
         ...
 
 
-class CopiedStore(Protocol):
-    """What a store has besides that answers from a copy of its place on this host.
+class PinnedStore(Protocol):
+    """What a store has besides whose listings are of one thing from the first page to the last.
 
-    Another host's copy may be newer, and what that host found stands in the catalog: a copy that
-    was not compared with the place since is no evidence.
+    All the pages count as of the first: what was told since is newer.
     """
 
-    def renew(self) -> None:
-        """Have each HEAD and GET that is asked from now on know of what the place has by then."""
-        ...
-
     def pin(self) -> str:
-        """Return a token of what the place has now."""
+        """Return a token of what the place has, or is, now."""
         ...
 
     def list_pinned(
         self, token: str, prefix: str, *, start_after: str | None, limit: int = 1000
     ) -> ListPage:
-        """Return a page of what the place had then.
+        """Return a page of what the token is of.
 
         Raises:
-            Unavailable: ``listing_lost``, where that is not to be had any more.
+            Unavailable: ``listing_lost``, ``folder_not_mounted``, where that is not to be had any
+                more.
         """
+        ...
+
+
+class CopiedStore(PinnedStore, Protocol):
+    """What a store has besides that answers from a copy of its place on this host.
+
+    Another host's copy may be newer, and what that host found stands in the catalog: a copy that
+    was not compared with the place since is no evidence. Its tokens are commits.
+    """
+
+    def renew(self) -> None:
+        """Have each HEAD and GET that is asked from now on know of what the place has by then."""
         ...
 
 
@@ -219,6 +227,14 @@ class ConfirmingStore(Protocol):
 
     def confirm_gone(self, keys: Sequence[str]) -> None:
         """Raise unless each of the keys, which a listing lacks, is gone."""
+        ...
+
+
+class ChangingStore(Protocol):
+    """What a store may have besides: listings that miss what is replaced while they are made."""
+
+    def still_gone(self, keys: Sequence[str]) -> Sequence[str]:
+        """Return those of the keys, which a listing lacks, that are not there by now."""
         ...
 
 

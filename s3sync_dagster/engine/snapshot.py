@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from s3sync_dagster.core.selection import BAD_NAME
 from s3sync_dagster.engine.data_folder import folder_refusals
 from s3sync_dagster.engine.ports import ListPage, UnorderedPage
 from s3sync_dagster.engine.write_ahead import write_ahead
@@ -34,6 +35,14 @@ CREATE TABLE IF NOT EXISTS objects (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS progress (number INTEGER NOT NULL, token TEXT);
 """
+_ADD = f"""
+INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
+    etag = excluded.etag, size = excluded.size, modified = excluded.modified,
+    storage_class = excluded.storage_class, restored = excluded.restored
+WHERE excluded.storage_class <> '{BAD_NAME}'
+"""
+"""What is listed twice is as it was the last time; but a name that is shown escaped never stands in
+the place of the object that really has that name."""
 
 
 def snapshot_file(folder: Path, listing: ListingRow) -> Path:
@@ -97,7 +106,7 @@ class Snapshot:
         ]
         with _refusals(), self._database as database:
             database.execute("BEGIN IMMEDIATE")
-            database.executemany("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?)", rows)
+            database.executemany(_ADD, rows)
             if self.number is None:
                 database.execute("INSERT INTO progress VALUES (?, ?)", (number, page.token))
             else:

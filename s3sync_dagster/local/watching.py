@@ -74,8 +74,11 @@ def keep_watching(
     def is_known(key: str) -> bool:
         return bool(parts.catalog.views.object_rows(source.id, key=key, limit=1))
 
+    def was_folder(path: str) -> bool:
+        return bool(parts.catalog.views.object_rows(source.id, prefix=f"{path}/", limit=1))
+
     while True:
-        events = told_by(waiting, place, private, is_known=is_known)
+        events = told_by(waiting, place, private, is_known=is_known, was_folder=was_folder)
         there = _inode(place)
         if there is not None and there != inode:  # another folder in its place, as deploys do
             inode, looks, events = there, _watch(place), None
@@ -126,17 +129,24 @@ def _next_paths(looks: Iterator[Any], place: WatchedFolder) -> set[str]:
 
 
 def told_by(
-    paths: set[str], place: WatchedFolder, private: str, *, is_known: Callable[[str], bool]
+    paths: set[str],
+    place: WatchedFolder,
+    private: str,
+    *,
+    is_known: Callable[[str], bool],
+    was_folder: Callable[[str], bool],
 ) -> dict[str, ObjectEvent] | None:
     """Return what became of each file, None where only a listing tells.
 
-    A folder that came or went is told of alone, and not what it holds.
+    A folder that came or went is told of alone, and not what it holds; nor is what it held where a
+    file or a link has taken its place.
 
     Args:
         paths: that changed, absolute.
         place: the folder.
         private: this program's own folder, whose changes are its own.
         is_known: returns whether a key is one of the source's.
+        was_folder: returns whether the source has keys below a path.
     """
     events: dict[str, ObjectEvent] = {}
     for path in paths:
@@ -154,7 +164,7 @@ def told_by(
             mode = os.lstat(path).st_mode
         except OSError:
             mode = None
-        if not is_known(key) if mode is None else stat.S_ISDIR(mode):
+        if not is_known(key) if mode is None else stat.S_ISDIR(mode) or was_folder(key):
             return None
         kind = "removed" if mode is None else "created"
         events[key] = ObjectEvent(bucket="", key=key, kind=kind)

@@ -16,6 +16,11 @@ _OURS = "S3SYNC_"
 _SECRET = re.compile(r"SECRET|TOKEN|PASSW|PRIVATE|API_?KEY|HEADERS", re.IGNORECASE)
 """In the name of a variable that is no key's id: an id goes in the clear to whichever server a
 file names, a secret never does. So CHROMA_API_KEY, AWS_SECRET_ACCESS_KEY and their like."""
+_ID = re.compile(
+    r"ACCESS_?KEY_?ID|(?:\A|_)(?:KEY)?ID\d*\Z|ACCESS_?KEY\d*\Z|USER(?:NAME)?\d*\Z", re.IGNORECASE
+)
+"""In the name of a variable that may be the id of a key. What secrets are called nobody can list:
+GITHUB_PAT, DATABASE_URL, STRIPE_SK."""
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -87,6 +92,7 @@ class Reader:
         wrong = value is not None and not isinstance(value, kind)
         if wrong or (isinstance(value, bool) and kind is not bool):
             raise InvalidSetting(f"{self._at}{name} is of another type than it should be.")
+        self._require_text(name, value)
         return value
 
     def text(self, name: str) -> str | None:
@@ -98,7 +104,16 @@ class Reader:
         found = self.take(name, list) or []
         if not all(isinstance(one, str) for one in found):
             raise InvalidSetting(f"{self._at}{name} is no list of texts.")
+        self._require_text(name, *found)
         return found
+
+    def _require_text(self, name: str, *values: object) -> None:
+        try:
+            for one in values:
+                if isinstance(one, str):
+                    one.encode()
+        except UnicodeEncodeError:
+            raise InvalidSetting(f"{self._at}{name} has half a character in it.") from None
 
     def ignore(self, *names: str) -> None:
         """Pass over what says nothing about how a source works."""
@@ -124,7 +139,8 @@ def key_pair(given: Reader, id_name: str, secret_name: str) -> KeyPair | None:
 
     Raises:
         InvalidSetting: one of the two alone, one of them as ``${NAME}`` and the other one not, or
-            a variable that is a setting of this program's own, or an id's that is a secret's.
+            a variable that is a setting of this program's own, or an id's that is a secret's or
+            does not say that it is an id's.
     """
     key_id, secret = (
         None if one is None or _MASK.search(one) else one
@@ -149,6 +165,10 @@ def key_pair(given: Reader, id_name: str, secret_name: str) -> KeyPair | None:
         )
     if pair.variables and (_SECRET.search(pair.variables[0]) or len({*pair.variables}) == 1):
         raise holds_a_secret(pair.variables[0], "by its name, or as the file has it")
+    if pair.variables and not _ID.search(pair.variables[0]):
+        raise holds_a_secret(
+            pair.variables[0], "for all that its name says: an id's ends in ID, ACCESS_KEY or USER"
+        )
     return pair
 
 

@@ -91,6 +91,8 @@ class FilesStore:
         if isinstance(self._access, FlatAccess):
             page = self._page(self._access, token, limit=1000)
             entries, following = page.entries, page.token
+            if following is None and token is not None:
+                self._require_some()  # emptied since the first page, it is as good as unmounted
         else:
             with self._walking:
                 entries, following = self._walk.step(token)
@@ -278,7 +280,13 @@ class FilesStore:
         began = time.monotonic()
         if self._marker is not None:
             self._require_marker()
-        elif not (
+        else:
+            self._require_some()
+        now = time.monotonic()
+        self._alive_until = now + 2 * (now - began)
+
+    def _require_some(self) -> None:
+        if not (
             self._page(self._access, None, limit=1).entries
             if isinstance(self._access, FlatAccess)
             else self._folder("")
@@ -287,8 +295,6 @@ class FilesStore:
                 f"The store {self._shown!r} is empty: is it mounted where it is served? Its "
                 "records stay until a listing is approved."
             )
-        now = time.monotonic()
-        self._alive_until = now + 2 * (now - began)
 
     def _require_marker(self) -> None:
         marker = self._marker

@@ -49,6 +49,8 @@ class Walk:
         self._stack: list[_Folder] = []
         self._token: str | None = None
         """Where that stack stands."""
+        self._lacked = False
+        """Whether something was not there, or a folder empty, that was named before."""
 
     def step(self, token: str | None) -> tuple[list[Entry], str | None]:
         """Return the next files, named by their whole paths, and where the walk goes on.
@@ -57,11 +59,13 @@ class Walk:
             token: where the step before ended; None: at the begin.
 
         Raises:
-            Unavailable: ``store_failed``, where a folder is named that cannot be listed.
+            Unavailable: ``store_failed``, where a folder is named that cannot be listed;
+                ``folder_not_mounted``, where the store was emptied meanwhile.
         """
         if token is None:
-            self._stack = [self._entered("")]
+            self._stack, self._lacked = [self._entered("")], False
         elif token != self._token:
+            self._lacked = True  # as far as is known here
             self._return_to(token)
         self._token = None
         ends = time.monotonic() + STEP_SECONDS
@@ -75,6 +79,8 @@ class Walk:
             else:
                 self._stack.pop()
         if not self._stack:
+            if self._lacked:
+                _require_some(self._listed(""))
             return found, None
         at = self._stack[-1]
         self._token = f"{_quoted(at.path)} {_quoted(at.last)}"
@@ -84,6 +90,7 @@ class Walk:
         taken = [at.files.pop() for _ in range(min(_SLICE, len(at.files)))]
         at.last = _FILE + taken[-1].name
         known = self._completed(at.path, taken)
+        self._lacked |= len(known) < len(taken)
         return [one._replace(name=_below(at.path, one.name)) for one in known]
 
     def _go_down(self, at: _Folder) -> list[Entry]:
@@ -92,7 +99,9 @@ class Walk:
         path = _below(at.path, name)
         if len(path.encode(errors="surrogateescape")) > _DEEPEST_BYTES:
             return [Entry(path, "deep")]
-        self._push(at.path, name)
+        if self._push(at.path, name):
+            inner = self._stack[-1]
+            self._lacked |= not (inner.files or inner.folders)
         return []
 
     def _push(self, parent: str, name: str, last: str = _FILE) -> bool:
@@ -101,14 +110,22 @@ class Walk:
         try:
             self._stack.append(self._entered(path, last))
         except FileNotFoundError:
-            if name in {one.name for one in self._listed(parent) if one.kind == "folder"}:
+            beside = self._beside(parent)
+            if name in {one.name for one in beside if one.kind == "folder"}:
                 raise Unavailable(
                     f"The store names the folder {path!r} and cannot list it: what it holds would "
                     "be taken for gone.",
                     reason="store_failed",
                 ) from None
+            _require_some(self._listed("") if parent else beside)
             return False
         return True
+
+    def _beside(self, parent: str) -> list[Entry]:
+        try:
+            return self._listed(parent)
+        except FileNotFoundError:  # a folder went with its parent
+            return []
 
     def _entered(self, path: str, last: str = _FILE) -> _Folder:
         """Return what a folder holds behind what was taken of it last."""
@@ -130,6 +147,16 @@ class Walk:
         for depth, name in enumerate(names):
             if not self._push("/".join(names[:depth]), name, took[depth + 1]):
                 return  # it went meanwhile: on with what follows it
+
+
+def _require_some(root: list[Entry]) -> None:
+    """Refuse to go on where nothing is left of what the walk has met: it may be unmounted."""
+    if not root:
+        raise Unavailable(
+            "The store is empty by now, and was not when its listing began: is it mounted where it "
+            "is served? Its records stay as they are.",
+            reason="folder_not_mounted",
+        )
 
 
 def _below(folder: str, name: str) -> str:

@@ -3,7 +3,9 @@
 import errno
 import hashlib
 import os
-from collections.abc import Generator
+import stat
+from collections.abc import Generator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +20,10 @@ _ROOM_BELOW = 64
 """Bytes of a key that a folder leaves for what it holds; a deeper one is not entered."""
 VANISHED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG})
 """It is not there any more, or a link or a socket by now, whose target is not ours."""
+
+
+class NotEntered(FileNotFoundError):
+    """A folder that is left alone: to whoever asks it is not there."""
 
 
 class Name(NamedTuple):
@@ -54,11 +60,139 @@ def open_folder(root: int, path: bytes, *, private: Path | None) -> int:
             os.close(here)
             here = following
             if private is not None and _is_same(here, private):
-                raise FileNotFoundError(errno.ENOENT, "private")
+                raise NotEntered(errno.ENOENT, "private")
     except OSError:
         os.close(here)
         raise
     return here
+
+
+def enter(root: int, path: bytes, *, private: Path | None) -> int:
+    """Return the descriptor of a folder, as ``open_folder`` does.
+
+    One that the folder above it names, and that cannot be entered, has not vanished: mount points
+    whose server is away are such.
+
+    Raises:
+        OSError: of ``VANISHED`` where it has, or is left alone.
+    """
+    for last in (False, True):  # it may have been replaced just then
+        try:
+            return open_folder(root, path, private=private)
+        except NotEntered:
+            raise
+        except OSError as error:
+            if error.errno not in VANISHED or not _is_named(root, path, private):
+                raise
+            if last:
+                raise OSError(errno.ESTALE, "named, and not to be entered") from None
+    raise AssertionError
+
+
+def _is_named(root: int, path: bytes, private: Path | None) -> bool:
+    """Return whether the folder above one names it as a folder, or is itself such a one."""
+    above, _, name = path[:-1].rpartition(b"/")
+    above = above + b"/" if above else b""
+    try:
+        holder = open_folder(root, above, private=private)
+    except OSError as error:
+        if error.errno not in VANISHED:
+            raise
+        return _is_named(root, above, private)
+    try:
+        with os.scandir(holder) as entries:
+            return any(
+                os.fsencode(one.name) == name and one.is_dir(follow_symlinks=False)
+                for one in entries
+            )
+    finally:
+        os.close(holder)
+
+
+@contextmanager
+def holder_of(
+    root: int, key: str, *, skip: AbstractSet[bytes], private: Path | None
+) -> Generator[tuple[int, bytes]]:
+    """Give the folder that would hold a file, and the file's name in it.
+
+    Args:
+        root: descriptor of the whole.
+        key: of the file.
+        skip: names of folders that are not entered.
+        private: a folder that is not either.
+
+    Raises:
+        OSError: of ``VANISHED`` where listings enter no such folder; else it cannot be opened.
+    """
+    parts = key.split("/")
+    bad = any(one in ("", ".", "..") or "\0" in one for one in parts)
+    if bad or any(one.encode() in skip for one in parts[:-1]):
+        raise NotEntered(errno.ENOENT, "none to listings as well")
+    path, _, name = key.encode().rpartition(b"/")
+    holder = enter(root, path + b"/" if path else b"", private=private)
+    try:
+        yield holder, name
+    finally:
+        os.close(holder)
+
+
+def still_gone(
+    root: int, keys: Sequence[str], *, skip: AbstractSet[bytes], private: Path | None
+) -> list[str]:
+    """Return those of the keys that are of nothing, or of folders.
+
+    A file counts where its path is named part by part: file systems that do not tell ``A`` from
+    ``a`` find it by other names, too.
+
+    Args:
+        root: see ``holder_of``, as ``skip`` and ``private``.
+        keys: of files.
+        skip: names.
+        private: a folder.
+    """
+    by_folder: dict[str, list[str]] = {}
+    for key in keys:
+        by_folder.setdefault(key[: key.rfind("/") + 1], []).append(key)
+    there: set[str] = set()
+    for path, inside in by_folder.items():
+        with refusals(f"The folder {path!r}"):
+            try:
+                with holder_of(root, f"{path}any", skip=skip, private=private) as (holder, _):
+                    found = _there(holder, {one[len(path) :].encode(): one for one in inside})
+                    there |= found if found and _is_spelt(root, path.encode(), private) else set()
+            except OSError as error:
+                if error.errno not in VANISHED:
+                    raise
+    return [key for key in keys if key not in there]
+
+
+def _there(folder: int, keys: dict[bytes, str]) -> set[str]:
+    """Return those of the keys, by their names, whose files a folder has and names."""
+    found: dict[bytes, str] = {}
+    for name, key in keys.items():
+        try:
+            one = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except ValueError:  # a NUL: the name of none
+            continue
+        except OSError as error:
+            if error.errno not in VANISHED:
+                raise
+            continue
+        if not stat.S_ISDIR(one.st_mode):
+            found[name] = key
+    if not found:
+        return set()
+    with os.scandir(folder) as entries:
+        return {found[raw] for one in entries if (raw := os.fsencode(one.name)) in found}
+
+
+def _is_spelt(root: int, path: bytes, private: Path | None) -> bool:
+    """Return whether each folder of a path is named as it stands there."""
+    parts = path.split(b"/")[:-1]
+    return all(
+        _is_named(root, b"/".join(parts[:depth]) + b"/", private)
+        for depth in range(1, len(parts) + 1)
+    )
 
 
 def open_within(root: str, folder: str, *, private: Path | None) -> int:

@@ -9,12 +9,10 @@ import hashlib
 import os
 import stat
 import threading
-import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from s3sync_dagster.core.selection import SPECIAL, SYMLINK
@@ -33,18 +31,19 @@ from s3sync_dagster.places.folder_entries import (
     VANISHED,
     Folder,
     Name,
+    enter,
+    holder_of,
     name_of,
     open_folder,
     open_within,
     refusals,
+    still_gone,
 )
+from s3sync_dagster.places.folder_version import etag_of, time_of, times_of
 from s3sync_dagster.ports.body_spool import BodySpool, discard, require_size
 
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PIECE_BYTES = 1024 * 1024
-FINE_SECONDS, COARSE_SECONDS = 0.05, 2.5
-"""Within so long after a change another one may leave the same time: of file systems that keep
-fractions of a second, and of others (FAT: two seconds)."""
 
 
 class FileStore:
@@ -92,22 +91,36 @@ class FileStore:
             FixConfiguration: ``folder_missing``, ``folder_not_mounted``.
             AccessDenied: a folder cannot be read: what it holds would be taken for gone.
         """
+        return self.list_pinned(self.pin(), prefix, start_after=start_after, limit=limit)
+
+    def pin(self) -> str:
+        """Return what tells the folder from another one that is at its path later."""
+        with self._root() as root:
+            return _identity(root)
+
+    def list_pinned(
+        self, token: str, prefix: str, *, start_after: str | None, limit: int = 1000
+    ) -> ListPage:
+        """Return a page of a listing that began in a folder, see ``list_page``.
+
+        Raises:
+            Unavailable: ``folder_not_mounted``, where another one is at its path by now, as after a
+                mount: what the two do not have in common would be taken for gone.
+        """
         self._requests["LIST"] += 1
         with self._lock, self._root() as root:
-            if start_after is None or start_after != self._last:
-                self._names.clear()  # of another listing, and older
-            found: list[ObjectRef] = []
-            after = (start_after or "").encode()
-            whole = Folder(b"", b"", None)
-            for ref in self._walk(root, whole, after=after, prefix=prefix.encode()):
-                found.append(ref)
-                if len(found) > limit:
-                    break
-            else:
-                self._names.clear()
-                self._look_again(root)  # what vanished with its folder was not seen either
-            self._last = found[limit - 1].key if len(found) > limit else None
-        return ListPage(objects=tuple(found[:limit]), last=len(found) <= limit)
+            if _identity(root) != token:
+                raise self._replaced()
+            return self._page(root, prefix, start_after=start_after, limit=limit)
+
+    def still_gone(self, keys: Sequence[str]) -> Sequence[str]:
+        """Return those of the keys, which a listing lacks, that are no files by now.
+
+        Names are older than what is made of them, and one that is replaced while they are read may
+        be missed.
+        """
+        with self._root() as root:
+            return still_gone(root, keys, skip=self._skip, private=self._private)
 
     def head(self, key: str, *, version_id: str | None = None) -> ObjectRef:
         """Return what is at ``key`` now. Raises ``NotFound`` (``object_gone``)."""
@@ -140,7 +153,7 @@ class FileStore:
                 # Of what was read: another look may meet bytes that have come behind it.
                 ref = self._ref(key.encode(), after, self._digest(content))
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
-        if _times(before) != _times(after) or size != after.st_size:
+        if times_of(before) != times_of(after) or size != after.st_size:
             discard(content)
             raise ObjectChanged(f"file {key!r} was written while it was read")
         if if_match and if_match != ref.etag:
@@ -177,6 +190,12 @@ class FileStore:
             return os.open(self._folder, FOLDER & ~os.O_NOFOLLOW)
         return open_within(self._within, self._folder, private=self._private)
 
+    def _replaced(self) -> S3SyncError:
+        return Unavailable(
+            f"The folder {self._folder!r} was mounted or replaced while it was listed.",
+            reason="folder_not_mounted",
+        )
+
     def _look_again(self, root: int) -> None:
         """Make sure that the folder is still the one at its path, and mounted."""
         try:
@@ -184,10 +203,7 @@ class FileStore:
         except OSError:
             raise self._missing() from None
         if not os.path.samestat(there, os.fstat(root)):
-            raise Unavailable(
-                f"The folder {self._folder!r} was mounted or replaced while it was listed.",
-                reason="folder_not_mounted",
-            )
+            raise self._replaced()
         if self._marker is not None:
             path, _, name = self._marker.rpartition("/")
             holder = -1
@@ -215,6 +231,21 @@ class FileStore:
         )
 
     # --- listings -----------------------------------------------------------------------------
+
+    def _page(self, root: int, prefix: str, *, start_after: str | None, limit: int) -> ListPage:
+        if start_after is None or start_after != self._last:
+            self._names.clear()  # of another listing, and older
+        found: list[ObjectRef] = []
+        after, whole = (start_after or "").encode(), Folder(b"", b"", None)
+        for ref in self._walk(root, whole, after=after, prefix=prefix.encode()):
+            found.append(ref)
+            if len(found) > limit:
+                break
+        else:
+            self._names.clear()
+            self._look_again(root)  # what vanished with its folder was not seen either
+        self._last = found[limit - 1].key if len(found) > limit else None
+        return ListPage(objects=tuple(found[:limit]), last=len(found) <= limit)
 
     def _walk(self, root: int, at: Folder, *, after: bytes, prefix: bytes) -> Iterator[ObjectRef]:
         """Yield the files below a folder whose keys follow ``after``, in order.
@@ -254,7 +285,7 @@ class FileStore:
         folder: int | None = None
         with refusals(f"The folder {self.shown(at.raw)}"):
             try:
-                folder = open_folder(root, at.raw, private=self._private)
+                folder = enter(root, at.raw, private=self._private)
             except OSError as error:
                 if error.errno not in VANISHED:
                     raise
@@ -306,25 +337,17 @@ class FileStore:
         gone = NotFound(
             f"file {key!r} does not exist in the folder {self._folder!r}", reason="object_gone"
         )
-        parts = key.split("/")
-        if version_id is not None or any(one in ("", ".", "..") or "\0" in one for one in parts):
+        if version_id is not None:
             raise gone
-        if any(one.encode() in self._skip for one in parts[:-1]):
-            raise gone  # to listings as well
         with refusals(f"The file {key!r}"):
-            holder = -1
             try:
-                path, _, name = key.encode().rpartition(b"/")
-                holder = open_folder(root, path + b"/" if path else b"", private=self._private)
-                file = os.open(name, _FILE, dir_fd=holder)
+                with holder_of(root, key, skip=self._skip, private=self._private) as (holder, name):
+                    file = os.open(name, _FILE, dir_fd=holder)
             except OSError as error:
                 if error.errno not in VANISHED:
                     raise
                 self._require_some(root)
                 raise gone from None
-            finally:
-                if holder >= 0:
-                    os.close(holder)
         try:
             if not stat.S_ISREG(os.fstat(file).st_mode):
                 raise gone
@@ -359,37 +382,18 @@ class FileStore:
             marked = SPECIAL
         return ObjectRef(
             key=key.decode(),
-            etag=self._etag(found, digest),
+            etag=digest or etag_of(found, by=self._version),
             size=found.st_size,
-            last_modified=_time(found.st_mtime),
+            last_modified=time_of(found),
             storage_class=marked or "STANDARD",
         )
 
-    def _etag(self, found: os.stat_result, digest: str | None) -> str:
-        if digest is not None:
-            return digest
-        parts = [found.st_size, found.st_mtime_ns]
-        newest = found.st_mtime
-        if self._version == "stat":
-            parts += [found.st_ctime_ns, found.st_ino]
-            newest = max(newest, found.st_ctime)
-        # Another change within the clock's step would leave the same times: such a version is
-        # looked at once more when it has settled.
-        fine = parts[1] % 1_000_000_000 != 0
-        fresh = 0 <= time.time() - newest < (FINE_SECONDS if fine else COARSE_SECONDS)
-        return "-".join(f"{part:x}" for part in parts) + ("-new" if fresh else "")
+
+def _identity(root: int) -> str:
+    found = os.fstat(root)
+    return f"{found.st_dev:x}-{found.st_ino:x}"
 
 
 def _pieces(file: int) -> Iterator[bytes]:
     while piece := os.read(file, _PIECE_BYTES):
         yield piece
-
-
-def _times(found: os.stat_result) -> tuple[int, ...]:
-    return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
-
-
-def _time(seconds: float) -> datetime | None:
-    with suppress(OverflowError, OSError, ValueError):
-        return datetime.fromtimestamp(seconds, UTC)
-    return None

@@ -28,6 +28,8 @@ MAX_PACKS = 40
 """Fetches after which the copy is made anew."""
 ANEW_SECONDS = 600.0
 """So often at most a copy is made anew because reading it failed."""
+_LEFT_OUT = "left-out"
+"""A file in the copy: ids, one a line."""
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
@@ -77,9 +79,19 @@ class Repository:
             whole = self._prepare()
             wanted, doubted = self._wanted(), self._is_doubted()
             if wanted != self.commit() or not whole or doubted:
-                self._bring(wanted, lock, anew=doubted or not self._may_hold(wanted))
+                # Of what lies beside a commit that cannot be read nothing is known.
+                broken = not whole and any(self._there.glob("objects/pack/*.pack"))
+                anew = doubted or broken or not self._may_hold(wanted)
+                self._bring(wanted, lock, before=self.commit() if whole else None, anew=anew)
                 self._remember(wanted)
             return wanted
+
+    def left_out(self) -> frozenset[str]:
+        """Return the ids of files that are not here because they are too large to be fetched.
+
+        Any other file that is not here was lost: git has one word for both.
+        """
+        return _left_out(self._there)
 
     def doubt(self, commit: str) -> None:
         """Note that a file of the commit that is read could not be: the copy is damaged.
@@ -190,12 +202,12 @@ class Repository:
         kind = f"--object-format={_hash(commit)}"
         git.ask("init", "--quiet", "--bare", "--template=", kind, str(git.folder))
 
-    def _bring(self, commit: str, lock: int, *, anew: bool) -> None:
+    def _bring(self, commit: str, lock: int, *, before: str | None, anew: bool) -> None:
         """Fetch a commit, into a copy beside where this one is damaged or has grown."""
         _require_files(self.git, commit)
         if not anew and len(list(self._there.glob("objects/pack/*.pack"))) < MAX_PACKS:
             try:
-                self._fetch(self.git, commit, lock)
+                self._fetch(self.git, commit, lock, before=before)
                 _require_files(self.git, commit)
                 if self.has(commit):
                     return
@@ -205,13 +217,14 @@ class Repository:
                     raise
         self._fetch_anew(commit, lock)
 
-    def _fetch(self, git: GitProgram, commit: str, lock: int) -> None:
+    def _fetch(self, git: GitProgram, commit: str, lock: int, *, before: str | None = None) -> None:
         git.fetch(
             "fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head",
             "--no-recurse-submodules", f"--filter=blob:limit={MAX_BLOB_BYTES}", "origin",
             f"+{commit}:refs/s3sync/{commit}", most_bytes=self._most_bytes, lock=lock,
         )  # fmt: skip
         self._forget_promises(git)
+        _note_left_out(git, commit, before)
         # Only the newest is had: the next fetch asks for what differs from it.
         for line in git.ask("for-each-ref", "--format=%(refname)", "refs/s3sync").decode().split():
             if line != f"refs/s3sync/{commit}":
@@ -262,6 +275,26 @@ class Repository:
 def _hash(commit: str) -> str:
     """Return what the ids of a repository are made by, by one of them."""
     return "sha256" if len(commit) == 64 else "sha1"
+
+
+def _left_out(folder: Path) -> frozenset[str]:
+    try:
+        return frozenset((folder / _LEFT_OUT).read_text("ascii").split())
+    except OSError:
+        return frozenset()
+
+
+def _note_left_out(git: GitProgram, commit: str, before: str | None) -> None:
+    """Note which files a fetch has left out, besides those that earlier ones did.
+
+    Of the commit that was here before the server sends nothing: what is missing of that was lost.
+    """
+    known = ("--objects-edge-aggressive", f"^{before}") if before else ("--objects",)
+    out = git.ask("rev-list", "--missing=print", "--no-object-names", *known, commit)
+    missing = {line[1:].decode() for line in out.splitlines() if line.startswith(b"?")}
+    beside = git.folder / "tmp_left_out"
+    beside.write_text("\n".join(sorted(missing | _left_out(git.folder))), "ascii")
+    beside.replace(git.folder / _LEFT_OUT)
 
 
 def _require_files(git: GitProgram, commit: str) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import threading
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Container, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import IO, NamedTuple
@@ -226,7 +226,8 @@ class GitStore:
                 f"The repository has {len(lines)} files; at most {MAX_FILES} are listed.",
                 reason="repository_too_large",
             )
-        entries = [_entry(line) for line in lines]
+        left_out = self._repository.left_out()
+        entries = [_entry(line, left_out) for line in lines]
         # A name that is shown escaped never stands before a file that really has that name, and
         # of two that are shown alike there is one: a key is listed once.
         entries.sort(key=lambda entry: entry.marked != BAD_NAME)
@@ -278,9 +279,7 @@ class GitStore:
     def _contents(self, blob: str, size: int) -> Iterator[bytes]:
         answer = self._asked(f"contents {blob}".encode())
         if answer != f"{blob} blob {size}\n".encode():  # missing, or of something else
-            raise Unavailable(
-                "The copy of the repository lacks a file: it is fetched anew.", reason="git_failed"
-            )
+            raise _lacking()
         _, out = self._open_reader()
         left = size
         while left:
@@ -304,7 +303,13 @@ class GitStore:
             self._reader = None
 
 
-def _entry(line: bytes) -> _Entry:
+def _lacking() -> Unavailable:
+    return Unavailable(
+        "The copy of the repository lacks a file: it is fetched anew.", reason="git_failed"
+    )
+
+
+def _entry(line: bytes, left_out: Container[str]) -> _Entry:
     head, _, path = line.partition(b"\t")
     mode, _, blob, size = head.split()
     key, marked = path, _MARKS.get(mode)
@@ -315,7 +320,9 @@ def _entry(line: bytes) -> _Entry:
     if len(key) > MAX_OBJECT_KEY_BYTES:
         cut = key[: MAX_OBJECT_KEY_BYTES - 41].decode(errors="ignore").encode()
         key, marked = cut + b"~" + hashlib.sha256(path).hexdigest()[:40].encode(), BAD_NAME
-    # A blob that was too large to be fetched has no size here.
+    # A blob that was too large to be fetched has no size here; nor has one that was lost.
+    if not size.isdigit() and not marked and blob.decode() not in left_out:
+        raise _lacking()
     known = int(size) if size.isdigit() else 0 if marked else MAX_BLOB_BYTES + 1
     return _Entry(key, blob.decode(), known, marked)
 

@@ -107,6 +107,7 @@ class Crawl:
         """
         task = self._memory.next_task(first=self._first()) or self._one_that_was_left()
         if task is None:
+            self._memory.require_unlike(self._memory.count_known())
             end_crawl(self._memory, self._place, hosts=self._visitor.hosts())
             return False
         try:
@@ -212,8 +213,11 @@ class Crawl:
             page = replace(page, misses=misses, missed_at=at)
         if not self._place.takes(task.key):
             return self._end_page(task, page, known)
+        changed = (known is None or known.etag != page.etag) and not answer.too_large
+        if changed:
+            self._memory.note_before(task.key)
         self._memory.keep(task.key, page, depth=task.depth)
-        if (known is None or known.etag != page.etag) and not answer.too_large:
+        if changed:
             self._memory.put_body(task.key, page.etag, answer.body)
         return self._end_page(task, page, known)
 

@@ -63,6 +63,7 @@ def end_crawl(memory: SiteMemory, place: "WebPlace", *, hosts: frozenset[str]) -
         count_misses(memory)
         memory.forget_unvisited()
         ripen(memory)
+        memory.forget_before()
 
 
 class _Ends:

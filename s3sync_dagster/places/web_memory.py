@@ -5,21 +5,16 @@ process, goes on where the crawl stood.
 """
 
 import json
-import sqlite3
-import threading
 import zlib
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Self
 
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.engine.write_ahead import write_ahead
+from s3sync_dagster.places.web_before import PagesBefore
 from s3sync_dagster.places.web_known import MISSES, Page, Task
-from s3sync_dagster.places.web_tables import LAYOUT, SCHEMA, crawl_refusals, task_of
+from s3sync_dagster.places.web_tables import crawl_refusals, task_of
 
-CACHE_KIB = 8 * 1024
 LISTED = ("listed", "kept", "unread")
 """Ends of a page that the site has: answered; known, and not told to be gone; there, and unread."""
 NOINDEX = "noindex"
@@ -34,7 +29,7 @@ _MOST_VALUES = 500
 """Of one statement."""
 
 
-class SiteMemory:
+class SiteMemory(PagesBefore):
     """The file of one source.
 
     Args:
@@ -47,51 +42,8 @@ class SiteMemory:
     """
 
     def __init__(self, file: Path, *, most_bytes: int, clock: Clock | None = None) -> None:
-        self._most_bytes, self._clock = most_bytes, clock or Clock()
-        self._lock = threading.RLock()
-        with crawl_refusals():
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._database = sqlite3.connect(
-                file, timeout=30, isolation_level=None, check_same_thread=False
-            )
-            self._database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-            write_ahead(self._database)
-            self._database.execute("PRAGMA synchronous = NORMAL")
-            self._lay_out()
-
-    @contextmanager
-    def step(self) -> Generator[Self]:
-        """Make all that is changed inside one transaction."""
-        with self._lock, crawl_refusals():
-            if self._database.in_transaction:
-                yield self
-                return
-            with self._database:
-                self._database.execute("BEGIN IMMEDIATE")
-                yield self
-
-    def _lay_out(self) -> None:
-        """Make the tables. A crawl that was begun in another layout does not go on."""
-        if self._database.execute("PRAGMA user_version").fetchone()[0] < LAYOUT:
-            with self._database:
-                self._database.execute("BEGIN IMMEDIATE")
-                self._database.execute("DROP TABLE IF EXISTS tasks")
-                self._database.execute(
-                    "CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT)"
-                    " WITHOUT ROWID"
-                )
-                self._database.execute("UPDATE notes SET value = value + 1 WHERE name = 'crawl'")
-                self._database.execute(f"PRAGMA user_version = {LAYOUT}")
-        self._database.executescript(SCHEMA)
-
-    def now(self) -> float:
-        """Return the seconds since 1970 by which it is told how old something is."""
-        return self._clock.now().timestamp()
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._database.close()
+        super().__init__(file, clock=clock)
+        self._most_bytes = most_bytes
 
     # --- pages --------------------------------------------------------------------------------
 
@@ -385,17 +337,3 @@ class SiteMemory:
                 "(SELECT key FROM tasks WHERE kind = 'page' AND outcome IS NOT ?)",
                 LEFT,
             )
-
-    # --- rows ---------------------------------------------------------------------------------
-
-    def _run(self, statement: str, *values: Any) -> None:
-        with self._lock, crawl_refusals():
-            self._database.execute(statement, values)
-
-    def _one(self, statement: str, *values: Any) -> tuple[Any, ...] | None:
-        with self._lock, crawl_refusals():
-            return self._database.execute(statement, values).fetchone()
-
-    def _all(self, statement: str, *values: Any) -> list[Any]:
-        with self._lock, crawl_refusals():
-            return self._database.execute(statement, values).fetchall()

@@ -10,6 +10,7 @@ LAYOUT = 1
 """Of the file; in the one before, a sitemap had the place of the page of the same address."""
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS pages (key TEXT PRIMARY KEY, depth INTEGER, page TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS before (key TEXT PRIMARY KEY, page TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS bodies (key TEXT PRIMARY KEY, etag TEXT, body BLOB, size INTEGER);
 CREATE TABLE IF NOT EXISTS tasks (
     number INTEGER PRIMARY KEY, key TEXT, kind TEXT, depth INTEGER, known INTEGER,

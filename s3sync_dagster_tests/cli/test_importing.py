@@ -254,6 +254,11 @@ def test_a_file_tells_to_which_server_keys_go_and_gets_none_of_ours(s3sync, writ
         ("PGPASSWORD", "ANY"),
         ("ANY", "ANY"),
         ("VISION", "ANY"),
+        ("GITHUB_PAT", "ANY"),
+        ("DATABASE_URL", "ANY"),
+        ("STRIPE_SK", "ANY"),
+        ("USER_DSN", "ANY"),
+        ("ANTHROPIC_KEY", "ANY"),
     ],
 )
 def test_no_secret_is_taken_for_the_id_of_a_key(s3sync, written, key_id, secret):
@@ -273,6 +278,13 @@ def test_no_secret_is_taken_for_the_id_of_a_key(s3sync, written, key_id, secret)
     keys = {"accessKeyId": "${AWS_ACCESS_KEY_ID}", "secretAccessKey": "${AWS_SECRET_ACCESS_KEY}"}
     entry = {**SUPERMEMORY, "metadata": {**SUPERMEMORY["metadata"], **keys}}
     assert s3sync("import", written([entry])).code == 0
+
+
+def test_half_a_character_in_a_file_is_told_in_a_sentence(s3sync, written):
+    entry = {**SUPERMEMORY, "metadata": {**SUPERMEMORY["metadata"], "bucket": "\ud800bb"}}
+    refused = s3sync("import", written([entry]))
+    assert refused.code == 1
+    assert "bucket has half a character in it" in refused.err
 
 
 @pytest.mark.parametrize("collection", ["each-{}", "all"])

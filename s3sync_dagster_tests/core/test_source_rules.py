@@ -86,6 +86,14 @@ IMPOSSIBLE = [
 ]
 
 
+@pytest.mark.parametrize(
+    "wrong", ["", "-c", "../../evil", "eng -c x=1", "eng+", "+eng", "eng\n", "eng/../x"]
+)
+def test_languages_of_tesseract_are_no_path_and_no_option(wrong):
+    with pytest.raises(InvalidSetting, match=r"extraction\.ocr_languages"):
+        validate_source(changed(SOURCE, extraction=ExtractionConfig(ocr_languages=wrong)))
+
+
 @pytest.mark.parametrize(("fields", "words"), IMPOSSIBLE, ids=[words for _, words in IMPOSSIBLE])
 def test_what_cannot_work_is_refused_by_name(fields, words):
     with pytest.raises(InvalidSetting) as caught:
@@ -98,6 +106,7 @@ def test_what_cannot_work_is_refused_by_name(fields, words):
     "fields",
     [
         {},
+        {"extraction": ExtractionConfig(ocr_languages="eng+chi_sim_vert+script/Latin")},
         {"bucket_name": "arn:aws:s3:eu-west-1:1:accesspoint/mine", "region": "eu-west-1"},
         {"bucket_name": "A_b.c-d", "path_prefix": "ä" * 512, "metadata": {"a": ["x"], "b": None}},
         {"endpoint_url": "http://[::1]:9000/s3@1", "queue_url": "https://sqs/1/q"},

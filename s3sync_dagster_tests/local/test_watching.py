@@ -24,7 +24,11 @@ def folder(tmp_path):
 def told(folder, *names, known=(), private="/nowhere"):
     paths = {f"{folder}/{name}" for name in names}
     found = told_by(
-        paths, WatchedFolder(str(folder), NEVER_ENTERED), private, is_known=known.__contains__
+        paths,
+        WatchedFolder(str(folder), NEVER_ENTERED),
+        private,
+        is_known=known.__contains__,
+        was_folder=lambda path: any(key.startswith(f"{path}/") for key in known),
     )
     return None if found is None else {key: one.kind for key, one in found.items()}
 
@@ -53,6 +57,17 @@ def test_what_is_told_of_a_folder_is_for_a_listing(folder):
     assert told(folder, "x.md", os.fsdecode(b"\xff.md")) is None
 
 
+@pytest.mark.parametrize("instead", ["file", "link"])
+def test_what_takes_the_place_of_a_folder_is_for_a_listing(folder, instead):
+    """What was in it is told of nowhere, and it is a folder no longer."""
+    if instead == "file":
+        (folder / "notes").write_text("a file by now")
+    else:
+        (folder / "notes").symlink_to("/etc")
+    assert told(folder, "notes", known={"notes/a.md"}) is None
+    assert told(folder, "notes", known={"notes", "notes.md"}) == {"notes": "created"}
+
+
 class AllKnown(frozenset):
     def __contains__(self, key):
         return True
@@ -66,7 +81,7 @@ def test_changes_of_the_programs_own_folder_and_of_skipped_ones_are_left_alone(f
     private = str(folder / "home")
     assert told(folder, ".git/index", "home/catalog.db", "home", private=private) == {}
     beside = {f"{folder}2/a.md", str(folder)}
-    assert told_by(beside, WatchedFolder(str(folder)), "/x", is_known=bool) == {}
+    assert told_by(beside, WatchedFolder(str(folder)), "/x", is_known=bool, was_folder=bool) == {}
 
 
 def test_a_file_is_indexed_and_removed_while_somebody_watches(folder, tmp_path, chroma_server):

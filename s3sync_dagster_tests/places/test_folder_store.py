@@ -20,7 +20,7 @@ from s3sync_dagster.model.errors import (
     ObjectChanged,
     Unavailable,
 )
-from s3sync_dagster.places import folder_store
+from s3sync_dagster.places import folder_store, folder_version
 from s3sync_dagster.places.folder_store import FileStore
 from s3sync_dagster_tests.contracts.object_worlds import all_refs
 from s3sync_dagster_tests.sources import s3_source
@@ -207,7 +207,7 @@ def test_a_version_by_content_knows_bytes_alone(folder):
 def test_a_version_by_content_is_that_of_the_bytes_that_were_read(folder, monkeypatch):
     """On mounts whose times lie nothing else tells that others came meanwhile."""
     path = put(folder, "a.md", "one")
-    monkeypatch.setattr(folder_store, "_times", lambda _found: ())
+    monkeypatch.setattr(folder_store, "times_of", lambda _found: ())
     whole = folder_store.os.read
 
     def read(file, size):
@@ -229,12 +229,12 @@ def test_what_was_just_written_is_looked_at_once_more(folder, monkeypatch, fract
     """Another change within the clock's step would leave the same times."""
     put(folder, "a.md", seconds=1_000_000_000 + fraction)
     with opened(folder, version="mtime") as store:
-        monkeypatch.setattr(folder_store.time, "time", lambda: 1_000_000_000 + fraction + age)
+        monkeypatch.setattr(folder_version.time, "time", lambda: 1_000_000_000 + fraction + age)
         fresh = store.head("a.md").etag
-        monkeypatch.setattr(folder_store.time, "time", lambda: 1_000_000_010.0)
+        monkeypatch.setattr(folder_version.time, "time", lambda: 1_000_000_010.0)
         settled = store.head("a.md").etag
         assert fresh != settled
-        monkeypatch.setattr(folder_store.time, "time", lambda: 1_000_000_020.0)
+        monkeypatch.setattr(folder_version.time, "time", lambda: 1_000_000_020.0)
         assert store.head("a.md").etag == settled
 
 

@@ -44,7 +44,7 @@ class Whereabouts:
     def snapshots(self, folder: Path, *, far: bool) -> Path | None:
         """Return where a host keeps its listings; None: those have to end within one call."""
         del far
-        return None if self.store.ordered else folder
+        return None if self.store.ordered and not hasattr(self.store, "pin") else folder
 
     def news(self) -> bool | None:
         """Return whether something says that a listing is due; None: others tell of each change."""

@@ -118,17 +118,25 @@ class SimBucket(SimStore):
         return at_once(lambda: self.list_page(prefix, **options))
 
 
-class SimCopy(SimStore):
-    """A store that answers from a copy of its place; whether that is old costs no request."""
+class SimPinned(SimStore):
+    """A store whose listings go on with what they began with."""
 
-    def renew(self) -> None:
-        self._store.renew()
+    def still_gone(self, keys: Any) -> Any:
+        known = getattr(self._store, "still_gone", None)
+        return keys if known is None else self._call("HEAD", lambda: known(keys))
 
     def pin(self) -> str:
         return self._call("LIST", self._store.pin)
 
     def list_pinned(self, token: str, prefix: str, **options: Any) -> Any:
         return self._call("LIST", lambda: self._store.list_pinned(token, prefix, **options))
+
+
+class SimCopy(SimPinned):
+    """A store that answers from a copy of its place; whether that is old costs no request."""
+
+    def renew(self) -> None:
+        self._store.renew()
 
 
 class SimSite(SimStore):
@@ -150,7 +158,7 @@ class SimSite(SimStore):
 def sim_store(store: Any, weather: Weather) -> SimStore:
     """Return a store whose requests may fail."""
     if hasattr(store, "pin"):
-        return SimCopy(store, weather)
+        return (SimCopy if hasattr(store, "renew") else SimPinned)(store, weather)
     if hasattr(store, "list_ahead"):
         return SimBucket(store, weather)
     return (SimSite if hasattr(store, "tells_missing") else SimStore)(store, weather)

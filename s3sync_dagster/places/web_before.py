@@ -1,0 +1,72 @@
+"""What pages were before a crawl, until one has passed: it may have been told one text for all.
+
+A page to log in, or one for an outage, that comes with the status 200 would replace all at once.
+"""
+
+from s3sync_dagster.model.errors import FixConfiguration
+from s3sync_dagster.places.web_rows import SiteRows
+
+ALIKE_PAGES = 10
+"""So many pages may become one and the same."""
+ALIKE_SHARE = 0.2
+"""Of the known pages that may."""
+
+
+class PagesBefore(SiteRows):
+    """The part of a source's file that tells what crawls have changed that no listing has had."""
+
+    def note_before(self, key: str) -> None:
+        """Note what is known of a page, or that nothing is, before a crawl says something else."""
+        self._run(
+            "INSERT OR IGNORE INTO before VALUES (?, (SELECT page FROM pages WHERE key = ?))",
+            key, key,
+        )  # fmt: skip
+
+    def forget_before(self) -> None:
+        """Let what crawls have changed be so: one has passed."""
+        self._run("DELETE FROM before")
+
+    def require_unlike(self, known: int) -> None:
+        """Refuse what crawls were told where many pages became one that none was before.
+
+        Args:
+            known: pages of the site.
+
+        Raises:
+            FixConfiguration: ``site_answers_alike``; all pages are again what they were.
+        """
+        row = self._one(
+            "SELECT json_extract(pages.page, '$.etag') AS etag, count(*) AS number "
+            "FROM pages JOIN before USING (key) "
+            "WHERE etag <> json_extract(before.page, '$.etag') "
+            "GROUP BY 1 ORDER BY number DESC LIMIT 1"
+        )
+        if row is None or row[1] <= ALIKE_PAGES or row[1] <= ALIKE_SHARE * known:
+            return
+        etag, number = row
+        if self._one(
+            "SELECT 1 FROM before WHERE json_extract(page, '$.etag') = ? UNION "
+            "SELECT 1 FROM pages WHERE json_extract(page, '$.etag') = ? "
+            "AND key NOT IN (SELECT key FROM before)",
+            etag, etag,
+        ):  # fmt: skip
+            return
+        self._take_back(etag)
+        raise FixConfiguration(
+            f"The site answers {number} of {known} pages with one and the same text, which none of "
+            "them had before, as where one has to log in, or all is down. All records stay. Where "
+            "the pages are so by now, leave them out (exclude_path_regexes) or make a new source.",
+            reason="site_answers_alike",
+        )
+
+    def _take_back(self, etag: str) -> None:
+        alike = "json_extract(page, '$.etag') = ? AND key IN (SELECT key FROM before"
+        with self.step():
+            self._run("DELETE FROM bodies WHERE etag = ?", etag)
+            self._run(f"DELETE FROM pages WHERE {alike} WHERE page IS NULL)", etag)
+            self._run(
+                "UPDATE pages SET page = "
+                "(SELECT before.page FROM before WHERE before.key = pages.key) "
+                f"WHERE {alike})",
+                etag,
+            )
