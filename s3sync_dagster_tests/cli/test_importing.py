@@ -424,6 +424,16 @@ def test_another_endpoint_is_taken_as_it_is(endpoint):
     assert found["endpoint_url"] == f"https://{endpoint}"
 
 
+def test_a_file_that_cannot_be_read_is_told_with_the_cause(s3sync, tmp_path):
+    for name, why in (
+        ("none.json", "No such file or directory"),
+        ("n" * 300, "File name too long"),
+    ):
+        done = s3sync("import", str(tmp_path / name))
+        told = f"The file {str(tmp_path / name)!r} cannot be read ({why})."
+        assert (done.code, done.err) == (2, f"Error: {told}\n")
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", "7", "[" * 100_000, "\ud800{}"])
 def test_what_is_no_configuration_is_a_mistake_in_the_command(s3sync, tmp_path, content):
     path = tmp_path / "file.json"
