@@ -189,6 +189,55 @@ def test_questions_are_made_from_headings_and_docstrings():
     assert propose(collection, 1) == made[:1]
 
 
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        (
+            (
+                'def name(self):\n    """Short."""\n    return self.value + other.thing\n\n\n'
+                'def more(self):\n    """Say what is more than that and why."""\n    return 1\n'
+            ),
+            "Say what is more than that and why.",
+        ),
+        ('def name(self):\n    """Short."""\n    return self.value + other.thing_\n\n', None),
+        ('def a():\n    """"""\n    return other.thing(one, two, three)\n', None),
+        ('QUERY = """\nSELECT name FROM table WHERE name IS NULL\n"""\nrun(QUERY)\n', None),
+        ('run(\n    """\n    SELECT name FROM table WHERE name IS NULL\n\n    """\n)\n', None),
+        ('of the docstring\'s end.\n    """\n    value = other.thing(1) + 2\n\n    x\n', None),
+        ("/**/ int value = other_thing(one, two) + 2. ;\nint x; \n", None),
+        ("/*******/\nint value = other_thing(one, two) + 2. ;\nint x; \n", None),
+        (
+            'def name() -> str:  # x\n    r"""Say what is more than that and why.\n"""\n    pass\n',
+            "Say what is more than that and why",
+        ),
+        (
+            '# A comment.\n\n"""Say what is more than that and why."""\nimport one\n',
+            "Say what is more than that and why.",
+        ),
+        (
+            'use A\n@doc """\nSay what is more than that and why.\n"""\ndef one, do: 1\n',
+            "Say what is more than that and why",
+        ),
+        ('"""Short.\n\n>>> other.thing(1) + 2 + 3 + 4\n"""\nvalue = 1\n', None),
+        (
+            '/**\n * Says "what" is\n * more than that.\n * @return it\n */\nint one();\n',
+            'Says "what" is more than that',
+        ),
+        (
+            "int x;\n/** Say what is more than that and why. */\nint one();\n",
+            "Say what is more than that and why",
+        ),
+    ],
+)
+def test_no_code_is_asked(text, asked):
+    """What stands between two comments is none, however short the first is."""
+    collection = MemoryCollections().open("docs", tenant="t", database="d", embedder=EMBEDDER)
+    metadata = {"document_key": "a.py", "language": "python"}
+    record = Record(id="a-0", document=text, embedding_text=text, metadata=metadata)
+    collection.upsert([record], EMBEDDER.embed_documents([text]))
+    assert [one.question for one in propose(collection, 5)] == ([asked] if asked else [])
+
+
 def test_a_collection_is_evaluated_with_questions_of_its_own(s3sync, aws_endpoint, tmp_path):
     bucket, collection = aws_endpoint.make_bucket(), f"c-{uuid.uuid4().hex[:12]}"
     for key, text in GUIDE.items():
