@@ -21,6 +21,9 @@ REACH = 50
 """Hits that are looked at: what stands there and not among the first was in reach, and lost."""
 MAX_BYTES = 16 * 1024**2
 """Of a file with questions."""
+_FIELDS = ("question", "key", "excerpt")
+_SHOWN = 100
+"""Characters of a name that is not known, which people are shown."""
 _READ = 200
 """Records whose texts are read at once."""
 _EXCERPT_CHARACTERS = 200
@@ -246,8 +249,11 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]
 
 
 def _question(row: Mapping[str, Any], where: str) -> Question:
+    unknown = next((name for name in row if name not in _FIELDS), None)
+    if unknown is not None:  # misspelt, it would ask for less, and the figures would be better
+        raise InvalidSetting(f"{where}: {unknown[:_SHOWN]!r} is none of {', '.join(_FIELDS)}.")
     values: dict[str, str] = {}
-    for name in ("question", "key", "excerpt"):
+    for name in _FIELDS:
         value = row.get(name)
         if value is None:
             continue

@@ -77,6 +77,9 @@ def test_questions_are_read_from_lines_of_json_and_from_csv(tmp_path):
     table.write_text(f'question,key\n"{"x" * 140_000}",a.md\n')
     with pytest.raises(InvalidSetting, match="is no CSV"):
         read_questions(table)
+    table.write_text("question, key\nwho?,a.md\n")
+    with pytest.raises(InvalidSetting, match="line 2: ' key' is none of"):
+        read_questions(table)
     table.write_text("question,key\nwho?,a.md\nHow, exactly?,a.md\n")
     with pytest.raises(InvalidSetting, match="line 3 has more columns"):
         read_questions(table)
@@ -93,6 +96,8 @@ def test_questions_are_read_from_lines_of_json_and_from_csv(tmp_path):
         (b'{"question": "\\ud800", "key": "a"}', "half of a surrogate pair"),
         (b'{"question": ' + b"[" * 100_000, "line 1"),
         (b"\xff\xfe", "UTF-8"),
+        (b'{"question": "q", "key": "a", "excerp": "b"}', "line 1: 'excerp' is none of"),
+        (b'{"question": "q", "key": "a", "' + b"x" * 5000 + b'": 1}', "line 1: 'x+'? is none of"),
     ],
 )
 def test_a_file_without_questions_is_refused(tmp_path, content, said):
