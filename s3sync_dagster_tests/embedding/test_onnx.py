@@ -152,6 +152,14 @@ def test_a_model_that_is_nowhere_is_named(tmp_path, monkeypatch):
         open_embedder(EmbeddingConfig(kind="onnx"))
 
 
+def test_a_name_longer_than_a_file_may_have_is_that_of_no_model(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("x" * 5000, "/" + "x" * 5000, "a/" * 3000):
+        with pytest.raises(MissingEngine, match="there is no model") as caught:
+            open_embedder(EmbeddingConfig(kind="onnx", model=name), model_dir=tmp_path)
+        assert (caught.value.reason, len(caught.value.message) < 1000) == ("missing_model", True)
+
+
 def test_a_model_of_the_hubs_cache_is_found_by_its_name(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     snapshots = tmp_path / ".cache/huggingface/hub/models--me--mine/snapshots"
