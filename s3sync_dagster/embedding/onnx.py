@@ -101,7 +101,7 @@ class OnnxModel:
         return self._key
 
     def infer(self, texts: Sequence[str]) -> Vectors:
-        """Return one row per text."""
+        """Return one row per text: zeros for one of which the tokenizer leaves nothing."""
         return self._infer([self._prompts[0] + text for text in texts])
 
     def infer_query(self, text: str) -> Vector:
@@ -116,17 +116,20 @@ class OnnxModel:
             texts = [text.lower() for text in texts]
         # One by one: encode_batch starts a thread per core.
         tokens = [tokenizer.encode(text).ids for text in texts]
-        rows = np.empty((len(texts), self.dimension), dtype=np.float32)
+        # As sentence-transformers makes of a text without tokens, which it is given beside others.
+        rows = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        some = [place for place, text in enumerate(tokens) if text]
 
-        def infer_batch(places: list[int]) -> None:
+        def infer_batch(batch: list[int]) -> None:
+            places = [some[one] for one in batch]
             rows[places] = self._pooled(session, [tokens[place] for place in places])
 
         with ThreadPoolExecutor(self._workers, thread_name_prefix="onnx") as pool:
-            list(pool.map(infer_batch, make_batches(tokens)))
+            list(pool.map(infer_batch, make_batches([tokens[place] for place in some])))
         return rows
 
     def _pooled(self, session: Any, tokens: Sequence[Sequence[int]]) -> Vectors:
-        """Return vectors for texts, the longest of them first."""
+        """Return vectors for texts, the longest of them first; each has a token."""
         import numpy as np
 
         ids = np.full((len(tokens), len(tokens[0])), self.recipe.padding, dtype=np.int64)
@@ -163,8 +166,11 @@ class OnnxModel:
         import numpy as np
 
         long = tokenizer.encode("word " * TRIAL_TOKENS).ids[:TRIAL_TOKENS]
+        short = tokenizer.encode("word").ids
+        if not short:
+            raise damaged(self._folder, "its tokenizer makes nothing of a word")
         try:
-            vectors = self._pooled(session, [long, tokenizer.encode("word").ids])
+            vectors = self._pooled(session, [long, short])
         except MissingEngine:
             raise
         except Exception:  # noqa: BLE001  (of ONNX Runtime, with classes of its own)

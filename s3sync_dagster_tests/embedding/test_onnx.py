@@ -160,6 +160,34 @@ def test_a_name_longer_than_a_file_may_have_is_that_of_no_model(tmp_path, monkey
         assert (caught.value.reason, len(caught.value.message) < 1000) == ("missing_model", True)
 
 
+def test_a_text_without_tokens_fails_nothing(folder):
+    """Tokenizers that put nothing around a text give none for an empty one: its vector is zero."""
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer | {"post_processor": None}))
+    pooling = folder / "1_Pooling" / "config.json"
+    for mode in ("mean", "cls", "max", "lasttoken"):
+        pooling.write_text(json.dumps({"pooling_mode": mode, "word_embedding_dimension": 384}))
+        alone = embed(folder, ["cats"])
+        beside = embed(folder, ["", "cats", " \n", "dogs"])
+        np.testing.assert_allclose(beside[1], alone[0], atol=1e-5)
+        assert not beside[[0, 2]].any()
+        assert not embed(folder, [""]).any()
+        assert (
+            not open_embedder(EmbeddingConfig(kind="onnx", model=str(folder))).embed_query("").any()
+        )
+
+
+def test_a_tokenizer_that_gives_no_tokens_at_all_is_damaged(folder):
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer |= {"post_processor": None}
+    tokenizer["normalizer"] = {"type": "Replace", "pattern": {"Regex": "(?s).+"}, "content": ""}
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(MissingEngine, match="tokenizer"):
+        embed(folder, ["cats"])
+
+
 def test_a_model_of_the_hubs_cache_is_found_by_its_name(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     snapshots = tmp_path / ".cache/huggingface/hub/models--me--mine/snapshots"
