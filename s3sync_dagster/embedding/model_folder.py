@@ -68,7 +68,8 @@ def find_model(name: str, model_dir: Path | None) -> Path:
     shown = name[:SHOWN_CHARACTERS]
     raise MissingEngine(
         f"there is no model {shown!r} with tokenizer.json and "
-        "onnx/model.onnx: give the path of its folder, put it into the model folder (S3SYNC_MODEL_DIR), or fetch it once with "
+        "onnx/model.onnx: give the path of its folder, put it into the model folder "
+        "(S3SYNC_MODEL_DIR), or fetch it once with "
         "`huggingface-cli download`",
         reason="missing_model",
     )
