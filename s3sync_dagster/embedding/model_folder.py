@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, cast
 
@@ -224,6 +225,15 @@ def require_weights(folder: Path) -> Path:
 def weights_of(folder: Path) -> Path | None:
     """Return the model's ONNX file, None where there is none."""
     return next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+
+
+def beside_weights(weights: Path) -> list[Path]:
+    """Return the files beside an ONNX file that it names: numbers of larger models lie there."""
+    found = [one for one in weights.parent.iterdir() if one.is_file() and one.name != weights.name]
+    if not found or not weights.stat().st_size:
+        return []
+    with weights.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        return sorted(one for one in found if content.find(one.name.encode()) >= 0)
 
 
 def read_part(folder: Path, name: str, default: Any) -> Any:

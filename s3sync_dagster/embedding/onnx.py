@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from s3sync_dagster.embedding.minilm import make_batches
 from s3sync_dagster.embedding.model_folder import (
     WEIGHTS_REFUSE,
+    beside_weights,
     damaged,
     find_model,
     load_files,
@@ -91,12 +92,14 @@ class OnnxModel:
         return {"type": "known", "name": self.name, "config": config}
 
     def cache_key(self) -> str:
-        """Return a digest of the weights and the recipe: a name alone proves nothing."""
+        """Return a digest of weights, tokenizer and recipe: a name alone proves nothing."""
         if self._key is None:
             digest = hashlib.sha256(repr((self.recipe, self._prompts)).encode())
-            with require_weights(self._folder).open("rb") as file:
-                while part := file.read(1 << 20):
-                    digest.update(part)
+            weights = require_weights(self._folder)
+            for path in (weights, *beside_weights(weights), self._folder / "tokenizer.json"):
+                with path.open("rb") as file:
+                    while part := file.read(1 << 20):
+                        digest.update(part)
             self._key = f"onnx:{digest.hexdigest()[:32]}"
         return self._key
 
@@ -139,7 +142,8 @@ class OnnxModel:
             mask[row, : len(text)] = 1
         given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         output = _token_output(self._folder, session)
-        hidden = run_weights(self._folder, session, output, given)
+        # Of sixteen bits: the squares of a few hundreds would be infinite.
+        hidden = run_weights(self._folder, session, output, given).astype(np.float32, copy=False)
         weights = mask[:, :, None].astype(np.float32)
         last = mask.sum(axis=1) - 1
         found = {
