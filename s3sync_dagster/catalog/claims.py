@@ -69,6 +69,8 @@ class _Claiming:
         if {row.source_id for row in rows} - {self._source.id} and not self._db.sqlite:
             self._db.lock_clearing(self._tx)
             rows = self._rows_of(intents, lock=True)  # they may be somebody else's by now
+        if self._let_go(intents, rows):
+            rows = self._rows_of(intents)
         by_id = {row.document_id: row for row in rows}
         of_keys = self._rows(
             documents.c.object_key,
@@ -159,19 +161,35 @@ class _Claiming:
         # Another document's: free once it is on its way out and nobody clears its records.
         if row.id in leaving or row.batch_token is not None:
             return self._busy(intent)
-        if ours and row.object_key != intent.key and not self._is_given_up(row):
+        if ours and row.object_key != intent.key and row.phase != "removing":
             return Refusal(message=self._taken_by_key(intent, row.object_key))
         return None
 
-    def _is_given_up(self, row: Row) -> bool:
-        """Return whether a document is on its way out, or its sidecar asks for another one.
+    def _let_go(self, intents: Sequence[Intent], rows: Sequence[Row]) -> bool:
+        """Turn documents ``removing`` whose ids others ask for and whose sidecars ask for others.
 
-        Two objects that exchange their ids would wait for each other else. Append mode keeps both.
+        Until then they stand, but two objects that exchange their ids would wait for each other.
+        Append mode keeps both.
         """
-        if row.phase == "removing":
-            return True
-        if not row.owner.startswith(SIDECAR_OWNER) or self._source.mode is DeleteMode.APPEND:
+        if self._source.mode is DeleteMode.APPEND:
             return False
+        asking = {intent.document_id: intent.key for intent in intents}
+        others = {
+            row.id: row
+            for row in rows
+            if row.source_id == self._source.id
+            and row.object_key != asking[row.document_id]
+            and row.phase != "removing"
+            and row.batch_token is None
+            and row.owner.startswith(SIDECAR_OWNER)
+        }
+        let_go = [one for one, row in others.items() if self._is_given_up(row)]
+        for part in groups(let_go):
+            where = documents.c.id.in_(part)
+            self._tx.execute(documents.update().where(where).values(phase="removing"))
+        return bool(let_go)
+
+    def _is_given_up(self, row: Row) -> bool:
         told = self._tx.execute(
             sa.select(sidecars).where(
                 sidecars.c.source_id == row.source_id,

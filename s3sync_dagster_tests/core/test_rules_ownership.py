@@ -231,10 +231,11 @@ def test_of_two_that_wait_for_a_refused_successor_only_the_newest_stays(world):
     world.bucket.put("a.txt", "text a")
     world.bucket.put("a.meta.json", sidecar("a.txt", "one"))
     world.sync()
-    world.bucket.put("a.txt", "newer a")
-    world.bucket.put("a.meta.json", sidecar("a.txt", "two"))
-    world.listing()
-    world.run_batches(at=fail_removals)
+    for asks in (sidecar("none.txt", "one"), sidecar("a.txt", "two")):
+        world.bucket.put("a.txt", "newer a")
+        world.bucket.put("a.meta.json", asks)
+        world.listing()
+        world.run_batches(at=fail_removals)
     assert world.texts() == {f"{name}-0": "theirs", "one-0": "text a", "two-0": "newer a"}
     world.bucket.delete("a.meta.json")
     for _ in range(3):
@@ -254,7 +255,7 @@ def test_ids_that_are_being_cleared_are_given_to_nobody_else_meanwhile(world):
     meanwhile = []
 
     def another_batch(step):
-        if step == "before_remove" and not meanwhile:
+        if step == "before_delete" and not meanwhile:
             world.bucket.put("c.meta.json", sidecar("c.txt", "x"))
             world.listing()
             meanwhile.extend(world.run_batches(at=lambda _step: None))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.path_metadata import with_path_metadata
-from s3sync_dagster.core.plan import WritePlan, record_ids
+from s3sync_dagster.core.plan import WritePlan
 from s3sync_dagster.core.record_limits import validate_user_metadata
 from s3sync_dagster.core.records import build_records
 from s3sync_dagster.core.state import DocumentState, Target
@@ -51,11 +51,8 @@ class Write:
         return [changed] if self.replaced is None else [changed, self.replaced]
 
     def tail(self) -> list[str]:
-        """Return the ids of records that go when the document is written."""
-        names = list(self.plan.delete) if self.plan else []
-        if self.replaced is not None:
-            names += record_ids(self.replaced.document_id, 0, self.replaced.high_water)
-        return names
+        """Return the ids of its own records that go when the document is written."""
+        return list(self.plan.delete) if self.plan else []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +71,10 @@ class WriteGroup:
     def states(self) -> list[DocumentState]:
         """Return the documents whose records this group changes or deletes."""
         return [state for one in self.writes for state in one.states()]
+
+    def replaced(self) -> list[DocumentState]:
+        """Return the documents under other custom ids that go when these are whole."""
+        return [one.replaced for one in self.writes if one.replaced is not None]
 
     def one_by_one(self) -> Iterator["WriteGroup"]:
         """Yield a group for each document, with its share of the vectors."""

@@ -26,7 +26,7 @@ from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.identity import meet_collection
-from s3sync_dagster.engine.own_records import delete_in_steps
+from s3sync_dagster.engine.own_records import delete_in_steps, ids_to_delete
 from s3sync_dagster.engine.unexpected import unexpected_error
 from s3sync_dagster.model.errors import FixInput, LeaseLost, S3SyncError
 
@@ -185,6 +185,7 @@ class Writer:
             tally.metadata_updated += len(part)
             at("updated")
         deletes = [name for one in group.writes for name in one.tail()]
+        deletes += ids_to_delete(collection, group.replaced(), catalog=self._parts.catalog)
         try:
             delete_in_steps(collection, deletes, before=before_delete, deleted=deleted)
         except FixInput as error:
@@ -282,5 +283,5 @@ class Writer:
                 for one in group.writes
                 if one.before is not None and one.plan is not None
             ],
-            [one.replaced for one in group.writes if one.replaced is not None],
+            group.replaced(),
         )
