@@ -117,7 +117,7 @@ def test_what_a_live_batch_holds_is_not_asked_for_until_it_is_given_back(world):
     with pytest.raises(Died):
         world.sync()
     world.at = None
-    own = f"{document_id('a.txt')}-0"
+    own = f"{document_id('a.txt', custom_id=None, id_prefix='')}-0"
     assert set(world.texts()) == {"first-0", own}
     assert world.catalog.documents.enqueue_unclean(world.source.id) == 0
     for row in world.catalog.batches.live():
