@@ -21,6 +21,9 @@ REACH = 50
 """Hits that are looked at: what stands there and not among the first was in reach, and lost."""
 MAX_BYTES = 16 * 1024**2
 """Of a file with questions."""
+_FIELDS = ("question", "key", "excerpt")
+_SHOWN = 100
+"""Characters of a name that is not known, which people are shown."""
 _READ = 200
 """Records whose texts are read at once."""
 _EXCERPT_CHARACTERS = 200
@@ -33,11 +36,19 @@ _ASKED_FROM = frozenset(("heading_path", "symbol", "language"))
 """Metadata of a chunk with something to ask from."""
 _HEADING = re.compile(r"^#{1,6}[ \t]+(\S.*?)[ \t#]*$", re.MULTILINE)
 _DOC = re.compile(
-    r'"""[ \t]*\n?[ \t]*(\S[^"]{24,}?)(?:\.\s|\n[ \t]*\n|""")'
-    r"|/\*\*[ \t]*\n?[ \t*]*([^\s*][^*]{24,}?)(?:\.\s|\*/|\n[ \t]*\*[ \t]*[@\n])"
+    r"[ \t\r*]*\n?[ \t]*(?:\*[ \t]+)?([^\s*](?:(?!\n[ \t\r*]*(?:\n|@)).){24,}?)"
+    r"(?:\.\s|\n[ \t\r*]*(?:\n|@)|\s*\Z)",
+    re.DOTALL,
 )
-"""The first sentence or paragraph of a docstring, or of a comment that documents."""
+"""The first sentence or paragraph of what stands in a docstring, or a comment that documents."""
 _COMMENT = re.compile(r'""".*?(?:"""|\Z)|/\*.*?(?:\*/|\Z)', re.DOTALL)
+_DOCSTRING = re.compile(
+    r'(?:\A(?:[ \t\r]*(?:#[^\n]*)?\n)*|:[ \t\r]*(?:#[^\n]*)?\n|@\w+)[ \t]*[rRuU]?"""(.*?)(?:"""|\Z)'
+    r"|/\*\*(?!/)(.*?)(?:\*/|\Z)",
+    re.DOTALL,
+)
+"""Docstrings stand at the beginning, behind a line that ends with a colon, or behind ``@doc``: any
+other triple quote begins a text of the program, or ends a docstring that began elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,8 +249,11 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]
 
 
 def _question(row: Mapping[str, Any], where: str) -> Question:
+    unknown = next((name for name in row if name not in _FIELDS), None)
+    if unknown is not None:  # misspelt, it would ask for less, and the figures would be better
+        raise InvalidSetting(f"{where}: {unknown[:_SHOWN]!r} is none of {', '.join(_FIELDS)}.")
     values: dict[str, str] = {}
-    for name in ("question", "key", "excerpt"):
+    for name in _FIELDS:
         value = row.get(name)
         if value is None:
             continue
@@ -295,11 +309,12 @@ def _proposed(hit: Hit) -> Question | None:
             return None
         words = ": ".join(steps[-2:])
         return Question(question=words, key=key, excerpt=body[0][:_EXCERPT_CHARACTERS])
-    documented = _DOC.search(hit.document)
+    told = (_DOC.match(one[1] or one[2] or "") for one in _DOCSTRING.finditer(hit.document))
+    documented = next((one[1] for one in told if one is not None), None)
     if documented is None:
         return None
     code = [line.strip() for line in _COMMENT.sub("\n", hit.document).splitlines() if line.strip()]
     if not code:
         return None
-    words = " ".join((documented[1] or documented[2]).replace("*", " ").split())
+    words = " ".join(documented.replace("*", " ").split())
     return Question(question=words, key=key, excerpt=max(code, key=len)[:_EXCERPT_CHARACTERS])

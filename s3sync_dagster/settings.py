@@ -86,6 +86,16 @@ class Settings:
         """Where the process listens from which run workers are forked."""
         return self.home / "runs.sock"
 
+    @property
+    def model_dir_fault(self) -> str | None:
+        """Why nothing is found in ``model_dir``; None: it is a folder, or none is named."""
+        if self.model_dir is None or self.model_dir.is_dir():
+            return None
+        return (
+            f"S3SYNC_MODEL_DIR names {str(self.model_dir)!r}, which is no folder: models are "
+            "looked for elsewhere; correct it, or make the folder."
+        )
+
     def variable(self, name: str) -> str:
         """Return a variable that a source's configuration names.
 

@@ -6,6 +6,7 @@ no S3 client, no parser and no model.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from s3sync_dagster.ports.owners import Owners
     from s3sync_dagster.ports.places import Surroundings
 
+_log = logging.getLogger(__name__)
 SNAPSHOTS = "listings"
 """Folder of the home in which listings without order are sorted."""
 
@@ -275,7 +277,7 @@ class Parts:
 
         return open_embedder(
             config,
-            model_dir=self.settings.model_dir,
+            model_dir=self._model_dir(),
             cache=cache,
             api_key=self.resolve_env,
             embed_url=self.settings.chroma_embed_url,
@@ -295,10 +297,15 @@ class Parts:
 
                 self._reranker = open_reranker(
                     self.settings.reranker,
-                    model_dir=self.settings.model_dir,
+                    model_dir=self._model_dir(),
                     workers=self._inference_workers(),
                 )
             return self._reranker
+
+    def _model_dir(self) -> Path | None:
+        if (fault := self.settings.model_dir_fault) is not None:
+            _say_once(fault)
+        return self.settings.model_dir
 
     def _inference_workers(self) -> int:
         """Return how many batches a local model infers side by side."""
@@ -392,6 +399,11 @@ class Parts:
             self._stores.clear()
             self._queues.clear()
             self._embedders.clear()
+
+
+@cache
+def _say_once(sentence: str) -> None:
+    _log.warning("%s", sentence)
 
 
 def _server_of(source: Source) -> str:

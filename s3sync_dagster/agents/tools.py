@@ -16,7 +16,7 @@ from s3sync_dagster.agents.rendering import (
     show_key,
     show_source,
 )
-from s3sync_dagster.catalog.rights import sees_document
+from s3sync_dagster.catalog.rights import seen_keys, sees_document
 from s3sync_dagster.core.keys import validate_collection_name, validate_object_key
 from s3sync_dagster.core.selection import require_inside_prefix
 from s3sync_dagster.core.state import DocumentPhase, DocumentState
@@ -204,6 +204,8 @@ def why(door: Door, asked: Why) -> str:
     else:
         sources = [row.source for row in door.sources()]
         sources = [one for one in sources if asked.key.startswith(one.place.path_prefix)]
+        if len(sources) > SOURCES_PAGE:  # not those first that never heard of it
+            sources.sort(key=lambda one: not _knows(door, one, asked.key))
     answers = [
         show_explained(
             source,
@@ -253,6 +255,14 @@ TOOLS = (
         why,
     ),
 )
+
+
+def _knows(door: Door, source: Source, key: str) -> bool:
+    """Tell whether a source has heard of a key, as far as who asks may know."""
+    catalog = door.parts.catalog
+    if catalog.work.object(source.id, key) is None:
+        return False
+    return key in seen_keys(catalog, door.rights(source.tenant), source, [key])
 
 
 def _document(door: Door, asked: ReadDocument) -> tuple[Source, DocumentState]:

@@ -201,9 +201,10 @@ def seen_objects(
 ) -> tuple[list[ObjectRow], str | None]:
     """Return a page of the objects that a caller may see, and where the next page begins.
 
-    That is the last key of a full page. Where objects are kept from the caller it is sealed, and
-    a page may also end because enough was looked at. All objects behind ``after`` count there,
-    whatever the filters: else where a page ends would tell which of the hidden ones meet them.
+    That is the last key of a page behind which there are more. Where objects are kept from the
+    caller it is sealed, and a page may also end because enough was looked at. All objects behind
+    ``after`` count there, whatever the filters: else where a page ends would tell which of the
+    hidden ones meet them.
 
     Args:
         here: the server's parts.
@@ -222,8 +223,9 @@ def seen_objects(
     opened = here.cursors.open(whose, after) if after is not None else None
     if rights.sees_all_of(source.id):
         behind = after if opened is None else opened
-        rows = here.catalog.views.object_rows(source.id, limit=limit, after=behind, **filters)
-        return rows, rows[-1].object_key if len(rows) == limit else None
+        rows = here.catalog.views.object_rows(source.id, limit=limit + 1, after=behind, **filters)
+        page = rows[:limit]
+        return page, page[-1].object_key if len(rows) > limit else None
     if after is not None and opened is None:
         if after not in seen_keys(here.catalog, rights, source, [after]):
             raise InvalidSetting("after is not from a page of this listing: begin it anew.")

@@ -70,13 +70,12 @@ class _Claiming:
             self._db.lock_clearing(self._tx)
             rows = self._rows_of(intents, lock=True)  # they may be somebody else's by now
         by_id = {row.document_id: row for row in rows}
-        written = self._rows(
+        of_keys = self._rows(
             documents.c.object_key,
             [intent.key for intent in intents],
             documents.c.source_id == self._source.id,
-            documents.c.phase != "removing",
         )
-        by_key = {row.object_key: row for row in written}
+        by_key = {row.object_key: row for row in of_keys if row.phase != "removing"}
         replaced: dict[str, Row] = {}
         for intent in intents:
             row = by_key.get(intent.key)
@@ -108,7 +107,8 @@ class _Claiming:
             by_id,
         )
         granted = [one for place, one in enumerate(intents) if place not in refusals]
-        self._retire([(one, replaced[one.key]) for one in granted if one.key in replaced])
+        self._retire([replaced[one.key] for one in granted if one.key in replaced])
+        self._close_others(granted, of_keys)
         self._refresh([one for one in granted if one.document_id in by_id], by_id)
         new = self._insert([one for one in granted if one.document_id not in by_id])
         answers: list[Claim | Refusal] = []
@@ -210,15 +210,27 @@ class _Claiming:
         refusal = Refusal(message=why.message, reason=why.reason)
         return dict.fromkeys(new[room:], refusal)
 
-    def _retire(self, replaced: Sequence[tuple[Intent, Row]]) -> None:
-        for part in groups([row.id for _, row in replaced]):
+    def _retire(self, replaced: Sequence[Row]) -> None:
+        for part in groups([row.id for row in replaced]):
             self._tx.execute(
                 documents.update()
                 .where(documents.c.id.in_(part))
                 .values(phase="removing", batch_token=self._token)
             )
-        # Its records stay until the other is written, which may be never.
-        told_else = [row.id for intent, row in replaced if self._tells_else(intent, row)]
+
+    def _close_others(self, intents: Sequence[Intent], rows: Sequence[Row]) -> None:
+        """Close what gives way to these documents, now or before, where it names other readers.
+
+        Its records stay until the document is written, which may be never, and deleted after that.
+        """
+        by_key = {intent.key: intent for intent in intents}
+        told_else = [
+            row.id
+            for row in rows
+            if (intent := by_key.get(row.object_key)) is not None
+            and row.document_id != intent.document_id
+            and self._tells_else(intent, row)
+        ]
         for part in groups(told_else):
             close(self._tx, documents.c.id.in_(part))
 

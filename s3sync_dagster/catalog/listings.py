@@ -445,7 +445,10 @@ class Listings:
             if row is None:
                 return [], None
             cursor = DepartureCursor(kind=kind, after=after)
-            return next_part(tx, row, cursor, removes=True, limit=limit)
+            keys, rest = next_part(tx, row, cursor, removes=True, limit=limit)
+            if rest is not None and not next_part(tx, row, rest, removes=True, limit=1)[0]:
+                rest = None  # a full page, and the last one
+            return keys, rest
 
     def holds(self, source_id: str, object_key: str) -> bool:
         """Return whether what was made of an object waits for an approval to go."""

@@ -15,6 +15,7 @@ from s3sync_dagster.catalog.tables import (
     objects,
 )
 from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.core.targets import word_on
 from s3sync_dagster.model.source import DeleteMode, Source
 
 _NOT_ITS_OWN_FAULT = sa.or_(
@@ -112,14 +113,16 @@ class Rebuilding:
     def gone_with_collection(self, source: Source, states: Sequence[DocumentState]) -> None:
         """Note that documents have lost their records with the collection, for good.
 
-        What a request asked for stays, without records, until it can be written; the others follow
-        from their objects, when those come back.
+        What was asked of one by a request, or nobody knows by whom, stays, without records, until
+        it can be written; the others follow from their objects, when those come back.
         """
         with self._db.write() as tx:
             self._db.lock_source(tx, source.id)
             for part in groups([one.id for one in states]):
                 here = sa.and_(*_of_collection(source), documents.c.id.in_(part))
-                tx.execute(documents.delete().where(here, documents.c.owner != "request"))
+                rows = map(document_of, tx.execute(sa.select(documents).where(here)))
+                unsaid = [one.id for one in rows if word_on(one) is None]
+                tx.execute(documents.delete().where(documents.c.id.in_(unsaid)))
                 tx.execute(
                     documents.update()
                     .where(here)

@@ -13,7 +13,7 @@ from s3sync_dagster.catalog.rows import document_of, groups, looked_through, sou
 from s3sync_dagster.catalog.tables import documents, has_records, objects, sources
 from s3sync_dagster.core.closing import Closing
 from s3sync_dagster.core.keys import document_id
-from s3sync_dagster.core.state import RECOVERED, UNSEEN, DocumentState, stood_last
+from s3sync_dagster.core.state import RECOVERED, RESTORED, UNSEEN, DocumentState, stood_last
 from s3sync_dagster.core.targets import as_it_is_to_be, said_of_readers, word_on
 from s3sync_dagster.core.vouching import NOTHING, names_any
 from s3sync_dagster.model.document import Metadata
@@ -56,6 +56,7 @@ def keep_said(
             metadata=one.metadata,
             withheld=withheld,
             owner=one.owner,
+            collection_id=RESTORED if one.collection_name in closing.waited else None,
         )
         for key, closing in sorted(closings.items())
         for one in closing.begun

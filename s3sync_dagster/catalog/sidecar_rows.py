@@ -113,8 +113,8 @@ def retire_unasked(
     """Turn documents ``removing`` that these sidecars asked for and ask for no more.
 
     Their records stay until their key's next batch. Nothing is retired of which the sidecar asks
-    for another document of the same object: it stands, for the guard too, until that one is written
-    (``core.deed``). Nor is anything whose object cannot be read now, so that nothing would come in
+    for the document of the same object in another collection: it stands, for the guard too, until
+    that one is written (``core.deed``). Nor is anything whose object cannot be read now, so that nothing would come in
     its place. In append mode nothing is retired; in a mode that keeps records the end of a sidecar
     is no reason either: what is kept so has an owner of its own, and goes by no other word than
     that of a listing in mode ``mirror``. So are many that lose their sidecars to objects that
@@ -185,10 +185,14 @@ def retire_unasked(
             elif not wanted and not row.readable and row.etag is not None:
                 if keeps:  # nothing can be written in its place
                     kept[row.id] = kept_owner
-            elif not wanted and (told is None or told.path != row.object_key):
+            elif not wanted and (
+                told is None
+                or told.path != row.object_key
+                or (told.target_collection_name or source.collection_name) == row.collection_name
+            ):
                 unasked.append(row.id)
                 counts = row.high_water and not _takes_itself(source, row.collection_name)
-                if told is not None and counts:
+                if told is not None and told.path != row.object_key and counts:
                     astray[row.id] = (told.path, kept_owner)
     going = _to_nobody(tx, source_id, astray)
     if going and not count_told_by_heads(tx, source_id, keys=len(going), going=len(going), now=now):

@@ -105,6 +105,7 @@ def restore(
     the backup is found by the engine, with what the last lines of this command advise.
     """
     from s3sync_dagster.cli.noting import noted  # noqa: PLC0415  (heavy, as the next)
+    from s3sync_dagster.local.dagster_history import YAML_OF_BACKUP  # noqa: PLC0415  (heavy)
     from s3sync_dagster.local.restoring import read_manifest, restore_backup  # noqa: PLC0415
     from s3sync_dagster.wiring import open_parts  # noqa: PLC0415
 
@@ -127,6 +128,13 @@ def restore(
         click.echo(json.dumps({"restored": put, "made_at": manifest.made_at, "unlisted": names}))
         return 0
     click.echo(f"Restored: {', '.join(put)}, as of {manifest.made_at}")
+    if "history" in parts and (settings.dagster_home / YAML_OF_BACKUP).exists():
+        line = (
+            f"the backup has a dagster.yaml of one's own: it lies as {YAML_OF_BACKUP} in "
+            f"{settings.dagster_home}, since such a file names programs that Dagster runs; look at "
+            "it, and rename it where it is yours"
+        )
+        click.echo(wrapped(line, indent="  > ", hanging="    "))
     if "catalog" in parts:
         for line in _advice([source.name for source in unlisted]):
             click.echo(wrapped(line, indent="  > ", hanging="    "))

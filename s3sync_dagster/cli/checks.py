@@ -105,6 +105,8 @@ def home_checks(settings: Settings) -> Iterator[Check]:
     state = "ok" if os.access(home, os.W_OK | os.X_OK) else "broken"
     yield Check("data folder", state, f"{home}{'' if state == 'ok' else ' cannot be written'}")
     yield _privacy(settings)
+    if (fault := settings.model_dir_fault) is not None:
+        yield Check("model folder", "note", fault.rstrip("."))
     yield _key_file(settings)
     yield disk_check(shutil.disk_usage(home).free)
 

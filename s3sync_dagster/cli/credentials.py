@@ -14,7 +14,7 @@ from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.settings import Settings
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, epilog=examples("s3sync credential list"))
 def credential() -> None:
     """AWS keys that the catalog keeps encrypted.
 

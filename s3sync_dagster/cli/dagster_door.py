@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from s3sync_dagster.api.passes import pass_headers
 from s3sync_dagster.local.stack_state import running_stack, stack_starts
+from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ NONE_SEEN = (
     f"its webserver, and {LOCATION} its code location"
 )
 
+WAIT_SECONDS = 5.0
 STARTS = "the stack of this data folder is just starting"
 
 
@@ -48,6 +50,20 @@ class DagsterDoor:
             timeout_seconds=timeout_seconds,
             headers=pass_headers(self.settings),
         )
+
+    def silence(self) -> str | None:
+        """Return why nothing is known of a Dagster that is named; None: it answers.
+
+        One of ``s3sync up`` may just start or stop, and its supervisor looks after it.
+        """
+        if not self.named:
+            return None
+        try:
+            with self.open(timeout_seconds=WAIT_SECONDS) as dagster:
+                dagster.locations()
+        except S3SyncError as error:
+            return f"{error.message.rstrip('.')}: start it, or correct {URL}"
+        return None
 
 
 def dagster_door(settings: Settings) -> DagsterDoor | None:

@@ -187,8 +187,9 @@ def _content(file: Path) -> bytes:
     try:
         with file.open("rb") as opened_file:
             content = opened_file.read(MAX_FILE_BYTES + 1)
-    except OSError:
-        raise InvalidSetting(f"The file {str(file)!r} cannot be read.") from None
+    except OSError as error:
+        told = f"The file {str(file)!r} cannot be read ({error.strerror})."
+        raise InvalidSetting(told) from None
     if len(content) > MAX_FILE_BYTES:
         raise InvalidSetting(f"The file has more than {MAX_FILE_BYTES} bytes.")
     return content

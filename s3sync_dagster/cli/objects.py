@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from s3sync_dagster.core.rights import WHOLE
 from s3sync_dagster.explaining import explain_key
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import Source
-from s3sync_dagster.reasons import way_out
+from s3sync_dagster.reasons import known_reasons, way_out
 
 if TYPE_CHECKING:
     from s3sync_dagster.wiring import Parts
@@ -86,6 +87,8 @@ def retry(name: str, keys: tuple[str, ...], reason: str | None) -> int:
             sources = [parts.catalog.sources.find(name)]
         number = sum(_retry(parts, source, keys, reason) for source in sources)
         near = [] if number else [one for key in keys for one in _near(parts, sources, key)]
+        if reason and not number:
+            near += _near_reasons(parts, sources, reason)
     if (keys or reason) and not number:
         asked = "these keys" if keys else f"those with the reason {reason!r}"
         where = "" if "://" in name else f" in {name!r}"
@@ -212,6 +215,14 @@ def _near(parts: Parts, sources: Iterable[Source], text: str) -> list[str]:
         for one in near_keys(parts.catalog, source, key)
         if one != key
     ][:SHOWN]
+
+
+def _near_reasons(parts: Parts, sources: Iterable[Source], reason: str) -> list[str]:
+    """Return reasons that are spelt alike: those that something failed for, else any."""
+    met = {word for source in sources for word in parts.catalog.views.counts(source.id).failed}
+    known = known_reasons()
+    near = get_close_matches(reason, sorted(met), n=SHOWN)
+    return near or ([] if reason in known else get_close_matches(reason, known, n=1))
 
 
 def _meant(near: Sequence[str]) -> str:

@@ -33,14 +33,23 @@ def commands_markdown() -> str:
 
 def all_commands() -> Iterator[click.Context]:
     """Yield a context for each command that does something, in the order of their names."""
-    top = click.Context(
+    return (one for one in _below(cli, _top()) if not isinstance(one.command, click.Group))
+
+
+def all_groups() -> Iterator[click.Context]:
+    """Yield a context for each group of commands, the outermost first."""
+    yield _top()
+    yield from (one for one in _below(cli, _top()) if isinstance(one.command, click.Group))
+
+
+def _top() -> click.Context:
+    return click.Context(
         cli,
         info_name="s3sync",
         terminal_width=WIDTH,
         max_content_width=WIDTH,
         help_option_names=["-h", "--help"],
     )
-    yield from _below(cli, top)
 
 
 def _below(group: click.Group, context: click.Context) -> Iterator[click.Context]:
@@ -49,10 +58,9 @@ def _below(group: click.Group, context: click.Context) -> Iterator[click.Context
         if child is None:
             continue
         inner = click.Context(child, info_name=name, parent=context)
+        yield inner
         if isinstance(child, click.Group):
             yield from _below(child, inner)
-        else:
-            yield inner
 
 
 if __name__ == "__main__":

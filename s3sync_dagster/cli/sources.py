@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 1.0
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, epilog=examples("s3sync source list"))
 def source() -> None:
     """Sources in the catalog: a place, such as a bucket, and a collection."""
 
@@ -89,11 +89,12 @@ def create(name: str, place: str | None, check: bool, **options: Any) -> int:
         except Conflict as error:
             raise made_by_sync(parts.catalog.sources.rows(), made) or error from None
         door = dagster_door(parts.settings)
+        silent = door.silence() if door is not None else None
         seen = door is not None or stack_starts(parts.settings)
     click.echo(f"source {name!r} ({made.id}) created", err=True)
     if empty:
         click.echo(f"Nothing lies under {place_of(made)} yet: is the prefix right?", err=True)
-    click.echo(f"Next: {_next_step(made, door=door, seen=seen)}", err=True)
+    click.echo(f"Next: {_next_step(made, door=door, seen=seen, silent=silent)}", err=True)
     return 0
 
 
@@ -374,9 +375,11 @@ def _is_empty(parts: Parts, source: Source) -> bool:
         raise
 
 
-def _next_step(source: Source, *, door: DagsterDoor | None, seen: bool) -> str:
+def _next_step(source: Source, *, door: DagsterDoor | None, seen: bool, silent: str | None) -> str:
     if source.auto_sync == AutoSync.NONE:
         return f"s3sync sync {place_of(source)} --collection {source.collection_name}"
+    if silent is not None:
+        return f"nothing is seen that begins with it. {silent}"
     if seen:
         who = f"the Dagster at {door.url}" if door and door.named else "the running stack"
         return f"{who} begins with it in seconds: s3sync status {source.name}"

@@ -11,7 +11,7 @@ import click
 
 from s3sync_dagster.cli.chroma_silence import Silence, chroma_silence
 from s3sync_dagster.cli.completing import source_names
-from s3sync_dagster.cli.dagster_door import DagsterDoor, dagster_door, why_unseen
+from s3sync_dagster.cli.dagster_door import WAIT_SECONDS, DagsterDoor, dagster_door, why_unseen
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import ago, people, reasons, until, wrapped
@@ -45,11 +45,16 @@ def status(name: str | None, as_json: bool) -> int:
             parts.catalog.sources.find(name)
         rows = [row for row in parts.catalog.sources.rows() if name in (None, row.source.name)]
         door = dagster_door(parts.settings)
-        sensor_is_on = _sensors(door)
+        silent = door.silence() if door is not None else None
+        sensor_is_on = None if silent else _sensors(door)
+        unseen = None if sensor_is_on else silent or why_unseen(parts.settings)
         troubles = parts.catalog.queue_troubles.of([row.source for row in rows])
         silence = chroma_silence(parts)
         found = [
-            _status(parts, row, sensor_is_on, silence, trouble=troubles.get(row.source.id))
+            {
+                **_status(parts, row, sensor_is_on, silence, trouble=troubles.get(row.source.id)),
+                "unseen": unseen,
+            }
             for row in rows
         ]
         looked_at = {"catalog": parts.catalog.database.shown(), "dagster": door and door.url}
@@ -58,7 +63,8 @@ def status(name: str | None, as_json: bool) -> int:
         click.echo(json.dumps([{**one, **looked_at} for one in found]))
         return 0
     if door is not None and door.named:
-        click.echo(f"catalog {looked_at['catalog']}, Dagster {door.url}")
+        told = ", which does not answer" if silent else ""
+        click.echo(f"catalog {looked_at['catalog']}, Dagster {door.url}{told}")
     for row, one in zip(rows, found, strict=True):
         _print(row.source, one, price=parts.settings.price_of(row.source.embedding))
     if lookups := cache["hits"] + cache["misses"]:
@@ -102,7 +108,6 @@ def _status(
         "forgotten_at": forgotten_at(row, declaration, now=now),
         "moving": how_far(source, catalog=parts.catalog),
         "stack": sensor_is_on is not None,
-        "unseen": None if sensor_is_on else why_unseen(parts.settings),
         "sensor": sensor,
         "sensor_on": sensor_is_on(sensor) if sensor_is_on else None,
         **asdict(counts),
@@ -132,7 +137,7 @@ def _sensors(door: DagsterDoor | None) -> SensorIsOn | None:
 
     def is_on(sensor: str) -> bool | None:
         try:
-            with door.open(timeout_seconds=5.0) as dagster:
+            with door.open(timeout_seconds=WAIT_SECONDS) as dagster:
                 return dagster.sensor_is_on(sensor)
         except S3SyncError:
             return None  # it starts, or stops: not known now

@@ -113,13 +113,17 @@ class DrawnProgress(Progress):
         """
         found, total = self._chunks(), max(self._total, self._ended)
         told = {"objects": f"{self._ended}/{total} objects"}
+        underway = min(found.documents - self._cut, total - self._ended)
+        if underway > 0:
+            told["underway"] = f"{underway} underway"
         if found.embedded:
             told["chunks"] = f"{found.embedded} chunks"
         if self._pace is not None and self._pace.rate is not None:
             told["rate"] = f"{self._pace.rate:.1f}/s"
         if self._pace is not None and self._pace.left_seconds is not None:
             told["left"] = f"{_clock(self._pace.left_seconds)} left"
-        for least in ("rate", "chunks", "left"):  # a rate without chunks would be read as objects'
+        # A rate without chunks would be read as that of objects.
+        for least in ("underway", "rate", "chunks", "left"):
             if width is not None and len("  ".join(told.values())) > width:
                 told.pop(least, None)
         return "  ".join(told.values())

@@ -11,7 +11,7 @@ from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import columns, people
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, epilog=examples("s3sync token list"))
 def token() -> None:
     """Tokens of the HTTP API, each for one tenant and one role."""
 

@@ -14,7 +14,13 @@ from s3sync_dagster.core.decision import Decision
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, Said, Target
-from s3sync_dagster.core.targets import as_it_is, is_request, said_of_readers, told_documents
+from s3sync_dagster.core.targets import (
+    as_it_is,
+    as_its_sidecar_says,
+    is_request,
+    said_of_readers,
+    told_documents,
+)
 from s3sync_dagster.core.vouching import in_doubt, names_any, readers
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.errors import FixInput
@@ -34,6 +40,9 @@ class Closing:
     is there already."""
     begun: tuple[Target, ...] = ()
     """What they asked for where there is no document yet."""
+    waited: frozenset[str] = frozenset()
+    """Collections of those of which nobody asks but who had asked before the catalog was put back:
+    they may have been done, and records that it does not know say what was said after that."""
 
 
 def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
@@ -59,14 +68,16 @@ def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
         if not is_request(one) or (one.vouched and end.asked.get(one.id, "") not in deed.refused)
     )
     wanted, by_request = told_documents(replace(end.facts, invocations=heard), source)
-    owners = set(by_request.values()) - deed.written.keys()
+    # What waited in a backup is no newer than what records say: ``told_documents`` has both then.
+    owners = {name for name in by_request.values() if wanted[name].vouched} - deed.written.keys()
     held = {one.id for one in deed.held}  # in whose rows stands what was asked
     untold = end.verdict == "gone" or end.held_back
     for one in end.facts.documents:
         if one.collection_name in deed.written or (untold and one.collection_name not in owners):
             continue
         leaves = one.phase is DocumentPhase.REMOVING  # and may be there for long, or stand again
-        target = wanted.get(one.collection_name) or as_it_is(one)
+        asked = wanted.get(one.collection_name)
+        target = asked or as_its_sidecar_says(one, end.facts, source)
         if not _says(one, target, deed, source, fingerprint=fingerprint):
             closed += [one.id] if one.high_water else []  # else there is nothing to be read
         elif one.untold and not leaves:
@@ -80,7 +91,14 @@ def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
         for name in sorted(owners - there if end.verdict != "gone" else ())
         if names_any(wanted[name].metadata, source.reader_keys)
     ]
-    return Closing(closed=tuple(closed), opened=tuple(opened), said=said, begun=tuple(begun))
+    since = {by_request[one.id] for one in heard if one.id in by_request and not one.restored}
+    return Closing(
+        closed=tuple(closed),
+        opened=tuple(opened),
+        said=said,
+        begun=tuple(begun),
+        waited=frozenset(owners - since),
+    )
 
 
 def _said(target: Target, document: DocumentState) -> Said | None:

@@ -111,11 +111,7 @@ def _waits_elsewhere(deed: Deed, end: Decision) -> bool:
 
     Its object cannot be read for now, or its record ids are another's.
     """
-    there = {
-        one.collection_name
-        for one in end.facts.documents
-        if one.phase is not DocumentPhase.REMOVING and not one.begun_only
-    }
+    there = {one.collection_name for one in end.facts.documents if not one.never_whole}
     return any(
         one.collection_name not in there and one.collection_name not in deed.written
         for one in end.targets or ()

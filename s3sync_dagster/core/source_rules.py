@@ -29,8 +29,18 @@ _ACCESS_POINT = re.compile(
     r"arn:aws[a-z-]*:s3[a-z-]*:[a-z0-9-]*:\d*:accesspoint[:/][A-Za-z0-9._:/-]+"
 )
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+_LANGUAGES = re.compile(r"(?:(?:script/)?[A-Za-z]\w{0,40}(?:\+(?!\Z)|\Z)){1,30}", re.ASCII)
+"""A part of a path to Tesseract, and of a command line."""
 _REGION = re.compile(r"[A-Za-z0-9-]{1,64}")
 _URL = re.compile(r"https?://[^\s/]+(?:/\S*)?")
+ENGINES = frozenset(
+    (
+        *("calamine", "docling", "docling-models", "email", "fast", "libreoffice", "liteparse"),
+        *("main", "notebook", "ole", "oxmsg", "pandas", "pypdfium2", "striprtf", "tesseract"),
+        "text",
+    )
+)
+"""Names that ``extraction.engines`` may give; ``text``: what needs none, as it is."""
 MAX_SETTINGS_BYTES = 32 * 1024
 """Of all settings of a source as JSON: they are read with each look at a tenant's sources."""
 _HOST_ALONE = re.compile(r"[A-Za-z0-9.-]{1,253}:[0-9]{1,5}")
@@ -89,6 +99,16 @@ def validate_source(source: Source) -> None:
                 f"extraction.engines holds {ascii(suffix)[:80]}; write the suffix in lower case "
                 "with its dot, like '.pdf'."
             )
+        engine = source.extraction.engines[suffix]
+        if engine not in ENGINES:
+            raise InvalidSetting(
+                f"extraction.engines: {ascii(engine)[:80]} is no engine; there are "
+                f"{', '.join(sorted(ENGINES))}."
+            )
+    if not _LANGUAGES.fullmatch(source.extraction.ocr_languages):
+        raise InvalidSetting(
+            "extraction.ocr_languages has another form than Tesseract's: write 'eng+deu'."
+        )
     _check_url("extraction.vision_url", source.extraction.vision_url)
     source.place.check()
     if isinstance(source.place, S3Place):

@@ -93,9 +93,12 @@ def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], d
             continue
         collection = invocation.target_collection_name or source.collection_name
         asked[invocation.id] = collection
+        here = said.get(collection, [])
+        answered = _is_answered(invocation, source, here)
+        if answered:
+            invocation = replace(invocation, vouched=False)
         if collection in claims and _adds_nothing(invocation, source):
             continue  # the sidecar's word stands
-        here = said.get(collection, [])
         metadata = _asked_for(invocation, source, here)
         wanted[collection] = Target(
             collection_name=collection,
@@ -103,6 +106,7 @@ def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], d
             metadata=metadata,
             owner="request",
             vouched=_is_vouched(invocation, metadata, here),
+            recovered=answered,
         )
         said[collection] = [wanted[collection]]  # to who asks later in the same batch
     return wanted, asked
@@ -276,6 +280,21 @@ def as_it_is(document: DocumentState) -> Target:
     )
 
 
+def as_its_sidecar_says(document: DocumentState, item: KeyFacts, source: Source) -> Target:
+    """Return a document that nobody asks for, with what the sidecar that made it says by now.
+
+    It asks for another one, elsewhere, and says who may read the object all the same.
+    """
+    for one in item.sidecars:
+        if document.owner in (owner_of(one), KEPT_OWNER + one.sidecar_key):
+            return replace(
+                as_it_is(document),
+                metadata=one.metadata,  # type: ignore[arg-type]  (checked by core.sidecar)
+                vouched=not source.place.owned,
+            )
+    return as_it_is(document)
+
+
 def as_it_is_to_be(document: DocumentState) -> Target:
     """Return a document as its owner has asked for it last, be it written or not."""
     if document.said is None:
@@ -304,6 +323,18 @@ def _adds_nothing(invocation: Invocation, source: Source) -> bool:
     if source.reader_keys and not invocation.vouched:
         return True
     return not (invocation.custom_id or invocation.metadata)
+
+
+def _is_answered(invocation: Invocation, source: Source, documents: Sequence[Target]) -> bool:
+    """Return whether records name other readers than a request does that waited in a backup.
+
+    It may have been done, and an owner have closed the document after it.
+    """
+    keys = source.reader_keys
+    return invocation.restored and any(
+        one.recovered and any(one.metadata.get(key) != invocation.metadata.get(key) for key in keys)
+        for one in documents
+    )
 
 
 def _asked_for(invocation: Invocation, source: Source, documents: Sequence[Target]) -> Metadata:

@@ -11,6 +11,7 @@ import httpx
 
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.retry import call_with_retries
+from s3sync_dagster.http_bounds import UnboundedAnswer, bounded_client
 from s3sync_dagster.model.errors import (
     AccessDenied,
     InvalidSetting,
@@ -33,6 +34,11 @@ CONCURRENCY = 4
 TIMEOUT_SECONDS = 120.0
 TRIES = 8
 CONNECT_SECONDS = 10.0
+MOST_BYTES = 64 * 1024 * 1024
+"""Of an answer: 64 vectors of 8,192 numbers take 12 MB."""
+MOST_LISTS = 100_000
+"""In an answer: each takes far more memory than it has bytes."""
+_ASKED_ONCE = {"answer_too_long": 1}
 Row = TypeVar("Row")
 
 
@@ -64,7 +70,11 @@ class Endpoint:
         self._concurrency = concurrency
         self._lock = threading.Lock()
         self._batch_texts = BATCH_TEXTS
-        self._client = httpx.Client(headers={"user-agent": "s3sync-dagster", **(headers or {})})
+        self._client = bounded_client(
+            MOST_BYTES,
+            timeout_seconds,
+            headers={"user-agent": "s3sync-dagster", **(headers or {})},
+        )
         self.requests = 0
         """Requests that went over the wire."""
 
@@ -124,6 +134,7 @@ class Endpoint:
             clock=self._clock,
             timeout_seconds=self._timeout_seconds,
             tries=self._tries,
+            tries_by_reason=_ASKED_ONCE,
         )
 
     def _send(self, body: Mapping[str, Any], seconds: float) -> Any:
@@ -137,6 +148,8 @@ class Endpoint:
                 f"the embedding endpoint {self.address} did not answer within {seconds:.0f} s",
                 reason="embedding_timeout",
             ) from None
+        except UnboundedAnswer:
+            raise self._too_long() from None
         except httpx.TransportError as problem:
             raise Unavailable(
                 f"the embedding endpoint {self.address} cannot be reached "
@@ -145,12 +158,22 @@ class Endpoint:
             ) from None
         if not response.is_success:
             raise _failure(response, self.address)
+        content = response.content
+        if content.count(b"[") + content.count(b"{") > MOST_LISTS:
+            raise self._too_long()
         try:
             return response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Unavailable(
                 f"what answers at {self.address} is no embedding endpoint", reason="bad_vectors"
             ) from None
+
+    def _too_long(self) -> Unavailable:
+        return Unavailable(
+            f"what {self.address} answers is longer than any answer of an embedding endpoint, or "
+            "does not end",
+            reason="answer_too_long",
+        )
 
 
 def _batches(texts: Sequence[str], batch_texts: int) -> list[list[str]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +24,8 @@ DEFAULT_TOKENS = 512
 LARGEST_TOKENS = 2**20
 """Tokenizers without an end write 10^30 for it."""
 LARGEST_WIDTH = 2**16
+SHOWN_CHARACTERS = 200
+"""Of the name of a model that is not there."""
 POOLINGS = ("cls", "max", "mean", "lasttoken")
 _MODULES = frozenset(("Transformer", "Pooling", "Normalize"))
 
@@ -58,13 +61,16 @@ def find_model(name: str, model_dir: Path | None) -> Path:
     folders = [Path(name)] if Path(name).is_absolute() else []
     if model_dir is not None and not folders:
         folders.append(model_dir / name)
-    folders += _snapshots(hub) if not Path(name).is_absolute() else []
+    if not Path(name).is_absolute():
+        folders += _snapshots(hub)
     for folder in folders:
-        if weights_of(folder) is not None and (folder / "tokenizer.json").is_file():
+        if _has_model(folder):
             return folder
+    shown = name[:SHOWN_CHARACTERS]
     raise MissingEngine(
-        f"there is no model {name!r} with tokenizer.json and onnx/model.onnx: give the path of its "
-        "folder, put it into the model folder (S3SYNC_MODEL_DIR), or fetch it once with "
+        f"there is no model {shown!r} with tokenizer.json and "
+        "onnx/model.onnx: give the path of its folder, put it into the model folder "
+        "(S3SYNC_MODEL_DIR), or fetch it once with "
         "`huggingface-cli download`",
         reason="missing_model",
     )
@@ -73,8 +79,20 @@ def find_model(name: str, model_dir: Path | None) -> Path:
 def _snapshots(model: Path) -> list[Path]:
     """Return the copies of a model: the one that its branch ``main`` is at first."""
     main = model / "refs" / "main"
-    current = main.read_text().strip() if main.is_file() else ""
-    return sorted((model / "snapshots").glob("*"), key=lambda one: (one.name != current, one.name))
+    try:
+        current = main.read_text("utf-8").strip() if main.is_file() else ""
+        found = list((model / "snapshots").glob("*"))
+    except (OSError, ValueError):  # a name that no file may have; what is no text
+        return []
+    return sorted(found, key=lambda one: (one.name != current, one.name))
+
+
+def _has_model(folder: Path) -> bool:
+    """Tell whether weights and a tokenizer lie there; not where the path is none for files."""
+    try:
+        return weights_of(folder) is not None and (folder / "tokenizer.json").is_file()
+    except OSError:
+        return False
 
 
 def read_recipe(folder: Path) -> Recipe:
@@ -207,6 +225,15 @@ def require_weights(folder: Path) -> Path:
 def weights_of(folder: Path) -> Path | None:
     """Return the model's ONNX file, None where there is none."""
     return next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+
+
+def beside_weights(weights: Path) -> list[Path]:
+    """Return the files beside an ONNX file that it names: numbers of larger models lie there."""
+    found = [one for one in weights.parent.iterdir() if one.is_file() and one.name != weights.name]
+    if not found or not weights.stat().st_size:
+        return []
+    with weights.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        return sorted(one for one in found if content.find(one.name.encode()) >= 0)
 
 
 def read_part(folder: Path, name: str, default: Any) -> Any:

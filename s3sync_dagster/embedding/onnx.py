@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from s3sync_dagster.embedding.minilm import make_batches
 from s3sync_dagster.embedding.model_folder import (
     WEIGHTS_REFUSE,
+    beside_weights,
     damaged,
     find_model,
     load_files,
@@ -91,17 +92,19 @@ class OnnxModel:
         return {"type": "known", "name": self.name, "config": config}
 
     def cache_key(self) -> str:
-        """Return a digest of the weights and the recipe: a name alone proves nothing."""
+        """Return a digest of weights, tokenizer and recipe: a name alone proves nothing."""
         if self._key is None:
             digest = hashlib.sha256(repr((self.recipe, self._prompts)).encode())
-            with require_weights(self._folder).open("rb") as file:
-                while part := file.read(1 << 20):
-                    digest.update(part)
+            weights = require_weights(self._folder)
+            for path in (weights, *beside_weights(weights), self._folder / "tokenizer.json"):
+                with path.open("rb") as file:
+                    while part := file.read(1 << 20):
+                        digest.update(part)
             self._key = f"onnx:{digest.hexdigest()[:32]}"
         return self._key
 
     def infer(self, texts: Sequence[str]) -> Vectors:
-        """Return one row per text."""
+        """Return one row per text: zeros for one of which the tokenizer leaves nothing."""
         return self._infer([self._prompts[0] + text for text in texts])
 
     def infer_query(self, text: str) -> Vector:
@@ -116,17 +119,20 @@ class OnnxModel:
             texts = [text.lower() for text in texts]
         # One by one: encode_batch starts a thread per core.
         tokens = [tokenizer.encode(text).ids for text in texts]
-        rows = np.empty((len(texts), self.dimension), dtype=np.float32)
+        # As sentence-transformers makes of a text without tokens, which it is given beside others.
+        rows = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        some = [place for place, text in enumerate(tokens) if text]
 
-        def infer_batch(places: list[int]) -> None:
+        def infer_batch(batch: list[int]) -> None:
+            places = [some[one] for one in batch]
             rows[places] = self._pooled(session, [tokens[place] for place in places])
 
         with ThreadPoolExecutor(self._workers, thread_name_prefix="onnx") as pool:
-            list(pool.map(infer_batch, make_batches(tokens)))
+            list(pool.map(infer_batch, make_batches([tokens[place] for place in some])))
         return rows
 
     def _pooled(self, session: Any, tokens: Sequence[Sequence[int]]) -> Vectors:
-        """Return vectors for texts, the longest of them first."""
+        """Return vectors for texts, the longest of them first; each has a token."""
         import numpy as np
 
         ids = np.full((len(tokens), len(tokens[0])), self.recipe.padding, dtype=np.int64)
@@ -136,7 +142,8 @@ class OnnxModel:
             mask[row, : len(text)] = 1
         given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         output = _token_output(self._folder, session)
-        hidden = run_weights(self._folder, session, output, given)
+        # Of sixteen bits: the squares of a few hundreds would be infinite.
+        hidden = run_weights(self._folder, session, output, given).astype(np.float32, copy=False)
         weights = mask[:, :, None].astype(np.float32)
         last = mask.sum(axis=1) - 1
         found = {
@@ -163,8 +170,11 @@ class OnnxModel:
         import numpy as np
 
         long = tokenizer.encode("word " * TRIAL_TOKENS).ids[:TRIAL_TOKENS]
+        short = tokenizer.encode("word").ids
+        if not short:
+            raise damaged(self._folder, "its tokenizer makes nothing of a word")
         try:
-            vectors = self._pooled(session, [long, tokenizer.encode("word").ids])
+            vectors = self._pooled(session, [long, short])
         except MissingEngine:
             raise
         except Exception:  # noqa: BLE001  (of ONNX Runtime, with classes of its own)

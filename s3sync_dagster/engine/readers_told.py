@@ -56,7 +56,7 @@ def said_later(
     """Return what records that are not as they were written say else under keys of readers.
 
     Where the catalog has no digests its own word was to be written, and may be the later one: both
-    are nobody's then, and its own stays, which is the one that the source does not say.
+    are nobody's then, and the one stays that source, path and object do not say.
     """
     if not source.reader_keys or document.withheld == RECOVERED:
         return {}
@@ -70,8 +70,10 @@ def said_later(
         for key in keys:
             if record.metadata.get(key) != told.get(key):
                 later.setdefault(key, record.metadata.get(key))
-    kept: Metadata = {} if document.digests else document.metadata
-    return {key: kept.get(key, value) for key, value in later.items()}
+    if document.digests:
+        return later
+    unsaid = {key: it for key, it in document.metadata.items() if own.get(key) != it}
+    return {key: unsaid.get(key, value) for key, value in later.items()}
 
 
 def hear_all(source: Source, *, catalog: CatalogPort, collections: Collections) -> int:
@@ -151,7 +153,8 @@ def _hear_in(
         for key, records in by_key.items()
         for one in catalog.documents.of_key(source.id, key)
         if _is_restored(one)
-        and one.collection_id == f"{RESTORED}{collection.id}"
+        # Or of no known one: an owner's word that was kept without a record.
+        and one.collection_id in (RESTORED, f"{RESTORED}{collection.id}")
         and (later := said_later(one, source, records))
     ]
     return heard + (catalog.collections.doubt(source.id, place, said) if said else 0)

@@ -14,6 +14,8 @@ from s3sync_dagster.model.source import ExtractionConfig
 
 _TIMEOUT_SECONDS = 60.0
 _MAX_TOKENS = 400
+_MOST_BYTES = 1024 * 1024
+"""Of an answer."""
 _PROMPT = (
     "Describe this picture for a text search in at most five sentences: what it shows, names, "
     "labels and figures in it. Give only the description."
@@ -56,6 +58,8 @@ def open_describer(
 def _ask(url: str, *, model: str, headers: dict[str, str], picture: bytes) -> str:
     import httpx  # noqa: PLC0415 (most sources describe no pictures)
 
+    from s3sync_dagster.http_bounds import bounded_client  # noqa: PLC0415 (as above)
+
     image = "data:image/jpeg;base64," + base64.b64encode(picture).decode()
     parts = [
         {"type": "text", "text": _PROMPT},
@@ -68,13 +72,14 @@ def _ask(url: str, *, model: str, headers: dict[str, str], picture: bytes) -> st
         "messages": [{"role": "user", "content": parts}],
     }
     try:
-        answer = httpx.post(url, json=body, headers=headers, timeout=_TIMEOUT_SECONDS)
+        with bounded_client(_MOST_BYTES, timeout=_TIMEOUT_SECONDS) as client:
+            answer = client.post(url, json=body, headers=headers)
     except httpx.HTTPError:
         raise Unavailable("The vision endpoint does not answer.", reason="vision_down") from None
     _check(answer.status_code)
     try:
         text = answer.json()["choices"][0]["message"]["content"]
-    except (ValueError, KeyError, IndexError, TypeError):
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         message = "The vision endpoint's answer is no chat completion."
         raise NotPossible(message, reason="vision_answer") from None
     return " ".join(str(text or "").split())

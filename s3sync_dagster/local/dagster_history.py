@@ -11,12 +11,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from s3sync_dagster.catalog.copying import copy_sqlite
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.local.home import is_managed
 from s3sync_dagster.model.errors import Conflict, FixConfiguration, MissingEngine
 from s3sync_dagster.settings import Settings, export_settings
 
 HISTORY = "dagster"
 DUMP = "postgres.dump"
 YAML = "dagster.yaml"
+YAML_OF_BACKUP = f"{YAML}.of-backup"
+"""Where one that is not ours is put back: it names programs that Dagster runs, and who may write
+where backups lie may have written it."""
 
 
 def dump_history(settings: Settings, database: Database, folder: Path) -> str | None:
@@ -61,16 +65,12 @@ def load_history(settings: Settings, folder: Path) -> None:
     """
     settings.dagster_home.mkdir(mode=0o700, parents=True, exist_ok=True)
     yaml = settings.dagster_home / YAML
-    if not yaml.exists() and (folder / YAML).exists():
-        _put(folder / YAML, yaml)
+    if not is_managed(folder) and not _is_same(folder / YAML, yaml):
+        _put(folder / YAML, settings.dagster_home / YAML_OF_BACKUP)
     if (folder / DUMP).exists():
         url = storage_url(settings)
         if url is None:
-            raise FixConfiguration(
-                f"The history was Postgres's, and {str(yaml)!r} names none: bring that file back, "
-                "or restore the other parts with --only.",
-                reason="history_not_restored",
-            )
+            raise _no_postgres(settings, folder)
         if occupied(settings, folder):
             raise _in_use()
         _pg(
@@ -100,6 +100,9 @@ def occupied(settings: Settings, folder: Path) -> bool:
     Args:
         settings: of the home that it would be put into.
         folder: of the history in the backup.
+
+    Raises:
+        FixConfiguration: ``history_not_restored``: it was Postgres's, and none is named here.
     """
     for path in settings.dagster_home.rglob("*.db"):
         saved = folder / path.relative_to(settings.dagster_home)
@@ -107,6 +110,8 @@ def occupied(settings: Settings, folder: Path) -> bool:
             return True
     url = storage_url(settings)
     if url is None:
+        if (folder / DUMP).exists():
+            raise _no_postgres(settings, folder)
         return False
     engine = sa.create_engine(url)
     try:
@@ -130,6 +135,21 @@ def storage_url(settings: Settings) -> sa.URL | None:
     export_settings(settings)
     found = postgres_url(settings.dagster_home)
     return None if found is None else sa.make_url(found)
+
+
+def _is_same(saved: Path, here: Path) -> bool:
+    """Return whether a file is there and is what the backup has."""
+    return here.is_file() and filecmp.cmp(saved, here, shallow=False)
+
+
+def _no_postgres(settings: Settings, folder: Path) -> FixConfiguration:
+    # Not put back by itself: such a file names programs that Dagster runs.
+    return FixConfiguration(
+        f"The history was Postgres's, and {str(settings.dagster_home / YAML)!r} names none: write "
+        f"that file (look first at what {str(folder / YAML)!r} says, and take that where it is "
+        "yours), or restore the other parts with --only.",
+        reason="history_not_restored",
+    )
 
 
 def _in_use() -> Conflict:

@@ -82,7 +82,7 @@ def open_instance() -> None:
 def is_managed(dagster_home: Path) -> bool:
     """Return whether Dagster's instance is this home's own, in files that nobody else has."""
     path = dagster_home / "dagster.yaml"
-    return not path.exists() or path.read_text("utf-8").startswith(_MANAGED)
+    return not path.exists() or path.read_text("utf-8", "replace").startswith(_MANAGED)
 
 
 def shipped(name: str) -> str:

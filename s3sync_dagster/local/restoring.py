@@ -49,6 +49,8 @@ from s3sync_dagster.settings import Settings
 
 _ENDS = ("-wal", "-shm")
 _ROOM, _OURS = ".restoring-", ".s3sync-restore"
+_WHAT_ACTS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+_WHAT_IS_SEEN = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view')"
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -341,7 +343,26 @@ def _prepare(settings: Settings, catalog: Path) -> None:
             # Row by row; else the file itself takes its place.
             require_all_known(database, database.current_revision())
         database.migrate()
+        _take_away_foreign(catalog)
         begin_anew(database)
+
+
+def _take_away_foreign(catalog: Path) -> None:
+    """Give a catalog the triggers that this program makes, and no others, nor views.
+
+    Who may write where backups lie could have the audit log deleted by one as it is written.
+    """
+    with tempfile.TemporaryDirectory(dir=catalog.parent) as room:
+        ours = Path(room) / CATALOG
+        with closing(Database(f"sqlite:///{ours}")) as database:
+            database.migrate()
+        with closing(sqlite3.connect(ours)) as connection:
+            wanted = dict(connection.execute(_WHAT_ACTS))
+    with closing(sqlite3.connect(catalog)) as connection, connection:
+        for kind, name in connection.execute(_WHAT_IS_SEEN).fetchall():
+            connection.execute(f'DROP {kind} "{str(name).replace(chr(34), chr(34) * 2)}"')
+        for text in wanted.values():
+            connection.execute(text)
 
 
 def _require_key(settings: Settings, catalog: Path, keys: Path | None) -> None:

@@ -18,6 +18,11 @@ _SECRET = re.compile(r"SECRET|TOKEN|PASSW|PRIVATE|API_?KEY|HEADERS", re.IGNORECA
 file names, a secret never does. So CHROMA_API_KEY, AWS_SECRET_ACCESS_KEY and their like."""
 MAX_WHOLE = 2**53
 """Up to here each whole number has a float of its own."""
+_ID = re.compile(
+    r"ACCESS_?KEY_?ID|(?:\A|_)(?:KEY)?ID\d*\Z|ACCESS_?KEY\d*\Z|USER(?:NAME)?\d*\Z", re.IGNORECASE
+)
+"""In the name of a variable that may be the id of a key. What secrets are called nobody can list:
+GITHUB_PAT, DATABASE_URL, STRIPE_SK."""
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -99,6 +104,7 @@ class Reader:
         wrong = value is not None and not isinstance(value, kind)
         if wrong or (isinstance(value, bool) and kind is not bool):
             raise InvalidSetting(f"{self._at}{name} is of another type than it should be.")
+        self._require_text(name, value)
         return value
 
     def whole(self, name: str) -> int | None:
@@ -115,7 +121,16 @@ class Reader:
         found = self.take(name, list) or []
         if not all(isinstance(one, str) for one in found):
             raise InvalidSetting(f"{self._at}{name} is no list of texts.")
+        self._require_text(name, *found)
         return found
+
+    def _require_text(self, name: str, *values: object) -> None:
+        try:
+            for one in values:
+                if isinstance(one, str):
+                    one.encode()
+        except UnicodeEncodeError:
+            raise InvalidSetting(f"{self._at}{name} has half a character in it.") from None
 
     def ignore(self, *names: str) -> None:
         """Pass over what says nothing about how a source works."""
@@ -141,7 +156,8 @@ def key_pair(given: Reader, id_name: str, secret_name: str) -> KeyPair | None:
 
     Raises:
         InvalidSetting: one of the two alone, one of them as ``${NAME}`` and the other one not, or
-            a variable that is a setting of this program's own, or an id's that is a secret's.
+            a variable that is a setting of this program's own, or an id's that is a secret's or
+            does not say that it is an id's.
     """
     key_id, secret = (
         None if one is None or _MASK.search(one) else one
@@ -166,6 +182,10 @@ def key_pair(given: Reader, id_name: str, secret_name: str) -> KeyPair | None:
         )
     if pair.variables and (_SECRET.search(pair.variables[0]) or len({*pair.variables}) == 1):
         raise holds_a_secret(pair.variables[0], "by its name, or as the file has it")
+    if pair.variables and not _ID.search(pair.variables[0]):
+        raise holds_a_secret(
+            pair.variables[0], "for all that its name says: an id's ends in ID, ACCESS_KEY or USER"
+        )
     return pair
 
 

@@ -52,6 +52,11 @@ def refusal(error: BaseException, what: str) -> S3SyncError:
         return AccessDenied(f"{what} may not be read with these credentials.")
     if 429 in statuses:
         return Throttled(f"{what}: the store asks for a pause.")
+    if "UnboundedAnswer" in names:
+        return Unavailable(
+            f"{what}: the server's answer is longer than any answer of its kind, or does not end.",
+            reason="answer_too_long",
+        )
     if any(name.endswith(_LATE) or "Timeout" in name for name in names):
         return Unavailable(f"{what}: the store did not answer in time.", reason="store_timeout")
     return Unavailable(

@@ -10,6 +10,7 @@ import asyncio
 import html
 import re
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -17,6 +18,7 @@ from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.places.files_access import (
     CALL_SECONDS,
     CONNECT_SECONDS,
+    PAGE_SECONDS,
     Access,
     Entry,
     Streamed,
@@ -26,15 +28,19 @@ from s3sync_dagster.places.files_access import (
     told_by_answer,
 )
 from s3sync_dagster.places.files_errors import is_absence
+from s3sync_dagster.places.web_text import decoded
 
 _HEADS_AT_ONCE = 4
 """``python -m http.server`` lets five wait: of more each waits for a second, and is asked again."""
 _SAFE = "/!$&'()*+,;=:@~"
 """What stands in a path as it is (RFC 3986)."""
+_TAG = re.compile(r"<a\s", re.IGNORECASE)
 _LINK = re.compile(
     r"""<a\s(?:[^>]*?\s)?href\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE
 )
 """Apache writes an apostrophe in a name as it is, where the driver's own pattern ends."""
+_PAGE_BYTES = 16 * 1024 * 1024
+"""Of a folder's page, unpacked: it names more files than can be asked for one by one."""
 
 
 class HttpIndex(Access):
@@ -96,7 +102,11 @@ class HttpIndex(Access):
         The driver's own listing does not tell where the server sent it.
         """
         session = await system.set_session()
-        async with session.get(system.encode_url(page), **system.kwargs) as answer:
+        headers = {"Accept-Encoding": "identity"}
+        async with (
+            asyncio.timeout(PAGE_SECONDS),
+            session.get(system.encode_url(page), headers=headers, **system.kwargs) as answer,
+        ):
             if answer.status in (404, 410) and not answer.history:
                 raise FileNotFoundError(page)
             answer.raise_for_status()
@@ -111,8 +121,19 @@ class HttpIndex(Access):
                 )
             if answer.headers.get("Content-Type", "text/html").partition(";")[0] != "text/html":
                 return []
-            text = await answer.text(errors="ignore")
-        found = [html.unescape("".join(one)) for one in _LINK.findall(text)]
+            body = bytearray()
+            async for piece in answer.content.iter_any():
+                body += piece
+                if len(body) > _PAGE_BYTES:
+                    raise Unavailable(
+                        "The server's page of a folder is longer than any of them, or does not "
+                        "end.",
+                        reason="answer_too_long",
+                    )
+            text = decoded(bytes(body), answer.charset)
+            if text is None:
+                text = body.decode("utf-8", "ignore")
+        found = _links_of(text)
         origin = f"{asked.scheme}://{asked.netloc}"
         return [
             f"{origin}{one}"
@@ -125,7 +146,14 @@ class HttpIndex(Access):
         ]
 
     def info(self, system: Any, key: str) -> Entry:
-        return self._seen(key, system.info(self.path(key)))
+        from fsspec.asyn import sync  # noqa: PLC0415  (as above)
+
+        told: Any = sync(system.loop, self._told, system, key)
+        return self._seen(key, told)
+
+    async def _told(self, system: Any, key: str) -> Any:
+        async with asyncio.timeout(PAGE_SECONDS):
+            return await system._info(self.path(key))
 
     def opened(self, system: Any, key: str, found: Entry) -> Any:
         # The driver asks for ranges, cuts what it gets to the size it knows, and shows no headers.
@@ -137,7 +165,8 @@ class HttpIndex(Access):
     async def _streamed(self, system: Any, key: str, found: Entry) -> Streamed:
         session = await system.set_session()
         as_it_is = {"Accept-Encoding": "identity"}  # as the driver asks for heads
-        answer = await session.get(system.encode_url(self.path(key)), headers=as_it_is)
+        async with asyncio.timeout(PAGE_SECONDS):
+            answer = await session.get(system.encode_url(self.path(key)), headers=as_it_is)
         try:
             if answer.status in (404, 410) and not answer.history:
                 raise FileNotFoundError(key)
@@ -165,7 +194,8 @@ class HttpIndex(Access):
 
     async def _heads(self, system: Any, keys: Iterable[str]) -> list[Any]:
         asked = [system._info(self.path(key)) for key in keys]
-        answers = await asyncio.gather(*asked, return_exceptions=True)
+        async with asyncio.timeout(PAGE_SECONDS):
+            answers = await asyncio.gather(*asked, return_exceptions=True)
         for one in answers:
             if isinstance(one, BaseException) and not is_absence(one):
                 raise one
@@ -181,3 +211,11 @@ class HttpIndex(Access):
         if ended.endswith("/"):
             return Entry(name, "other")  # a folder that the index shows as a file
         return self.entry(name, told)
+
+
+def _links_of(page: str) -> list[str]:
+    """Return what the links of a page lead to; each is looked for up to the next one's begin."""
+    begins = [one.start() for one in _TAG.finditer(page)]
+    tags = (page[one:following] for one, following in pairwise([*begins, len(page)]))
+    found = (_LINK.match(one) for one in tags)
+    return [html.unescape("".join(one.groups(""))) for one in found if one is not None]

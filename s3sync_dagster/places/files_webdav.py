@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 from s3sync_dagster.model.errors import AccessDenied, Unavailable
 from s3sync_dagster.places.files_access import (
     CALL_SECONDS,
+    PAGE_SECONDS,
     Access,
     Entry,
     has_slash,
@@ -23,6 +24,10 @@ from s3sync_dagster.places.files_access import (
 
 _GONE = frozenset({404, 410})
 _DENIED = frozenset({401, 403})
+_PAGE_BYTES = 32 * 1024 * 1024
+"""Of an answer: one that tells of 50,000 files."""
+_MOST_TAGS = 2_000_000
+"""In an answer: each takes far more memory than it has bytes."""
 
 
 class WebDav(Access):
@@ -34,13 +39,18 @@ class WebDav(Access):
     def open(self) -> Any:
         from webdav4.fsspec import WebdavFileSystem  # noqa: PLC0415  (as above)
 
+        from s3sync_dagster.http_bounds import ACCEPTED, bounded  # noqa: PLC0415  (as above)
+
         scheme = "https" if self.url.protocol == "davs" else "http"
         self.root = ""
         bearer = {"Authorization": f"Bearer {self.secret}"} if not self.user and self.secret else {}
         return WebdavFileSystem(
             f"{scheme}://{self.url.host}/",
             auth=(self.user, self.secret or "") if self.user else None,
-            headers=bearer,
+            headers={**ACCEPTED, **bearer},
+            event_hooks={
+                "response": [*bounded(_PAGE_BYTES, PAGE_SECONDS)["response"], _require_plain]
+            },
             timeout=CALL_SECONDS,
             skip_instance_cache=True,
         )
@@ -124,12 +134,14 @@ class WebDav(Access):
         return self.entry(name, {**known, "size": known["content_length"]})
 
     def opened(self, system: Any, key: str, found: Entry) -> Any:
+        from s3sync_dagster.http_bounds import STREAMED  # noqa: PLC0415  (as above)
+
         # The driver's own way to open a file stumbles over names with # and %.
         http = system.client.http
         url = system.client.join_url(self.path(key))
         # As it is: what a server packs for the way has another etag than the one that was told.
         as_it_is = {"Accept-Encoding": "identity"}
-        asked = http.build_request("GET", url, headers=as_it_is)
+        asked = http.build_request("GET", url, headers=as_it_is, extensions={STREAMED: True})
         response = http.send(asked, stream=True, follow_redirects=True)
         try:
             response.raise_for_status()
@@ -139,6 +151,17 @@ class WebDav(Access):
             response.close()
             raise
         return _Streamed(response)
+
+
+def _require_plain(answer: Any) -> None:
+    """Raise for an answer that a parser would make many times as large."""
+    if answer.status_code != 207:
+        return
+    content = answer.read()
+    if content.count(b"<") > _MOST_TAGS or b"<!ENTITY" in content:
+        raise Unavailable(
+            "The server's answer has more in it than any folder has.", reason="answer_too_long"
+        )
 
 
 def _status_of(response: Any) -> int:

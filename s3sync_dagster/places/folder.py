@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, NotPossible
+from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, NotPossible, Unavailable
 from s3sync_dagster.model.place import Admission, Place, PlaceIdentity, WatchedFolder, told
+from s3sync_dagster.places.folder_answer import require_answer
 
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import ObjectStore
@@ -90,6 +91,7 @@ class FolderPlace(Place):
         Raises:
             NotPossible: the server's operator named no root for the tenant.
             InvalidSetting: it lies below none of them.
+        Unavailable: ``folder_hangs``.
         """
         named = roots(admission.environment, admission.tenant)
         if not named:
@@ -99,6 +101,13 @@ class FolderPlace(Place):
                 reason="source_type_not_available",
             )
         for root in named:
+            require_answer(root)
+            try:
+                require_answer(self.folder)
+            except Unavailable:
+                if PurePosixPath(self.folder).is_relative_to(root):
+                    raise
+                continue
             if _is_below(self.folder, root):
                 return replace(self, within=root)
         # Nothing is said of what is there: a tenant learns nothing of the server's disk.
@@ -114,12 +123,14 @@ def open_folder(source: "Source", surroundings: "Surroundings") -> "ObjectStore"
     Raises:
         AccessDenied: ``folder_not_allowed``, where a caller of the API named it and the operator
             allows it no longer, or it leads elsewhere by now.
+        Unavailable: ``folder_hangs``.
     """
     # Loaded for a source that reads one: each command reads this module's settings.
     from s3sync_dagster.places.folder_store import FileStore  # noqa: PLC0415
 
     place = source.place
     assert isinstance(place, FolderPlace)
+    require_answer(place.folder)
     if place.within is not None:
         named = surroundings.resolve_env(FOLDER_ROOTS) or ""
         allowed = place.within in roots({FOLDER_ROOTS: named}, source.tenant)
@@ -139,13 +150,22 @@ def open_folder(source: "Source", surroundings: "Surroundings") -> "ObjectStore"
 
 
 def roots(environment: Mapping[str, Any], tenant: str) -> list[str]:
-    """Return the folders below which callers of the API of this tenant may name one."""
-    found: list[str] = []
+    """Return the folders below which callers of the API of this tenant may name one.
+
+    What holds a root of another tenant alone is no root of all: each would read that one.
+    """
+    found: list[tuple[str | None, str]] = []
     for one in environment.get(FOLDER_ROOTS, "").split(os.pathsep):
         whose, mark, path = ("", "", one) if one.startswith("/") else one.partition("=")
-        if path.startswith("/") and (not mark or whose == tenant):
-            found.append(os.path.normpath(path))
-    return found
+        if path.startswith("/"):
+            found.append((whose if mark else None, os.path.normpath(path)))
+    others = [path for whose, path in found if whose is not None and whose != tenant]
+    return [
+        path
+        for whose, path in found
+        if whose == tenant
+        or (whose is None and not any(PurePosixPath(one).is_relative_to(path) for one in others))
+    ]
 
 
 def _is_below(folder: str, root: str) -> bool:

@@ -26,6 +26,7 @@ from s3sync_dagster.model.errors import (
     Throttled,
     Unavailable,
 )
+from s3sync_dagster.ports.aws_bounds import UnboundedAnswer
 
 ASSUME_ROLE = "AssumeRole"
 
@@ -169,13 +170,18 @@ def transport_error(error: Exception, *, doing: str, endpoint: str | None) -> S3
             f"{doing} failed: {where} cannot be reached; check address, port and network",
             reason="endpoint_unreachable",
         )
-    if isinstance(error, aws.ReadTimeoutError | http.ReadTimeoutError):
+    if isinstance(error, UnboundedAnswer) and not error.slow:
+        return Unavailable(
+            f"{doing} failed: what {where} answers is longer than any answer of this service",
+            reason="answer_too_long",
+        )
+    if isinstance(error, aws.ReadTimeoutError | http.ReadTimeoutError | UnboundedAnswer):
         return Unavailable(f"{doing} failed: {where} did not answer in time", reason="timeout")
     if isinstance(error, _BROKEN):
         return Unavailable(
             f"{doing} failed: the connection to {where} broke", reason="connection_broken"
         )
-    if isinstance(error, ResponseParserError):
+    if isinstance(error, ResponseParserError | RecursionError):  # nested without end
         return NotPossible(
             f"{doing} failed: what {where} answers is not what this service says; "
             "check that the URL is that of its API and not of a console or proxy",

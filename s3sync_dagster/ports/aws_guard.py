@@ -68,14 +68,14 @@ class AddressGuard:
     def install(self, client: Any) -> None:
         """Guard each connection that a botocore client opens from now on."""
         # 60 CPU-ms that only who opens such a client pays; every command asks who is trusted.
-        from botocore.awsrequest import (  # noqa: PLC0415
-            AWSHTTPSConnection,
-            AWSHTTPSConnectionPool,
+        from s3sync_dagster.ports.aws_bounds import (  # noqa: PLC0415
+            BoundedConnection,
+            BoundedPool,
         )
 
         guard = self
 
-        class Connection(AWSHTTPSConnection):
+        class Connection(BoundedConnection):
             def _new_conn(self) -> Any:
                 connected = super()._new_conn()
                 if self.proxy is None and not guard.allows(connected.getpeername()[0]):
@@ -87,7 +87,7 @@ class AddressGuard:
                     )
                 return connected
 
-        class Pool(AWSHTTPSConnectionPool):
+        class Pool(BoundedPool):
             ConnectionCls = Connection
 
         # botocore has no setting for this; where a pool is missing, nothing is connected.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from functools import cache, partial
+from functools import cache
 from json import JSONDecodeError
 from typing import Any
 
@@ -27,6 +27,7 @@ from botocore.utils import parse_timestamp
 
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting
 from s3sync_dagster.model.place import CredentialsConfig
+from s3sync_dagster.ports.aws_bounds import bound_answers
 from s3sync_dagster.ports.aws_errors import transport_error
 
 ResolveEnv = Callable[[str], str | None]
@@ -70,9 +71,11 @@ class AwsSession:
             ValueError: an endpoint that is no URL.
         """
         with credentials_told():
-            return self._inner.create_client(
+            client = self._inner.create_client(
                 service, region_name=region_name, endpoint_url=endpoint_url, config=config
             )
+        bound_answers(client, service)
+        return client
 
 
 @contextmanager
@@ -205,8 +208,14 @@ def _assuming(
     extra = {"RoleSessionName": SESSION_NAME}
     if credentials.external_id is not None:
         extra["ExternalId"] = credentials.external_id
+
+    def sts(service: str, **more: Any) -> Any:
+        client = base.create_client(service, region_name=region, config=_STS, **more)
+        bound_answers(client, service)
+        return client
+
     fetcher = AssumeRoleCredentialFetcher(
-        client_creator=partial(base.create_client, region_name=region, config=_STS),
+        client_creator=sts,
         source_credentials=found,
         role_arn=role_arn,
         extra_args=extra,

@@ -18,6 +18,7 @@ import httpx
 from s3sync_dagster.core.patience import WRITE_SECONDS
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.retry import call_with_retries
+from s3sync_dagster.http_bounds import UnboundedAnswer, bounded_client
 from s3sync_dagster.model.errors import (
     AccessDenied,
     Conflict,
@@ -37,7 +38,13 @@ if TYPE_CHECKING:
 RETRIED = frozenset({408, 425, 500, 502, 503, 504})
 INDEX_BEHIND = "index_behind"
 HUNG_UP = "chroma_hung_up"
-SELDOM_PASSES = {"chroma_error": 3, "bad_answer": 3, INDEX_BEHIND: 4, HUNG_UP: 3}
+SELDOM_PASSES = {
+    "chroma_error": 3,
+    "bad_answer": 3,
+    "answer_too_long": 1,
+    INDEX_BEHIND: 4,
+    HUNG_UP: 3,
+}
 """A broken index and a full disk are HTTP 500 as well: they do not pass by waiting. A connection
 that broke after the request was sent may mean that just this request ended the server."""
 ASKED_ONCE = {**SELDOM_PASSES, HUNG_UP: 1}
@@ -45,6 +52,8 @@ QUESTIONS = frozenset({"query"})
 """Operations with something of a stranger's in them: never sent to a server again that they may
 have ended. Nothing is lost, and who asked may ask again."""
 CONNECT_SECONDS = 10.0
+MOST_BYTES = 256 * 1024 * 1024
+"""Of an answer."""
 
 
 class ChromaHttp:
@@ -82,7 +91,9 @@ class ChromaHttp:
         self.sent: Counter[str] = Counter()
         """Requests that went over the wire, by operation."""
         parsed = _parse_url(url)
-        self._client = httpx.Client(
+        self._client = bounded_client(
+            MOST_BYTES,
+            timeout_seconds,
             base_url=str(parsed).rstrip("/") + "/api/v2/",
             headers={"user-agent": "s3sync-dagster", **(headers or {})},
             **way_options(url, verify=_ca_context(verify)),
@@ -157,6 +168,12 @@ class ChromaHttp:
             raise Unavailable(
                 f"Chroma did not answer within {seconds:.0f} s ({operation}, {subject})",
                 reason="chroma_timeout",
+            ) from None
+        except UnboundedAnswer:
+            raise Unavailable(
+                "what answers at the address of Chroma answers more than Chroma ever does, or "
+                f"does not end ({operation}, {subject})",
+                reason="answer_too_long",
             ) from None
         except httpx.TransportError as problem:
             if _untrusted(problem):
@@ -244,7 +261,7 @@ def _decode(response: httpx.Response) -> Any:
         return None
     try:
         return json.loads(response.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Unavailable(
             "what answers at the address of Chroma is not Chroma", reason="bad_answer"
         ) from None

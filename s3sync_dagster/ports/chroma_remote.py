@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from s3sync_dagster.ports.chroma_http import ChromaHttp
 
 DEFAULT_TENANT = "default_tenant"
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""In no name that Chroma has; it would write them into its log as they are, as lines of its own."""
 
 
 class RemoteChroma:
@@ -27,6 +30,8 @@ class RemoteChroma:
 
     def find(self, name: str, tenant: str, database: str) -> dict[str, Any] | None:
         """Return the collection as the API shows it."""
+        if _UNSEEN.search(name + database):
+            return None
         path = f"{self._collections(tenant, database)}/{quote(name, safe='')}"
         try:
             return self.http.call("find", "GET", path, subject=f"collection {name!r}")
@@ -35,6 +40,8 @@ class RemoteChroma:
 
     def has_database(self, tenant: str, database: str) -> bool:
         """Return whether the database exists."""
+        if _UNSEEN.search(database):
+            return False
         try:
             path = self._collections(tenant, database).removesuffix("/collections")
             self.http.call("find", "GET", path, subject=f"database {database!r}")

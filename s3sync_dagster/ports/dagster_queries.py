@@ -5,7 +5,11 @@ from typing import Any, cast
 
 import httpx
 
+from s3sync_dagster.http_bounds import bounded_client
 from s3sync_dagster.model.errors import FixConfiguration, Unavailable
+
+MOST_BYTES = 64 * 1024 * 1024
+"""Of an answer."""
 
 
 class GraphQL:
@@ -16,7 +20,9 @@ class GraphQL:
     ) -> None:
         self._url = url.rstrip("/")
         self._seconds = timeout_seconds
-        self._http = httpx.Client(timeout=timeout_seconds, headers=headers)
+        self._http = bounded_client(
+            MOST_BYTES, timeout_seconds, timeout=timeout_seconds, headers=headers
+        )
 
     def close(self) -> None:
         """Close the connections."""

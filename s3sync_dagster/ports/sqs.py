@@ -190,7 +190,7 @@ class SqsQueue:
         try:
             with credentials_told():
                 return call()
-        except FAILURES as error:
+        except (*FAILURES, RecursionError) as error:
             raise _queue_error(
                 error,
                 doing=f"{doing} queue {self._url!r}",

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from s3sync_dagster.api import auditing
 from s3sync_dagster.api.auditing import REFUSAL_SECONDS, REFUSALS
+from s3sync_dagster.api.console import audit_page
 from s3sync_dagster.api.guesses import BURST
 from s3sync_dagster.catalog.audit import AuditEntry
 from s3sync_dagster_tests.api.server import running_api
@@ -241,7 +242,7 @@ def test_guessing_is_slow_and_keeps_nobody_out_who_is_known(fresh_api):
     assert status == 429
 
 
-def test_owners_read_the_log_as_a_page_with_filters_and_members_do_not(fresh_api):
+def test_owners_read_the_log_as_a_page_with_filters_and_members_do_not(fresh_api, monkeypatch):
     owner, member = fresh_api.token(), fresh_api.token(role="member")
     theirs = fresh_api.token(tenant="theirs")
     day = 86_400.0
@@ -264,6 +265,12 @@ def test_owners_read_the_log_as_a_page_with_filters_and_members_do_not(fresh_api
         assert "user &lt;b&gt;ann&lt;/b&gt; (owner)" in first
         older = re.search('href="(/audit[?][^"]*before=[^"]*)"', first)[1].replace("&amp;", "&")
         assert "source_id=10<" in http.get(older).text
+        for size in (59, 60):  # no page follows one that is just full
+            monkeypatch.setattr(audit_page, "ENTRIES_A_PAGE", size)
+            assert ("Older entries" in http.get("/audit", params={"who": "ann"}).text) is (
+                size < 60
+            )
+        monkeypatch.undo()
         ci = http.get("/audit", params={"who": "CI", "what": "source_id=11"}).text
         assert set(re.findall("<code>source_id=([0-9]+)<", ci)) == {
             "11",

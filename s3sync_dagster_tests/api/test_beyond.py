@@ -129,6 +129,8 @@ def test_from_a_dry_run_to_a_search(api, http, source, aws_endpoint):
         if after is None:
             break
     assert pages == sorted(key for key in FILES if key.startswith("docs/"))
+    whole = ok(http.get(f"{base(source)}/objects", params={"limit": len(pages)}))
+    assert (len(whole["objects"]), whole["next_after"]) == (len(pages), None)
     reason = {"state": "skipped", "reason": "unsupported_type"}
     [skipped] = ok(http.get(f"{base(source)}/objects", params=reason))["objects"]
     assert skipped["key"] == "docs/video.mp4"

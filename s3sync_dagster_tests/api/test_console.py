@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
+from s3sync_dagster.api.console import pages
 from s3sync_dagster.api.console.pages import safe_target
 from s3sync_dagster.api.console.session import FORM_COOKIE
 from s3sync_dagster.api.console.wording import ago, counted, duration, highlight, size
@@ -490,6 +491,13 @@ def test_a_source_is_made_looked_into_changed_and_deleted_by_forms(api, http, aw
     assert now == source.with_changes(extensions=(".md",)), "and nothing else"
     kept = http.post(f"{place}/delete", data={**token, "name": "another"})
     assert kept.status_code == 400
+    told = f"Nothing was deleted: the name of this source is '{source.name}'."
+    assert told in html.unescape(kept.text)
+    assert f'action="{place}/delete"' in kept.text, "the form comes back"
+    assert "checked" not in kept.text
+    kept = http.post(f"{place}/delete", data={**token, "name": "b", "delete_records": "1"})
+    assert 'value="1" checked>' in kept.text
+    assert form_token(kept.text) == token["form_token"]
     assert http.post(f"{place}/delete", data={**token, "name": source.name}).status_code == 303
     assert api.parts.catalog.sources.row(source.id).deleting == "keep"
 
@@ -572,7 +580,7 @@ def test_a_link_puts_no_sentence_of_its_own_on_the_page_of_access(http):
         assert "evil" not in get(http, "/access", params={"n": "7", **strange})
 
 
-def test_removals_that_wait_for_an_approval_are_listed(api, http, aws_endpoint):
+def test_removals_that_wait_for_an_approval_are_listed(api, http, aws_endpoint, monkeypatch):
     bucket = aws_endpoint.make_bucket("guard")
     aws_endpoint.put_all(bucket, {f"{n}.md": f"Text {n}" for n in range(3)})
     body = api.s3(bucket)
@@ -594,6 +602,10 @@ def test_removals_that_wait_for_an_approval_are_listed(api, http, aws_endpoint):
     assert "Approve 3 removals" in page
     assert f'name="listing_id" value="{blocked.id}"' in page
     assert "0.md" not in get(http, f"/sources/{source_id}/removals?kind=3")  # of the last kind
+    for most in (2, 3):  # no page follows one that is just full
+        monkeypatch.setattr(pages, "OBJECTS_A_PAGE", most)
+        assert ("Next keys" in get(http, f"/sources/{source_id}/removals")) is (most < 3)
+        assert ("Next objects" in get(http, f"/sources/{source_id}/objects")) is (most < 3)
     held = get(http, f"/sources/{source_id}/object", params={"key": "0.md"})
     assert "Its records stay until a person approves their removal" in held
     never = get(http, f"/sources/{source_id}/object", params={"key": "never.md"})

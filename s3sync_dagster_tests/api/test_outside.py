@@ -18,6 +18,7 @@ from s3sync_dagster.api.outside import PER_TENANT
 from s3sync_dagster.api.slots import Slots
 from s3sync_dagster.engine.ports import ObjectBody
 from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster_tests.endless_http import endless_server, without_end
 from s3sync_dagster_tests.scripted_http import scripted_server
 from s3sync_dagster_tests.waiting import wait_for
 
@@ -29,6 +30,16 @@ def make(api, http, bucket):
     made = http.post("/api/v1/sources", json=api.s3(bucket))
     assert made.status_code == 201, made.text
     return made.json()["source_id"]
+
+
+def test_a_bucket_whose_answer_does_not_end_is_told_in_a_sentence(api, http):
+    with endless_server() as server:
+        server.pieces = lambda _: without_end(b"<ListBucketResult>", b"<Contents></Contents>")
+        body = api.s3("endless", endpoint_url=server.url)
+        refused = http.post("/api/v1/sources", json=body)
+    assert refused.status_code >= 400
+    assert "is longer than any answer of this service" in refused.json()["message"]
+    assert server.sent < 64 * 1024 * 1024
 
 
 def test_places_that_do_not_answer_keep_nobody_else_waiting(api):

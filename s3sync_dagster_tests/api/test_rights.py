@@ -123,6 +123,7 @@ def test_no_cursor_of_a_listing_names_a_key_that_is_kept(there, more):
     with there.api.client(there.tokens["owner"]) as http:
         first = http.get(url, params={"limit": 1}).json()
         assert (first["objects"][0]["key"], first["next_after"]) == (SECRET, SECRET)
+        assert http.get(url, params={"limit": 1, "prefix": SECRET}).json()["next_after"] is None
 
 
 BODIES = {

@@ -374,6 +374,56 @@ def test_a_file_that_the_backup_does_not_name_is_not_put_back(s3sync, home, tmp_
     assert s3sync("restore", str(tmp_path / "saved")).code == 0
 
 
+def rewritten(folder, name, content):
+    """Write a file of a backup anew, with its digest, as whoever may write there can."""
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(content)
+    told = json.loads((folder / "manifest.json").read_text())
+    told["files"][name] = hashlib.sha256(content).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(told))
+
+
+def test_a_dagster_yaml_of_a_backup_is_put_aside(s3sync, sync, home, tmp_path):
+    assert sync().code == 0
+    folder = tmp_path / "backup"
+    assert s3sync("backup", str(folder)).code == 0
+    bad = b"telemetry: {enabled: false}\npython_logs: {dagster_handler_config: {}}\n\xff"
+    rewritten(folder, "dagster/dagster.yaml", bad)
+    lose(home, "catalog.db", "encryption.key", "dagster")
+    back = s3sync("restore", str(folder))
+    assert back.code == 0, back.err
+    assert "dagster.yaml.of-backup" in " ".join(back.out.split())
+    assert (home / "dagster" / "dagster.yaml.of-backup").read_bytes() == bad
+    assert not (home / "dagster" / "dagster.yaml").exists()
+    assert sync().json["unchanged"] == 3
+
+
+def test_a_catalog_comes_back_with_the_triggers_of_this_program_alone(s3sync, sync, home, tmp_path):
+    assert sync().code == 0
+    folder = tmp_path / "backup"
+    assert s3sync("backup", str(folder)).code == 0
+    acts = "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'view') ORDER BY 2"
+    with closing(sqlite3.connect(folder / "catalog.db")) as catalog, catalog:
+        before = catalog.execute(acts).fetchall()
+        assert before
+        for name in ("pwn", 'p"w', before[0][1]):
+            catalog.execute(f'DROP TRIGGER IF EXISTS "{name.replace(chr(34), chr(34) * 2)}"')
+            catalog.execute(
+                f'CREATE TRIGGER "{name.replace(chr(34), chr(34) * 2)}" AFTER INSERT ON audit '
+                "BEGIN DELETE FROM audit; END"
+            )
+        catalog.execute("CREATE VIEW seen AS SELECT 1")
+    rewritten(folder, "catalog.db", (folder / "catalog.db").read_bytes())
+    lose(home, "catalog.db", "encryption.key", "dagster")
+    back = s3sync("restore", str(folder))
+    assert back.code == 0, back.err
+    with closing(sqlite3.connect(home / "catalog.db")) as catalog:
+        assert catalog.execute(acts).fetchall() == before
+    assert s3sync("token", "create", "--tenant", "acme", "--role", "owner").code == 0
+    with closing(sqlite3.connect(home / "catalog.db")) as catalog:
+        assert catalog.execute("SELECT count(*) FROM audit").fetchone()[0] > 1
+
+
 @pytest.mark.parametrize("kind", ["folder", "inner folder", "file", "pipe"])
 def test_what_a_backup_only_leads_to_is_not_put_back(s3sync, home, tmp_path, kind):
     """Whoever may write where backups lie, and not into the server's other files, reads none."""

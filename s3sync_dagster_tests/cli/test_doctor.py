@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import closing
 
 import pytest
 from cryptography.fernet import Fernet
@@ -13,7 +14,9 @@ from s3sync_dagster.cli.checks import clock_check, disk_check
 from s3sync_dagster.cli.dagster_door import NONE_SEEN
 from s3sync_dagster.core.declaration import FORGOTTEN_SECONDS, Declaration
 from s3sync_dagster.model.errors import Conflict
+from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.settings import load_settings
+from s3sync_dagster.wiring import open_parts
 from s3sync_dagster.workers import landlock
 from s3sync_dagster_tests.conftest_aws import ACCESS_KEY_ID
 from s3sync_dagster_tests.scripted_http import scripted_server
@@ -122,6 +125,34 @@ def test_a_code_location_that_a_dagster_of_ones_own_lacks_is_named(s3sync, monke
             if named is None:
                 assert "no code location 's3sync'" in found[1]
                 assert "S3SYNC_DAGSTER_LOCATION ('company.definitions')" in found[1]
+
+
+def test_a_dagster_of_ones_own_that_does_not_answer_is_told(s3sync, monkeypatch):
+    monkeypatch.setenv("S3SYNC_DAGSTER_URL", "http://127.0.0.1:9")
+    told = "The Dagster webserver at http://127.0.0.1:9 does not answer (ConnectError): start it, "
+    told += "or correct S3SYNC_DAGSTER_URL"
+    create = ["source", "create", "docs", "--bucket", "b-ucket", "-c", "docs", "--no-check"]
+    made = s3sync(*create)
+    assert made.code == 0
+    assert made.err.endswith(f"Next: nothing is seen that begins with it. {told}\n")
+    said = s3sync("status").out
+    assert "Dagster http://127.0.0.1:9, which does not answer" in said.splitlines()[0]
+    assert f"nothing is seen that works on it: {told}" in " ".join(said.split())
+    [one] = s3sync("status", "--json").json
+    assert (one["stack"], one["sensor_on"], one["unseen"]) == (False, None, told)
+
+
+def test_a_model_folder_that_is_none_is_told(s3sync, monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("S3SYNC_MODEL_DIR", str(tmp_path / "nowhere"))
+    told = f"S3SYNC_MODEL_DIR names {str(tmp_path / 'nowhere')!r}, which is no folder"
+    state, text = states(s3sync("doctor", "--json"))["model folder"]
+    assert (state, text.startswith(told)) == ("note", True)
+    with closing(open_parts(load_settings())) as parts:
+        for kind in ("hash", "static"):
+            parts.embedder_for(EmbeddingConfig(kind=kind))
+    assert [told in one for one in caplog.messages].count(True) == 1, "once"
+    (tmp_path / "nowhere").mkdir()
+    assert "model folder" not in states(s3sync("doctor", "--json"))
 
 
 def test_what_is_broken_is_named_with_the_way_out(s3sync, aws_endpoint, home, monkeypatch):

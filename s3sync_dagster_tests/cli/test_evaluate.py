@@ -77,6 +77,9 @@ def test_questions_are_read_from_lines_of_json_and_from_csv(tmp_path):
     table.write_text(f'question,key\n"{"x" * 140_000}",a.md\n')
     with pytest.raises(InvalidSetting, match="is no CSV"):
         read_questions(table)
+    table.write_text("question, key\nwho?,a.md\n")
+    with pytest.raises(InvalidSetting, match="line 2: ' key' is none of"):
+        read_questions(table)
     table.write_text("question,key\nwho?,a.md\nHow, exactly?,a.md\n")
     with pytest.raises(InvalidSetting, match="line 3 has more columns"):
         read_questions(table)
@@ -93,6 +96,8 @@ def test_questions_are_read_from_lines_of_json_and_from_csv(tmp_path):
         (b'{"question": "\\ud800", "key": "a"}', "half of a surrogate pair"),
         (b'{"question": ' + b"[" * 100_000, "line 1"),
         (b"\xff\xfe", "UTF-8"),
+        (b'{"question": "q", "key": "a", "excerp": "b"}', "line 1: 'excerp' is none of"),
+        (b'{"question": "q", "key": "a", "' + b"x" * 5000 + b'": 1}', "line 1: 'x+'? is none of"),
     ],
 )
 def test_a_file_without_questions_is_refused(tmp_path, content, said):
@@ -187,6 +192,55 @@ def test_questions_are_made_from_headings_and_docstrings():
     ]
     assert propose(collection, 10) == made
     assert propose(collection, 1) == made[:1]
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        (
+            (
+                'def name(self):\n    """Short."""\n    return self.value + other.thing\n\n\n'
+                'def more(self):\n    """Say what is more than that and why."""\n    return 1\n'
+            ),
+            "Say what is more than that and why.",
+        ),
+        ('def name(self):\n    """Short."""\n    return self.value + other.thing_\n\n', None),
+        ('def a():\n    """"""\n    return other.thing(one, two, three)\n', None),
+        ('QUERY = """\nSELECT name FROM table WHERE name IS NULL\n"""\nrun(QUERY)\n', None),
+        ('run(\n    """\n    SELECT name FROM table WHERE name IS NULL\n\n    """\n)\n', None),
+        ('of the docstring\'s end.\n    """\n    value = other.thing(1) + 2\n\n    x\n', None),
+        ("/**/ int value = other_thing(one, two) + 2. ;\nint x; \n", None),
+        ("/*******/\nint value = other_thing(one, two) + 2. ;\nint x; \n", None),
+        (
+            'def name() -> str:  # x\n    r"""Say what is more than that and why.\n"""\n    pass\n',
+            "Say what is more than that and why",
+        ),
+        (
+            '# A comment.\n\n"""Say what is more than that and why."""\nimport one\n',
+            "Say what is more than that and why.",
+        ),
+        (
+            'use A\n@doc """\nSay what is more than that and why.\n"""\ndef one, do: 1\n',
+            "Say what is more than that and why",
+        ),
+        ('"""Short.\n\n>>> other.thing(1) + 2 + 3 + 4\n"""\nvalue = 1\n', None),
+        (
+            '/**\n * Says "what" is\n * more than that.\n * @return it\n */\nint one();\n',
+            'Says "what" is more than that',
+        ),
+        (
+            "int x;\n/** Say what is more than that and why. */\nint one();\n",
+            "Say what is more than that and why",
+        ),
+    ],
+)
+def test_no_code_is_asked(text, asked):
+    """What stands between two comments is none, however short the first is."""
+    collection = MemoryCollections().open("docs", tenant="t", database="d", embedder=EMBEDDER)
+    metadata = {"document_key": "a.py", "language": "python"}
+    record = Record(id="a-0", document=text, embedding_text=text, metadata=metadata)
+    collection.upsert([record], EMBEDDER.embed_documents([text]))
+    assert [one.question for one in propose(collection, 5)] == ([asked] if asked else [])
 
 
 def test_a_collection_is_evaluated_with_questions_of_its_own(s3sync, aws_endpoint, tmp_path):

@@ -258,6 +258,11 @@ def test_a_file_tells_to_which_server_keys_go_and_gets_none_of_ours(s3sync, writ
         ("PGPASSWORD", "ANY"),
         ("ANY", "ANY"),
         ("VISION", "ANY"),
+        ("GITHUB_PAT", "ANY"),
+        ("DATABASE_URL", "ANY"),
+        ("STRIPE_SK", "ANY"),
+        ("USER_DSN", "ANY"),
+        ("ANTHROPIC_KEY", "ANY"),
     ],
 )
 def test_no_secret_is_taken_for_the_id_of_a_key(s3sync, written, key_id, secret):
@@ -277,6 +282,13 @@ def test_no_secret_is_taken_for_the_id_of_a_key(s3sync, written, key_id, secret)
     keys = {"accessKeyId": "${AWS_ACCESS_KEY_ID}", "secretAccessKey": "${AWS_SECRET_ACCESS_KEY}"}
     entry = {**SUPERMEMORY, "metadata": {**SUPERMEMORY["metadata"], **keys}}
     assert s3sync("import", written([entry])).code == 0
+
+
+def test_half_a_character_in_a_file_is_told_in_a_sentence(s3sync, written):
+    entry = {**SUPERMEMORY, "metadata": {**SUPERMEMORY["metadata"], "bucket": "\ud800bb"}}
+    refused = s3sync("import", written([entry]))
+    assert refused.code == 1
+    assert "bucket has half a character in it" in refused.err
 
 
 @pytest.mark.parametrize("collection", ["each-{}", "all"])
@@ -414,6 +426,16 @@ def test_another_endpoint_is_taken_as_it_is(endpoint):
     config = {**COCO["connector"]["config"], "endpoint": endpoint}
     found = datasource_of({**COCO, "connector": {"id": "s3", "config": config}}).fields
     assert found["endpoint_url"] == f"https://{endpoint}"
+
+
+def test_a_file_that_cannot_be_read_is_told_with_the_cause(s3sync, tmp_path):
+    for name, why in (
+        ("none.json", "No such file or directory"),
+        ("n" * 300, "File name too long"),
+    ):
+        done = s3sync("import", str(tmp_path / name))
+        told = f"The file {str(tmp_path / name)!r} cannot be read ({why})."
+        assert (done.code, done.err) == (2, f"Error: {told}\n")
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "7", "[" * 100_000, "\ud800{}"])

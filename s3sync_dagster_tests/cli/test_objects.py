@@ -99,6 +99,10 @@ def test_why_and_retry_take_addresses_and_name_near_keys(s3sync, synced, bucket)
     well = s3sync("retry", synced, "docs/a.txt")
     assert well.err == f"Error: None of these keys failed in {synced!r}.\n"
     assert s3sync("retry", synced, "--reason", "missing_model").code == 1
+    for typed, meant in (("damagd", "damaged"), ("missing_modle", "missing_model")):
+        told = f"None of those with the reason {typed!r} failed in {synced!r}. Did you mean"
+        assert s3sync("retry", synced, "--reason", typed).err == f"Error: {told} {meant!r}?\n"
+    assert "Did you mean" not in s3sync("retry", synced, "--reason", "missing_model").err
     assert s3sync("retry", synced, "--reason", "damaged").code == 0
     assert len(keys(s3sync("objects", "--state", "pending", "--json"))) == 3
 

@@ -12,7 +12,7 @@ import pytest
 
 from s3sync_dagster.cli.commands import ALIASES, COMMANDS, cli, run
 from s3sync_dagster.cli.groups import first_sentence
-from s3sync_dagster.cli.reference import all_commands, commands_markdown
+from s3sync_dagster.cli.reference import all_commands, all_groups, commands_markdown
 
 ROOT = Path(__file__).parents[2]
 SET_FOR_CHILDREN = {
@@ -21,6 +21,7 @@ SET_FOR_CHILDREN = {
 }
 """Written by this project for processes that it starts; nobody else sets them."""
 COMMAND_CONTEXTS = {context.command_path: context for context in all_commands()}
+GROUPS = {context.command_path: context for context in all_groups()}
 
 
 def test_the_reference_page_is_what_the_commands_say():
@@ -97,13 +98,13 @@ def test_a_command_that_reads_the_catalog_loads_no_client_and_no_parser(words, t
 
 EXAMPLES = [
     (path, line.strip())
-    for path, context in COMMAND_CONTEXTS.items()
+    for path, context in (*COMMAND_CONTEXTS.items(), *GROUPS.items())
     for line in (context.command.epilog or "").splitlines()
     if line.strip().startswith("s3sync ")
 ]
 
 
-@pytest.mark.parametrize("path", COMMAND_CONTEXTS)
+@pytest.mark.parametrize("path", [*COMMAND_CONTEXTS, *GROUPS])
 def test_every_help_text_has_an_example(path):
     assert [line for owner, line in EXAMPLES if owner == path]
 
@@ -130,9 +131,16 @@ def taken(words):
     return context.command_path
 
 
-@pytest.mark.parametrize(("path", "line"), EXAMPLES, ids=[line for _, line in EXAMPLES])
+@pytest.mark.parametrize(("path", "line"), EXAMPLES, ids=map(": ".join, EXAMPLES))
 def test_every_example_is_a_command_line_that_the_command_takes(path, line, some_files):
-    assert taken(shlex.split(line)[1:]) == path
+    found = taken(shlex.split(line)[1:])
+    assert found.startswith(f"{path} ") if path in GROUPS else found == path
+
+
+@pytest.mark.parametrize("path", list(GROUPS)[1:])
+def test_the_example_of_a_group_works_before_anything_is_there(path, s3sync):
+    for line in [line for owner, line in EXAMPLES if owner == path]:
+        assert s3sync(*shlex.split(line)[1:]).code == 0, line
 
 
 def shown_commands():

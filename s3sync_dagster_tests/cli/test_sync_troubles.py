@@ -13,6 +13,7 @@ from s3sync_dagster.local.stack_state import stack_lock
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster_tests.cli.test_interruptions import Process
 from s3sync_dagster_tests.opened import stock_client
+from s3sync_dagster_tests.scripted_http import scripted_server
 from s3sync_dagster_tests.wire_proxy import Fault, wire_proxy
 
 
@@ -116,9 +117,12 @@ def test_a_source_that_works_by_itself_says_so(s3sync, home, monkeypatch):
         assert "works on it: the stack of this data folder is just starting" in s3sync("status").out
         told = s3sync(*made[:2], "other", "--bucket", "other", *made[5:]).err
         assert "Next: the running stack begins with it in seconds" in told
-    monkeypatch.setenv("S3SYNC_DAGSTER_URL", "http://dagster.example:3000")
-    told = s3sync(*made[:2], "third", "--bucket", "third", *made[5:]).err
-    assert "Next: the Dagster at http://dagster.example:3000 begins with it" in told
+    with scripted_server() as server:
+        empty = json.dumps({"data": {"workspaceOrError": {"locationEntries": []}}})
+        server.decide = lambda _asked: (200, empty, {})
+        monkeypatch.setenv("S3SYNC_DAGSTER_URL", server.url)
+        told = s3sync(*made[:2], "third", "--bucket", "third", *made[5:]).err
+        assert f"Next: the Dagster at {server.url} begins with it" in told
     monkeypatch.delenv("S3SYNC_DAGSTER_URL")
     assert s3sync("source", "pause", "docs").code == 0
     assert "paused" in s3sync("status").out

@@ -133,6 +133,39 @@ def test_a_narrow_terminal_has_no_sentence_beyond_its_edge(
     assert re.search(r"\n +indexed +24\n", said)
 
 
+UNDERWAY = """
+import time
+from s3sync_dagster.cli.sync_progress import DrawnProgress
+from s3sync_dagster.core.outcome import KeyOutcome
+from s3sync_dagster.local.oneshot_report import Underway
+from s3sync_dagster.model.invocation import Result
+looks = [Underway(documents=7, cut=30), Underway(documents=9, cut=40, embedded=20)]
+with DrawnProgress() as progress:
+    progress.working(12)
+    for look in looks:
+        progress.watch(lambda: look)
+        time.sleep(0.5)
+    ended = [KeyOutcome(key=f"{n}.md", result=Result.INDEXED, chunks=4) for n in range(12)]
+    progress.keys(ended[:9])
+    time.sleep(0.5)
+    progress.keys(ended[9:])
+    time.sleep(0.5)
+"""
+
+
+def test_objects_that_are_cut_and_not_written_yet_are_told():
+    """A batch is written when all of it has vectors: "0/12 objects" alone stood there till then."""
+    with PseudoTerminal([sys.executable, "-c", UNDERWAY]) as terminal:
+        assert terminal.end() == 0, terminal.text()
+    said = re.findall(r"\d+/12 objects(?:  \d+ (?:underway|chunks))*", terminal.text())
+    assert list(dict.fromkeys(said))[-4:] == [
+        "0/12 objects  7 underway",
+        "0/12 objects  9 underway  20 chunks",
+        "9/12 objects  20 chunks",
+        "12/12 objects  20 chunks",
+    ]
+
+
 DRAW = """
 import time, types
 from s3sync_dagster.cli.sync_progress import DrawnProgress
@@ -150,7 +183,8 @@ with DrawnProgress() as progress:
     [
         (40, "0/5678 objects  10:33 left"),
         (60, "0/5678 objects  8000 chunks  12.3/s  10:33 left"),
-        (100, "0/5678 objects  8000 chunks  12.3/s  10:33 left"),
+        (80, "0/5678 objects  8000 chunks  12.3/s  10:33 left"),
+        (100, "0/5678 objects  2000 underway  8000 chunks  12.3/s  10:33 left"),
     ],
 )
 def test_numbers_that_a_narrow_terminal_has_no_room_for_are_left_out_and_none_is_cut(width, shown):

@@ -33,6 +33,15 @@ def shown(world):
     return sorted(keys)
 
 
+def test_a_full_page_of_what_would_go_is_the_last_where_nothing_follows(world):
+    before = blocked(world)
+    listing = world.catalog.listings.blocked(world.source.id)
+    keys, cursor = world.catalog.listings.departing_keys(listing, limit=60)
+    assert (sorted(keys), cursor) == (before, None)
+    keys, cursor = world.catalog.listings.departing_keys(listing, limit=59)
+    assert (len(keys), cursor) == (59, DepartureCursor(kind=0, after=keys[-1]))
+
+
 @pytest.mark.parametrize("found", ["asked", "told"])
 def test_what_was_found_gone_later_does_not_go_with_an_approval(world, found):
     before = blocked(world)

@@ -107,21 +107,21 @@ def test_a_text_stays_where_the_id_that_its_sidecar_asks_for_is_another_s(
 
 @pytest.mark.parametrize("mode", [DeleteMode.MIRROR, DeleteMode.KEEP_DELETED])
 @pytest.mark.parametrize("sidecars_too", [True, False])
-@pytest.mark.parametrize("moved", [True, False])
+@pytest.mark.parametrize("asks", [("other", "id"), ("first", "new"), ("first", "id")])
 def test_an_emptied_bucket_goes_round_no_guard_where_texts_wait_for_another_collection(
-    mode, sidecars_too, moved
+    mode, sidecars_too, asks
 ):
     world = make_world(auto_sync=AutoSync.METADATA, mode=mode)
     keys = [f"{n:02}.md" for n in range(60)]
 
-    def tell(name):
+    def tell(name, custom_id):
         for key in keys:
-            asks = sidecar(key, f"id-{key}", target_collection_name=name)
-            world.bucket.put(f"{key}.meta.json", asks)
+            said = sidecar(key, f"{custom_id}-{key}", target_collection_name=name)
+            world.bucket.put(f"{key}.meta.json", said)
 
     for key in keys:
         world.bucket.put(key, f"text of {key}")
-    tell("first")
+    tell("first", "id")
     world.sync()
 
     def fault(asked, key):
@@ -129,8 +129,7 @@ def test_an_emptied_bucket_goes_round_no_guard_where_texts_wait_for_another_coll
             raise AccessDenied("not allowed")
 
     world.fault = fault
-    if moved:
-        tell("other")
+    tell(*asks)
     goes_on(world)
     assert len(world.texts("first")) == 60
     world.fault = None
@@ -145,13 +144,14 @@ def test_an_emptied_bucket_goes_round_no_guard_where_texts_wait_for_another_coll
 
 
 @pytest.mark.parametrize("mode", [DeleteMode.MIRROR, DeleteMode.KEEP_DELETED])
-def test_a_drop_takes_no_text_unasked_that_waits_for_another_collection(mode):
+@pytest.mark.parametrize("waits", [("x", "other"), ("y", "docs")])
+def test_a_drop_takes_no_text_unasked_that_waits_for_another_document(mode, waits):
     world = make_world(auto_sync=AutoSync.METADATA, mode=mode)
     world.bucket.put("a.md", "text of a.md")
     world.bucket.put("a.md.meta.json", sidecar("a.md", "x"))
     world.sync()
     is_denied(world)
-    asks = sidecar("a.md", "x", target_collection_name="other")
+    asks = sidecar("a.md", waits[0], target_collection_name=waits[1])
     world.bucket.put("a.md.meta.json", asks)
     goes_on(world)
     assert list(world.texts().values()) == ["text of a.md"]
@@ -296,17 +296,16 @@ def is_deleted(world):
     world.bucket.delete("a.md")
 
 
-@pytest.mark.parametrize("waits", [True, False])
+@pytest.mark.parametrize("waits", [("x", "other"), ("y", "first"), ("x", "first")])
 @pytest.mark.parametrize("then", [is_damaged, is_emptied, is_deleted])
-def test_a_mode_keeps_a_text_that_waits_for_another_collection(waits, then):
+def test_a_mode_keeps_a_text_that_waits_for_another_document(waits, then):
     world = make_world(auto_sync=AutoSync.METADATA, mode=DeleteMode.KEEP_DELETED)
     world.bucket.put("a.md", "text of a.md")
     world.bucket.put("a.md.meta.json", sidecar("a.md", "x", target_collection_name="first"))
     world.sync()
     is_denied(world)
-    if waits:
-        asks = sidecar("a.md", "x", target_collection_name="other")
-        world.bucket.put("a.md.meta.json", asks)
+    asks = sidecar("a.md", waits[0], target_collection_name=waits[1])
+    world.bucket.put("a.md.meta.json", asks)
     goes_on(world)
     then(world)
     goes_on(world)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from s3sync_dagster.core.source_rules import validate_source
+from s3sync_dagster.core.source_rules import ENGINES, validate_source
+from s3sync_dagster.extraction.engines import _ENGINES
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import CredentialsConfig, UploadPlace
 from s3sync_dagster.model.source import (
@@ -36,6 +37,10 @@ IMPOSSIBLE = [
     ({"chunking": ChunkingConfig(max_size_bytes=True)}, "chunking.max_size_bytes is True"),
     ({"chunking": ChunkingConfig(max_lines=None)}, "chunking.max_lines is None"),
     ({"extraction": ExtractionConfig(engines={"pdf": "x"})}, "extraction.engines holds 'pdf'"),
+    (
+        {"extraction": ExtractionConfig(engines={".pdf": "os.system"})},
+        "extraction.engines: 'os.system' is no engine; there are calamine, docling",
+    ),
     ({"extraction": ExtractionConfig(ocr="no")}, "extraction.ocr has to be true or false"),
     ({"extraction": ExtractionConfig(vision_url="here")}, "extraction.vision_url is not a URL"),
     ({"inventory": "s3://reports/all"}, "inventory is not s3://BUCKET/PREFIX/"),
@@ -81,6 +86,14 @@ IMPOSSIBLE = [
 ]
 
 
+@pytest.mark.parametrize(
+    "wrong", ["", "-c", "../../evil", "eng -c x=1", "eng+", "+eng", "eng\n", "eng/../x"]
+)
+def test_languages_of_tesseract_are_no_path_and_no_option(wrong):
+    with pytest.raises(InvalidSetting, match=r"extraction\.ocr_languages"):
+        validate_source(changed(SOURCE, extraction=ExtractionConfig(ocr_languages=wrong)))
+
+
 @pytest.mark.parametrize(("fields", "words"), IMPOSSIBLE, ids=[words for _, words in IMPOSSIBLE])
 def test_what_cannot_work_is_refused_by_name(fields, words):
     with pytest.raises(InvalidSetting) as caught:
@@ -93,6 +106,7 @@ def test_what_cannot_work_is_refused_by_name(fields, words):
     "fields",
     [
         {},
+        {"extraction": ExtractionConfig(ocr_languages="eng+chi_sim_vert+script/Latin")},
         {"bucket_name": "arn:aws:s3:eu-west-1:1:accesspoint/mine", "region": "eu-west-1"},
         {"bucket_name": "A_b.c-d", "path_prefix": "ä" * 512, "metadata": {"a": ["x"], "b": None}},
         {"endpoint_url": "http://[::1]:9000/s3@1", "queue_url": "https://sqs/1/q"},
@@ -123,8 +137,13 @@ def test_a_secret_in_the_wrong_place_is_not_repeated():
     assert "123456789012" not in caught.value.message
 
 
+def test_every_engine_may_be_named():
+    assert {one.name for several in _ENGINES.values() for one in several} | {"text"} == ENGINES
+
+
 def test_settings_of_a_source_are_short_together():
-    validate_source(changed(SOURCE, extraction=ExtractionConfig(engines={".pdf": "x" * 20_000})))
+    many = {f".{number}": "pypdfium2" for number in range(1_000)}
+    validate_source(changed(SOURCE, extraction=ExtractionConfig(engines=many)))
     with pytest.raises(InvalidSetting, match="bytes of settings as JSON; at most 32,768"):
         validate_source(
             changed(SOURCE, extraction=ExtractionConfig(engines={".pdf": "x" * 40_000}))

@@ -152,6 +152,94 @@ def test_a_model_that_is_nowhere_is_named(tmp_path, monkeypatch):
         open_embedder(EmbeddingConfig(kind="onnx"))
 
 
+def test_a_name_longer_than_a_file_may_have_is_that_of_no_model(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("x" * 5000, "/" + "x" * 5000, "a/" * 3000):
+        with pytest.raises(MissingEngine, match="there is no model") as caught:
+            open_embedder(EmbeddingConfig(kind="onnx", model=name), model_dir=tmp_path)
+        assert (caught.value.reason, len(caught.value.message) < 1000) == ("missing_model", True)
+
+
+def write_table(folder, values, *, number="float16", outside=False) -> None:
+    """Put weights into a folder that give each token a row of a table, and say so."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    folder.mkdir(exist_ok=True)
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(number))
+    table = numpy_helper.from_array(values.astype(number), "table")
+    node = helper.make_node("Gather", ["table", "input_ids"], ["hidden"])
+    given = helper.make_tensor_value_info("input_ids", onnx.TensorProto.INT64, ["b", "l"])
+    hidden = helper.make_tensor_value_info("hidden", kind, ["b", "l", values.shape[1]])
+    graph = helper.make_graph([node], "table", [given], [hidden], [table])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    options = {"save_as_external_data": True, "location": "numbers.bin", "size_threshold": 0}
+    weights = folder / "onnx" / "model.onnx"
+    weights.unlink()
+    (weights.parent / "numbers.bin").unlink(missing_ok=True)
+    onnx.save_model(model, str(weights), **(options if outside else {}))
+    pooling = {"pooling_mode": "cls", "word_embedding_dimension": values.shape[1]}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean", "max", "lasttoken"])
+def test_numbers_of_sixteen_bits_are_reckoned_with_as_of_more(folder, pooling):
+    """The squares of a few hundreds are more than sixteen bits hold: all would be divided away."""
+    values = np.random.default_rng(1).normal(scale=300, size=(31_000, 8))
+    write_table(folder, values)
+    change(folder / "1_Pooling" / "config.json", pooling_mode=pooling)
+    vectors = embed(folder, ["cats", "dogs and mice"])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    write_table(folder, values.astype("float16"), number="float32")
+    change(folder / "1_Pooling" / "config.json", pooling_mode=pooling)
+    np.testing.assert_allclose(embed(folder, ["cats", "dogs and mice"]), vectors, atol=1e-5)
+
+
+def test_weights_beside_the_onnx_file_and_the_tokenizer_tell_models_apart(folder):
+    """Weights of some size lie in files of their own: two models may have one graph."""
+    random = np.random.default_rng(1)
+    keys, graphs = set(), set()
+    for _ in range(2):
+        write_table(folder, random.normal(size=(31_000, 8)), number="float32", outside=True)
+        graphs.add((folder / "onnx" / "model.onnx").read_bytes())
+        keys.add(open_embedder(EmbeddingConfig(kind="onnx", model=str(folder))).cache_key())
+    assert (len(graphs), len(keys)) == (1, 2)
+    (folder / "onnx" / "other.bin").write_bytes(b"of another model")
+    keys.add(open_embedder(EmbeddingConfig(kind="onnx", model=str(folder))).cache_key())
+    assert len(keys) == 2
+    change(folder / "tokenizer.json", normalizer=None)
+    keys.add(open_embedder(EmbeddingConfig(kind="onnx", model=str(folder))).cache_key())
+    assert len(keys) == 3
+
+
+def test_a_text_without_tokens_fails_nothing(folder):
+    """Tokenizers that put nothing around a text give none for an empty one: its vector is zero."""
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer | {"post_processor": None}))
+    pooling = folder / "1_Pooling" / "config.json"
+    for mode in ("mean", "cls", "max", "lasttoken"):
+        pooling.write_text(json.dumps({"pooling_mode": mode, "word_embedding_dimension": 384}))
+        alone = embed(folder, ["cats"])
+        beside = embed(folder, ["", "cats", " \n", "dogs"])
+        np.testing.assert_allclose(beside[1], alone[0], atol=1e-5)
+        assert not beside[[0, 2]].any()
+        assert not embed(folder, [""]).any()
+        assert (
+            not open_embedder(EmbeddingConfig(kind="onnx", model=str(folder))).embed_query("").any()
+        )
+
+
+def test_a_tokenizer_that_gives_no_tokens_at_all_is_damaged(folder):
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer |= {"post_processor": None}
+    tokenizer["normalizer"] = {"type": "Replace", "pattern": {"Regex": "(?s).+"}, "content": ""}
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(MissingEngine, match="tokenizer"):
+        embed(folder, ["cats"])
+
+
 def test_a_model_of_the_hubs_cache_is_found_by_its_name(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     snapshots = tmp_path / ".cache/huggingface/hub/models--me--mine/snapshots"

@@ -372,3 +372,12 @@ def test_a_proxy_of_the_environment_is_used(server, clock, monkeypatch):
 )
 def test_only_what_goes_to_this_machine_without_tls_reads_no_certificates(url, proxied, verified):
     assert way_options(url) == {"trust_env": proxied, "verify": verified}
+
+
+@pytest.mark.parametrize("bad", ["d\x1b[2J", "d\nFORGED", "d\x7f", "d\u0085", "d\u2028x"])
+def test_a_name_with_what_nobody_sees_in_it_is_not_told_to_chroma(server, http, bad):
+    chroma = RemoteChroma(http, cloud=False)
+    assert not chroma.has_database("default_tenant", bad)
+    assert chroma.find("docs", "default_tenant", bad) is None
+    assert chroma.find(bad, "default_tenant", "default_database") is None
+    assert not server.asked

@@ -35,7 +35,7 @@ def audit_page(
     """Show what was done, the newest first."""
     visitor.caller.require_owner()
     last_day = _day("until", until)
-    entries = list_audit(
+    found = list_audit(
         visitor.caller,
         here,
         since=_day("since", since),
@@ -43,11 +43,11 @@ def audit_page(
         who=who.strip(),
         what=what.strip(),
         before=before,
-        limit=ENTRIES_A_PAGE,
+        limit=ENTRIES_A_PAGE + 1,
     )
     filters: dict[str, Any] = {"who": who, "what": what, "since": since, "until": until}
-    older = ""
-    if len(entries) == ENTRIES_A_PAGE:
+    entries, older = found[:ENTRIES_A_PAGE], ""
+    if len(found) > ENTRIES_A_PAGE:
         older = "/audit?" + urlencode({**filters, "before": entries[-1].number})
     return page(
         request, visitor, "audit.html", title="Audit", entries=entries, older=older, **filters

@@ -134,26 +134,23 @@ def dry_run_page(request: Request, source_id: UUID, visitor: Visitor, here: Here
 def delete_page(request: Request, source_id: UUID, visitor: Visitor, here: Here) -> HTMLResponse:
     """Ask whether a source shall go, and whether its records go with it."""
     visitor.caller.require_owner()
-    row = row_of(here, source_id, visitor.caller)
-    shown = show_managed(here, row, visitor.caller)
-    return page(
-        request,
-        visitor,
-        "source_delete.html",
-        title=f"Delete {shown.name}",
-        source=shown,
-        owned=row.source.place.owned,
-    )
+    return _delete_page(request, visitor, here, source_id)
 
 
 @router.post("/sources/{source_id}/delete", dependencies=[Depends(signed)])
-def remove_source(source_id: UUID, visitor: Visitor, here: Here, given: Given) -> Response:
+def remove_source(
+    request: Request, source_id: UUID, visitor: Visitor, here: Here, given: Given
+) -> Response:
     """Delete a source and no other, also of uploads."""
     visitor.caller.require_owner()
     source = changeable(here, source_id, visitor.caller)
+    with_records = "delete_records" in given
     if given.get("name", "").strip() != source.name:
-        raise InvalidSetting(f"Nothing was deleted: the name of this source is {source.name!r}.")
-    end_source(here, visitor.caller, source_id, delete_records="delete_records" in given)
+        problem = f"Nothing was deleted: the name of this source is {source.name!r}."
+        return _delete_page(
+            request, visitor, here, source_id, problem=problem, with_records=with_records
+        )
+    end_source(here, visitor.caller, source_id, delete_records=with_records)
     return RedirectResponse("/", status_code=303)
 
 
@@ -270,6 +267,30 @@ def _edit_page(
         credentials=_credentials(here, visitor),
         credential=str(source.place.credential_id or ""),
         own_keys=here.options.trusts(visitor.caller.tenant),
+    )
+
+
+def _delete_page(
+    request: Request,
+    visitor: Session,
+    here: Context,
+    source_id: UUID,
+    *,
+    problem: str = "",
+    with_records: bool = False,
+) -> HTMLResponse:
+    row = row_of(here, source_id, visitor.caller)
+    shown = show_managed(here, row, visitor.caller)
+    return page(
+        request,
+        visitor,
+        "source_delete.html",
+        status=400 if problem else 200,
+        title=f"Delete {shown.name}",
+        source=shown,
+        owned=row.source.place.owned,
+        problem=problem,
+        with_records=with_records,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
 from s3sync_dagster.core.patience import busy
 from s3sync_dagster.core.plan import metadata_keys, split_record_id
+from s3sync_dagster.core.state import RESTORED, DocumentState
 from s3sync_dagster.core.vouching import NOBODY
 from s3sync_dagster.engine.batch.found_text import is_unknown, keep_found, texts_found
 from s3sync_dagster.engine.batch.groups import Write, WriteGroup
@@ -103,7 +104,8 @@ def _unless_others_read(parts: BatchParts, one: Write, found: Found) -> Write:
     """Return a write that keeps a document from readers where its records name others.
 
     A catalog that does not know it was restored, and what an owner said since stands in its records
-    alone: nobody knows who said it, as of documents that are read back from records.
+    alone: nobody knows who said it, as of documents that are read back from records. What
+    waited in a backup may have been done before that.
     """
     keys, facts, asked = parts.source.reader_keys, one.deed.end.facts, one.deed.decision.asked
     name = one.target.collection_name
@@ -112,9 +114,13 @@ def _unless_others_read(parts: BatchParts, one: Write, found: Found) -> Write:
         or found.told.get("document_key") != one.key  # of another one, which had the id before
         or any(
             (name, one.document_id) == (row.collection_name, row.document_id)
+            and not _is_unseen(row)
             for row in facts.documents
         )
-        or any(request.vouched and asked.get(request.id) == name for request in facts.invocations)
+        or any(
+            one.vouched and not one.restored and asked.get(one.id) == name
+            for one in facts.invocations
+        )
     ):
         return one
     now = one.records[0].metadata
@@ -138,6 +144,11 @@ def _unless_others_read(parts: BatchParts, one: Write, found: Found) -> Write:
         for record in one.records
     ]
     return replace(one, target=target, records=tuple(records))
+
+
+def _is_unseen(document: DocumentState) -> bool:
+    """Return whether a restored catalog knows of no record of it, so that none was compared."""
+    return document.high_water == 0 and (document.collection_id or "").startswith(RESTORED)
 
 
 def _intent(one: Write, collection_id: str, found: Found, text: RecoveredDocument | None) -> Intent:

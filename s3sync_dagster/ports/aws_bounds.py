@@ -1,0 +1,172 @@
+"""How much of an answer of S3, SQS and STS is taken, and for how long.
+
+botocore reads each answer that is no object's body whole, as long as bytes come, and makes a tree
+of it: a server whose answer does not end would fill the memory of all who share the process.
+"""
+
+# botocore has no types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from http.client import HTTPResponse
+from socket import SocketIO
+from typing import Any, NamedTuple
+
+from botocore.awsrequest import (
+    AWSHTTPConnection,
+    AWSHTTPConnectionPool,
+    AWSHTTPSConnection,
+    AWSHTTPSConnectionPool,
+)
+from botocore.exceptions import HTTPClientError
+from urllib3.exceptions import HTTPError
+
+MOST_BYTES = 1024 * 1024
+"""Of an answer with its headers. What is no more takes little memory, however it is nested."""
+PAGE_BYTES = 16 * 1024 * 1024
+"""Of a page of keys: 1,000 of 1,024 bytes take less than 8 MiB where each byte is escaped."""
+MESSAGES_BYTES = 24 * 1024 * 1024
+"""Of ten messages of 1 MiB, in which each quote is escaped."""
+MOST_MARKS = 300_000
+"""Tags, quotes or brackets in an answer above ``MOST_BYTES``; a page of 1,000 keys has 26,000."""
+_MORE = {"s3": ("ListObjectsV2", PAGE_BYTES), "sqs": ("ReceiveMessage", MESSAGES_BYTES)}
+_PATIENCE = 1.5
+"""An answer may take as many times what its next byte may take."""
+
+_asked = threading.local()
+
+
+class UnboundedAnswer(HTTPError):
+    """An answer that is longer than any of its service, or takes too long."""
+
+    def __init__(self, *, slow: bool = False) -> None:
+        super().__init__("too slow" if slow else "too long")
+        self.slow = slow
+
+
+class _Bounds(NamedTuple):
+    ends: float
+    most: int
+    streamed: bool
+
+
+def bound_answers(client: Any, service: str) -> None:
+    """Bound all that a botocore client reads, but bodies that are streamed."""
+    http = client._endpoint.http_session
+    # botocore has no setting for this; nothing is connected yet.
+    http._pool_classes_by_scheme.update(http=_Pool, https=BoundedPool)
+    http.send = partial(_send, http.send, client.meta.config.read_timeout * _PATIENCE)
+    if service in _MORE:
+        operation, most = _MORE[service]
+        client.meta.events.register(
+            f"before-send.{service}.{operation}", partial(_may_be_longer, most)
+        )
+
+
+def _may_be_longer(most: int, request: Any, **_: Any) -> None:
+    request.most_bytes = most
+
+
+def _send(send: Callable[[Any], Any], seconds: float, request: Any) -> Any:
+    streamed: bool = request.stream_output
+    most: int = getattr(request, "most_bytes", MOST_BYTES)
+    _asked.bounds = _Bounds(time.monotonic() + seconds, most, streamed)
+    try:
+        answer = send(request)
+        if not streamed or answer.status_code >= 300:
+            _require_plain(answer.content)
+    except HTTPClientError as error:
+        if isinstance(cause := error.kwargs.get("error"), UnboundedAnswer):
+            raise cause from None  # at once: botocore asks again for what is only broken
+        raise
+    finally:
+        _asked.bounds = None
+    return answer
+
+
+def _require_plain(content: bytes) -> None:
+    """Raise for what a parser would make many times as large."""
+    if len(content) <= MOST_BYTES:
+        return
+    marks = b"<", b'"', b"'"
+    if not content.lstrip().startswith(b"<"):
+        marks = b"{", b"["
+    if b"<!ENTITY" in content or any(content.count(one) > MOST_MARKS for one in marks):
+        raise UnboundedAnswer
+
+
+class _Metered(SocketIO):
+    """What comes from a socket, up to a number of bytes and a moment.
+
+    One that is there becomes this class, and what it was: a wrapper costs a GET a twentieth.
+    """
+
+    _sock: Any
+    _wait: float | None
+    _ends: float
+    _left: int
+
+    def bound(self, bounds: _Bounds) -> None:
+        self._wait = self._sock.gettimeout()
+        self._ends, self._left = bounds.ends, bounds.most
+
+    def readinto(self, b: Any) -> int | None:
+        rest = self._ends - time.monotonic()
+        if rest <= 0:
+            raise UnboundedAnswer(slow=True)
+        if self._wait is None or rest < self._wait:
+            self._sock.settimeout(rest)
+        try:
+            count = super().readinto(b)
+        except TimeoutError:
+            if time.monotonic() >= self._ends:
+                raise UnboundedAnswer(slow=True) from None
+            raise
+        self._left -= count or 0
+        if self._left < 0:
+            raise UnboundedAnswer
+        return count
+
+
+class _Answer(HTTPResponse):
+    def __init__(self, sock: Any, *args: Any, **more: Any) -> None:
+        super().__init__(sock, *args, **more)
+        bounds: _Bounds | None = getattr(_asked, "bounds", None)
+        self._streamed = bounds is not None and bounds.streamed
+        if bounds is not None:
+            raw: Any = self.fp.raw
+            raw.__class__ = _Metered
+            raw.bound(bounds)
+
+    def begin(self) -> None:
+        super().begin()
+        file: Any = self.fp
+        if self._streamed and self.status < 300 and file is not None:
+            raw = file.raw  # its reader bounds it
+            raw.__class__ = SocketIO
+            if raw._sock.gettimeout() != raw._wait:
+                raw._sock.settimeout(raw._wait)
+
+
+class _Connection(AWSHTTPConnection):
+    response_class = _Answer
+
+
+class BoundedConnection(AWSHTTPSConnection):
+    """A connection over TLS whose answers are bounded."""
+
+    response_class = _Answer
+
+
+class _Pool(AWSHTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class BoundedPool(AWSHTTPSConnectionPool):
+    """Connections over TLS whose answers are bounded."""
+
+    ConnectionCls = BoundedConnection

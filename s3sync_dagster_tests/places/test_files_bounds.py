@@ -1,0 +1,136 @@
+"""Folders at web servers and WebDAV whose answers do not end, or make much work of few bytes."""
+
+import gzip
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from s3sync_dagster.model.errors import S3SyncError, Unavailable
+from s3sync_dagster.places import files_access, files_index, files_webdav
+from s3sync_dagster.places.files import FilesPlace
+from s3sync_dagster.places.files_store import FilesStore
+from s3sync_dagster_tests.endless_http import Endless, endless_server, trickle, without_end
+from s3sync_dagster_tests.places.file_servers import open_place
+
+ON_THE_WAY = 24 * 1024 * 1024
+"""So many bytes lie between a server and a client that reads no more, packed or not."""
+MULTISTATUS = b'<?xml version="1.0"?><D:multistatus xmlns:D="DAV:">'
+
+
+@pytest.fixture
+def server() -> Iterator[Endless]:
+    with endless_server() as running:
+        running.media = "text/html"
+        yield running
+
+
+def opened(server: Endless, protocol: str) -> FilesStore:
+    host = server.url.removeprefix("http://")
+    scheme = {"index": "index+http", "dav": "dav"}[protocol]
+    return open_place(FilesPlace(store_url=f"{scheme}://{host}/docs"), {})
+
+
+def refused(call: Callable[[], object]) -> S3SyncError:
+    with pytest.raises(S3SyncError) as caught:
+        call()
+    assert type(caught.value) is Unavailable
+    return caught.value
+
+
+def listing(server: Endless, protocol: str) -> Callable[[], object]:
+    store = opened(server, protocol)
+    return lambda: store.list_unordered("", token=None)
+
+
+@pytest.mark.parametrize("protocol", ["index", "dav"])
+def test_a_folder_without_an_end(server: Endless, protocol: str) -> None:
+    server.status = 200 if protocol == "index" else 207
+    server.pieces = lambda _: without_end(MULTISTATUS, b"<D:response></D:response>")
+    error = refused(listing(server, protocol))
+    assert error.reason == "answer_too_long", error
+    assert server.sent < 32 * 1024 * 1024 + ON_THE_WAY
+
+
+@pytest.mark.parametrize("protocol", ["index", "dav"])
+def test_a_packed_folder_that_is_a_gibibyte(server: Endless, protocol: str) -> None:
+    server.status = 200 if protocol == "index" else 207
+    packed = gzip.compress(b" " * (1024 * 1024))
+    server.encoding = "gzip"
+    server.pieces = lambda _: iter([packed * 1000])
+    call = listing(server, protocol)
+    tracemalloc.start()
+    try:
+        refused(call)
+        assert tracemalloc.get_traced_memory()[1] < 160 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("protocol", ["index", "dav"])
+def test_an_error_without_an_end(server: Endless, protocol: str) -> None:
+    server.status = 500
+    server.pieces = lambda _: without_end(b"<html>", b"x")
+    refused(listing(server, protocol))
+    assert server.sent < 32 * 1024 * 1024 + ON_THE_WAY
+
+
+@pytest.mark.parametrize("protocol", ["index", "dav"])
+def test_a_folder_that_comes_a_byte_now_and_then(
+    server: Endless, protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (files_access, files_index, files_webdav):
+        monkeypatch.setattr(module, "PAGE_SECONDS", 1.0)
+    server.status = 200 if protocol == "index" else 207
+    server.pieces = lambda _: trickle(begin=MULTISTATUS)
+    began = time.monotonic()
+    assert refused(listing(server, protocol)).reason == "store_timeout"
+    assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<a " * 300_000,
+        b"<a href='" * 100_000,
+        b'<a href="' * 100_000,
+        b"<a " + b"href " * 200_000,
+        b"<a href=" * 100_000,
+        b"<a " + b" " * 500_000,
+        b"<a href" + b" " * 500_000,
+        b"&#" + b"9" * 500_000,
+    ],
+)
+def test_a_page_that_makes_much_work_of_few_bytes(server: Endless, page: bytes) -> None:
+    server.pieces = lambda _: iter((page,))
+    store = opened(server, "index")
+    began = time.process_time()
+    try:
+        list(store._access.listed(store._opened(), ""))  # pyright: ignore[reportPrivateUsage]
+    except (S3SyncError, ValueError):
+        pass
+    assert time.process_time() - began < 3
+
+
+def test_a_charset_that_takes_quadratic_time_is_not_believed(server: Endless) -> None:
+    server.media = "text/html; charset=punycode"
+    server.pieces = lambda _: iter((b"a-" + b"b" * 1_000_000,))
+    began = time.process_time()
+    listing(server, "index")()
+    assert time.process_time() - began < 3
+
+
+def test_links_of_a_page_are_those_that_were_found_before() -> None:
+    page = (
+        '<pre><a href="../">../</a><A  class="x>y" HREF = \'it"s.md\'>x</a><a\nhref=bare.md>x</a>'
+        '<abbr href=no><a data-href=\'x\' href="a&amp;b.md">y</a><a name=x><a href="c>d.md">z'
+    )
+    found = files_index._links_of(page)  # pyright: ignore[reportPrivateUsage]
+    assert found == ["../", "bare.md", "a&b.md", "c>d.md"]
+
+
+def test_a_folder_of_webdav_with_more_in_it_than_any_has(server: Endless) -> None:
+    server.status = 207
+    server.pieces = lambda _: iter((MULTISTATUS + b"<a/>" * 3_000_000 + b"</D:multistatus>",))
+    assert refused(listing(server, "dav")).reason == "answer_too_long"
