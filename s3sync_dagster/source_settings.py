@@ -346,6 +346,8 @@ _BY_HAND: tuple[Setting, ...] = (
     Setting(path="metadata", help="Added to each record.", kind="mapping", metavar="JSON"),
     Setting(path="path_metadata", metavar="PATTERN",
             help="Pattern (RE2) on the path; its named groups become metadata."),
+    Setting(path="path_metadata_whole_key", kind="flag",
+            help="Search for path_metadata in the whole key, its prefix included."),
     Setting(path="place.object_metadata", kind="texts", metavar="NAME[=KEY]",
             help="Name of x-amz-meta-* that becomes metadata, of that name or of another KEY."),
     Setting(path="place.object_tags", kind="texts", option="object-tag", metavar="NAME[=KEY]",

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from s3sync_dagster.api.access import AnyClient, Caller, OwnerClient
 from s3sync_dagster.api.context import Context, Here
@@ -24,6 +24,7 @@ from s3sync_dagster.api.outside import waits_outside
 from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.api.showing import moment
 from s3sync_dagster.api.sources import end_source, make_source, visible_rows
+from s3sync_dagster.api.wire import Payload
 from s3sync_dagster.api.wire_source import CreateSource
 from s3sync_dagster.catalog.views import ObjectRow
 from s3sync_dagster.core.state import SourceRow
@@ -42,8 +43,46 @@ _STORED = {
     "tags": ["s3", "storage"],
     "processor": {"enabled": True, "name": CONNECTOR},
 }
-From = Annotated[int, Query(alias="from", ge=0, le=MAX_FOUND)]
-Size = Annotated[int, Query(ge=0, le=MAX_FOUND)]
+SIZE = 10
+Bound = Annotated[int, Field(ge=0, le=MAX_FOUND)]
+
+
+class Asked(Payload):
+    """Body of a search: nothing but which of the hits are wanted."""
+
+    start: Bound | None = Field(default=None, alias="from", strict=True)
+    size: Bound | None = Field(default=None, strict=True)
+
+
+def _window(
+    request: Request,
+    body: Asked | None = None,
+    start: Annotated[Bound | None, Query(alias="from")] = None,
+    size: Annotated[Bound | None, Query()] = None,
+) -> slice:
+    """Return which hits are wanted, by query or body.
+
+    Raises:
+        InvalidSetting: something else is asked for, which would be passed over, or one thing twice.
+    """
+    given = [name for name, _ in request.query_params.multi_items()]
+    known = {"from", "size"}
+    if request.url.path.endswith("/document/_search"):
+        known.add("datasource")
+    body = body or Asked()
+    told = [("from", body.start), ("size", body.size)]  # in the body
+    named = [*given, *(name for name, value in told if value is not None)]
+    for name in named:
+        if name not in known:
+            raise InvalidSetting(f"{ascii(name)[1:-1][:80]} is nothing that a search here knows.")
+        if named.count(name) > 1:
+            raise InvalidSetting(f"{name} is given twice.")
+    first = (start if body.start is None else body.start) or 0
+    most = size if body.size is None else body.size
+    return slice(first, first + (SIZE if most is None else most))
+
+
+Window = Annotated[slice, Depends(_window)]
 
 
 @router.get("/connector/{connector_id}")
@@ -80,11 +119,11 @@ def create(body: dict[str, Any], caller: OwnerClient, here: Here) -> dict[str, s
 
 
 @router.api_route("/datasource/_search", methods=["GET", "POST"])
-def search(caller: AnyClient, here: Here, start: From = 0, size: Size = 10) -> dict[str, Any]:
+def search(caller: AnyClient, here: Here, window: Window) -> dict[str, Any]:
     """List the tenant's buckets, the newest first."""
     rows = [row for row in visible_rows(here, caller) if isinstance(row.source.place, S3Place)]
     rows.reverse()
-    return _hits([_datasource(row) for row in rows[start : start + size]], total=len(rows))
+    return _hits([_datasource(row) for row in rows[window]], total=len(rows))
 
 
 @router.get("/datasource/{datasource_id}")
@@ -124,15 +163,14 @@ def search_documents(
     caller: AnyClient,
     here: Here,
     datasource: Annotated[str, Query(max_length=100)],
-    start: From = 0,
-    size: Size = 10,
+    window: Window,
 ) -> dict[str, Any]:
     """List the objects of one datasource in key order, as documents without text."""
     row = _row(here, datasource, caller)
     if row is None:
         return _hits([], total=0)
     whole = here.rights(caller).sees_all_of(row.source.id)
-    most = min(start + size, MAX_FOUND) if whole else MAX_FOUND  # how many are seen is not kept
+    most = min(window.stop, MAX_FOUND) if whole else MAX_FOUND  # how many are seen is not kept
     total = here.catalog.views.counts(row.source.id).objects if whole else 0
     found: list[ObjectRow] = []
     looks = Looks()
@@ -141,7 +179,7 @@ def search_documents(
             found = seen_objects(here, row.source, caller, limit=most, looks=looks)[0]
     documents = [
         _document(row, one.object_key, size=one.size, at=one.last_modified or one.seen_at)
-        for one in found[start : start + size]
+        for one in found[window]
     ]
     # Of what was not looked at nobody knows whether it may be seen.
     return _hits(documents, total=max(total, len(found)), at_least=looks.left <= 0)

@@ -27,11 +27,13 @@ from s3sync_dagster.core.carried import names_readers
 from s3sync_dagster.core.keys import validate_object_key
 from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.rights import Rights
-from s3sync_dagster.core.selection import require_inside_prefix
+from s3sync_dagster.core.selection import decide, require_inside_prefix
+from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.engine.ports import Content, ObjectBody
 from s3sync_dagster.explaining import explain_key
 from s3sync_dagster.model.errors import InvalidSetting, NotFound, ObjectChanged
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.model.source import AutoSync, Source
 from s3sync_dagster.ports.body_spool import discard
 
 router = APIRouter(
@@ -102,7 +104,8 @@ def send_content(source_id: UUID, key: str, caller: Caller, here: Context) -> Do
     """Return an object's bytes, whole: they are sent when the last of them has come.
 
     Raises:
-        NotFound: there is no such object, or it is kept from the caller.
+        NotFound: there is no such object, or it is kept from the caller: by who may read, or as
+            one that the source leaves out.
         ObjectChanged: what is there now is another object, of which nobody knows whose it is.
         TooMany: others of the tenant's downloads are on their way, or too many in all.
     """
@@ -111,7 +114,9 @@ def send_content(source_id: UUID, key: str, caller: Caller, here: Context) -> Do
     require_inside_prefix(source, key)
     rights = here.rights(caller)
     known = _known_versions(here, rights, source, key)  # not newer than what is said of readers
-    if key not in seen_keys(here.catalog, rights, source, [key]):
+    whole = rights.reader.groups is None
+    seen = key in seen_keys(here.catalog, rights, source, [key])
+    if not seen or not (whole or _has_taken(here, source, key)):
         raise NotFound(f"There is no object {ascii(key)[1:-1][:200]!r}.", reason="object_gone")
     with ExitStack() as held:
         held.enter_context(here.downloads.taken(caller.tenant))
@@ -123,6 +128,24 @@ def send_content(source_id: UUID, key: str, caller: Caller, here: Context) -> Do
                 "there now is known once that is indexed."
             )
         return _download(key, body, held)
+
+
+def _has_taken(here: Context, source: Source, key: str) -> bool:
+    """Return whether a source has made a document of an object, or is to.
+
+    What it leaves out, and what it was never told of, is below its prefix and no more: to show it
+    is the affair of who may set the prefix.
+    """
+    documents = here.catalog.documents.of_key(source.id, key)
+    if any(one.phase is not DocumentPhase.REMOVING for one in documents):
+        return True
+    known = here.catalog.work.object(source.id, key)
+    if known is None or known.gone or known.skip_reason is not None:
+        return False
+    if source.auto_sync is AutoSync.METADATA:  # sidecars alone select
+        return False
+    ref = ObjectRef(key=key, etag=known.etag, size=known.size, storage_class=known.storage_class)
+    return decide(source, ref) is None
 
 
 def _known_versions(

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from s3sync_dagster.api.access import AnyClient, Caller, OwnerClient
@@ -28,11 +28,13 @@ from s3sync_dagster.core.state import ListingRow, ListingState, SourceRow
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, NotPossible
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.moving.supermemory import PROVIDER, TAGS, bucket_fields, shown_pattern
-from s3sync_dagster.moving.wanted import Reader
+from s3sync_dagster.moving.wanted import Reader, whole_number
 
 router = APIRouter(prefix="/v3/connections", tags=["Supermemory"], route_class=StrictRoute)
 
 MAX_DOCUMENTS = 1000
+MAX_FAILURES = 25
+"""That a sync run names; ``itemsFailed`` counts all."""
 _STATUS = {"indexed": "done", "pending": "queued", "processing": "indexing", "failed": "failed"}
 _BLOCKED = (
     "Removals wait for an approval: POST /s3sync/v1/sources/{id}/approve-deletes with this run's "
@@ -64,7 +66,9 @@ class Create(Payload):
 
     tag: Name | None = Field(default=None, alias="containerTag")
     tags: list[Name] | None = Field(default=None, alias=TAGS)
-    document_limit: int | None = Field(default=None, alias="documentLimit", strict=True, ge=1)
+    document_limit: Annotated[int | None, BeforeValidator(whole_number)] = Field(
+        default=None, alias="documentLimit", strict=True, ge=1
+    )
     metadata: dict[Text, Text | bool | float]
     redirect_url: Text | None = Field(default=None, alias="redirectUrl")
 
@@ -73,6 +77,17 @@ class Created(_Camel):
     """Its answer: credentials need no page to sign in on."""
 
     id: UUID
+
+
+class Failure(_Camel):
+    """An object that has failed. When is not known here."""
+
+    document_id: str
+    """As ``documents`` names it."""
+    title: str
+    error_code: str | None
+    """Our word, see docs/reasons.md."""
+    error_message: str | None
 
 
 class SyncRun(_Camel):
@@ -87,6 +102,12 @@ class SyncRun(_Camel):
     items_failed: int | None = None
     """Objects that have failed now; only of the newest."""
     error: str | None
+
+
+class SyncRunShown(SyncRun):
+    """One listing, with what has failed now where it is the newest."""
+
+    failures: list[Failure]
 
 
 class Connection(_Camel):
@@ -173,10 +194,9 @@ def _documents(here: Context, meant: list[SourceRow], caller: Caller) -> list[Do
             )
         for one in seen:
             at = moment(one.last_modified or one.seen_at)
-            digest = hashlib.sha256(f"{row.source.id}\0{one.object_key}".encode()).hexdigest()
             found.append(
                 Document(
-                    id=digest[:32],
+                    id=_document_id(row, one.object_key),
                     title=one.object_key,
                     status=_STATUS.get(one.state, "unknown"),
                     created_at=at,
@@ -193,9 +213,15 @@ def get(connection_id: str, caller: AnyClient, here: Here) -> Connection:
 
 
 @router.get("/{connection_id}/sync-runs")
-def sync_runs(connection_id: str, caller: AnyClient, here: Here) -> list[SyncRun]:
+def sync_runs(connection_id: str, caller: AnyClient, here: Here) -> list[SyncRunShown]:
     """List the newest listings of a connection."""
-    return _runs(here, _row(here, connection_id, caller), caller)
+    row = _row(here, connection_id, caller)
+    runs = _runs(here, row, caller)
+    failures = _failures(here, row, caller) if runs and runs[0].items_failed else []
+    return [
+        SyncRunShown(**dict(run), failures=failures if number == 0 else [])
+        for number, run in enumerate(runs)
+    ]
 
 
 @router.delete("/{connection_id}")
@@ -258,7 +284,7 @@ def _shown(here: Context, row: SourceRow, caller: Caller) -> Connection:
     assert isinstance(place, S3Place)
     told = {"bucket": place.bucket_name, "region": place.region, "endpoint": place.endpoint_url,
             "prefix": place.path_prefix or None,
-            "containerTagRegex": shown_pattern(source.path_metadata)}  # fmt: skip
+            "containerTagRegex": _pattern(row)}  # fmt: skip
     runs = _runs(here, row, caller, limit=1)
     return Connection(
         id=UUID(source.id),
@@ -270,12 +296,39 @@ def _shown(here: Context, row: SourceRow, caller: Caller) -> Connection:
     )
 
 
+def _pattern(row: SourceRow) -> str | None:
+    """Return the pattern of a source where it means what theirs does: searched in the whole key."""
+    source = row.source
+    if source.place.path_prefix and not source.path_metadata_whole_key:
+        return None
+    return shown_pattern(source.path_metadata)
+
+
 def _runs(here: Context, row: SourceRow, caller: Caller, *, limit: int = 10) -> list[SyncRun]:
     listed = here.listings(row.source.id, caller, limit=limit)
     failed = sum(here.catalog.views.counts(row.source.id).failed.values()) if listed else 0
     return [
         _run(one, row, failed=failed if number == 0 else None) for number, one in enumerate(listed)
     ]
+
+
+def _failures(here: Context, row: SourceRow, caller: Caller) -> list[Failure]:
+    """Return the first objects that have failed now, of those that the caller may see."""
+    with here.searches.taken(caller.tenant):
+        seen = seen_objects(here, row.source, caller, state="failed", limit=MAX_FAILURES)[0]
+    return [
+        Failure(
+            document_id=_document_id(row, one.object_key),
+            title=one.object_key,
+            error_code=one.reason,
+            error_message=one.error,
+        )
+        for one in seen
+    ]
+
+
+def _document_id(row: SourceRow, key: str) -> str:
+    return hashlib.sha256(f"{row.source.id}\0{key}".encode()).hexdigest()[:32]
 
 
 def _run(listing: ListingRow, row: SourceRow, *, failed: int | None) -> SyncRun:

@@ -196,6 +196,7 @@ def origins(config: Mapping[str, Any]) -> tuple[Any, ...]:
     place = place_in(config)
     return (
         config.get("path_metadata"),
+        bool(config.get("path_metadata_whole_key")),
         bool(config.get("bedrock_sidecars")),
         place.get("object_metadata") or [],
         place.get("object_tags") or [],

@@ -24,12 +24,15 @@ MAX_MEMORY_BYTES = 1 << 20
 def path_metadata(source: Source, object_key: str) -> dict[str, MetadataValue]:
     """Return what a source's pattern finds in a key: group name -> text.
 
-    The pattern is searched for in what globs see: the key after the source's prefix. A group that
-    takes no part, or is empty, gives nothing; nor does a path that the pattern does not meet.
+    The pattern is searched for in what globs see, the key after the source's prefix, or in the
+    whole key where the source says so. A group that takes no part, or is empty, gives nothing;
+    nor does a path that the pattern does not meet.
     """
     if source.path_metadata is None:
         return {}
-    found = _compiled(source.path_metadata).search(relative_path(source, object_key))
+    whole = source.path_metadata_whole_key
+    path = object_key if whole else relative_path(source, object_key)
+    found = _compiled(source.path_metadata).search(path)
     if found is None:
         return {}
     return {name: value for name, value in found.groupdict().items() if value}

@@ -35,6 +35,7 @@ class S3Settings(pydantic.BaseModel):
     document_limit: int | None = None
     metadata: dict[str, Any] = {}
     path_metadata: str | None = None
+    path_metadata_whole_key: bool = False
     object_metadata: list[str] = []
     object_tags: list[str] = []
     metadata_interval: int = 0
@@ -76,6 +77,7 @@ class FolderSettings(pydantic.BaseModel):
     document_limit: int | None = None
     metadata: dict[str, Any] = {}
     path_metadata: str | None = None
+    path_metadata_whole_key: bool = False
     bedrock_sidecars: bool = False
     enrich: str | None = None
     reader_keys: list[str] = []
@@ -110,6 +112,7 @@ class GitSettings(pydantic.BaseModel):
     document_limit: int | None = None
     metadata: dict[str, Any] = {}
     path_metadata: str | None = None
+    path_metadata_whole_key: bool = False
     bedrock_sidecars: bool = False
     enrich: str | None = None
     reader_keys: list[str] = []
@@ -146,6 +149,7 @@ class WebSettings(pydantic.BaseModel):
     document_limit: int | None = None
     metadata: dict[str, Any] = {}
     path_metadata: str | None = None
+    path_metadata_whole_key: bool = False
     bedrock_sidecars: bool = False
     enrich: str | None = None
     reader_keys: list[str] = []
@@ -183,6 +187,7 @@ class FilesSettings(pydantic.BaseModel):
     document_limit: int | None = None
     metadata: dict[str, Any] = {}
     path_metadata: str | None = None
+    path_metadata_whole_key: bool = False
     bedrock_sidecars: bool = False
     enrich: str | None = None
     reader_keys: list[str] = []

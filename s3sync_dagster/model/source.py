@@ -101,6 +101,8 @@ class Source:
     """Added to each record."""
     path_metadata: str | None = None
     """Pattern whose named groups become metadata, see ``core.path_metadata``."""
+    path_metadata_whole_key: bool = False
+    """The pattern is searched for in the key with its prefix, not in what is behind it."""
     reader_keys: tuple[str, ...] = ()
     """Metadata keys whose values are the groups that may read a document, see ``core.rights``;
     empty: whoever may search."""
@@ -157,6 +159,8 @@ class Source:
         }
         if self.path_metadata is not None:  # what was written without it is not outdated
             decides["path_metadata"] = self.path_metadata
+            if self.path_metadata_whole_key:
+                decides["path_metadata_whole_key"] = True
         carried = self.place.carried
         if carried != Carried():
             decides["carried"] = [dict(carried.metadata), dict(carried.tags)]

@@ -34,7 +34,7 @@ def connection_of(given: object) -> Wanted:
         raise InvalidSetting(f"The provider {ascii(provider)[:80]} has no counterpart here.")
     first = entry.text("containerTag")
     tags: list[str] = list(dict.fromkeys([*([first] if first else []), *entry.texts(TAGS)]))
-    limit = entry.take("documentLimit", int)
+    limit = entry.whole("documentLimit")
     config = entry.take("config", dict)
     metadata = Reader(config or entry.take("metadata", dict), at="metadata.")
     fields, keys = bucket_fields(metadata, tags=tags, document_limit=limit)
@@ -92,6 +92,7 @@ def bucket_fields(
     endpoint = metadata.text("endpoint")
     refuse_secrets_in(endpoint)
     refuse_secrets_in(named["bucket"])
+    pattern = _pattern(metadata.take("containerTagRegex"))
     fields = {
         "bucket_name": named["bucket"],
         "region": named["region"],
@@ -103,7 +104,8 @@ def bucket_fields(
         "auto_sync": "direct",
         "list_interval_seconds": SYNC_SECONDS,
         "document_limit": DOCUMENT_LIMIT if document_limit is None else document_limit,
-        "path_metadata": _pattern(metadata.take("containerTagRegex")),
+        "path_metadata": pattern,
+        "path_metadata_whole_key": None if pattern is None else True,
         "metadata": {TAGS: list(tags)} if tags else None,
     }
     return fields, key_pair(metadata, "accessKeyId", "secretAccessKey")

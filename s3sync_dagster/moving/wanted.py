@@ -16,6 +16,8 @@ _OURS = "S3SYNC_"
 _SECRET = re.compile(r"SECRET|TOKEN|PASSW|PRIVATE|API_?KEY|HEADERS", re.IGNORECASE)
 """In the name of a variable that is no key's id: an id goes in the clear to whichever server a
 file names, a secret never does. So CHROMA_API_KEY, AWS_SECRET_ACCESS_KEY and their like."""
+MAX_WHOLE = 2**53
+"""Up to here each whole number has a float of its own."""
 _ID = re.compile(
     r"ACCESS_?KEY_?ID|(?:\A|_)(?:KEY)?ID\d*\Z|ACCESS_?KEY\d*\Z|USER(?:NAME)?\d*\Z", re.IGNORECASE
 )
@@ -68,6 +70,16 @@ class NotWanted:
     why: str
 
 
+def whole_number(value: object) -> object:
+    """Return a float that is whole as its whole number, anything else as it is.
+
+    Clients write numbers so that know of no others.
+    """
+    if isinstance(value, float) and value.is_integer() and abs(value) <= MAX_WHOLE:
+        return int(value)
+    return value
+
+
 class Reader:
     """Takes fields out of a JSON object, and knows which ones nobody took."""
 
@@ -94,6 +106,11 @@ class Reader:
             raise InvalidSetting(f"{self._at}{name} is of another type than it should be.")
         self._require_text(name, value)
         return value
+
+    def whole(self, name: str) -> int | None:
+        """Return a whole number, also where it is written as a float: ``50.0``."""
+        self._given[name] = whole_number(self._given.get(name))
+        return self.take(name, int)
 
     def text(self, name: str) -> str | None:
         """Return a text that says something."""

@@ -5,6 +5,8 @@ import uuid
 
 import pytest
 
+from s3sync_dagster.api.coco import document_id
+from s3sync_dagster_tests.api.indexing import listed_and_worked
 from s3sync_dagster_tests.api.server import running_api
 from s3sync_dagster_tests.waiting import wait_for
 
@@ -199,6 +201,95 @@ def test_one_that_is_not_enabled_waits_from_its_first_moment_on(there, monkeypat
         name = http.post("/datasource/", json=body).json()["_id"]
         assert http.get(f"/datasource/{name}").json()["_source"]["enabled"] is False
         assert there.parts.catalog.sources.paused(name)
+
+
+SEARCHES = ["/datasource/_search", "/document/_search"]
+
+
+@pytest.fixture(scope="module")
+def two_datasources(there):
+    with as_theirs(there) as http, there.client(there.owner) as own:
+        ids = [http.post("/datasource/", json=datasource(there)).json()["_id"] for _ in range(2)]
+        listed_and_worked(there, own, ids[0])
+    return ids
+
+
+def searched(http, path, name, *, params=None, **asked):
+    params = {**({"datasource": name} if path.startswith("/document") else {}), **(params or {})}
+    return http.request("POST" if asked else "GET", path, params=params, **asked)
+
+
+@pytest.mark.parametrize("path", SEARCHES)
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"params": {"query": "nothing-has-this-name"}}, "query"),
+        ({"params": {"sort": "name:asc"}}, "sort"),
+        ({"json": {"query": {"term": {"name": "nothing"}}}}, "query"),
+        ({"json": {"size": "1"}}, "size"),
+        ({"json": {"from": -1}}, "from"),
+        ({"json": {"size": 10_001}}, "size"),
+        ({"json": {"size": 1}, "params": {"size": 1}}, "size"),
+        ({"params": {"from": [0, 1]}}, "from"),
+        ({"json": []}, ""),
+    ],
+)
+def test_a_search_passes_over_nothing_that_was_asked_for(there, two_datasources, path, asked, says):
+    """Who filters and gets all of it is told a wrong number."""
+    with as_theirs(there) as http:
+        refusal = searched(http, path, two_datasources[0], **asked)
+        assert refusal.status_code == 400, refusal.text
+        assert says in refusal.json()["message"]
+    with there.client() as http:
+        assert searched(http, path, two_datasources[0], **asked).status_code == 401
+
+
+@pytest.mark.parametrize("path", SEARCHES)
+def test_a_search_gives_which_hits_its_body_asks_for(there, two_datasources, path):
+    with as_theirs(there) as http:
+        everything = searched(http, path, two_datasources[0]).json()["hits"]
+        assert everything["total"]["value"] > 1
+        for asked in (
+            {"json": {"from": 1, "size": 1}},
+            {"json": {"from": 1, "sort": None}, "params": {"size": 1}},
+            {"params": {"from": 1, "size": 1}},
+        ):
+            hits = searched(http, path, two_datasources[0], **asked).json()["hits"]
+            assert hits["hits"] == everything["hits"][1:2]
+            assert hits["total"] == everything["total"]
+    with as_theirs(there) as http:  # a datasource is asked for where documents are
+        assert http.get(SEARCHES[0], params={"datasource": two_datasources[0]}).status_code == 400
+
+
+def test_a_member_gets_no_bytes_of_what_a_source_leaves_out(there):
+    bucket = there.aws.make_bucket()
+    objects = {"a.md": b"# A", "private/b.md": b"# B", "c.key": b"C", "d.md": b"#" * 2000}
+    there.aws.put_all(bucket, objects)
+    with there.client(there.owner) as http:
+        body = there.s3(
+            bucket, exclude_globs=["private/**"], extensions=[".md"], max_size_bytes=1000
+        )
+        source = http.post("/api/v1/sources", json=body).json()["source_id"]
+        listed_and_worked(there, http, source)
+    there.aws.put(bucket, "later.md", b"# Of which no listing has told")
+
+    def told(token):
+        with there.client(token) as http:
+            return {
+                key: [
+                    http.get(f"/document/{document_id(source, key)}/raw_content").status_code,
+                    http.get(
+                        f"/s3sync/v1/sources/{source}/content", params={"key": key}
+                    ).status_code,
+                ]
+                for key in (*objects, "later.md", "none.md")
+            }
+
+    none, given = [404, 404], [200, 200]
+    kept = dict.fromkeys(("private/b.md", "c.key", "d.md", "later.md", "none.md"), none)
+    assert told(there.token(role="member")) == {"a.md": given, **kept}
+    below = dict.fromkeys((*objects, "later.md"), given)
+    assert told(there.owner) == {**below, "none.md": none}  # who sets the prefix sees what is below
 
 
 def test_the_door_is_shut_unless_it_is_opened(http):

@@ -169,6 +169,8 @@ def ask(there, who, method, path, *, key=SECRET):
     }
     url = re.sub(r"\{(\w+)\}", lambda found: values[found[1]], path)
     params = {"key": key, "datasource": there.source, "q": "vault 4711"}
+    if path.endswith("/_search"):  # refuses what it does not know
+        params = {"datasource": there.source} if path.startswith("/document") else {}
     body = BODIES.get(path, lambda _: {})(there)
     with there.api.client(there.tokens[who]) as http:
         http.cookies.set("s3sync_form", "the-same-in-both-answers")

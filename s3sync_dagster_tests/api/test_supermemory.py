@@ -38,7 +38,7 @@ def bucket_of(api, **metadata):
 
 def test_the_walkthrough_of_their_client(there):
     api, token = there, there.owner
-    given = bucket_of(api, prefix="users/", containerTagRegex="(?<userId>[^/]+)/")
+    given = bucket_of(api, prefix="users/", containerTagRegex="users/(?<userId>[^/]+)/")
     with supermemory.Supermemory(api_key=token, base_url=api.url, max_retries=0) as client:
         made = client.connections.create(
             "s3", container_tags=["team one"], document_limit=50, metadata=given
@@ -74,7 +74,8 @@ def test_the_walkthrough_of_their_client(there):
             assert runs[0]["connectionId"] == made.id
             source = http.get(f"/s3sync/v1/sources/{made.id}").json()["settings"]
         assert source["list_interval_seconds"] == 14_400
-        assert source["path_metadata"] == "(?P<userId>[^/]+)/"
+        assert source["path_metadata"] == "users/(?P<userId>[^/]+)/"
+        assert source["path_metadata_whole_key"] is True
         with api.client(token) as http:
             written = http.get(f"{CONNECTIONS}/{made.id}").json()["metadata"]["containerTagRegex"]
             assert written == given["containerTagRegex"]
@@ -86,6 +87,71 @@ def test_the_walkthrough_of_their_client(there):
         assert (deleted.id, deleted.provider) == (made.id, "s3")
         with pytest.raises(supermemory.NotFoundError):
             look()
+
+
+def test_a_container_tag_is_found_in_the_whole_key_as_theirs(there):
+    """Theirs reads "S3 key paths": users/ann/a.md has the tag ann, also below a prefix users/."""
+    with there.client(there.owner) as http:
+        given = bucket_of(there, prefix="users/", containerTagRegex="users/(?<userId>[^/]+)/")
+        body = {"metadata": given, "containerTag": "by pattern"}
+        made = http.post(f"{CONNECTIONS}/s3", json=body).json()["id"]
+        listed_and_worked(there, http, made)
+        shown = http.get(f"{CONNECTIONS}/{made}").json()["metadata"]
+        assert shown["containerTagRegex"] == given["containerTagRegex"]
+    records = records_of(there, there.parts.catalog.sources.find(made)).values()
+    assert {one["document_key"]: one.get("userId") for one in records} == {
+        "users/ann/a.md": "ann",
+        "users/bob/b.md": "bob",
+    }
+
+
+def test_a_pattern_of_ours_that_means_something_else_is_not_shown_as_theirs(there):
+    with there.client(there.owner) as http:
+        bucket = bucket_of(there)["bucket"]
+        pattern = "(?P<userId>[^/]+)/"
+        for prefix, shown in (("users/", None), ("", "(?<userId>[^/]+)/")):
+            body = there.s3(bucket, path_prefix=prefix, path_metadata=pattern)
+            body["s3"]["collection_name"] = f"of-{prefix.strip('/') or 'all'}-{bucket}"
+            made = http.post("/api/v1/sources", json=body)
+            assert made.status_code in (200, 201), made.text
+            name = made.json()["source_id"]
+            metadata = http.get(f"{CONNECTIONS}/{name}").json()["metadata"]
+            assert metadata.get("containerTagRegex") == shown
+
+
+@pytest.mark.parametrize(
+    ("limit", "kept"), [(5000.0, 5000), (5000, 5000), (5.5, None), (1e300, None), (0.0, None)]
+)
+def test_a_limit_is_a_whole_number_however_a_client_writes_it(there, limit, kept):
+    with there.client(there.owner) as http:
+        body = {"metadata": bucket_of(there), "documentLimit": limit}
+        made = http.post(f"{CONNECTIONS}/s3", json=body)
+        if kept is None:
+            assert made.status_code == 400, made.text
+            assert "documentLimit" in made.json()["message"]
+        else:
+            assert made.status_code == 201, made.text
+            shown = http.get(f"{CONNECTIONS}/{made.json()['id']}").json()
+            assert shown["documentLimit"] == kept
+
+
+def test_the_newest_run_names_what_has_failed(there):
+    given = bucket_of(there)
+    there.aws.put_all(given["bucket"], {f"{n:02}.pdf": b"%PDF-1.7 torn" for n in range(27)})
+    with there.client(there.owner) as http:
+        body = {"metadata": given, "containerTag": "torn"}
+        made = http.post(f"{CONNECTIONS}/s3", json=body).json()["id"]
+        listed_and_worked(there, http, made)
+        newest, *older = http.get(f"{CONNECTIONS}/{made}/sync-runs").json()
+        documents = http.post(f"{CONNECTIONS}/s3/documents", json={"containerTags": ["torn"]})
+    assert newest["itemsFailed"] == 27
+    failures = newest["failures"]
+    assert [one["title"] for one in failures] == [f"{n:02}.pdf" for n in range(25)]
+    assert {one["errorCode"] for one in failures} == {"damaged"}
+    assert all(one["errorMessage"] for one in failures)
+    ids = {one["title"]: one["id"] for one in documents.json()}
+    assert all(one["documentId"] == ids[one["title"]] for one in failures)
+    assert all(one["failures"] == [] for one in older)
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,14 @@ import time
 from contextlib import closing
 
 import pytest
+from supermemory.types import ConnectionGetByIDResponse
 
 from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.catalog import sources as catalog_sources
 from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.moving.coco import datasource_of, seconds_of
+from s3sync_dagster.moving.reading import read_configuration
+from s3sync_dagster.moving.wanted import Wanted
 from s3sync_dagster.settings import load_settings
 
 CHROMA = {
@@ -119,6 +122,7 @@ def test_sources_of_three_products_are_made_once(s3sync, written):
     memories, coco = before["memories"], before["My_S3_Documents"]
     assert memories["metadata"] == {"containerTags": ["team one"]}
     assert memories["path_metadata"] == "users/(?P<userId>[^/]+)/"
+    assert memories["path_metadata_whole_key"] is True
     assert memories["document_limit"] == 50
     assert memories["endpoint_url"] == "http://127.0.0.1:9000"
     assert coco["paused"] is True
@@ -563,3 +567,19 @@ def test_a_setting_is_that_of_the_source_and_of_no_group_with_such_a_name(s3sync
     assert {name: made[name] for name in own} == own
     assert made["chunking"]["max_size_bytes"] == CHROMA["chunking"]["max_size_bytes"]
     assert made["embedding"]["endpoint_url"] is None
+
+
+def test_what_supermemorys_client_writes_of_a_connection_is_read():
+    """Its numbers are floats: 5000 of the answer is 5000.0 in what it writes."""
+    answer = {
+        "id": "x",
+        "createdAt": "2026-01-01",
+        "provider": "s3",
+        "documentLimit": 5000,
+        "metadata": {"bucket": "b", "region": "us-east-1"},
+    }
+    shown = ConnectionGetByIDResponse.model_validate(answer).model_dump_json(by_alias=True)
+    assert json.loads(shown)["documentLimit"] == 5000
+    (read,) = read_configuration(f"[{shown}]".encode())
+    assert isinstance(read, Wanted), read
+    assert read.fields["document_limit"] == 5000

@@ -4,10 +4,12 @@ import time
 
 import pytest
 
+from s3sync_dagster.catalog.doubted import origins
 from s3sync_dagster.core.path_metadata import path_metadata, with_path_metadata
 from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.engine.rebuilding import recover_documents
 from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.source import Source
 from s3sync_dagster.places.web import WebPlace
 from s3sync_dagster_tests.sources import changed, s3_source
 
@@ -29,6 +31,30 @@ def test_groups_are_found_in_the_path_behind_the_prefix(prefix, key, found):
     source = changed(SOURCE, path_prefix=prefix, path_metadata=PATTERN)
     assert path_metadata(source, key) == found
     assert path_metadata(changed(SOURCE, path_prefix=prefix), key) == {}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "key", "found"),
+    [
+        ("", "sales/a.md", {"team": "sales"}),
+        ("docs/", "docs/sales/a.md", {"team": "docs"}),
+        ("do", "docs/sales/a.md", {"team": "docs"}),
+    ],
+)
+def test_groups_are_found_in_the_whole_key_where_the_source_says_so(prefix, key, found):
+    source = changed(
+        SOURCE, path_prefix=prefix, path_metadata=PATTERN, path_metadata_whole_key=True
+    )
+    assert path_metadata(source, key) == found
+    relative = changed(source, path_metadata_whole_key=False)
+    assert relative.fingerprint() != source.fingerprint()
+    assert origins(relative.to_json()) != origins(source.to_json())
+    without = {
+        name: value
+        for name, value in relative.to_json().items()
+        if name != "path_metadata_whole_key"
+    }
+    assert Source.from_json(without) == relative  # as a catalog of before has it
 
 
 def test_the_path_wins_over_the_source():
