@@ -217,13 +217,23 @@ def hand_on_words(
         has = set(tx.execute(query).scalars())
         if new := [words[key] for key in part if key not in has]:
             keys = [one["object_key"] for one in new]
-            _make_room(tx, [one.id for one in left if one.object_key in keys])
+            _make_room(tx, left, {one["document_id"] for one in new}, name)
             tx.execute(database.insert(documents).values(new).on_conflict_do_nothing())
             store_objects(database, tx, source.id, keys, gone=True)
 
 
-def _make_room(tx: sa.Connection, ids: Sequence[int]) -> None:
-    """Forget documents that leave, of which one may have the very id of what is handed on."""
+def _make_room(
+    tx: sa.Connection, left: Sequence[DocumentState], names: Collection[str], collection_name: str
+) -> None:
+    """Forget documents that leave whose very ids are handed on; their records are met at the end.
+
+    That of a source is a look for whatever names it and is nobody's (``engine.last_look``).
+    """
+    ids = [
+        one.id
+        for one in left
+        if one.document_id in names and one.collection_name == collection_name
+    ]
     for part in groups(ids):
         tx.execute(documents.delete().where(documents.c.id.in_(part)))
 
