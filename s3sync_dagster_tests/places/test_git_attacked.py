@@ -32,9 +32,8 @@ def test_a_file_that_was_lost_and_is_elsewhere_in_the_next_commit_is_not_too_lar
     elif how == "reverted":
         origin.write("docs/a.md", "between\n")
         origin.commit()
-        with opened(server, tmp_path / "home") as world.store:
-            with contextlib.suppress(S3SyncError):
-                world.sync()
+        with opened(server, tmp_path / "home") as world.store, contextlib.suppress(S3SyncError):
+            world.sync()
         origin.write("docs/a.md", "# Title\n\nfirst\n")
     else:
         origin.git("mv", "docs", "moved")
