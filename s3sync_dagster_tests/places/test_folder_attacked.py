@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from s3sync_dagster.local.watching import told_by
 from s3sync_dagster.places import folder_answer
 from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster.places.folder_store import FileStore
@@ -71,3 +72,15 @@ def test_a_watch_is_no_listing_where_a_folder_left_long_ago(world, folder):
     world.sync()
     assert "notes/a.md" not in world.keys_indexed()
     assert world.catalog.views.object_rows(world.source.id, prefix="notes/", limit=1) == []
+
+
+def test_a_watch_tells_of_a_folder_that_went_and_has_the_name_of_a_file_of_before(folder, tmp_path):
+    """The row of the file may still be there, as where its removal waits for a person."""
+    events = told_by(
+        {str(folder / "notes")},
+        FolderPlace(folder=str(folder)),
+        str(tmp_path / "home"),
+        is_known="notes".__eq__,
+        was_folder="notes".__eq__,
+    )
+    assert events is None
