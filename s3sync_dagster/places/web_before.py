@@ -44,6 +44,10 @@ class PagesBefore(SiteRows):
             "WHERE etag <> json_extract(before.page, '$.etag') "
             "GROUP BY 1 ORDER BY number DESC LIMIT 1"
         )
+        new = self._one(
+            "SELECT count(*) FROM pages JOIN before USING (key) WHERE before.page IS NULL"
+        )
+        known -= new[0] if new else 0
         if row is None or row[2] <= ALIKE_PAGES or row[1] <= ALIKE_SHARE * known:
             return
         etag, number, _ = row

@@ -50,3 +50,15 @@ def test_a_site_that_leads_to_its_login_page_replaces_no_page(site, visitor, alw
         site.move(path, "/login", status=302)
     found = visitor.crawl()
     assert {path for path in PAGES if found.get(path) != before[path]} == set()
+
+
+def test_pages_that_are_new_make_no_outage_small(site, visitor):
+    """A page for all that leads to a shop or a calendar: of the pages of before none is left."""
+    visitor.crawl()
+    new = [f"/new{n}" for n in range(140)]
+    site.page("/", *new, text="Please log in")
+    for path in PAGES:
+        site.replies[path].body = site.replies["/"].body
+    for path in new:
+        site.page(path)
+    require_alike(visitor)
