@@ -7,7 +7,7 @@ from s3sync_dagster.model.errors import FixConfiguration
 from s3sync_dagster.places.web_rows import SiteRows
 
 ALIKE_PAGES = 10
-"""So many pages may become one and the same."""
+"""So many texts may become one and the same."""
 ALIKE_SHARE = 0.2
 """Of the known pages that may."""
 
@@ -29,6 +29,8 @@ class PagesBefore(SiteRows):
     def require_unlike(self, known: int) -> None:
         """Refuse what crawls were told where many pages became one that none was before.
 
+        Pages that were alike before, such as stubs, may become another text together.
+
         Args:
             known: pages of the site.
 
@@ -36,14 +38,19 @@ class PagesBefore(SiteRows):
             FixConfiguration: ``site_answers_alike``; all pages are again what they were.
         """
         row = self._one(
-            "SELECT json_extract(pages.page, '$.etag') AS etag, count(*) AS number "
+            "SELECT json_extract(pages.page, '$.etag') AS etag, count(*) AS number, "
+            "count(DISTINCT json_extract(before.page, '$.etag')) "
             "FROM pages JOIN before USING (key) "
             "WHERE etag <> json_extract(before.page, '$.etag') "
             "GROUP BY 1 ORDER BY number DESC LIMIT 1"
         )
-        if row is None or row[1] <= ALIKE_PAGES or row[1] <= ALIKE_SHARE * known:
+        new = self._one(
+            "SELECT count(*) FROM pages JOIN before USING (key) WHERE before.page IS NULL"
+        )
+        known -= new[0] if new else 0
+        if row is None or row[2] <= ALIKE_PAGES or row[1] <= ALIKE_SHARE * known:
             return
-        etag, number = row
+        etag, number, _ = row
         if self._one(
             "SELECT 1 FROM before WHERE json_extract(page, '$.etag') = ? UNION "
             "SELECT 1 FROM pages WHERE json_extract(page, '$.etag') = ? "
