@@ -4,6 +4,7 @@ httpx reads an answer whole, as long as bytes come, and unpacks what is packed: 
 answer does not end would fill the memory of all who share the process.
 """
 
+import math
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ from typing import Any
 
 import httpcore
 import httpx
+
+from s3sync_dagster.answer_time import seconds_left
 
 STREAMED = "s3sync_streamed"
 """Extension of a request whose body is read piece by piece by who bounds it."""
@@ -37,12 +40,21 @@ def bounded_client(most_bytes: int, seconds: float = MOST_SECONDS, **options: An
     """
     headers = {**ACCEPTED, **(options.pop("headers", None) or {})}
     made = httpx.Client(headers=headers, event_hooks=bounded(most_bytes, seconds), **options)
-    for transport in (made._transport, *made._mounts.values()):  # pyright: ignore[reportPrivateUsage]
+    bound_connections(made, seconds)
+    return made
+
+
+def bound_connections(client: httpx.Client, seconds: float = MOST_SECONDS) -> None:
+    """Bound the answers of a client that was made elsewhere in time, from their first byte on.
+
+    A body that is read piece by piece by who bounds it (``STREAMED``) has the time that it takes,
+    where the client has the hooks of ``bounded``.
+    """
+    for transport in (client._transport, *client._mounts.values()):  # pyright: ignore[reportPrivateUsage]
         # httpx has no setting for this; where a pool has none, the hooks bound bodies alone.
         pool = getattr(transport, "_pool", None)
         if hasattr(pool, "_network_backend"):
             pool._network_backend = _Timed(pool._network_backend, seconds)  # pyright: ignore
-    return made
 
 
 def bounded(most_bytes: int, seconds: float = MOST_SECONDS) -> dict[str, list[Callable[..., Any]]]:
@@ -55,6 +67,9 @@ def bounded(most_bytes: int, seconds: float = MOST_SECONDS) -> dict[str, list[Ca
 
     def bound(answer: httpx.Response) -> None:
         if answer.is_success and answer.request.extensions.get(STREAMED):
+            connection = answer.extensions.get("network_stream")
+            if isinstance(connection, _TimedStream):
+                connection.take_time()
             return
         encoding = answer.headers.pop("content-encoding", "").strip().lower()
         assert isinstance(answer.stream, httpx.SyncByteStream)
@@ -135,11 +150,16 @@ class _TimedStream(httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         now = time.monotonic()
         if self._ends is None:
-            self._ends = now + self._seconds
-        if now >= self._ends:
+            self._ends = now + seconds_left(self._seconds)
+        left = seconds_left(self._ends - now)
+        if left <= 0:
             raise httpcore.ReadTimeout
-        left = self._ends - now
-        return self._inner.read(max_bytes, left if timeout is None else min(left, timeout))
+        left = left if timeout is None else min(left, timeout)
+        return self._inner.read(max_bytes, None if left == math.inf else left)
+
+    def take_time(self) -> None:
+        """Let who reads the rest of this answer bound it."""
+        self._ends = math.inf
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._ends = None  # another answer follows

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from s3sync_dagster.answer_time import answers_take
 from s3sync_dagster.core.naming import job_name
 from s3sync_dagster.core.source_identity import refusal
 from s3sync_dagster.defs.dagster_internals.pooling import pool_connections
@@ -22,6 +23,8 @@ from s3sync_dagster.model.source import Source
 
 LISTING_TICK_SECONDS = 4
 """Ticks look whether a listing is due; that costs one statement."""
+ANSWER_SECONDS = 25.0
+"""What a place's answer may take in a tick: with the budget it stays below the daemon's timeout."""
 DISPATCH_TICK_SECONDS = 1
 """Less than the daemon's loop of 5 s: an interval of 5 would miss every second loop."""
 
@@ -52,7 +55,8 @@ def build_listing_sensor(
         try:
             runtime.location = _location(context)
             source = find(runtime)
-            text = list_when_due(runtime.chroma.listing(), source, log=context.log.warning)
+            with answers_take(ANSWER_SECONDS):
+                text = list_when_due(runtime.chroma.listing(), source, log=context.log.warning)
             text = runtime.chroma.told(text)
             refused = runtime.parts.catalog.sources.refused(source.id)
             if refused is not None:
@@ -86,9 +90,10 @@ def build_catalog_listing_sensor(
     def catalog_auto_sync(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         runtime: Runtime = getattr(context.resources, runtime_key)
         try:
-            text, last = list_in_turn(
-                runtime.chroma.listing(), names, after=context.cursor, log=context.log.warning
-            )
+            with answers_take(ANSWER_SECONDS):
+                text, last = list_in_turn(
+                    runtime.chroma.listing(), names, after=context.cursor, log=context.log.warning
+                )
             return dg.SensorResult(skip_reason=runtime.chroma.told(text), cursor=last)
         except S3SyncError as error:
             return dg.SensorResult(skip_reason=f"could not list: {error.message}")

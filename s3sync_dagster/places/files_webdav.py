@@ -10,6 +10,7 @@ import re
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from s3sync_dagster.answer_time import answers_end_in
 from s3sync_dagster.model.errors import AccessDenied, Unavailable
 from s3sync_dagster.places.files_access import (
     CALL_SECONDS,
@@ -28,6 +29,8 @@ _PAGE_BYTES = 32 * 1024 * 1024
 """Of an answer: one that tells of 50,000 files."""
 _MOST_TAGS = 2_000_000
 """In an answer: each takes far more memory than it has bytes."""
+_DECLARED = re.compile(rb"<!(?!--|\[CDATA\[)")
+"""Begins what no answer of WebDAV has: a declaration, such as of attributes of each element."""
 
 
 class WebDav(Access):
@@ -39,12 +42,16 @@ class WebDav(Access):
     def open(self) -> Any:
         from webdav4.fsspec import WebdavFileSystem  # noqa: PLC0415  (as above)
 
-        from s3sync_dagster.http_bounds import ACCEPTED, bounded  # noqa: PLC0415  (as above)
+        from s3sync_dagster.http_bounds import (  # noqa: PLC0415  (as above)
+            ACCEPTED,
+            bound_connections,
+            bounded,
+        )
 
         scheme = "https" if self.url.protocol == "davs" else "http"
         self.root = ""
         bearer = {"Authorization": f"Bearer {self.secret}"} if not self.user and self.secret else {}
-        return WebdavFileSystem(
+        system = WebdavFileSystem(
             f"{scheme}://{self.url.host}/",
             auth=(self.user, self.secret or "") if self.user else None,
             headers={**ACCEPTED, **bearer},
@@ -54,6 +61,8 @@ class WebDav(Access):
             timeout=CALL_SECONDS,
             skip_instance_cache=True,
         )
+        bound_connections(system.client.http, PAGE_SECONDS)
+        return system
 
     def close(self, system: Any) -> None:
         system.client.http.close()
@@ -98,7 +107,7 @@ class WebDav(Access):
         from webdav4.multistatus import DAVProperties  # noqa: PLC0415  (as above)
 
         path = self.path(key)
-        with translate_exceptions():
+        with translate_exceptions(), answers_end_in(PAGE_SECONDS):  # wherever it leads on to
             answer = system.client.propfind(
                 path, headers={"Depth": depth}, follow_redirects=depth == "1"
             )
@@ -142,7 +151,8 @@ class WebDav(Access):
         # As it is: what a server packs for the way has another etag than the one that was told.
         as_it_is = {"Accept-Encoding": "identity"}
         asked = http.build_request("GET", url, headers=as_it_is, extensions={STREAMED: True})
-        response = http.send(asked, stream=True, follow_redirects=True)
+        with answers_end_in(PAGE_SECONDS):
+            response = http.send(asked, stream=True, follow_redirects=True)
         try:
             response.raise_for_status()
             told = told_by_answer(response.status_code, response.headers, response.url)
@@ -158,7 +168,11 @@ def _require_plain(answer: Any) -> None:
     if answer.status_code != 207:
         return
     content = answer.read()
-    if content.count(b"<") > _MOST_TAGS or b"<!ENTITY" in content:
+    if b"\0" in content or _DECLARED.search(content):  # a NUL: UTF-16, where no mark is found
+        raise Unavailable(
+            "The server's answer declares what no answer of WebDAV has.", reason="store_failed"
+        )
+    if any(content.count(one) > _MOST_TAGS for one in (b"<", b'"', b"'")):
         raise Unavailable(
             "The server's answer has more in it than any folder has.", reason="answer_too_long"
         )

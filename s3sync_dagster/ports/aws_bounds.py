@@ -8,6 +8,7 @@ of it: a server whose answer does not end would fill the memory of all who share
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -25,8 +26,11 @@ from botocore.awsrequest import (
 from botocore.exceptions import HTTPClientError
 from urllib3.exceptions import HTTPError
 
+from s3sync_dagster.answer_time import seconds_left
+
 MOST_BYTES = 1024 * 1024
-"""Of an answer with its headers. What is no more takes little memory, however it is nested."""
+"""Of an answer with its headers. What is no more takes little memory, however it is nested, unless
+it declares what its elements have."""
 PAGE_BYTES = 16 * 1024 * 1024
 """Of a page of keys: 1,000 of 1,024 bytes take less than 8 MiB where each byte is escaped."""
 MESSAGES_BYTES = 24 * 1024 * 1024
@@ -35,7 +39,15 @@ MOST_MARKS = 300_000
 """Tags, quotes or brackets in an answer above ``MOST_BYTES``; a page of 1,000 keys has 26,000."""
 _MORE = {"s3": ("ListObjectsV2", PAGE_BYTES), "sqs": ("ReceiveMessage", MESSAGES_BYTES)}
 _PATIENCE = 1.5
-"""An answer may take as many times what its next byte may take."""
+"""An answer may take as many times what its next byte may take ..."""
+SLOWEST_BYTES = 1024
+"""... and a second more for as many bytes that came ..."""
+LONGEST_SECONDS = 120.0
+"""... up to here."""
+_DECLARED = re.compile(rb"<!(?!--|\[CDATA\[)")
+"""Begins what no answer has, but web pages: a declaration, such as of attributes that each element
+has."""
+_UNREADABLE = b"<"
 
 _asked = threading.local()
 
@@ -49,9 +61,16 @@ class UnboundedAnswer(HTTPError):
 
 
 class _Bounds(NamedTuple):
-    ends: float
+    began: float
+    seconds: float
+    """For what has a byte a second."""
+    longest: float
     most: int
     streamed: bool
+
+    def ends(self, came: int) -> float:
+        """Return until when the next of its bytes is waited for, after so many."""
+        return self.began + min(self.longest, self.seconds + came / SLOWEST_BYTES)
 
 
 def bound_answers(client: Any, service: str) -> None:
@@ -59,7 +78,9 @@ def bound_answers(client: Any, service: str) -> None:
     http = client._endpoint.http_session
     # botocore has no setting for this; nothing is connected yet.
     http._pool_classes_by_scheme.update(http=_Pool, https=BoundedPool)
-    http.send = partial(_send, http.send, client.meta.config.read_timeout * _PATIENCE)
+    seconds = client.meta.config.read_timeout * _PATIENCE
+    marked = "json" not in client.meta.service_model.protocol
+    http.send = partial(_send, http.send, seconds, marked)
     if service in _MORE:
         operation, most = _MORE[service]
         client.meta.events.register(
@@ -71,14 +92,15 @@ def _may_be_longer(most: int, request: Any, **_: Any) -> None:
     request.most_bytes = most
 
 
-def _send(send: Callable[[Any], Any], seconds: float, request: Any) -> Any:
+def _send(send: Callable[[Any], Any], seconds: float, marked: bool, request: Any) -> Any:
     streamed: bool = request.stream_output
     most: int = getattr(request, "most_bytes", MOST_BYTES)
-    _asked.bounds = _Bounds(time.monotonic() + seconds, most, streamed)
+    longest = seconds_left(LONGEST_SECONDS)
+    _asked.bounds = _Bounds(time.monotonic(), seconds, longest, most, streamed)
     try:
         answer = send(request)
         if not streamed or answer.status_code >= 300:
-            _require_plain(answer.content)
+            _make_plain(answer, marked=marked)
     except HTTPClientError as error:
         if isinstance(cause := error.kwargs.get("error"), UnboundedAnswer):
             raise cause from None  # at once: botocore asks again for what is only broken
@@ -88,15 +110,22 @@ def _send(send: Callable[[Any], Any], seconds: float, request: Any) -> Any:
     return answer
 
 
-def _require_plain(content: bytes) -> None:
-    """Raise for what a parser would make many times as large."""
-    if len(content) <= MOST_BYTES:
-        return
-    marks = b"<", b'"', b"'"
-    if not content.lstrip().startswith(b"<"):
-        marks = b"{", b"["
-    if b"<!ENTITY" in content or any(content.count(one) > MOST_MARKS for one in marks):
-        raise UnboundedAnswer
+def _make_plain(answer: Any, *, marked: bool) -> None:
+    """Keep what would become many times as large from the parser; raise for what is long.
+
+    Args:
+        answer: of botocore.
+        marked: whether XML is read of it; else JSON.
+    """
+    content: bytes = answer.content
+    # A NUL is of no XML but in UTF-16, where no mark is found.
+    declared = marked and (b"\0" in content or _DECLARED.search(content) is not None)
+    if len(content) > MOST_BYTES:
+        marks = (b"<", b'"', b"'") if marked else (b"{", b"[")
+        if declared or any(content.count(one) > MOST_MARKS for one in marks):
+            raise UnboundedAnswer
+    if declared:
+        answer._content = _UNREADABLE  # as the web page that it mostly is
 
 
 class _Metered(SocketIO):
@@ -107,15 +136,16 @@ class _Metered(SocketIO):
 
     _sock: Any
     _wait: float | None
-    _ends: float
-    _left: int
+    _bounds: _Bounds
+    _came: int
 
     def bound(self, bounds: _Bounds) -> None:
         self._wait = self._sock.gettimeout()
-        self._ends, self._left = bounds.ends, bounds.most
+        self._bounds, self._came = bounds, 0
 
     def readinto(self, b: Any) -> int | None:
-        rest = self._ends - time.monotonic()
+        ends = self._bounds.ends(self._came)
+        rest = ends - time.monotonic()
         if rest <= 0:
             raise UnboundedAnswer(slow=True)
         if self._wait is None or rest < self._wait:
@@ -123,11 +153,11 @@ class _Metered(SocketIO):
         try:
             count = super().readinto(b)
         except TimeoutError:
-            if time.monotonic() >= self._ends:
+            if time.monotonic() >= ends:
                 raise UnboundedAnswer(slow=True) from None
             raise
-        self._left -= count or 0
-        if self._left < 0:
+        self._came += count or 0
+        if self._came > self._bounds.most:
             raise UnboundedAnswer
         return count
 

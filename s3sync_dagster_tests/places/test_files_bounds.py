@@ -10,6 +10,7 @@ import pytest
 from s3sync_dagster.model.errors import S3SyncError, Unavailable
 from s3sync_dagster.places import files_access, files_index, files_webdav
 from s3sync_dagster.places.files import FilesPlace
+from s3sync_dagster.places.files_access import Entry
 from s3sync_dagster.places.files_store import FilesStore
 from s3sync_dagster_tests.endless_http import Endless, endless_server, trickle, without_end
 from s3sync_dagster_tests.places.file_servers import open_place
@@ -128,6 +129,62 @@ def test_links_of_a_page_are_those_that_were_found_before() -> None:
     )
     found = files_index._links_of(page)  # pyright: ignore[reportPrivateUsage]
     assert found == ["../", "bare.md", "a&b.md", "c>d.md"]
+
+
+@pytest.mark.parametrize("packed", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_folder_of_webdav_that_declares_what_each_element_has(
+    server: Endless, packed: str
+) -> None:
+    server.status = 207
+    attributes = " ".join(f'a{one} CDATA "x"' for one in range(9000))
+    body = f"<!DOCTYPE l [<!ATTLIST a {attributes}>]><l>{'<a/>' * 3000}</l>"
+    server.pieces = lambda _: iter((body.encode(packed),))
+    began = time.process_time()
+    assert refused(listing(server, "dav")).reason == "store_failed"
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("what", ["headers", "continue", "redirects"])
+def test_a_server_of_webdav_that_is_slow_before_its_answer(
+    server: Endless, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(files_webdav, "PAGE_SECONDS", 1.0)
+    server.headers_first = False
+    if what == "redirects":
+
+        def redirect(_: str) -> Iterator[bytes]:
+            time.sleep(0.4)
+            yield b"HTTP/1.1 301 Moved\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"
+
+        server.pieces = redirect
+    elif what == "headers":
+        server.pieces = lambda _: trickle(begin=b"HTTP/1.1 207 OK\r\nX: ")
+    else:
+        server.pieces = lambda _: (one.strip() + b"HTTP/1.1 100 C\r\n\r\n" for one in trickle())
+    began = time.monotonic()
+    assert refused(listing(server, "dav")).reason == "store_timeout"
+    assert time.monotonic() - began < 4
+
+
+def test_a_long_file_of_webdav_has_no_end_in_time(
+    server: Endless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files_webdav, "PAGE_SECONDS", 0.5)
+    monkeypatch.setattr(files_webdav, "require_same", lambda *_: None)
+
+    def slowly(_: str) -> Iterator[bytes]:
+        for _number in range(10):
+            time.sleep(0.1)
+            yield b"x"
+
+    server.pieces = slowly
+    store = opened(server, "dav")
+    access, system = store._access, store._opened()  # pyright: ignore[reportPrivateUsage]
+    file = access.opened(system, "a", Entry("a", "file"))
+    got = b""
+    while piece := file.read(10):
+        got += piece
+    assert got == b"x" * 10
 
 
 def test_a_folder_of_webdav_with_more_in_it_than_any_has(server: Endless) -> None:

@@ -8,6 +8,7 @@ from itertools import chain, repeat
 
 import pytest
 
+from s3sync_dagster.answer_time import answers_take
 from s3sync_dagster.model.errors import S3SyncError, Unavailable
 from s3sync_dagster.model.place import CredentialsConfig, S3Place
 from s3sync_dagster.ports import aws_bounds
@@ -129,6 +130,57 @@ def test_a_body_that_is_streamed_has_the_bounds_of_its_reader(server: Endless) -
         opened(server).read("a", max_size_bytes=1024 * 1024)
     assert caught.value.reason == "too_large"
     assert server.sent < 2 * ON_THE_WAY
+
+
+DECLARED = b"<!DOCTYPE l [<!ATTLIST a %s>]>" % b" ".join(
+    b'a%d CDATA "x"' % one for one in range(9000)
+)
+
+
+@pytest.mark.parametrize("status", [200, 403, 500])
+@pytest.mark.parametrize("packed", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_short_answer_that_declares_what_each_element_has(
+    server: Endless, status: int, packed: str
+) -> None:
+    body = DECLARED + b"<ListBucketResult>" + b"<a/>" * 3000 + b"</ListBucketResult>"
+    server.pieces = lambda _: iter((body.decode().encode(packed),))
+    server.status = status
+    began = time.process_time()
+    with pytest.raises(S3SyncError):
+        opened(server).list_page("", start_after=None)
+    assert time.process_time() - began < 2
+
+
+def test_a_byte_order_mark_hides_no_tags(server: Endless) -> None:
+    body = LISTING + b"<a/>" * 400_000 + b"</ListBucketResult>"
+    server.pieces = lambda _: iter((b"\xef\xbb\xbf" + body,))
+    assert refused(listing(server)).reason == "answer_too_long"
+
+
+def test_a_web_page_in_place_of_a_bucket_is_told_as_before(server: Endless) -> None:
+    server.media = "text/html"
+    server.pieces = lambda _: iter((b"<!DOCTYPE html><html><br><p>Welcome</html>",))
+    with pytest.raises(S3SyncError) as caught:
+        opened(server).list_page("", start_after=None)
+    assert (caught.value.reason, "web page" in caught.value.message) == ("service_error", True)
+
+
+def test_a_slow_page_is_taken_to_its_end(server: Endless, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws_bounds, "_PATIENCE", 0.05)
+
+    def slowly(_: str) -> Iterator[bytes]:
+        yield LISTING
+        for one in range(8):
+            time.sleep(0.2)
+            yield b"<Contents><Key>%d</Key></Contents>" % one + b" " * 1024
+        yield b"</ListBucketResult>"
+
+    server.pieces = slowly
+    assert len(opened(server).list_page("", start_after=None).objects) == 8
+    with answers_take(0.8):  # such as in a sensor, which others wait for
+        began = time.monotonic()
+        assert refused(listing(server)).reason == "timeout"
+    assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize("what", ["body", "error", "headers"])
