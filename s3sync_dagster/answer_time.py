@@ -15,7 +15,7 @@ _most: ContextVar[float] = ContextVar("s3sync_answers_take", default=math.inf)
 
 @contextmanager
 def answers_end_in(seconds: float) -> Generator[None]:
-    """Let all that is asked for inside take so long together; of two bounds the first one counts."""
+    """Let all that is asked for inside take so long; of two bounds the first one counts."""
     before = _ends.set(min(time.monotonic() + seconds, _ends.get()))
     try:
         yield

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, NotPossible, Unavailable
 from s3sync_dagster.model.place import Admission, Place, PlaceIdentity, WatchedFolder, told
-from s3sync_dagster.places.folder_answer import require_answer
+from s3sync_dagster.places.folder_answer import require_answer, require_answers_below
 
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import ObjectStore
@@ -139,6 +139,7 @@ def open_folder(source: "Source", surroundings: "Surroundings") -> "ObjectStore"
                 f"The folder of source {source.name!r} lies below none of {FOLDER_ROOTS}.",
                 reason="folder_not_allowed",
             )
+    require_answers_below(place.folder, skip=place.skip_folders)
     return FileStore(
         place.folder,
         version=place.file_version,

@@ -62,6 +62,50 @@ def test_a_folder_that_hangs_is_told_at_once_from_the_second_time_on(mount, tmp_
     assert [ref.key for ref in store.list_page("", start_after=None).objects] == ["team/a.md"]
 
 
+def test_what_hangs_costs_one_thread_by_whatever_name_it_is_asked_for(mount, tmp_path):
+    folder, _ = mount
+    asked, lstat = os.lstat, os.lstat
+
+    def waits(path, *args, **more):
+        if str(path).startswith(str(folder)):
+            mount[1].wait(30)
+        return asked(path, *args, **more)
+
+    (tmp_path / "link").symlink_to(folder)
+    threads = threading.active_count()
+    os.lstat = waits
+    try:
+        for name in ("link", *(f"link/x{one}" for one in range(5)), "root/mount/y", "root/mount"):
+            with pytest.raises(Unavailable):
+                folder_answer.require_answer(str(tmp_path / name))
+        assert threading.active_count() <= threads + 1
+        folder_answer.require_answer(str(tmp_path / "root"))
+        for one in range(2):
+            folder_answer.require_answer(str(tmp_path / f"no{one}"))
+    finally:
+        os.lstat = lstat
+
+
+def test_a_mount_that_hangs_inside_of_a_folder_is_found_before_it_is_entered(
+    mount, tmp_path, monkeypatch
+):
+    folder, _ = mount
+    (tmp_path / "root" / "a.md").write_text("text")
+    escaped = str(folder).replace("m", "\\155")
+    told = f"36 35 0:1 / / rw - ext4 a rw\n37 36 0:2 / {escaped} rw,noatime shared:1 - fuse b rw\n"
+    (tmp_path / "mounts").write_text(told)
+    monkeypatch.setattr(folder_answer, "MOUNTS", str(tmp_path / "mounts"))
+    named = surroundings(tmp_path / "home")
+    place = FolderPlace(folder=str(tmp_path / "root"))
+    for _ in range(3):
+        with pytest.raises(Unavailable) as caught:
+            open_store(Source(id="i", name="d", place=place, collection_name="c"), named)
+        assert caught.value.reason == "folder_hangs"
+    place = FolderPlace(folder=str(tmp_path / "root"), skip_folders=("mount",))
+    store = open_store(Source(id="i", name="d", place=place, collection_name="c"), named)
+    assert [ref.key for ref in store.list_page("", start_after=None).objects] == ["a.md"]
+
+
 def test_a_caller_of_the_api_waits_for_no_folder_that_hangs(mount, tmp_path):
     folder, _ = mount
     place = FolderPlace(folder=str(folder))
