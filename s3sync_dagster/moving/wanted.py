@@ -9,11 +9,16 @@ from urllib.parse import urlsplit
 
 from s3sync_dagster.core.source_identity import server_name
 from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.key_ids import SHORT_NAME
 
 _MASK = re.compile(r"[*•●]{2,}|\A[*•●]\Z")
 """Stands in a key, or in a part of it, that is not shown; no key of AWS has such characters."""
 _OURS = "S3SYNC_"
-_SECRET = re.compile(r"SECRET|TOKEN|PASSW|PRIVATE|API_?KEY|HEADERS", re.IGNORECASE)
+_SECRET = re.compile(
+    r"SECRET|TOKEN|PASSW|PRIVATE|API_?KEY|HEADERS|AZURE|SHARED|SIGN|MASTER|SESSION|BUNNY|WEBHOOK"
+    r"|(?:\A|_)SAS(?:_|\Z)|SERVICE_?BUS|EVENT_?HUB|COSMOS",
+    re.IGNORECASE,
+)
 """In the name of a variable that is no key's id: an id goes in the clear to whichever server a
 file names, a secret never does. So CHROMA_API_KEY, AWS_SECRET_ACCESS_KEY and their like."""
 MAX_WHOLE = 2**53
@@ -182,7 +187,9 @@ def key_pair(given: Reader, id_name: str, secret_name: str) -> KeyPair | None:
         )
     if pair.variables and (_SECRET.search(pair.variables[0]) or len({*pair.variables}) == 1):
         raise holds_a_secret(pair.variables[0], "by its name, or as the file has it")
-    if pair.variables and not _ID.search(pair.variables[0]):
+    if pair.variables and not (
+        _ID.search(pair.variables[0]) or SHORT_NAME.search(pair.variables[0])
+    ):
         raise holds_a_secret(
             pair.variables[0], "for all that its name says: an id's ends in ID, ACCESS_KEY or USER"
         )

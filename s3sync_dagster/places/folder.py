@@ -159,7 +159,8 @@ def roots(environment: Mapping[str, Any], tenant: str) -> list[str]:
     for one in environment.get(FOLDER_ROOTS, "").split(os.pathsep):
         whose, mark, path = ("", "", one) if one.startswith("/") else one.partition("=")
         if path.startswith("/"):
-            found.append((whose if mark else None, os.path.normpath(path)))
+            # Of two slashes at the beginning POSIX keeps both.
+            found.append((whose if mark else None, os.path.normpath(f"/{path.lstrip('/')}")))
     others = [path for whose, path in found if whose is not None and whose != tenant]
     return [
         path

@@ -26,6 +26,7 @@ from botocore.loaders import Loader, create_loader
 from botocore.utils import parse_timestamp
 
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting
+from s3sync_dagster.model.key_ids import looks_like_id
 from s3sync_dagster.model.place import CredentialsConfig
 from s3sync_dagster.ports.aws_bounds import bound_answers
 from s3sync_dagster.ports.aws_errors import transport_error
@@ -179,6 +180,12 @@ def _keys(
     if None in names:
         raise InvalidSetting("access_key_id_env and secret_access_key_env have to come together")
     key_id, secret = (_variable(name or "", resolve_env=resolve_env) for name in names)
+    if not looks_like_id(key_id, variable=names[0] or ""):
+        raise AccessDenied(
+            f"the value of {names[0]!r} is not that of a key's id, and goes to no server in the "
+            "clear: is it a secret? give the id a variable of its own, such as AWS_ACCESS_KEY_ID",
+            reason="no_credentials",
+        )
     if credentials.session_token_env is None:
         return key_id, secret, None
     return key_id, secret, _variable(credentials.session_token_env, resolve_env=resolve_env)

@@ -263,6 +263,13 @@ def test_a_file_tells_to_which_server_keys_go_and_gets_none_of_ours(s3sync, writ
         ("STRIPE_SK", "ANY"),
         ("USER_DSN", "ANY"),
         ("ANTHROPIC_KEY", "ANY"),
+        ("AZURE_STORAGE_ACCESS_KEY", "ANY"),
+        ("SERVICEBUS_SHARED_ACCESS_KEY", "ANY"),
+        ("BUNNY_ACCESS_KEY", "ANY"),
+        ("MASTER_ACCESS_KEY", "ANY"),
+        ("SIGNING_ACCESS_KEY", "ANY"),
+        ("SESSION_ID", "ANY"),
+        ("STORAGE_SAS_ID", "ANY"),
     ],
 )
 def test_no_secret_is_taken_for_the_id_of_a_key(s3sync, written, key_id, secret):
@@ -280,6 +287,13 @@ def test_no_secret_is_taken_for_the_id_of_a_key(s3sync, written, key_id, secret)
     assert refused.code == 1
     assert f"${{{key_id}}} is a secret's" in refused.err
     keys = {"accessKeyId": "${AWS_ACCESS_KEY_ID}", "secretAccessKey": "${AWS_SECRET_ACCESS_KEY}"}
+    entry = {**SUPERMEMORY, "metadata": {**SUPERMEMORY["metadata"], **keys}}
+    assert s3sync("import", written([entry])).code == 0
+
+
+@pytest.mark.parametrize("key_id", ["S3_KEY", "AWS_KEY", "SPACES_KEY", "WASABI_KEY", "R2_KEY_ID"])
+def test_names_of_ids_in_the_examples_of_providers_are_taken(s3sync, written, key_id):
+    keys = {"accessKeyId": f"${{{key_id}}}", "secretAccessKey": "${S3_SECRET}"}
     entry = {**SUPERMEMORY, "metadata": {**SUPERMEMORY["metadata"], **keys}}
     assert s3sync("import", written([entry])).code == 0
 
