@@ -17,6 +17,7 @@ from s3sync_dagster.defs.dispatching import Dispatcher, why_not_now
 from s3sync_dagster.defs.housekeeping import keep_minutes
 from s3sync_dagster.defs.queue_reading import read_queue
 from s3sync_dagster.defs.resources import RUNTIME_KEY, Runtime
+from s3sync_dagster.defs.slow_listings import SlowListings
 from s3sync_dagster.engine.listing_turns import BUDGET_SECONDS, list_in_turn, list_when_due
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
@@ -77,6 +78,7 @@ def build_catalog_listing_sensor(
     names: Sequence[str], *, name: str = "catalog_auto_sync", runtime_key: str = RUNTIME_KEY
 ) -> dg.SensorDefinition:
     """Return ``catalog_auto_sync``, which lists the sources of the catalog in turn."""
+    slow = SlowListings()
 
     @dg.sensor(
         name=name,
@@ -91,8 +93,12 @@ def build_catalog_listing_sensor(
         runtime: Runtime = getattr(context.resources, runtime_key)
         try:
             with answers_take(ANSWER_SECONDS):
+                parts = runtime.chroma.listing()
                 text, last = list_in_turn(
-                    runtime.chroma.listing(), names, after=context.cursor, log=context.log.warning
+                    slow.measured(parts),
+                    slow.others(names, parts.clock),
+                    after=context.cursor,
+                    log=context.log.warning,
                 )
             return dg.SensorResult(skip_reason=runtime.chroma.told(text), cursor=last)
         except S3SyncError as error:

@@ -133,6 +133,9 @@ class AzureBlob(FlatAccess):
             skip_instance_cache=True,
             **self._proof(),
         )
+        # The driver has no setting for this; its client's own way tries thrice within a minute.
+        retries = system.service_client._config.retry_policy
+        retries.total_retries, retries.initial_backoff, retries.increment_base = 1, 1, 1
         if system.service_client.account_name != account:
             raise InvalidSetting(
                 "The connection string of an Azure source is one of another account than its "
