@@ -7,9 +7,16 @@ import logging
 from typing import Any, NamedTuple
 
 from s3sync_dagster.model.errors import InvalidSetting, ObjectChanged, Unavailable
+from s3sync_dagster.places.cloud_bounds import bound_azure, bounded_response
 from s3sync_dagster.places.files_access import Access, Entry, Streamed, require_same
 
 PAGE_KEYS = 1000
+_TOKEN_URIS = (
+    "https://oauth2.googleapis.com/token",
+    "https://accounts.google.com/o/oauth2/token",
+    "https://www.googleapis.com/oauth2/v4/token",
+)
+"""Where Google gives tokens for keys of service accounts; the signed request goes there."""
 
 
 class Page(NamedTuple):
@@ -55,7 +62,11 @@ class GoogleStorage(FlatAccess):
             access="read_only",
             requests_timeout=60,
             # What was uploaded packed is counted, and comes in ranges, as it lies there.
-            session_kwargs={"auto_decompress": False, "headers": {"Accept-Encoding": "identity"}},
+            session_kwargs={
+                "auto_decompress": False,
+                "headers": {"Accept-Encoding": "identity"},
+                "response_class": bounded_response(marked=False),
+            },
             use_listings_cache=False,
             skip_instance_cache=True,
         )
@@ -70,6 +81,11 @@ class GoogleStorage(FlatAccess):
                 raise InvalidSetting(
                     "The secret of a source in Google Cloud Storage is the JSON of a service "
                     "account's key, not its file's name."
+                )
+            if found.get("token_uri", _TOKEN_URIS[0]) not in _TOKEN_URIS:  # type: ignore[reportUnknownMemberType]
+                raise InvalidSetting(
+                    "The token_uri of a service account's key is another than Google's own, "
+                    f"{_TOKEN_URIS[0]}."
                 )
             return found  # type: ignore[reportUnknownVariableType]
         import google.auth  # noqa: PLC0415  (as above)
@@ -133,9 +149,7 @@ class AzureBlob(FlatAccess):
             skip_instance_cache=True,
             **self._proof(),
         )
-        # The driver has no setting for this; its client's own way tries thrice within a minute.
-        retries = system.service_client._config.retry_policy
-        retries.total_retries, retries.initial_backoff, retries.increment_base = 1, 1, 1
+        bound_azure(system.service_client)
         if system.service_client.account_name != account:
             raise InvalidSetting(
                 "The connection string of an Azure source is one of another account than its "
