@@ -9,9 +9,11 @@ backup has does not stand in the way.
 import filecmp
 import json
 import os
+import re
 import shutil
 import sqlite3
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
@@ -50,6 +52,9 @@ from s3sync_dagster.settings import Settings
 _ENDS = ("-wal", "-shm")
 _ROOM, _OURS = ".restoring-", ".s3sync-restore"
 _WHAT_ACTS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+_TABLES = "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND sql IS NOT NULL"
+_ACTS = re.compile(r"\b(CONFLICT|CASCADE|SET|CHECK|GENERATED|AS|COLLATE|RAISE)\b", re.IGNORECASE)
+"""Words of a table that has rows left out, replaced, deleted with others, refused or made up."""
 _WHAT_IS_SEEN = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view')"
 
 
@@ -358,11 +363,24 @@ def _take_away_foreign(catalog: Path) -> None:
             database.migrate()
         with closing(sqlite3.connect(ours)) as connection:
             wanted = dict(connection.execute(_WHAT_ACTS))
+            tables = dict(connection.execute(_TABLES))
     with closing(sqlite3.connect(catalog)) as connection, connection:
+        for name, text in connection.execute(_TABLES).fetchall():
+            if _acts(text) - _acts(tables.get(name, "")):
+                raise FixConfiguration(
+                    f"The table {str(name)[:80]!r} of the backup's catalog does more by itself "
+                    "than this program's: take another backup. Nothing was changed.",
+                    reason="backup_damaged",
+                )
         for kind, name in connection.execute(_WHAT_IS_SEEN).fetchall():
             connection.execute(f'DROP {kind} "{str(name).replace(chr(34), chr(34) * 2)}"')
         for text in wanted.values():
             connection.execute(text)
+
+
+def _acts(text: str) -> Counter[str]:
+    """Return the words of a table by which it does or refuses something by itself."""
+    return Counter(one.upper() for one in _ACTS.findall(text))
 
 
 def _require_key(settings: Settings, catalog: Path, keys: Path | None) -> None:

@@ -30,6 +30,8 @@ from s3sync_dagster.places.freshness import is_fresh
 CONNECT_SECONDS, CALL_SECONDS = 15.0, 60.0
 PAGE_SECONDS = 300.0
 """For the whole answer that says what a folder holds."""
+MOST_NAMES = 500_000
+"""In one folder that is told of name by name."""
 _EXACT = ("generation", "etag", "ETag", "checksum", "md5", "content_md5", "Content-MD5")
 _NEW = "-new"
 _SLASH = "%C0%AF"
@@ -233,6 +235,28 @@ class Sftp(Access):
 
     def path(self, key: str) -> str:
         return f"{self.root}/{key}".rstrip("/")
+
+    def listed(self, system: Any, folder: str) -> list[Entry]:
+        # The driver keeps all that a server names, as long as it goes on.
+        from fsspec.asyn import sync  # noqa: PLC0415  (as above)
+        from sshfs.utils import wrap_exceptions  # noqa: PLC0415  (as above)
+
+        async def entries() -> list[Entry]:
+            found: list[Entry] = []
+            async with system._pool.get() as channel:
+                async for one in channel.scandir(self.path(folder)):
+                    if one.filename in ("", ".", ".."):
+                        continue
+                    if len(found) >= MOST_NAMES:
+                        raise Unavailable(
+                            f"The folder names more than {MOST_NAMES:,} files, or does not end.",
+                            reason="answer_too_long",
+                        )
+                    found.append(self.entry(one.filename, system._decode_attributes(one.attrs)))
+            return found
+
+        told: Any = sync(system.loop, wrap_exceptions(entries))
+        return told
 
     def info(self, system: Any, key: str) -> Entry:
         # The driver follows links, which listings leave alone, and so would what is read.

@@ -424,6 +424,25 @@ def test_a_catalog_comes_back_with_the_triggers_of_this_program_alone(s3sync, sy
         assert catalog.execute("SELECT count(*) FROM audit").fetchone()[0] > 1
 
 
+def test_a_catalog_whose_tables_leave_rows_out_does_not_come_back(s3sync, sync, home, tmp_path):
+    assert sync().code == 0
+    folder = tmp_path / "backup"
+    assert s3sync("backup", str(folder)).code == 0
+    with closing(sqlite3.connect(folder / "catalog.db")) as catalog, catalog:
+        catalog.execute("PRAGMA writable_schema = ON")
+        [text] = catalog.execute("SELECT sql FROM sqlite_master WHERE name = 'audit'").fetchone()
+        silent = text.rstrip().removesuffix(")") + ", UNIQUE (outcome) ON/**/conflict IGNORE)"
+        catalog.execute("DELETE FROM audit")
+        catalog.execute("DROP TABLE IF EXISTS old")
+        catalog.execute("ALTER TABLE audit RENAME TO old")
+        catalog.execute(silent)
+        catalog.execute("DROP TABLE old")
+    rewritten(folder, "catalog.db", (folder / "catalog.db").read_bytes())
+    lose(home, "catalog.db", "encryption.key", "dagster")
+    back = s3sync("restore", str(folder))
+    assert (back.code, "'audit'" in back.err) == (1, True), back.err
+
+
 @pytest.mark.parametrize("kind", ["folder", "inner folder", "file", "pipe"])
 def test_what_a_backup_only_leads_to_is_not_put_back(s3sync, home, tmp_path, kind):
     """Whoever may write where backups lie, and not into the server's other files, reads none."""
