@@ -29,6 +29,7 @@ from s3sync_dagster.model.errors import (
     ObjectChanged,
     Unavailable,
 )
+from s3sync_dagster.places import files_access
 from s3sync_dagster.places.files import FilesPlace
 from s3sync_dagster.places.files_access import Access, Entry
 from s3sync_dagster.places.files_index import HttpIndex
@@ -299,6 +300,20 @@ def test_what_a_driver_raises_ends_nothing_here(met, monkeypatch):
         with pytest.raises(Unavailable, match=r"'a\.md' could not be read \(TypeError\)"):
             store.read("a.md", max_size_bytes=9)
     assert store.read("a.md", max_size_bytes=9).content == b"one"
+
+
+def test_a_folder_of_sftp_that_names_more_than_any(sftp, known, disk, monkeypatch):
+    folder = disk / f"t-{uuid.uuid4().hex[:12]}"
+    folder.mkdir()
+    world = on_disk(f"sftp://u@{sftp.url}/{folder.name}", folder, environment=known, secret=True)
+    for name in "abc":
+        world.put(name, b"text")
+    monkeypatch.setattr(files_access, "MOST_NAMES", 3)
+    assert len(all_refs(world.store())) == 3
+    monkeypatch.setattr(files_access, "MOST_NAMES", 2)
+    with pytest.raises(Unavailable) as caught:
+        all_refs(world.store())
+    assert caught.value.reason == "answer_too_long"
 
 
 def test_a_password_and_a_host_key_that_are_wrong_open_nothing(sftp, known, tmp_path):

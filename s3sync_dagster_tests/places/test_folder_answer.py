@@ -124,7 +124,7 @@ def test_a_caller_of_the_api_waits_for_no_folder_that_hangs(mount, tmp_path):
 
 def test_a_root_of_all_that_holds_one_of_a_tenant_is_that_tenant_s_alone(tmp_path):
     (tmp_path / "all" / "acme").mkdir(parents=True)
-    named = {FOLDER_ROOTS: f"{tmp_path / 'all'}:acme={tmp_path / 'all' / 'acme'}"}
+    named = {FOLDER_ROOTS: f"/{tmp_path / 'all'}:acme={tmp_path / 'all' / 'acme'}"}
     for folder in (tmp_path / "all", tmp_path / "all" / "acme"):
         place = FolderPlace(folder=str(folder))
         asked = Admission(trusted=False, tenant="acme", environment=named)
