@@ -1,7 +1,7 @@
 """Intents in bulk: who may write which record ids, decided in one transaction."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,13 +10,14 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.deleted_sources import cleared_owners
 from s3sync_dagster.catalog.doubted import close
+from s3sync_dagster.catalog.exchanged_ids import ring_of
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.kept_ids import give_way
 from s3sync_dagster.catalog.moves import predecessors
 from s3sync_dagster.catalog.quotas import no_room, room_for_documents
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.successions import count_out
-from s3sync_dagster.catalog.tables import documents, invocations, objects, sidecars, sources
+from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
 from s3sync_dagster.core.kept_text import is_whole_before
 from s3sync_dagster.core.state import RECOVERED, UNSEEN, DocumentPhase, DocumentState
@@ -56,6 +57,8 @@ class _Claiming:
         self._db, self._tx, self._token, self._source = database, tx, token, source
         self._collection = collection
         self._heir_of: set[str] = set()
+        self._exchanged = set[int]()
+        """Documents of others that are taken in exchange."""
         self._adopters: set[str] = set()
         """Other sources that take over as well: what one has stays its, else they never end."""
         self._place = (
@@ -86,6 +89,7 @@ class _Claiming:
         ending = cleared_owners(self._tx, others)
         self._heir_of = predecessors(self._tx, self._source.id) if others else set()
         self._adopters = self._that_adopt(others - self._heir_of) if self._source.adopt else set()
+        by_intent = {intent.key for intent in intents}
         refusals: dict[int, Refusal] = {}
         taken: dict[str, str] = {}
         for place, intent in enumerate(intents):
@@ -93,7 +97,7 @@ class _Claiming:
             if row is not None and row.source_id in ending:  # also with adopt: they go by id
                 refusal = self._busy(intent)
             else:
-                refusal = self._refusal(intent, row, taken, leaving)
+                refusal = self._refusal(intent, row, taken, leaving, by_intent)
             if refusal is not None:
                 refusals[place] = refusal
                 continue
@@ -108,6 +112,8 @@ class _Claiming:
         )
         granted = [one for place, one in enumerate(intents) if place not in refusals]
         self._retire([replaced[one.key] for one in granted if one.key in replaced])
+        # What is taken in exchange is another object's from now on.
+        replaced = {key: row for key, row in replaced.items() if row.id not in self._exchanged}
         self._close_others(granted, of_keys)
         self._refresh([one for one in granted if one.document_id in by_id], by_id)
         new = self._insert([one for one in granted if one.document_id not in by_id])
@@ -145,7 +151,12 @@ class _Claiming:
         return rows
 
     def _refusal(
-        self, intent: Intent, row: Row | None, taken: dict[str, str], leaving: set[int]
+        self,
+        intent: Intent,
+        row: Row | None,
+        taken: dict[str, str],
+        leaving: set[int],
+        ready: Collection[str],
     ) -> Refusal | None:
         if intent.document_id in taken:
             return Refusal(message=self._taken_by_key(intent, taken[intent.document_id]))
@@ -157,32 +168,21 @@ class _Claiming:
         if not ours and (not self._source.adopt or row.source_id in self._adopters):
             return Refusal(message=self._taken_by_source(row, intent))
         # Another document's: free once it is on its way out and nobody clears its records.
-        if row.id in leaving or row.batch_token is not None:
+        if row.batch_token is not None:
             return self._busy(intent)
-        if ours and row.object_key != intent.key and not self._is_given_up(row):
-            return Refusal(message=self._taken_by_key(intent, row.object_key))
+        if ours and row.object_key != intent.key and row.phase != "removing":
+            place = (self._collection, intent.document_id)
+            if ring_of(self._tx, self._source, intent.key, place, ready=ready) is None:
+                busy = row.id in leaving
+                return (
+                    self._busy(intent)
+                    if busy
+                    else Refusal(message=self._taken_by_key(intent, row.object_key))
+                )
+            self._exchanged.add(row.id)
+        elif row.id in leaving:
+            return self._busy(intent)
         return None
-
-    def _is_given_up(self, row: Row) -> bool:
-        """Return whether a document is on its way out, or its sidecar asks for another one.
-
-        Two objects that exchange their ids would wait for each other else. Append mode keeps both.
-        """
-        if row.phase == "removing":
-            return True
-        if not row.owner.startswith(SIDECAR_OWNER) or self._source.mode is DeleteMode.APPEND:
-            return False
-        told = self._tx.execute(
-            sa.select(sidecars).where(
-                sidecars.c.source_id == row.source_id,
-                sidecars.c.sidecar_key == row.owner.removeprefix(SIDECAR_OWNER),
-            )
-        ).first()
-        return told is not None and (
-            (told.path, told.target_collection_name or self._source.collection_name)
-            != (row.object_key, self._collection)
-            or (told.custom_id or None) != row.custom_id
-        )
 
     def _that_adopt(self, source_ids: set[str]) -> set[str]:
         adopts = sources.c.config["adopt"].as_boolean()
@@ -336,6 +336,8 @@ class _Claiming:
         back.
         """
         own = self._is_own(intent, row)
+        if row.id in self._exchanged:
+            return "" if row.etag is not None else None
         if row.phase == "removing" and not own:
             judged = not row.owner.startswith((SIDECAR_OWNER, KEPT_OWNER))
             return None if judged or row.etag is None else ""
