@@ -19,7 +19,7 @@ MOST = 1_000
 def ring_of(
     tx: sa.Connection, source: Source, key: str, place: Place, *, ready: Collection[str] = ()
 ) -> list[str] | None:
-    """Return the objects that exchange their ids, where one asks for a document's; None: it may not.
+    """Return the objects of a ring in which ids are exchanged; None: ``key`` may not take this one.
 
     An id is taken of another object only where that one comes to another place itself: each of them
     has been read and lacks nothing but an id, and the last one's is what ``key`` gives up. Else its

@@ -4,7 +4,7 @@ import pytest
 
 from s3sync_dagster.model.errors import AccessDenied
 from s3sync_dagster.model.source import AutoSync, DeleteMode
-from s3sync_dagster_tests.core.rules import sidecar, states
+from s3sync_dagster_tests.core.rules import sidecar
 from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
 from s3sync_dagster_tests.engine_fixture import make_world
 
