@@ -10,13 +10,14 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.deleted_sources import cleared_owners
 from s3sync_dagster.catalog.doubted import close
+from s3sync_dagster.catalog.exchanged_ids import ring_of
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.kept_ids import give_way
 from s3sync_dagster.catalog.moves import predecessors
 from s3sync_dagster.catalog.quotas import no_room, room_for_documents
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.successions import count_out
-from s3sync_dagster.catalog.tables import documents, invocations, objects, sidecars, sources
+from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
 from s3sync_dagster.core.kept_text import is_whole_before
 from s3sync_dagster.core.state import RECOVERED, UNSEEN, DocumentPhase, DocumentState
@@ -166,41 +167,28 @@ class _Claiming:
         return None
 
     def _let_go(self, intents: Sequence[Intent], rows: Sequence[Row]) -> bool:
-        """Turn documents ``removing`` whose ids others ask for and whose sidecars ask for others.
-
-        Until then they stand, but two objects that exchange their ids would wait for each other.
-        Append mode keeps both.
-        """
-        if self._source.mode is DeleteMode.APPEND:
-            return False
+        """Turn documents ``removing`` whose ids go round in a ring of objects; True: there were."""
         asking = {intent.document_id: intent.key for intent in intents}
-        others = {
-            row.id: row
+        ready = frozenset(asking.values())
+        let_go = [
+            row.id
             for row in rows
             if row.source_id == self._source.id
             and row.object_key != asking[row.document_id]
             and row.phase != "removing"
             and row.batch_token is None
-            and row.owner.startswith(SIDECAR_OWNER)
-        }
-        let_go = [one for one, row in others.items() if self._is_given_up(row)]
+            and ring_of(
+                self._tx,
+                self._source,
+                asking[row.document_id],
+                (self._collection, row.document_id),
+                ready=ready,
+            )
+        ]
         for part in groups(let_go):
             where = documents.c.id.in_(part)
             self._tx.execute(documents.update().where(where).values(phase="removing"))
         return bool(let_go)
-
-    def _is_given_up(self, row: Row) -> bool:
-        told = self._tx.execute(
-            sa.select(sidecars).where(
-                sidecars.c.source_id == row.source_id,
-                sidecars.c.sidecar_key == row.owner.removeprefix(SIDECAR_OWNER),
-            )
-        ).first()
-        return told is not None and (
-            (told.path, told.target_collection_name or self._source.collection_name)
-            != (row.object_key, self._collection)
-            or (told.custom_id or None) != row.custom_id
-        )
 
     def _that_adopt(self, source_ids: set[str]) -> set[str]:
         adopts = sources.c.config["adopt"].as_boolean()
