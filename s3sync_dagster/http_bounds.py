@@ -19,6 +19,8 @@ ACCEPTED = {"accept-encoding": "gzip, deflate"}
 MOST_SECONDS = 120.0
 _UNPACKED = frozenset({"", "identity"})
 _PACKED = frozenset({"gzip", "x-gzip", "deflate"})
+_PIECE = 65536
+"""Bytes that are unpacked at once."""
 
 
 class UnboundedAnswer(httpx.TransportError):
@@ -91,16 +93,21 @@ class _Bounded(httpx.SyncByteStream):
             return
         if self._encoding not in _PACKED:
             raise httpx.RemoteProtocolError("packed in a way that was not asked for")
-        unpacking = zlib.decompressobj(47)  # gzip and deflate
+        unpacking, bare = zlib.decompressobj(47), self._encoding == "deflate"  # gzip and deflate
+        came = False
         for packed in self._timed():
-            rest = packed
-            while rest and not unpacking.eof:
+            rest, piece, came = packed, b"", came or bool(packed)
+            while (rest or len(piece) == _PIECE) and not unpacking.eof:  # some may be left in it
                 try:
-                    yield unpacking.decompress(rest, 65536)
+                    piece = unpacking.decompress(rest, _PIECE)
                 except zlib.error:
-                    raise httpx.RemoteProtocolError("damaged") from None
-                rest = unpacking.unconsumed_tail
-        if not unpacking.eof:
+                    if not bare:
+                        raise httpx.RemoteProtocolError("damaged") from None
+                    unpacking, bare = zlib.decompressobj(-15), False  # as some servers mean it
+                    continue
+                bare, rest = False, unpacking.unconsumed_tail
+                yield piece
+        if came and not unpacking.eof:  # of nothing some servers say so, too
             raise httpx.RemoteProtocolError("cut off")
 
 

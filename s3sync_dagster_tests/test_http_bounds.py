@@ -48,7 +48,14 @@ def test_an_answer_without_an_end(server: Endless, method: str, status: int) -> 
     assert server.sent < 16 * MEBIBYTE
 
 
-@pytest.mark.parametrize("form", [31, 15], ids=["gzip", "deflate"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_an_answer_without_a_body_may_say_how_it_would_be_packed(server, encoding):
+    server.encoding, server.status = encoding, 404
+    server.pieces = lambda _: iter(())
+    assert opened(server).get("/").content == b""
+
+
+@pytest.mark.parametrize("form", [31, 15, -15], ids=["gzip", "deflate", "bare"])
 def test_what_is_packed_is_unpacked_up_to_the_bound(server: Endless, form: int) -> None:
     def packed(size: int) -> Iterator[bytes]:
         packing = zlib.compressobj(wbits=form)

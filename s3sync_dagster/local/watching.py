@@ -164,7 +164,8 @@ def told_by(
             mode = os.lstat(path).st_mode
         except OSError:
             mode = None
-        if not is_known(key) if mode is None else stat.S_ISDIR(mode) or was_folder(key):
+        unclear = not is_known(key) if mode is None else stat.S_ISDIR(mode)
+        if unclear or was_folder(key):
             return None
         kind = "removed" if mode is None else "created"
         events[key] = ObjectEvent(bucket="", key=key, kind=kind)

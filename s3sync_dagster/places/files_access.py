@@ -28,7 +28,7 @@ from s3sync_dagster.places.files_url import StoreUrl
 from s3sync_dagster.places.freshness import is_fresh
 
 CONNECT_SECONDS, CALL_SECONDS = 15.0, 60.0
-PAGE_SECONDS = 120.0
+PAGE_SECONDS = 300.0
 """For the whole answer that says what a folder holds."""
 _EXACT = ("generation", "etag", "ETag", "checksum", "md5", "content_md5", "Content-MD5")
 _NEW = "-new"

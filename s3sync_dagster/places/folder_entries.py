@@ -67,11 +67,19 @@ def open_folder(root: int, path: bytes, *, private: Path | None) -> int:
     return here
 
 
-def enter(root: int, path: bytes, *, private: Path | None) -> int:
+def enter(
+    root: int, path: bytes, *, private: Path | None, seen: dict[bytes, set[bytes]] | None = None
+) -> int:
     """Return the descriptor of a folder, as ``open_folder`` does.
 
     One that the folder above it names, and that cannot be entered, has not vanished: mount points
     whose server is away are such.
+
+    Args:
+        root: descriptor of the whole.
+        path: empty, or with a slash at its end.
+        private: a folder that is never entered.
+        seen: folder -> folders that it named a moment ago, where many are asked for in a row.
 
     Raises:
         OSError: of ``VANISHED`` where it has, or is left alone.
@@ -82,36 +90,49 @@ def enter(root: int, path: bytes, *, private: Path | None) -> int:
         except NotEntered:
             raise
         except OSError as error:
-            if error.errno not in VANISHED or not _is_named(root, path, private):
+            if error.errno not in VANISHED or not _is_named(root, path, private, seen):
                 raise
             if last:
                 raise OSError(errno.ESTALE, "named, and not to be entered") from None
     raise AssertionError
 
 
-def _is_named(root: int, path: bytes, private: Path | None) -> bool:
+def _is_named(
+    root: int, path: bytes, private: Path | None, seen: dict[bytes, set[bytes]] | None = None
+) -> bool:
     """Return whether the folder above one names it as a folder, or is itself such a one."""
     above, _, name = path[:-1].rpartition(b"/")
     above = above + b"/" if above else b""
+    if seen is not None and name not in seen.get(above, {name}):
+        return False
     try:
         holder = open_folder(root, above, private=private)
     except OSError as error:
         if error.errno not in VANISHED:
             raise
-        return _is_named(root, above, private)
+        return _is_named(root, above, private, seen)
     try:
         with os.scandir(holder) as entries:
-            return any(
-                os.fsencode(one.name) == name and one.is_dir(follow_symlinks=False)
-                for one in entries
-            )
+            if seen is None:
+                return any(
+                    os.fsencode(one.name) == name and one.is_dir(follow_symlinks=False)
+                    for one in entries
+                )
+            named = {os.fsencode(one.name) for one in entries if one.is_dir(follow_symlinks=False)}
+        seen[above] = named
+        return name in named
     finally:
         os.close(holder)
 
 
 @contextmanager
 def holder_of(
-    root: int, key: str, *, skip: AbstractSet[bytes], private: Path | None
+    root: int,
+    key: str,
+    *,
+    skip: AbstractSet[bytes],
+    private: Path | None,
+    seen: dict[bytes, set[bytes]] | None = None,
 ) -> Generator[tuple[int, bytes]]:
     """Give the folder that would hold a file, and the file's name in it.
 
@@ -120,6 +141,7 @@ def holder_of(
         key: of the file.
         skip: names of folders that are not entered.
         private: a folder that is not either.
+        seen: see ``enter``.
 
     Raises:
         OSError: of ``VANISHED`` where listings enter no such folder; else it cannot be opened.
@@ -129,7 +151,7 @@ def holder_of(
     if bad or any(one.encode() in skip for one in parts[:-1]):
         raise NotEntered(errno.ENOENT, "none to listings as well")
     path, _, name = key.encode().rpartition(b"/")
-    holder = enter(root, path + b"/" if path else b"", private=private)
+    holder = enter(root, path + b"/" if path else b"", private=private, seen=seen)
     try:
         yield holder, name
     finally:
@@ -154,10 +176,12 @@ def still_gone(
     for key in keys:
         by_folder.setdefault(key[: key.rfind("/") + 1], []).append(key)
     there: set[str] = set()
+    seen: dict[bytes, set[bytes]] = {}
     for path, inside in by_folder.items():
         with refusals(f"The folder {path!r}"):
             try:
-                with holder_of(root, f"{path}any", skip=skip, private=private) as (holder, _):
+                any_file = holder_of(root, f"{path}any", skip=skip, private=private, seen=seen)
+                with any_file as (holder, _):
                     found = _there(holder, {one[len(path) :].encode(): one for one in inside})
                     there |= found if found and _is_spelt(root, path.encode(), private) else set()
             except OSError as error:

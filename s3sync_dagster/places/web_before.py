@@ -7,9 +7,15 @@ from s3sync_dagster.model.errors import FixConfiguration
 from s3sync_dagster.places.web_rows import SiteRows
 
 ALIKE_PAGES = 10
-"""So many pages may become one and the same."""
+"""So many texts may become one and the same."""
 ALIKE_SHARE = 0.2
 """Of the known pages that may."""
+
+_HAD = (
+    "SELECT json_extract(page, '$.etag') FROM before WHERE page IS NOT NULL UNION "
+    "SELECT json_extract(page, '$.etag') FROM pages WHERE key NOT IN (SELECT key FROM before)"
+)
+"""What pages were before."""
 
 
 class PagesBefore(SiteRows):
@@ -23,11 +29,26 @@ class PagesBefore(SiteRows):
         )  # fmt: skip
 
     def forget_before(self) -> None:
-        """Let what crawls have changed be so: one has passed."""
-        self._run("DELETE FROM before")
+        """Let what crawls have changed be so: one has passed.
+
+        What a few pages became lately is noted: an outage may have begun with them.
+        """
+        with self.step():
+            became = self._all(
+                "SELECT DISTINCT json_extract(pages.page, '$.etag') AS etag "
+                "FROM pages JOIN before USING (key) "
+                "WHERE etag <> json_extract(before.page, '$.etag') "
+                f"AND (etag IN lately OR etag NOT IN ({_HAD}))"
+            )
+            self._run("DELETE FROM lately")
+            for (etag,) in became:
+                self._run("INSERT INTO lately VALUES (?)", etag)
+            self._run("DELETE FROM before")
 
     def require_unlike(self, known: int) -> None:
         """Refuse what crawls were told where many pages became one that none was before.
+
+        Pages that were alike before, such as stubs, may become another text together.
 
         Args:
             known: pages of the site.
@@ -36,20 +57,21 @@ class PagesBefore(SiteRows):
             FixConfiguration: ``site_answers_alike``; all pages are again what they were.
         """
         row = self._one(
-            "SELECT json_extract(pages.page, '$.etag') AS etag, count(*) AS number "
+            "SELECT json_extract(pages.page, '$.etag') AS etag, count(*) AS number, "
+            "count(DISTINCT json_extract(before.page, '$.etag')) "
             "FROM pages JOIN before USING (key) "
             "WHERE etag <> json_extract(before.page, '$.etag') "
             "GROUP BY 1 ORDER BY number DESC LIMIT 1"
         )
-        if row is None or row[1] <= ALIKE_PAGES or row[1] <= ALIKE_SHARE * known:
+        new = self._one(
+            "SELECT count(*) FROM pages JOIN before USING (key) WHERE before.page IS NULL"
+        )
+        known -= new[0] if new else 0
+        if row is None or row[2] <= ALIKE_PAGES or row[1] <= ALIKE_SHARE * known:
             return
-        etag, number = row
-        if self._one(
-            "SELECT 1 FROM before WHERE json_extract(page, '$.etag') = ? UNION "
-            "SELECT 1 FROM pages WHERE json_extract(page, '$.etag') = ? "
-            "AND key NOT IN (SELECT key FROM before)",
-            etag, etag,
-        ):  # fmt: skip
+        etag, number, _ = row
+        lately = self._one("SELECT 1 FROM lately WHERE etag = ?", etag)
+        if not lately and self._one(f"SELECT 1 WHERE ? IN ({_HAD})", etag):
             return
         self._take_back(etag)
         raise FixConfiguration(

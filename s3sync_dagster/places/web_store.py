@@ -270,6 +270,8 @@ class SiteStore:
             if known is None and not self._has_room():
                 memory.found(key)
                 return page
+            if known is None or known.etag != page.etag:
+                memory.note_before(key)
             memory.renew(key, page)
             if keep_body and not answer.too_large:
                 memory.put_body(key, page.etag, answer.body)

@@ -21,17 +21,17 @@ def mount(tmp_path, monkeypatch):
     folder = tmp_path / "root" / "mount"
     (folder / "team").mkdir(parents=True)
     (folder / "team" / "a.md").write_text("text")
-    back, scandir, realpath = threading.Event(), os.scandir, os.path.realpath
+    back, opened, realpath = threading.Event(), os.open, os.path.realpath
 
     def waits(call):
         def asked(path, *args, **more):
-            if not isinstance(path, int) and str(path).startswith(str(folder)):
+            if str(path).startswith(str(folder)):
                 back.wait(30)
             return call(path, *args, **more)
 
         return asked
 
-    monkeypatch.setattr(os, "scandir", waits(scandir))
+    monkeypatch.setattr(os, "open", waits(opened))
     monkeypatch.setattr(os.path, "realpath", waits(realpath))
     monkeypatch.setattr(folder_answer, "ANSWER_SECONDS", 0.3)
     yield folder, back
