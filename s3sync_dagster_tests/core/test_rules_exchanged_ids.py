@@ -1,4 +1,4 @@
-"""Sidecars that ask for other documents, attacked."""
+"""Objects that exchange their ids by sidecars, and ids of those that cannot come elsewhere."""
 
 import pytest
 
