@@ -1,5 +1,7 @@
 """Sidecars that ask for other documents, attacked."""
 
+import copy
+
 import pytest
 
 from s3sync_dagster.catalog.rights import rights_of
@@ -172,7 +174,7 @@ def test_a_collection_that_does_not_answer_keeps_no_other_document_of_a_restored
 
     class Broken:
         def open(self, name, **options):
-            port = world.collections.open(name, **options)
+            port = copy.copy(world.collections.open(name, **options))
 
             def away(*_arguments, **_options):
                 raise Unavailable("away", reason="chroma_unavailable")

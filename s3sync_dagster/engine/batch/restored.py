@@ -155,7 +155,9 @@ def _hear_own(parts: BatchParts, found: Sequence[KeyFacts], unseen: dict[str, S3
         return 0
     for name, error in unheard_in.items():
         parts.log(f"{name!r} could not be compared: {error.message}")
-        concerned = [one.key for one in found if name in _places_of(one, source)]
+        # A sidecar that is read after this may ask for a document anywhere.
+        all_of_it = any(one.describes(source) for one in found)
+        concerned = [one.key for one in found if all_of_it or name in _places_of(one, source)]
         unseen.update(dict.fromkeys(concerned, error))
     return heard
 
