@@ -1,11 +1,17 @@
 """Objects that exchange their ids by sidecars, and ids of those that cannot come elsewhere."""
 
+import copy
+
 import pytest
 
-from s3sync_dagster.model.errors import AccessDenied
+from s3sync_dagster.catalog.rights import rights_of
+from s3sync_dagster.core.rights import Reader
+from s3sync_dagster.model.errors import AccessDenied, Unavailable
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.core.rules import sidecar
+from s3sync_dagster_tests.core.test_rules_disputed import BY_PATH, HR, KEY
 from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
+from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
 from s3sync_dagster_tests.engine_fixture import make_world
 
 REPLACES = [DeleteMode.MIRROR, DeleteMode.KEEP_DELETED]
@@ -117,3 +123,81 @@ def test_objects_that_exchange_ids_have_them_in_the_end(mode, unclean, names, nu
         (name, custom_id): f"text of {key} two"
         for key, (custom_id, name) in zip(keys, moved, strict=True)
     }
+
+
+def everybody(world, collection, group):
+    rights = rights_of(world.catalog, Reader(frozenset({group})), tenant=world.source.tenant)
+    found = world.metadata(collection).values()
+    return {one["document_key"] for one in found if rights.allow_record(one)}
+
+
+@pytest.mark.parametrize("mode", list(DeleteMode))
+@pytest.mark.parametrize("kind", ["GET", "HEAD", None])
+@pytest.mark.parametrize("again", ["third", None])
+@pytest.mark.parametrize("fails_first", [True, False])
+def test_what_a_sidecar_closed_stays_closed_whatever_becomes_of_it(mode, kind, again, fails_first):
+    world = make_world(auto_sync=AutoSync.METADATA, mode=mode, reader_keys=("team",), **BY_PATH)
+    world.bucket.put(KEY, "salaries")
+    told = sidecar(KEY, "x", target_collection_name="first")
+    world.bucket.put("pay.meta.json", told)
+    world.sync()
+
+    def fault(asked, key):
+        if (asked, key) == (kind, KEY):
+            raise AccessDenied("not allowed")
+
+    world.fault = fault
+    if fails_first:
+        world.bucket.put(KEY, "salaries two")
+        goes_on(world)
+    told = sidecar(KEY, "x", target_collection_name="other", metadata=HR)
+    world.bucket.put("pay.meta.json", told)
+    goes_on(world)
+    assert everybody(world, "first", "sales") == set()
+    if again == "third":
+        told = sidecar(KEY, "z", target_collection_name="first", metadata=HR)
+        world.bucket.put("pay.meta.json", told)
+    goes_on(world)
+    assert everybody(world, "first", "sales") == set()
+    world.fault = None
+    goes_on(world)
+    assert everybody(world, "first", "sales") == everybody(world, "other", "sales") == set()
+
+
+def test_a_collection_that_does_not_answer_keeps_no_other_document_of_a_restored_source_waiting():
+    world = make_world(reader_keys=("team",), **BY_PATH)
+    for key in (KEY, "sales/b.md"):
+        world.bucket.put(key, "one")
+    world.bucket.put("pay.meta.json", sidecar(KEY, "x", target_collection_name="copies"))
+    world.sync()
+    restore(world, back_up(world))
+
+    class Broken:
+        def open(self, name, **options):
+            port = copy.copy(world.collections.open(name, **options))
+
+            def away(*_arguments, **_options):
+                raise Unavailable("away", reason="chroma_unavailable")
+
+            if name == "copies":
+                port.get = port.ids_meeting = port.scan = port.upsert = away
+            return port
+
+        def __getattr__(self, name):
+            return getattr(world.collections, name)
+
+    for key in (KEY, "sales/b.md", "sales/new.md"):
+        world.bucket.put(key, "two")
+    for _ in range(3):
+        world.clock.seconds += 7200
+        world.listing()
+        world.run_batches(collections=Broken())
+    assert world.keys_indexed() >= {"sales/b.md", "sales/new.md"}
+    told = {
+        one["document_key"]: text
+        for one, text in zip(world.metadata().values(), world.texts().values(), strict=True)
+    }
+    assert (told["sales/b.md"], told["sales/new.md"], told[KEY]) == ("two", "two", "one")
+    world.clock.seconds += 7200
+    world.sync()
+    assert set(world.texts().values()) == set(world.texts("copies").values()) == {"two"}
