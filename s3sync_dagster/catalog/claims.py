@@ -20,8 +20,8 @@ from s3sync_dagster.catalog.successions import count_out
 from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
 from s3sync_dagster.core.kept_text import is_whole_before
+from s3sync_dagster.core.sidecar_owners import KEPT_OWNER, SIDECAR_OWNER
 from s3sync_dagster.core.state import RECOVERED, UNSEEN, DocumentPhase, DocumentState
-from s3sync_dagster.core.targets import KEPT_OWNER, SIDECAR_OWNER
 from s3sync_dagster.core.vouching import NOTHING, names_any, withheld
 from s3sync_dagster.model.source import DeleteMode, Source
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.tables import documents, objects, sidecars
 from s3sync_dagster.core.keys import document_id
-from s3sync_dagster.core.targets import SIDECAR_OWNER
+from s3sync_dagster.core.sidecar_owners import SIDECAR_OWNER
 from s3sync_dagster.model.source import DeleteMode, Source
 
 Row = sa.Row[Any]

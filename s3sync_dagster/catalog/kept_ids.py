@@ -11,7 +11,7 @@ from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, objects, sidecars
 from s3sync_dagster.core.intent import Intent
 from s3sync_dagster.core.outcome import KeyOutcome
-from s3sync_dagster.core.targets import KEPT_OWNER, SIDECAR_OWNER
+from s3sync_dagster.core.sidecar_owners import KEPT_OWNER, SIDECAR_OWNER
 from s3sync_dagster.model.source import DeleteMode, Source
 
 

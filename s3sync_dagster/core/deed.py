@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from s3sync_dagster.core.decision import Decision, give_up, not_there
 from s3sync_dagster.core.facts import SidecarChange
 from s3sync_dagster.core.gave_way import still_gives_way
+from s3sync_dagster.core.sidecar_owners import SIDECAR_OWNER, owner_of
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, Target
-from s3sync_dagster.core.targets import SIDECAR_OWNER, owner_of
 from s3sync_dagster.model.document import Document, Metadata, MetadataValue
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.invocation import Result
