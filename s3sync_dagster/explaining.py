@@ -12,8 +12,8 @@ from s3sync_dagster.core.keys import validate_object_key
 from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.rights import Rights
 from s3sync_dagster.core.selection import explain
+from s3sync_dagster.core.sidecar_owners import sidecar_claims
 from s3sync_dagster.core.state import DocumentPhase, ListingRow, ListingState
-from s3sync_dagster.core.targets import sidecar_claims
 from s3sync_dagster.core.vouching import disputed, in_doubt
 from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.model.object import ObjectRef

@@ -2,27 +2,24 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.claimed_rows import ClaimedRows
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.deleted_sources import cleared_owners
 from s3sync_dagster.catalog.doubted import close
+from s3sync_dagster.catalog.exchanged_ids import ring_of
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.kept_ids import give_way
 from s3sync_dagster.catalog.moves import predecessors
 from s3sync_dagster.catalog.quotas import no_room, room_for_documents
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.successions import count_out
-from s3sync_dagster.catalog.tables import documents, invocations, objects, sidecars, sources
+from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
-from s3sync_dagster.core.kept_text import is_whole_before
-from s3sync_dagster.core.state import RECOVERED, UNSEEN, DocumentPhase, DocumentState
-from s3sync_dagster.core.targets import KEPT_OWNER, SIDECAR_OWNER
-from s3sync_dagster.core.vouching import NOTHING, names_any, withheld
-from s3sync_dagster.model.source import DeleteMode, Source
+from s3sync_dagster.model.source import Source
 
 Row = sa.Row[Any]
 
@@ -56,6 +53,7 @@ class _Claiming:
         self._db, self._tx, self._token, self._source = database, tx, token, source
         self._collection = collection
         self._heir_of: set[str] = set()
+        self._values = ClaimedRows(source, collection, self._heir_of)
         self._adopters: set[str] = set()
         """Other sources that take over as well: what one has stays its, else they never end."""
         self._place = (
@@ -87,6 +85,7 @@ class _Claiming:
         others = {row.source_id for row in rows} - {self._source.id}
         ending = cleared_owners(self._tx, others)
         self._heir_of = predecessors(self._tx, self._source.id) if others else set()
+        self._values = ClaimedRows(self._source, self._collection, self._heir_of)
         self._adopters = self._that_adopt(others - self._heir_of) if self._source.adopt else set()
         refusals: dict[int, Refusal] = {}
         taken: dict[str, str] = {}
@@ -115,7 +114,7 @@ class _Claiming:
         new = self._insert([one for one in granted if one.document_id not in by_id])
         answers: list[Claim | Refusal] = []
         for place, intent in enumerate(intents):
-            before = self._before(intent, by_id, new)
+            before = self._values.before(intent, by_id, new)
             if place in refusals:
                 answers.append(refusals[place])
             elif before is None:
@@ -153,7 +152,7 @@ class _Claiming:
             return Refusal(message=self._taken_by_key(intent, taken[intent.document_id]))
         if row is None:
             return None
-        if self._is_own(intent, row):
+        if self._values.is_own(intent, row):
             return None
         ours = row.source_id == self._source.id or row.source_id in self._heir_of
         if not ours and (not self._source.adopt or row.source_id in self._adopters):
@@ -166,41 +165,28 @@ class _Claiming:
         return None
 
     def _let_go(self, intents: Sequence[Intent], rows: Sequence[Row]) -> bool:
-        """Turn documents ``removing`` whose ids others ask for and whose sidecars ask for others.
-
-        Until then they stand, but two objects that exchange their ids would wait for each other.
-        Append mode keeps both.
-        """
-        if self._source.mode is DeleteMode.APPEND:
-            return False
+        """Turn documents ``removing`` whose ids go round in a ring of objects; True: there were."""
         asking = {intent.document_id: intent.key for intent in intents}
-        others = {
-            row.id: row
+        ready = frozenset(asking.values())
+        let_go = [
+            row.id
             for row in rows
             if row.source_id == self._source.id
             and row.object_key != asking[row.document_id]
             and row.phase != "removing"
             and row.batch_token is None
-            and row.owner.startswith(SIDECAR_OWNER)
-        }
-        let_go = [one for one, row in others.items() if self._is_given_up(row)]
+            and ring_of(
+                self._tx,
+                self._source,
+                asking[row.document_id],
+                (self._collection, row.document_id),
+                ready=ready,
+            )
+        ]
         for part in groups(let_go):
             where = documents.c.id.in_(part)
             self._tx.execute(documents.update().where(where).values(phase="removing"))
         return bool(let_go)
-
-    def _is_given_up(self, row: Row) -> bool:
-        told = self._tx.execute(
-            sa.select(sidecars).where(
-                sidecars.c.source_id == row.source_id,
-                sidecars.c.sidecar_key == row.owner.removeprefix(SIDECAR_OWNER),
-            )
-        ).first()
-        return told is not None and (
-            (told.path, told.target_collection_name or self._source.collection_name)
-            != (row.object_key, self._collection)
-            or (told.custom_id or None) != row.custom_id
-        )
 
     def _that_adopt(self, source_ids: set[str]) -> set[str]:
         adopts = sources.c.config["adopt"].as_boolean()
@@ -247,7 +233,7 @@ class _Claiming:
             for row in rows
             if (intent := by_key.get(row.object_key)) is not None
             and row.document_id != intent.document_id
-            and self._tells_else(intent, row)
+            and self._values.tells_else(intent, row)
         ]
         for part in groups(told_else):
             close(self._tx, documents.c.id.in_(part))
@@ -257,7 +243,7 @@ class _Claiming:
             return
         taken = [(intent, by_id[intent.document_id]) for intent in intents]
         self._tell_owners([row for _, row in taken])
-        count_out(self._tx, [row for one, row in taken if not self._is_followed(one, row)])
+        count_out(self._tx, [row for one, row in taken if not self._values.is_followed(one, row)])
         names = (
             *("object_key", "custom_id", "metadata", "carried", "owner", "high_water"),
             *("metadata_keys", "collection_id", "withheld", "written_as"),
@@ -273,7 +259,7 @@ class _Claiming:
                 said=sa.null(),
                 **{name: sa.bindparam(f"b_{name}") for name in names},
             ),
-            [self._refreshed(intent, by_id[intent.document_id]) for intent in intents],
+            [self._values.refreshed(intent, by_id[intent.document_id]) for intent in intents],
         )
 
     def _tell_owners(self, rows: Sequence[Row]) -> None:
@@ -322,94 +308,6 @@ class _Claiming:
             found.update(self._tx.execute(query).scalars())
         return found
 
-    def _refreshed(self, intent: Intent, row: Row) -> dict[str, Any]:
-        own = self._is_own(intent, row)
-        return {
-            "b_etag": self._etag(intent, row),
-            "b_fingerprint": row.fingerprint if own else None,
-            "b_chunks": row.chunks if own else 0,
-            "b_digests": row.digests if own and self._says_as_before(intent, row) else b"",
-            "b_id": row.id,
-            "b_object_key": intent.key,
-            "b_custom_id": intent.target.custom_id,
-            "b_metadata": dict(intent.target.metadata),
-            "b_carried": dict(intent.carried),
-            "b_owner": intent.target.owner,
-            "b_withheld": self._while_written(intent, row),
-            "b_collection_id": intent.collection_id,
-            "b_written_as": self._written_as(intent, row),
-            "b_high_water": max(row.high_water, row.chunks, intent.count, intent.found),
-            "b_metadata_keys": sorted(
-                {*row.metadata_keys, *intent.metadata_keys, *intent.found_keys}
-            ),
-        }
-
-    def _etag(self, intent: Intent, row: Row) -> str | None:
-        """Return of which bytes a document counts until it is written; empty: of no known ones.
-
-        Of what is taken over counts what may be left of it, and that it was whole: the guard weighs
-        its records like all others. What was on its way out had been judged, but for what a sidecar
-        let go that was rewritten. Where the mode keeps texts, what the source in whose place this
-        one stands had of the key is what it was until the first write over it, as if it were read
-        back.
-        """
-        own = self._is_own(intent, row)
-        if row.phase == "removing" and not own:
-            judged = not row.owner.startswith((SIDECAR_OWNER, KEPT_OWNER))
-            return None if judged or row.etag is None else ""
-        if not row.etag:
-            return row.etag
-        if own:
-            kept = bool(row.fingerprint or row.high_water)  # or handed on without a record
-        else:
-            keeps = self._source.mode is not DeleteMode.MIRROR
-            kept = keeps and self._is_inherited(intent, row) and is_whole_before(document_of(row))
-        return row.etag if kept else ""
-
-    def _written_as(self, intent: Intent, row: Row) -> list[str]:
-        names = {*(row.written_as or ()), *intent.found_as, row.source_id}
-        return sorted(names - {self._source.id})
-
-    def _says_as_before(self, intent: Intent, row: Row) -> bool:
-        """Return whether the digests hold: else what a write never reached would pass for it."""
-        before = (row.custom_id, dict(row.metadata), dict(row.carried))
-        return before == (
-            intent.target.custom_id,
-            dict(intent.target.metadata),
-            dict(intent.carried),
-        )
-
-    def _while_written(self, intent: Intent, row: Row) -> str | None:
-        """Return what holds for the records that were there as for those that will be."""
-        after = withheld(intent.target, self._source)
-        tells_else = self._tells_else(intent, row)
-        if row.withheld == after and not tells_else:
-            return after
-        told = names_any({**row.metadata, **intent.target.metadata}, self._source.reader_keys)
-        nothing = (row.withheld or NOTHING).startswith("[") and not told and not tells_else
-        if row.phase == "clean" and nothing:
-            return after  # neither says anything of readers
-        return UNSEEN if after is None else NOTHING
-
-    def _tells_else(self, intent: Intent, row: Row) -> bool:
-        """Return whether a document is to name other readers than its row does, by who may."""
-        keys = self._source.reader_keys
-        if not keys:
-            return False
-        if any(row.carried.get(key) != intent.carried.get(key) for key in keys):
-            return True
-        before, after = row.metadata, intent.target.metadata
-        if not intent.target.vouched or not document_of(row).vouched:
-            return intent.target.vouched and names_any(after, keys)
-        return any(before.get(key) != after.get(key) for key in keys)
-
-    def _withheld_of_found(self, intent: Intent) -> str | None:
-        """Return the same of a document that is new here: of records that are found say nobody."""
-        after = withheld(intent.target, self._source)
-        if not intent.found or after == RECOVERED:
-            return after
-        return UNSEEN if after is None else NOTHING
-
     def _insert(self, intents: Sequence[Intent]) -> dict[str, int]:
         """Insert rows; returns document id -> row id of those that were inserted."""
         if not intents:
@@ -432,7 +330,7 @@ class _Claiming:
                         "metadata": dict(intent.target.metadata),
                         "carried": dict(intent.carried),
                         "owner": intent.target.owner,
-                        "withheld": self._withheld_of_found(intent),
+                        "withheld": self._values.withheld_of_found(intent),
                         "phase": "writing",
                         "etag": intent.found_etag,
                         "high_water": max(intent.count, intent.found),
@@ -447,52 +345,6 @@ class _Claiming:
                 ],
             )
         }
-
-    def _before(
-        self, intent: Intent, by_id: dict[str, Row], new: dict[str, int]
-    ) -> DocumentState | None:
-        row = by_id.get(intent.document_id)
-        if row is None and intent.document_id not in new:
-            return None
-        if row is not None and self._is_own(intent, row):
-            own = document_of(row)
-            return replace(
-                own,
-                high_water=max(own.high_water, intent.found),
-                metadata_keys=tuple(sorted({*own.metadata_keys, *intent.found_keys})),
-                written_as=tuple(self._written_as(intent, row)),
-            )
-        left = () if row is None else tuple(row.metadata_keys)
-        etag = intent.found_etag if row is None else self._etag(intent, row)
-        return DocumentState(
-            id=new[intent.document_id] if row is None else row.id,
-            source_id=self._source.id,
-            object_key=intent.key,
-            tenant=self._source.tenant,
-            database_name=self._source.database_name,
-            collection_name=self._collection,
-            document_id=intent.document_id,
-            custom_id=intent.target.custom_id,
-            metadata=intent.target.metadata,
-            owner=intent.target.owner,
-            withheld=withheld(intent.target, self._source),
-            phase=DocumentPhase.WRITING,
-            etag=etag,
-            high_water=max(intent.found, 0 if row is None else max(row.high_water, row.chunks)),
-            metadata_keys=tuple(sorted({*left, *intent.found_keys})),
-            collection_id=intent.collection_id,
-            written_as=intent.found_as if row is None else tuple(self._written_as(intent, row)),
-        )
-
-    def _is_own(self, intent: Intent, row: Row) -> bool:
-        return row.source_id == self._source.id and row.object_key == intent.key
-
-    def _is_followed(self, intent: Intent, row: Row) -> bool:
-        """Return whether a document goes on as one of the same key, or this source had it."""
-        return row.source_id == self._source.id or self._is_inherited(intent, row)
-
-    def _is_inherited(self, intent: Intent, row: Row) -> bool:
-        return row.source_id in self._heir_of and row.object_key == intent.key
 
     def _busy(self, intent: Intent) -> Refusal:
         return Refusal(message=being_cleared(intent.key, self._collection), passes=True)

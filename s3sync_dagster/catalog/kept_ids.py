@@ -5,12 +5,13 @@ from collections.abc import Collection, Sequence
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.exchanged_ids import ring_of
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, objects, sidecars
 from s3sync_dagster.core.intent import Intent
 from s3sync_dagster.core.outcome import KeyOutcome
-from s3sync_dagster.core.targets import KEPT_OWNER, SIDECAR_OWNER
+from s3sync_dagster.core.sidecar_owners import KEPT_OWNER, SIDECAR_OWNER
 from s3sync_dagster.model.source import DeleteMode, Source
 
 
@@ -63,7 +64,8 @@ def give_way(
 def free_by_now(tx: sa.Connection, source: Source, outcomes: Sequence[KeyOutcome]) -> list[str]:
     """Return keys that end here for an id which nothing has any more since it was refused them.
 
-    Whoever freed it, this batch or another, found no key that had failed of it.
+    Whoever freed it, this batch or another, found no key that had failed of it. With them those
+    that exchange ids, once the last of them waits for nothing else.
 
     Args:
         tx: an open transaction that has locked the source, behind what it removes.
@@ -80,7 +82,11 @@ def free_by_now(tx: sa.Connection, source: Source, outcomes: Sequence[KeyOutcome
             documents.c.document_id.in_(part),
         )
         held.update((row.collection_name, row.document_id) for row in tx.execute(query))
-    return [key for key, some in refused.items() if not some <= held]
+    free = {key for key, some in refused.items() if not some <= held}
+    for key, some in refused.items():
+        for place in some:
+            free.update(ring_of(tx, source, key, place) or ())
+    return sorted(free)
 
 
 def refused_before(tx: sa.Connection, source_id: str, freed: Collection[str]) -> list[str]:

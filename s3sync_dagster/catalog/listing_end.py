@@ -26,8 +26,8 @@ from s3sync_dagster.catalog.tables import (
     sources,
 )
 from s3sync_dagster.core.selection import KEEPS_RECORDS
+from s3sync_dagster.core.sidecar_owners import SIDECAR_OWNER
 from s3sync_dagster.core.state import Departing, DepartureCursor, ListingState, page_number
-from s3sync_dagster.core.targets import SIDECAR_OWNER
 from s3sync_dagster.model.source import AutoSync
 
 

@@ -31,8 +31,8 @@ from s3sync_dagster.catalog.tables import (
 )
 from s3sync_dagster.core.moving import Succession
 from s3sync_dagster.core.news import Told
+from s3sync_dagster.core.sidecar_owners import SIDECAR_OWNER
 from s3sync_dagster.core.state import DocumentState
-from s3sync_dagster.core.targets import SIDECAR_OWNER
 from s3sync_dagster.model.errors import Conflict, NotFound
 from s3sync_dagster.model.source import Source
 

@@ -10,7 +10,7 @@ from s3sync_dagster.catalog.removals import count_told_by_heads
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, objects, sidecars, sources
 from s3sync_dagster.core.facts import SidecarChange, SidecarState
-from s3sync_dagster.core.targets import KEPT_OWNER, SIDECAR_OWNER
+from s3sync_dagster.core.sidecar_owners import KEPT_OWNER, SIDECAR_OWNER
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from s3sync_dagster.core.decision import Decision, give_up, not_there
 from s3sync_dagster.core.facts import SidecarChange
 from s3sync_dagster.core.gave_way import still_gives_way
+from s3sync_dagster.core.sidecar_owners import SIDECAR_OWNER, owner_of
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, Target
 from s3sync_dagster.model.document import Document, Metadata, MetadataValue
 from s3sync_dagster.model.errors import S3SyncError
@@ -106,16 +107,29 @@ def _named_by(end: Decision, document: DocumentState) -> bool:
     )
 
 
-def _waits_elsewhere(deed: Deed, end: Decision) -> bool:
-    """Return whether a document is to come in a collection where the object has none, and is not.
+def _awaited(deed: Deed, end: Decision, *, mirror: bool) -> frozenset[str]:
+    """Return the collections where a document is to come, the object has none, and none has come.
 
     Its object cannot be read for now, or its record ids are another's.
     """
+    if end.remove != "nothing" and mirror:
+        return frozenset()
     there = {one.collection_name for one in end.facts.documents if not one.never_whole}
-    return any(
-        one.collection_name not in there and one.collection_name not in deed.written
-        for one in end.targets or ()
-    )
+    to_come = {one.collection_name for one in end.targets or ()}
+    return frozenset(to_come - there - deed.written.keys())
+
+
+def _waits(document: DocumentState, end: Decision, awaited: frozenset[str]) -> bool:
+    """Return whether a document has to outlive what is awaited in other collections.
+
+    That is what its sidecar asks for in its place, and anything where the object cannot be read.
+    """
+    if document.begun_only or not awaited:
+        return False
+    claims = {one.owner for one in end.targets or () if one.collection_name in awaited}
+    claims |= {owner_of(one) for one in end.facts.sidecars if one.target_collection_name in awaited}
+    of_sidecar = document.owner.startswith(SIDECAR_OWNER)
+    return end.verdict == "fail" or (of_sidecar and document.owner in claims)
 
 
 def _without_reason(deed: Deed, end: Decision, *, mirror: bool) -> list[DocumentState]:
@@ -123,11 +137,10 @@ def _without_reason(deed: Deed, end: Decision, *, mirror: bool) -> list[Document
 
     Where a collection has a target the claim has replaced what was there; one that was on its way
     out before goes when its successor is whole. Of several only the newest waits for that: the
-    others had successors, which have lost their reason since. What a sidecar asks for elsewhere in
-    the place of one is waited for too.
+    others had successors, which have lost their reason since. What its sidecar asks for elsewhere
+    in the place of one is waited for too, and where the object cannot be read whatever is to come.
     """
-    if (end.remove == "nothing" or not mirror) and _waits_elsewhere(deed, end):
-        return [one for one in end.removals if one.begun_only]
+    awaited = _awaited(deed, end, mirror=mirror)
     kept = {target.collection_name for target in end.targets or ()}
     whole = kept if end.verdict == "unchanged" else deed.written.keys()
     rewritten = {one.document_id for one in deed.held}
@@ -140,7 +153,7 @@ def _without_reason(deed: Deed, end: Decision, *, mirror: bool) -> list[Document
     return [
         one
         for one in end.removals
-        if one.collection_name not in kept
+        if (one.collection_name not in kept and not _waits(one, end, awaited))
         or (one.begun_only and one.document_id not in rewritten)
         or (
             one in leaving and (one.collection_name in whole or one.id != last[one.collection_name])

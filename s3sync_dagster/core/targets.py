@@ -6,7 +6,21 @@ from dataclasses import replace
 from s3sync_dagster.core.facts import KeyFacts, SidecarState, deselected_by_listing
 from s3sync_dagster.core.kept_text import Held, held, is_earlier, is_left_alone
 from s3sync_dagster.core.keys import document_id
-from s3sync_dagster.core.sidecar import is_sidecar
+from s3sync_dagster.core.requests import (
+    adds_nothing,
+    asked_for,
+    is_answered,
+    is_request,
+    is_vouched,
+    only_requests,
+)
+from s3sync_dagster.core.sidecar_owners import (
+    KEPT_OWNER,
+    SIDECAR_OWNER,
+    owed_to,
+    owner_of,
+    sidecar_claims,
+)
 from s3sync_dagster.core.state import (
     RECOVERED,
     UNTOLD,
@@ -15,19 +29,9 @@ from s3sync_dagster.core.state import (
     Target,
     stood_last,
 )
-from s3sync_dagster.core.vouching import NOBODY, withheld
-from s3sync_dagster.model.document import Metadata
+from s3sync_dagster.core.vouching import withheld
 from s3sync_dagster.model.invocation import Invocation, Trigger
 from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
-
-SIDECAR_OWNER = "sidecar:"
-KEPT_OWNER = "kept:"
-"""Of a document whose sidecar went while the source's mode kept it: a listing alone ends it."""
-
-
-def owner_of(sidecar: SidecarState) -> str:
-    """Return the owner of documents that a sidecar asks for."""
-    return SIDECAR_OWNER + sidecar.sidecar_key
 
 
 def wanted_documents(
@@ -94,18 +98,18 @@ def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], d
         collection = invocation.target_collection_name or source.collection_name
         asked[invocation.id] = collection
         here = said.get(collection, [])
-        answered = _is_answered(invocation, source, here)
+        answered = is_answered(invocation, source, here)
         if answered:
             invocation = replace(invocation, vouched=False)
-        if collection in claims and _adds_nothing(invocation, source):
+        if collection in claims and adds_nothing(invocation, source):
             continue  # the sidecar's word stands
-        metadata = _asked_for(invocation, source, here)
+        metadata = asked_for(invocation, source, here)
         wanted[collection] = Target(
             collection_name=collection,
             custom_id=invocation.custom_id,
             metadata=metadata,
             owner="request",
-            vouched=_is_vouched(invocation, metadata, here),
+            vouched=is_vouched(invocation, metadata, here),
             recovered=answered,
         )
         said[collection] = [wanted[collection]]  # to who asks later in the same batch
@@ -314,73 +318,13 @@ def word_on(document: DocumentState) -> Target | None:
     return told if asked else None
 
 
-def _adds_nothing(invocation: Invocation, source: Source) -> bool:
-    """Return whether a sidecar's word stands beside a request.
-
-    One that names nothing of its own, and once a source says who may read any that no owner is
-    known to have made: the sidecar's readers would be a member's word then, or not be there.
-    """
-    if source.reader_keys and not invocation.vouched:
-        return True
-    return not (invocation.custom_id or invocation.metadata)
-
-
-def _is_answered(invocation: Invocation, source: Source, documents: Sequence[Target]) -> bool:
-    """Return whether records name other readers than a request does that waited in a backup.
-
-    It may have been done, and an owner have closed the document after it.
-    """
-    keys = source.reader_keys
-    return invocation.restored and any(
-        one.recovered and any(one.metadata.get(key) != invocation.metadata.get(key) for key in keys)
-        for one in documents
-    )
-
-
-def _asked_for(invocation: Invocation, source: Source, documents: Sequence[Target]) -> Metadata:
-    """Return the metadata that a request gives: a member's takes no word on readers away.
-
-    Nor does it make a copy that anybody reads: an owner's word is that on the other document.
-    """
-    if invocation.vouched:
-        return invocation.metadata
-    if source.reader_keys and not documents and _copies(invocation, source):
-        return {**invocation.metadata, **dict.fromkeys(source.reader_keys, NOBODY)}
-    stays = {
-        key: value
-        for one in documents
-        for key, value in one.metadata.items()
-        if key in source.reader_keys
-    }
-    return {**invocation.metadata, **stays}
-
-
-def _is_vouched(invocation: Invocation, metadata: Metadata, documents: Sequence[Target]) -> bool:
-    """Return whether an owner gave the metadata of a request, or the same to the document."""
-    return (
-        invocation.vouched
-        or not metadata
-        or any(one.vouched and dict(one.metadata) == dict(metadata) for one in documents)
-    )
-
-
-def _copies(invocation: Invocation, source: Source) -> bool:
-    return (invocation.target_collection_name or source.collection_name) != source.collection_name
-
-
-def _only_requests(item: KeyFacts) -> bool:
-    """Return whether whoever asks for the key names what he asks for."""
-    asking = [one for one in item.invocations if not one.trigger.automatic]
-    return bool(asking) and all(map(is_request, asking))
-
-
 def _left_alone(item: KeyFacts, asked: Mapping[str, str]) -> set[str]:
     """Return the collections whose documents append mode leaves as they are."""
     whole = {one.collection_name for one in item.documents if is_left_alone(one, item.etag)}
     if item.automatic:
         return whole
     left = set[str]()
-    if _only_requests(item):
+    if only_requests(item):
         # A copy was asked for elsewhere: what is whole here is nobody's to write over.
         left |= whole - set(asked.values())
     if item.maybe_done:
@@ -401,17 +345,6 @@ def _is_kept_before(target: Target, item: KeyFacts, source: Source) -> bool:
         and is_earlier(one, item.etag)
         for one in item.before
     )
-
-
-def sidecar_claims(sidecars: tuple[SidecarState, ...], source: Source) -> dict[str, SidecarState]:
-    """Return collection -> the sidecar that has it; the smallest sidecar key wins."""
-    claims: dict[str, SidecarState] = {}
-    for sidecar in sorted(sidecars, key=lambda one: one.sidecar_key):
-        still = is_sidecar(sidecar.sidecar_key, bedrock=source.bedrock_sidecars)
-        if source.auto_sync is AutoSync.DIRECT and not still:
-            continue  # see ``engine.batch.sidecars.end_sidecars``
-        claims.setdefault(sidecar.target_collection_name or source.collection_name, sidecar)
-    return claims
 
 
 def all_clean(item: KeyFacts, source: Source, targets: Sequence[Target]) -> bool:
@@ -438,7 +371,7 @@ def all_clean(item: KeyFacts, source: Source, targets: Sequence[Target]) -> bool
             or document.custom_id != target.custom_id
             or dict(document.metadata) != dict(target.metadata)
             or said_of_readers(document) != withheld(target, source)
-            or _owed_to(document.owner) != _owed_to(target.owner)
+            or owed_to(document.owner) != owed_to(target.owner)
             or (strict and document.fingerprint != source.fingerprint())
         ):
             return False
@@ -464,17 +397,3 @@ def changed_in_append_mode(item: KeyFacts, source: Source, targets: Sequence[Tar
 def keeps_whole(item: KeyFacts, removals: Sequence[DocumentState]) -> bool:
     """Return whether the key has a document that can be trusted and stays, asked for or not."""
     return any(one.phase is DocumentPhase.CLEAN and one not in removals for one in item.documents)
-
-
-def _owed_to(owner: str) -> str | None:
-    """Return what takes its document along when it ends: a sidecar, or the mode that kept it."""
-    return owner if owner.startswith((SIDECAR_OWNER, KEPT_OWNER)) else None
-
-
-def is_request(invocation: Invocation) -> bool:
-    """An API call, or any other that names a target, an id or metadata, is taken literally."""
-    if invocation.trigger.automatic or invocation.kind == "remove":
-        return False
-    if invocation.trigger is Trigger.API:
-        return True
-    return bool(invocation.target_collection_name or invocation.custom_id or invocation.metadata)

@@ -13,8 +13,9 @@ from pathlib import Path
 from s3sync_dagster.core.guard import needs_approval
 from s3sync_dagster.core.page import PageCommit, PageWindow, reconcile_page
 from s3sync_dagster.core.state import DepartureCursor, ListingRow, ListingState
-from s3sync_dagster.engine.catalog_port import CatalogPort, ListingsPort
+from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.listings_port import ListingsPort
 from s3sync_dagster.engine.pages import Pages, confirm_gone
 from s3sync_dagster.engine.pages_ahead import open_ahead
 from s3sync_dagster.engine.ports import ListPage, ObjectStore

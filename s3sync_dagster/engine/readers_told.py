@@ -26,7 +26,7 @@ from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecor
 from s3sync_dagster.engine.rebuilding import documents_of, recover_documents
 from s3sync_dagster.engine.rolling_check import as_written
 from s3sync_dagster.model.document import Metadata, MetadataValue
-from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
 from s3sync_dagster.model.source import Source
 
 DOCUMENTS_AT_ONCE = 100
@@ -104,7 +104,7 @@ def hear_all(source: Source, *, catalog: CatalogPort, collections: Collections) 
 
 def hear_own(
     source: Source, keys: Sequence[str], *, catalog: CatalogPort, collections: Collections
-) -> int:
+) -> tuple[int, dict[str, S3SyncError]]:
     """Have known what records of objects say of readers that the catalog has forgotten.
 
     An owner may have said it after the backup and given the document another id, under which alone
@@ -117,19 +117,22 @@ def hear_own(
         collections: Chroma.
 
     Returns:
-        Of how many documents the catalog did not know it.
+        Of how many documents the catalog did not know it, and why which collections could not be
+        asked: what is said of a document in one says nothing of those in others.
 
     Raises:
         S3SyncError: Chroma or the catalog does not answer; the next call looks again.
     """
-    heard = 0
+    heard, unheard_in = 0, dict[str, S3SyncError]()
     for tenant, database, name in places_of(source, catalog=catalog, collections=collections):
-        collection = open_there(collections, name, tenant=tenant, database=database)
-        if collection is not None:
-            for start in range(0, len(keys), DOCUMENTS_AT_ONCE):
+        try:
+            collection = open_there(collections, name, tenant=tenant, database=database)
+            for start in range(0, len(keys) if collection else 0, DOCUMENTS_AT_ONCE):
                 some = keys[start : start + DOCUMENTS_AT_ONCE]
-                heard += _hear_in(collection, source, some, catalog)
-    return heard
+                heard += _hear_in(collection, source, some, catalog) if collection else 0
+        except S3SyncError as error:
+            unheard_in[name] = error
+    return heard, unheard_in
 
 
 def _hear_in(

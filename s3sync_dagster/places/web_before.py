@@ -11,6 +11,12 @@ ALIKE_PAGES = 10
 ALIKE_SHARE = 0.2
 """Of the known pages that may."""
 
+_HAD = (
+    "SELECT json_extract(page, '$.etag') FROM before WHERE page IS NOT NULL UNION "
+    "SELECT json_extract(page, '$.etag') FROM pages WHERE key NOT IN (SELECT key FROM before)"
+)
+"""What pages were before."""
+
 
 class PagesBefore(SiteRows):
     """The part of a source's file that tells what crawls have changed that no listing has had."""
@@ -23,8 +29,21 @@ class PagesBefore(SiteRows):
         )  # fmt: skip
 
     def forget_before(self) -> None:
-        """Let what crawls have changed be so: one has passed."""
-        self._run("DELETE FROM before")
+        """Let what crawls have changed be so: one has passed.
+
+        What a few pages became lately is noted: an outage may have begun with them.
+        """
+        with self.step():
+            became = self._all(
+                "SELECT DISTINCT json_extract(pages.page, '$.etag') AS etag "
+                "FROM pages JOIN before USING (key) "
+                "WHERE etag <> json_extract(before.page, '$.etag') "
+                f"AND (etag IN lately OR etag NOT IN ({_HAD}))"
+            )
+            self._run("DELETE FROM lately")
+            for (etag,) in became:
+                self._run("INSERT INTO lately VALUES (?)", etag)
+            self._run("DELETE FROM before")
 
     def require_unlike(self, known: int) -> None:
         """Refuse what crawls were told where many pages became one that none was before.
@@ -51,12 +70,8 @@ class PagesBefore(SiteRows):
         if row is None or row[2] <= ALIKE_PAGES or row[1] <= ALIKE_SHARE * known:
             return
         etag, number, _ = row
-        if self._one(
-            "SELECT 1 FROM before WHERE json_extract(page, '$.etag') = ? UNION "
-            "SELECT 1 FROM pages WHERE json_extract(page, '$.etag') = ? "
-            "AND key NOT IN (SELECT key FROM before)",
-            etag, etag,
-        ):  # fmt: skip
+        lately = self._one("SELECT 1 FROM lately WHERE etag = ?", etag)
+        if not lately and self._one(f"SELECT 1 WHERE ? IN ({_HAD})", etag):
             return
         self._take_back(etag)
         raise FixConfiguration(

@@ -310,3 +310,19 @@ def test_a_mode_keeps_a_text_that_waits_for_another_document(waits, then):
     then(world)
     goes_on(world)
     assert list(world.texts("first").values()) == ["text of a.md"]
+
+
+@pytest.mark.parametrize("mode", [DeleteMode.MIRROR, DeleteMode.KEEP_DELETED])
+def test_what_has_its_successor_waits_for_no_other_sidecar_s_document(mode):
+    world = make_world(auto_sync=AutoSync.METADATA, mode=mode)
+    world.bucket.put("c.md", "text of c.md")
+    world.bucket.put("c.meta.json", sidecar("c.md", "w", target_collection_name="second"))
+    world.bucket.put("a.md", "text of a.md")
+    world.bucket.put("1.meta.json", sidecar("a.md", "y"))
+    world.sync()
+    world.bucket.put("1.meta.json", sidecar("a.md", "z"))
+    world.bucket.put("2.meta.json", sidecar("a.md", "w", target_collection_name="second"))
+    goes_on(world)
+    assert states(world)["a.md"] == ("failed", "record_ids_taken")
+    assert world.texts() == {"z-0": "text of a.md"}
+    assert world.texts("second") == {"w-0": "text of c.md"}

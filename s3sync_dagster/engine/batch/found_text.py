@@ -121,7 +121,11 @@ def keep_found(
             rest.append(one)  # what an owner asked of it in vain is written still
         elif text.object_key != one.key:
             # The claim refuses what the catalog knows to be another object's.
-            if _read_back(parts, collection, text) or not facts.maybe_done:
+            if (
+                _read_back(parts, collection, text)
+                or not facts.maybe_done
+                or _stands(parts, collection, text)
+            ):
                 rest.append(one)
             else:
                 ledger.refuse(one.key, collection.name, _is_another_s(one, text, collection.name))
@@ -150,6 +154,21 @@ def _read_back(parts: BatchParts, collection: CollectionPort, text: RecoveredDoc
         parts.source, [text], collection_name=collection.name, collection_id=collection.id
     )
     return added > 0
+
+
+def _stands(parts: BatchParts, collection: CollectionPort, text: RecoveredDocument) -> bool:
+    """Return whether the catalog has the very document of a text, which is not on its way out."""
+    place = KnownCollection(
+        tenant=parts.source.tenant,
+        database_name=parts.source.database_name,
+        collection_name=collection.name,
+        collection_id=collection.id,
+    )
+    return any(
+        (one.source_id, one.object_key) == (parts.source.id, text.object_key)
+        and one.phase is not DocumentPhase.REMOVING
+        for one in parts.catalog.collections.holders(place, [text.document_id])
+    )
 
 
 def _kept(

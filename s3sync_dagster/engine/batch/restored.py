@@ -21,6 +21,7 @@ from s3sync_dagster.core.state import (
     DocumentState,
     KnownCollection,
 )
+from s3sync_dagster.core.targets import told_documents
 from s3sync_dagster.engine.batch.found_text import texts_of
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.identity import look_at
@@ -37,7 +38,7 @@ from s3sync_dagster.engine.readers_told import (
 from s3sync_dagster.engine.rolling_check import as_written
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.errors import S3SyncError
-from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster.model.source import DeleteMode, Source
 
 DOCUMENTS_AT_ONCE = 100
 
@@ -143,13 +144,31 @@ def _hear_before(
 def _hear_own(parts: BatchParts, found: Sequence[KeyFacts], unseen: dict[str, S3SyncError]) -> int:
     if not may_have_forgotten(parts.source, catalog=parts.catalog):
         return 0
-    keys = [one.key for one in found]
+    source, keys = parts.source, [one.key for one in found]
     try:
-        return hear_own(parts.source, keys, catalog=parts.catalog, collections=parts.collections)
+        heard, unheard_in = hear_own(
+            source, keys, catalog=parts.catalog, collections=parts.collections
+        )
     except S3SyncError as error:
-        parts.log(f"{parts.source.collection_name!r} could not be compared: {error.message}")
+        parts.log(f"{source.collection_name!r} could not be compared: {error.message}")
         unseen.update(dict.fromkeys(keys, error))
         return 0
+    for name, error in unheard_in.items():
+        parts.log(f"{name!r} could not be compared: {error.message}")
+        # A sidecar that is read after this may ask for a document anywhere.
+        all_of_it = any(one.describes(source) for one in found)
+        concerned = [one.key for one in found if all_of_it or name in _places_of(one, source)]
+        unseen.update(dict.fromkeys(concerned, error))
+    return heard
+
+
+def _places_of(facts: KeyFacts, source: Source) -> set[str]:
+    """Return the collections in which a key has documents, or is to have some."""
+    return {
+        source.collection_name,
+        *(one.collection_name for one in facts.documents),
+        *told_documents(facts, source)[0],
+    }
 
 
 def _look_round(parts: BatchParts) -> None:

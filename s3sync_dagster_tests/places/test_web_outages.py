@@ -62,3 +62,18 @@ def test_pages_that_are_new_make_no_outage_small(site, visitor):
     for path in new:
         site.page(path)
     require_alike(visitor)
+
+
+def test_an_outage_that_began_at_the_end_of_a_crawl_replaces_nothing_at_the_next(site, visitor):
+    """What few pages said is believed; that all others say it now is no more for that."""
+    before = visitor.crawl()
+    answer(site, PAGES[:5], "Down for maintenance")
+    visitor.crawl()
+    answer(site, PAGES, "Down for maintenance")
+    require_alike(visitor)
+    require_alike(visitor)
+    for path in PAGES:
+        site.page(path)
+    assert visitor.crawl() == before
+    answer(site, PAGES, "Down for maintenance")
+    require_alike(visitor)

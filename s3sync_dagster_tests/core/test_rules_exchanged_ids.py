@@ -1,0 +1,203 @@
+"""Objects that exchange their ids by sidecars, and ids of those that cannot come elsewhere."""
+
+import copy
+
+import pytest
+
+from s3sync_dagster.catalog.rights import rights_of
+from s3sync_dagster.core.rights import Reader
+from s3sync_dagster.model.errors import AccessDenied, Unavailable
+from s3sync_dagster.model.source import AutoSync, DeleteMode
+from s3sync_dagster_tests.core.rules import sidecar
+from s3sync_dagster_tests.core.test_rules_disputed import BY_PATH, HR, KEY
+from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
+from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
+from s3sync_dagster_tests.engine_fixture import make_world
+
+REPLACES = [DeleteMode.MIRROR, DeleteMode.KEEP_DELETED]
+
+
+def asks(world, key, custom_id, name="first"):
+    told = sidecar(key, custom_id, target_collection_name=name)
+    world.bucket.put(f"{key}.meta.json", told)
+
+
+def everywhere(world, *names):
+    return sorted(one for name in names for one in world.texts(name).values())
+
+
+@pytest.mark.parametrize("mode", REPLACES)
+@pytest.mark.parametrize("kind", ["GET", "HEAD"])
+@pytest.mark.parametrize(("now", "name"), [("z", "first"), ("x", "other"), ("z", "other")])
+@pytest.mark.parametrize("changes", [True, False])
+def test_an_id_that_its_sidecar_gives_up_takes_no_text_along_that_cannot_be_written_anew(
+    mode, kind, now, name, changes
+):
+    world = make_world(mode=mode, auto_sync=AutoSync.METADATA)
+    for key, custom_id in (("a.md", "x"), ("b.md", "y")):
+        world.bucket.put(key, f"text of {key}")
+        asks(world, key, custom_id)
+    world.sync()
+
+    def fault(asked, key):
+        if (asked, key) == (kind, "a.md"):
+            raise AccessDenied("not allowed")
+
+    world.fault = fault
+    if changes:
+        world.bucket.put("a.md", "text of a.md two")
+    asks(world, "a.md", now, name)
+    asks(world, "b.md", "x")
+    for _ in range(3):
+        goes_on(world)
+    left = everywhere(world, "first", "other")
+    assert any(one.startswith("text of a.md") for one in left), left
+
+
+@pytest.mark.parametrize("mode", REPLACES)
+@pytest.mark.parametrize("changes", [True, False])
+@pytest.mark.parametrize("order", [("a.md", "b.md", "c.md"), ("b.md", "c.md", "a.md")])
+def test_an_id_is_not_taken_of_an_object_that_is_refused_the_one_it_asks_for(mode, changes, order):
+    world = make_world(mode=mode, auto_sync=AutoSync.METADATA)
+    a, b, c = order
+    for key, custom_id in ((a, "x"), (b, "y"), (c, "z")):
+        world.bucket.put(key, f"text of {key}")
+        asks(world, key, custom_id)
+    world.sync()
+    if changes:
+        world.bucket.put(a, f"text of {a} two")
+    asks(world, a, "z")
+    asks(world, b, "x")
+    for _ in range(3):
+        goes_on(world)
+    left = everywhere(world, "first")
+    assert {one.removesuffix(" two") for one in left} >= {f"text of {key}" for key in order}
+
+
+@pytest.mark.parametrize("mode", REPLACES)
+@pytest.mark.parametrize("unclean", [True, False])
+@pytest.mark.parametrize("names", [("first", "first", "first"), ("first", "other", "docs")])
+@pytest.mark.parametrize("number", [2, 3])
+@pytest.mark.parametrize("turn", [1, -1])
+@pytest.mark.parametrize("deny", [None, 0, 1, 2])
+def test_objects_that_exchange_ids_have_them_in_the_end(mode, unclean, names, number, turn, deny):
+    world = make_world(mode=mode, auto_sync=AutoSync.METADATA)
+    keys = ["a.md", "b.md", "c.md"][:number]
+    places = list(zip(["x", "y", "z"], names, strict=True))[:number]
+    for key, (custom_id, name) in zip(keys, places, strict=True):
+        world.bucket.put(key, f"text of {key}")
+        asks(world, key, custom_id, name)
+    world.sync()
+    denied = keys[deny % number] if deny is not None else None
+
+    def fault(asked, key):
+        if (asked, key) == ("GET", denied):
+            raise AccessDenied("not allowed")
+
+    world.fault = fault
+    moved = places[turn:] + places[:turn]
+    for key, (custom_id, name) in zip(keys, moved, strict=True):
+        world.bucket.put(key, f"text of {key} two")
+        asks(world, key, custom_id, name)
+
+    def turns():
+        for _ in range(4):
+            world.clock.seconds += 7200
+            world.sync()
+            if unclean:
+                world.catalog.documents.enqueue_unclean(world.source.id)
+                world.run_batches()
+
+    def there():
+        return {
+            (name, custom_id): world.texts(name).get(f"{custom_id}-0") for custom_id, name in places
+        }
+
+    turns()
+    if denied:
+        left = {str(one).removesuffix(" two") for one in there().values()}
+        assert left == {f"text of {key}" for key in keys}
+    world.fault = None
+    turns()
+    assert there() == {
+        (name, custom_id): f"text of {key} two"
+        for key, (custom_id, name) in zip(keys, moved, strict=True)
+    }
+
+
+def everybody(world, collection, group):
+    rights = rights_of(world.catalog, Reader(frozenset({group})), tenant=world.source.tenant)
+    found = world.metadata(collection).values()
+    return {one["document_key"] for one in found if rights.allow_record(one)}
+
+
+@pytest.mark.parametrize("mode", list(DeleteMode))
+@pytest.mark.parametrize("kind", ["GET", "HEAD", None])
+@pytest.mark.parametrize("again", ["third", None])
+@pytest.mark.parametrize("fails_first", [True, False])
+def test_what_a_sidecar_closed_stays_closed_whatever_becomes_of_it(mode, kind, again, fails_first):
+    world = make_world(auto_sync=AutoSync.METADATA, mode=mode, reader_keys=("team",), **BY_PATH)
+    world.bucket.put(KEY, "salaries")
+    told = sidecar(KEY, "x", target_collection_name="first")
+    world.bucket.put("pay.meta.json", told)
+    world.sync()
+
+    def fault(asked, key):
+        if (asked, key) == (kind, KEY):
+            raise AccessDenied("not allowed")
+
+    world.fault = fault
+    if fails_first:
+        world.bucket.put(KEY, "salaries two")
+        goes_on(world)
+    told = sidecar(KEY, "x", target_collection_name="other", metadata=HR)
+    world.bucket.put("pay.meta.json", told)
+    goes_on(world)
+    assert everybody(world, "first", "sales") == set()
+    if again == "third":
+        told = sidecar(KEY, "z", target_collection_name="first", metadata=HR)
+        world.bucket.put("pay.meta.json", told)
+    goes_on(world)
+    assert everybody(world, "first", "sales") == set()
+    world.fault = None
+    goes_on(world)
+    assert everybody(world, "first", "sales") == everybody(world, "other", "sales") == set()
+
+
+def test_a_collection_that_does_not_answer_keeps_no_other_document_of_a_restored_source_waiting():
+    world = make_world(reader_keys=("team",), **BY_PATH)
+    for key in (KEY, "sales/b.md"):
+        world.bucket.put(key, "one")
+    world.bucket.put("pay.meta.json", sidecar(KEY, "x", target_collection_name="copies"))
+    world.sync()
+    restore(world, back_up(world))
+
+    class Broken:
+        def open(self, name, **options):
+            port = copy.copy(world.collections.open(name, **options))
+
+            def away(*_arguments, **_options):
+                raise Unavailable("away", reason="chroma_unavailable")
+
+            if name == "copies":
+                port.get = port.ids_meeting = port.scan = port.upsert = away
+            return port
+
+        def __getattr__(self, name):
+            return getattr(world.collections, name)
+
+    for key in (KEY, "sales/b.md", "sales/new.md"):
+        world.bucket.put(key, "two")
+    for _ in range(3):
+        world.clock.seconds += 7200
+        world.listing()
+        world.run_batches(collections=Broken())
+    assert world.keys_indexed() >= {"sales/b.md", "sales/new.md"}
+    told = {
+        one["document_key"]: text
+        for one, text in zip(world.metadata().values(), world.texts().values(), strict=True)
+    }
+    assert (told["sales/b.md"], told["sales/new.md"], told[KEY]) == ("two", "two", "one")
+    world.clock.seconds += 7200
+    world.sync()
+    assert set(world.texts().values()) == set(world.texts("copies").values()) == {"two"}
