@@ -20,6 +20,8 @@ AZURE = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTO
         ("ID", "user@example.org"),
         ("SPACES_KEY", "DO00EXAMPLEEXAMPLEEX"),
         ("S3_KEY", "AKIAIOSFODNN7EXAMPLE"),
+        ("S3_KEY", "minioadmin"),
+        ("SWIFT_USER", "test:tester"),
     ],
 )
 def test_ids_are_taken(variable: str, value: str) -> None:
@@ -36,7 +38,6 @@ def test_ids_are_taken(variable: str, value: str) -> None:
         ("A_ID", "two words"),
         ("A_ID", "a" * 129),
         ("S3_KEY", "wJalrXUtnFEMIaK7MDENGabPxRfiCYEXAMPLEKEY"),
-        ("S3_KEY", "short"),
     ],
 )
 def test_secrets_go_to_no_server(variable: str, value: str) -> None:
