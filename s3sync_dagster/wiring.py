@@ -24,7 +24,8 @@ from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.hybrid import Reranker
 from s3sync_dagster.engine.listing_turns import ListingParts
-from s3sync_dagster.engine.ports import Collections, Embedder, ObjectStore, Queue, WorkerPool
+from s3sync_dagster.engine.ports import Collections, Embedder, Queue, WorkerPool
+from s3sync_dagster.engine.store_ports import ObjectStore
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.source import EmbeddingConfig, Source

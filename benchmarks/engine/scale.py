@@ -46,7 +46,7 @@ def run_phase(task: Task, answers: Any) -> None:
     from s3sync_dagster.engine.batch.run import sync_batch
     from s3sync_dagster.engine.clock import Clock
     from s3sync_dagster.engine.listing import continue_listing
-    from s3sync_dagster.engine.ports import ObjectBody
+    from s3sync_dagster.engine.store_ports import ObjectBody
     from s3sync_dagster.model.object import ObjectRef
     from s3sync_dagster.model.place import CredentialsConfig
     from s3sync_dagster.model.source import EmbeddingConfig

@@ -26,7 +26,7 @@ from benchmarks.orchestration.storage import storage
 from s3sync_dagster.defs.dagster_internals.pooling import pool_connections
 from s3sync_dagster.defs.partitions import add_partitions
 from s3sync_dagster.engine.listing import continue_listing
-from s3sync_dagster.engine.ports import ListPage
+from s3sync_dagster.engine.store_ports import ListPage
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint, start_moto
 from s3sync_dagster_tests.dagster_partitions import partition_counts, partition_states

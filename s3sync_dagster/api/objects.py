@@ -29,7 +29,8 @@ from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.rights import Rights
 from s3sync_dagster.core.selection import decide, require_inside_prefix
 from s3sync_dagster.core.state import DocumentPhase
-from s3sync_dagster.engine.ports import Content, ObjectBody
+from s3sync_dagster.engine.ports import Content
+from s3sync_dagster.engine.store_ports import ObjectBody
 from s3sync_dagster.explaining import explain_key
 from s3sync_dagster.model.errors import InvalidSetting, NotFound, ObjectChanged
 from s3sync_dagster.model.object import ObjectRef

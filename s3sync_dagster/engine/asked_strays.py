@@ -6,7 +6,7 @@ from typing import Any, cast
 from s3sync_dagster.core.selection import decide
 from s3sync_dagster.core.state import ObjectState
 from s3sync_dagster.engine.expected import VerifiedDocuments
-from s3sync_dagster.engine.ports import ObjectStore
+from s3sync_dagster.engine.store_ports import ObjectStore
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
 

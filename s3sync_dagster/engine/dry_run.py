@@ -14,7 +14,7 @@ from s3sync_dagster.core.state import ObjectState
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.listing import PAGE_KEYS, Stretch, next_stretch
 from s3sync_dagster.engine.pages import confirm_gone, open_pages
-from s3sync_dagster.engine.ports import ObjectStore
+from s3sync_dagster.engine.store_ports import ObjectStore
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import DeleteMode, Source
 

@@ -18,9 +18,9 @@ from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.listings_port import ListingsPort
 from s3sync_dagster.engine.pages import Pages, confirm_gone
 from s3sync_dagster.engine.pages_ahead import open_ahead
-from s3sync_dagster.engine.ports import ListPage, ObjectStore
 from s3sync_dagster.engine.reports import confirmed, is_reported, note_refusal, take_report
 from s3sync_dagster.engine.snapshot import snapshot_file
+from s3sync_dagster.engine.store_ports import ListPage, ObjectStore
 from s3sync_dagster.engine.unseen import confirm_unseen, look_for_unseen
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.object import ObjectRef

@@ -18,8 +18,9 @@ from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.identity import BUDGET_SECONDS as TRUST_SECONDS
 from s3sync_dagster.engine.identity import check_collections
 from s3sync_dagster.engine.listing import PAGE_KEYS, ListingProgress, continue_listing
-from s3sync_dagster.engine.ports import Collections, ObjectStore, Owners
+from s3sync_dagster.engine.ports import Collections, Owners
 from s3sync_dagster.engine.reports import nothing_new
+from s3sync_dagster.engine.store_ports import ObjectStore
 from s3sync_dagster.model.errors import NotFound, S3SyncError
 from s3sync_dagster.model.source import AutoSync, Source
 

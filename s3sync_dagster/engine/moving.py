@@ -13,8 +13,9 @@ from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.deleting import delete_records, take_down
 from s3sync_dagster.engine.last_look import may_have_forgotten, read_back_forgotten
 from s3sync_dagster.engine.own_records import names_there
-from s3sync_dagster.engine.ports import Collections, ObjectStore, UnsureStore
+from s3sync_dagster.engine.ports import Collections
 from s3sync_dagster.engine.readers_told import hear_all
+from s3sync_dagster.engine.store_ports import ObjectStore, UnsureStore
 from s3sync_dagster.model.errors import Conflict, S3SyncError, Unavailable
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import Source

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, cast
 
-from s3sync_dagster.engine.ports import UnorderedPage
 from s3sync_dagster.engine.snapshot import Snapshot
+from s3sync_dagster.engine.store_ports import UnorderedPage
 from s3sync_dagster.model.errors import NotPossible, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from s3sync_dagster.engine.ports import (
+    from s3sync_dagster.engine.store_ports import (
         ChangingStore,
         ConfirmingStore,
         CopiedStore,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from s3sync_dagster.engine.pages import Pages
-    from s3sync_dagster.engine.ports import AheadStore, ListPage, ObjectStore
+    from s3sync_dagster.engine.store_ports import AheadStore, ListPage, ObjectStore
 
 
 AT_ONCE = 8

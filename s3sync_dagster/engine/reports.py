@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from s3sync_dagster.core.state import ListingRow, ObjectState
     from s3sync_dagster.engine.catalog_port import CatalogPort
     from s3sync_dagster.engine.listing import Stretch
-    from s3sync_dagster.engine.ports import ObjectStore, ReportedStore
+    from s3sync_dagster.engine.store_ports import ObjectStore, ReportedStore
     from s3sync_dagster.model.source import Source
 
 REFUSED = "inventory_report_refused"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.core.selection import BAD_NAME
 from s3sync_dagster.engine.data_folder import folder_refusals
-from s3sync_dagster.engine.ports import ListPage, UnorderedPage
+from s3sync_dagster.engine.store_ports import ListPage, UnorderedPage
 from s3sync_dagster.engine.write_ahead import write_ahead
 from s3sync_dagster.model.object import ObjectRef
 

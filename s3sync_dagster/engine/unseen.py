@@ -7,7 +7,7 @@ from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.moving import ask_for_unseen
 from s3sync_dagster.engine.pages import confirm_gone
-from s3sync_dagster.engine.ports import ObjectStore, UnsureStore
+from s3sync_dagster.engine.store_ports import ObjectStore, UnsureStore
 from s3sync_dagster.model.source import Source
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 from urllib.parse import quote
 
-from s3sync_dagster.engine.ports import ObjectStore
+from s3sync_dagster.engine.store_ports import ObjectStore
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting
 from s3sync_dagster.model.place import Admission, Place, PlaceIdentity, told
 from s3sync_dagster.places.files_access import Access, Sftp

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from s3sync_dagster.core.keys import MAX_OBJECT_KEY_BYTES
 from s3sync_dagster.core.selection import BAD_NAME, SPECIAL, SYMLINK
-from s3sync_dagster.engine.ports import ListPage, ObjectBody, UnorderedPage
+from s3sync_dagster.engine.store_ports import ListPage, ObjectBody, UnorderedPage
 from s3sync_dagster.model.errors import (
     EmptyPlace,
     FixConfiguration,

@@ -12,7 +12,7 @@ from s3sync_dagster.model.place import Admission, Place, PlaceIdentity, WatchedF
 from s3sync_dagster.places.folder_answer import require_answer, require_answers_below
 
 if TYPE_CHECKING:
-    from s3sync_dagster.engine.ports import ObjectStore
+    from s3sync_dagster.engine.store_ports import ObjectStore
     from s3sync_dagster.model.source import Source
     from s3sync_dagster.ports.places import Surroundings
 

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from s3sync_dagster.core.selection import SPECIAL, SYMLINK
-from s3sync_dagster.engine.ports import Content, ListPage, ObjectBody
+from s3sync_dagster.engine.ports import Content
+from s3sync_dagster.engine.store_ports import ListPage, ObjectBody
 from s3sync_dagster.model.errors import (
     EmptyPlace,
     FixConfiguration,

@@ -11,7 +11,7 @@ from s3sync_dagster.model.errors import AccessDenied, InvalidSetting
 from s3sync_dagster.model.place import Admission, Place, PlaceIdentity, told
 
 if TYPE_CHECKING:
-    from s3sync_dagster.engine.ports import ObjectStore
+    from s3sync_dagster.engine.store_ports import ObjectStore
     from s3sync_dagster.model.source import Source
     from s3sync_dagster.ports.places import Surroundings
 

@@ -14,7 +14,7 @@ from typing import IO, NamedTuple
 from s3sync_dagster.core.keys import MAX_OBJECT_KEY_BYTES
 from s3sync_dagster.core.selection import BAD_NAME, SUBMODULE, SYMLINK
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.engine.ports import ListPage, ObjectBody
+from s3sync_dagster.engine.store_ports import ListPage, ObjectBody
 from s3sync_dagster.model.errors import (
     FixConfiguration,
     NotFound,

@@ -17,7 +17,7 @@ from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster.places.web_address import host_of, is_host, is_trap, page_address, path_of
 
 if TYPE_CHECKING:
-    from s3sync_dagster.engine.ports import ObjectStore
+    from s3sync_dagster.engine.store_ports import ObjectStore
     from s3sync_dagster.model.source import Source
     from s3sync_dagster.ports.places import Surroundings
 

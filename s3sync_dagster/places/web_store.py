@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from s3sync_dagster.core.selection import NOINDEX, PAGE_LIMIT
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.engine.ports import ListPage, ObjectBody, UnorderedPage
+from s3sync_dagster.engine.store_ports import ListPage, ObjectBody, UnorderedPage
 from s3sync_dagster.model.errors import (
     AccessDenied,
     FixConfiguration,

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from s3sync_dagster.engine.ports import ListPage, ObjectBody, UnorderedPage
+from s3sync_dagster.engine.store_ports import ListPage, ObjectBody, UnorderedPage
 from s3sync_dagster.engine.unexpected import place_error
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.object import ObjectRef

@@ -9,14 +9,14 @@ from itertools import islice
 from typing import Protocol
 
 from s3sync_dagster.core.state import ListedReport
-from s3sync_dagster.engine.ports import (
+from s3sync_dagster.engine.reports import REFUSED
+from s3sync_dagster.engine.store_ports import (
     CarryingStore,
     ListPage,
     ObjectBody,
     ObjectStore,
     UnorderedPage,
 )
-from s3sync_dagster.engine.reports import REFUSED
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.errors import (
     FixConfiguration,

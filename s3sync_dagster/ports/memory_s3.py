@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from s3sync_dagster.core.carried import carried_metadata
-from s3sync_dagster.engine.ports import ListPage, ObjectBody, UnorderedPage
+from s3sync_dagster.engine.store_ports import ListPage, ObjectBody, UnorderedPage
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.errors import (
     FixInput,

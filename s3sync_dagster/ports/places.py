@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.engine.ports import ObjectStore
+from s3sync_dagster.engine.store_ports import ObjectStore
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.place_types import is_ours, opener_of
 from s3sync_dagster.model.source import Source

@@ -14,7 +14,7 @@ from botocore import exceptions as aws
 
 from s3sync_dagster.core.carried import carried_metadata
 from s3sync_dagster.engine.pages_ahead import AT_ONCE
-from s3sync_dagster.engine.ports import ListPage, ObjectBody, UnorderedPage
+from s3sync_dagster.engine.store_ports import ListPage, ObjectBody, UnorderedPage
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.errors import (
     AccessDenied,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from s3sync_dagster.core.state import UploadedFile
-from s3sync_dagster.engine.ports import ListPage, ObjectBody
+from s3sync_dagster.engine.store_ports import ListPage, ObjectBody
 from s3sync_dagster.model.errors import (
     FixConfiguration,
     NotFound,

@@ -14,7 +14,7 @@ from s3sync_dagster.core.state import Target
 from s3sync_dagster.engine.batch.cut import Cuts, cut_batch
 from s3sync_dagster.engine.batch.groups import Write, build_write
 from s3sync_dagster.engine.batch.parts import BatchParts
-from s3sync_dagster.engine.ports import ObjectBody
+from s3sync_dagster.engine.store_ports import ObjectBody
 from s3sync_dagster.engine.unexpected import unexpected_error
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.trial.sample import Named

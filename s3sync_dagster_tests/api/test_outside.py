@@ -16,7 +16,7 @@ from s3sync_dagster.api.errors import TooMany
 from s3sync_dagster.api.objects import _download
 from s3sync_dagster.api.outside import PER_TENANT
 from s3sync_dagster.api.slots import Slots
-from s3sync_dagster.engine.ports import ObjectBody
+from s3sync_dagster.engine.store_ports import ObjectBody
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster_tests.endless_http import endless_server, without_end
 from s3sync_dagster_tests.scripted_http import scripted_server

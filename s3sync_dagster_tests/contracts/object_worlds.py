@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from s3sync_dagster.catalog import Catalog
-from s3sync_dagster.engine.ports import ObjectStore
+from s3sync_dagster.engine.store_ports import ObjectStore
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.place import UploadPlace
 from s3sync_dagster.model.source import Source

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from s3sync_dagster.engine.ports import ListPage
+from s3sync_dagster.engine.store_ports import ListPage
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint
 from s3sync_dagster_tests.contracts.object_worlds import endpoint_world, memory_world

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.engine.ports import AheadStore, CarryingStore, UnorderedStore
+from s3sync_dagster.engine.store_ports import AheadStore, CarryingStore, UnorderedStore
 from s3sync_dagster.model.errors import LimitExceeded, NotFound, NotPossible, ObjectChanged
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.place import Carried

@@ -10,7 +10,7 @@ from s3sync_dagster.core.page import is_held
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.engine.listing import WINDOW_KEYS
 from s3sync_dagster.engine.listing_turns import ListingParts, list_when_due, list_whole
-from s3sync_dagster.engine.ports import ListPage
+from s3sync_dagster.engine.store_ports import ListPage
 from s3sync_dagster.model.errors import FixConfiguration, NotFound, Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import DeleteMode

@@ -10,8 +10,8 @@ import pytest
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.engine.dry_run import dry_run
 from s3sync_dagster.engine.pages import first_object, open_pages
-from s3sync_dagster.engine.ports import ListPage, UnorderedPage
 from s3sync_dagster.engine.snapshot import LEFTOVER_SECONDS
+from s3sync_dagster.engine.store_ports import ListPage, UnorderedPage
 from s3sync_dagster.model.errors import FixConfiguration, NotPossible, Unavailable
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.ports.memory_s3 import MemoryObjectStore

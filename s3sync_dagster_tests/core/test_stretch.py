@@ -2,7 +2,7 @@
 
 from s3sync_dagster.core.page import PageWindow
 from s3sync_dagster.engine.listing import next_stretch
-from s3sync_dagster.engine.ports import ListPage
+from s3sync_dagster.engine.store_ports import ListPage
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster_tests.sources import s3_source
 

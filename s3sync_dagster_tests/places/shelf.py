@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from s3sync_dagster.engine.ports import ObjectStore
+from s3sync_dagster.engine.store_ports import ObjectStore
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import Admission, Place, PlaceIdentity, told
 from s3sync_dagster.model.place_types import PlaceType, add_place_type

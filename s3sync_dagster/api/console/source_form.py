@@ -34,7 +34,7 @@ from s3sync_dagster.api.sources import end_source, make_source
 from s3sync_dagster.api.wire_source import CreateSource
 from s3sync_dagster.api.work import tried_out
 from s3sync_dagster.core.estimate import Estimate
-from s3sync_dagster.engine.ports import ObjectStore
+from s3sync_dagster.engine.store_ports import ObjectStore
 from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
 from s3sync_dagster.model.place import S3Place
 

@@ -7,7 +7,7 @@ from s3sync_dagster.core.carried import asks, differs, names_readers
 from s3sync_dagster.core.decision import Decision, decide_key
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.engine.batch.parts import BatchParts
-from s3sync_dagster.engine.ports import CarryingStore, ObjectBody
+from s3sync_dagster.engine.store_ports import CarryingStore, ObjectBody
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.errors import ObjectChanged, S3SyncError, Unavailable
 

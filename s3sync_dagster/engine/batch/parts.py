@@ -8,15 +8,9 @@ from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.engine.ports import (
-    Chunker,
-    Collections,
-    Embedder,
-    Extractor,
-    ObjectStore,
-    WorkerPool,
-)
+from s3sync_dagster.engine.ports import Chunker, Collections, Embedder, Extractor, WorkerPool
 from s3sync_dagster.engine.retry import call_patiently
+from s3sync_dagster.engine.store_ports import ObjectStore
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import Source
