@@ -29,7 +29,7 @@ from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.local.oneshot import run_sync
 from s3sync_dagster.local.oneshot_report import Summary
 from s3sync_dagster.local.signals import stop_on_signals
-from s3sync_dagster.local.watching import keep_watching
+from s3sync_dagster.local.watching import keep_watching, require_watched
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, S3SyncError
 from s3sync_dagster.model.place import PLACE_FORM, Place, parse_place
 from s3sync_dagster.model.source import AutoSync, EmbeddingConfig, Source
@@ -106,6 +106,8 @@ def sync(
         asked = with_settings(wanted, options)
         wanted = with_endpoint(asked.with_changes(name=_stem(asked)))
         validate_source(wanted)
+        if watch:
+            require_watched(wanted.place)  # before anything is made
         known = find_source(parts, asked, wanted, keep=not dry_run)
         if known is not None:
             _require_same(known, model, mode, place=read)

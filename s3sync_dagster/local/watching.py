@@ -19,7 +19,7 @@ from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.local.oneshot import run_keys
 from s3sync_dagster.local.oneshot_report import Progress
 from s3sync_dagster.model.errors import FixConfiguration, NotPossible, S3SyncError
-from s3sync_dagster.model.place import WatchedFolder
+from s3sync_dagster.model.place import Place, WatchedFolder
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.starting import collect_as_usual
 
@@ -32,6 +32,21 @@ LIST_SECONDS = 300
 """Between two listings of a source that is not listed by itself."""
 _DEBOUNCE_MS, _STEP_MS, _LOOK_MS = 400, 50, 500
 """What changes within so long is one look; a look ends when nothing changed for a step."""
+
+
+def require_watched(place: Place) -> WatchedFolder:
+    """Return the folder of a place whose changes are followed.
+
+    Raises:
+        NotPossible: ``not_watched``, for a place that no file system tells of.
+    """
+    watched = place.watched()
+    if watched is None:
+        raise NotPossible(
+            f"--watch follows the changes of a folder; {place.address()} is none: it is listed.",
+            reason="not_watched",
+        )
+    return watched
 
 
 def keep_watching(
@@ -56,13 +71,7 @@ def keep_watching(
         FixConfiguration: ``watch_failed``, where there is no folder, or are no more watches.
         KeyboardInterrupt: at the end.
     """
-    place = source.place.watched()
-    if place is None:
-        raise NotPossible(
-            f"--watch follows the changes of a folder; {source.place.address()} is none: it is "
-            "listed.",
-            reason="not_watched",
-        )
+    place = require_watched(source.place)
     collect_as_usual()
     inode, looks = _inode(place), _watch(place)
     waiting = _next_paths(looks, place)  # from here on nothing that changes is missed

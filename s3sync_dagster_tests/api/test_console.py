@@ -569,6 +569,19 @@ def test_what_a_form_cannot_change_or_read_is_said_in_a_sentence(api, http):
         answer = http.post(f"/sources/{source.id}/edit", data={**form, name: value})
         assert (answer.status_code, sentence in answer.text) == (400, True), (name, value[:9])
         assert api.parts.catalog.sources.find(source.id) == source
+    other = add_credential(api)
+    written = {
+        "credential": other, "exclude_globs": "**/*.tmp", "metadata": '{"team": "<x>"}',
+        "mode": "append", "list_interval_seconds": "soon",
+    }  # fmt: skip
+    answer = http.post(f"/sources/{source.id}/edit", data={**form, **written})
+    assert answer.status_code == 400
+    shown = settings_form(answer.text)
+    assert {name: shown[name] for name in written} == written
+    mended = {**shown, "credential": number, "list_interval_seconds": "600"}
+    http.post(f"/sources/{source.id}/edit", data=mended)
+    changed = api.parts.catalog.sources.find(source.id)
+    assert (changed.list_interval_seconds, changed.metadata) == (600, {"team": "<x>"})
     make = {"form_token": form["form_token"], "type": "s3", "place.bucket_name": "a-bucket"}
     answer = http.post("/new-source", data={**make, "credential": "9" * 5000})
     assert answer.status_code == 400

@@ -174,3 +174,12 @@ def test_up_starts_no_chroma_where_one_is_named(s3sync, monkeypatch):
     assert (told.code, "http://127.0.0.1:9" in told.err) == (1, True)
     assert "Looking for Chroma at http://127.0.0.1:9" in told.out + told.err
     assert "Starting Chroma" not in told.out + told.err
+
+
+def test_what_cannot_be_watched_leaves_no_source_behind(s3sync, chroma_server):
+    told = s3sync(
+        "sync", "s3://a-bucket/docs", "-c", "docs", "--chroma-url", chroma_server, "--watch"
+    )
+    assert told.code == 1
+    assert "--watch follows the changes of a folder; s3://a-bucket/docs is none" in told.err
+    assert "a-bucket" not in s3sync("source", "list").out

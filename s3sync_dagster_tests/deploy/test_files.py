@@ -49,6 +49,22 @@ def test_the_image_has_no_moving_tag_and_no_root():
     assert re.findall(r"^USER (\S+)$", text, re.MULTILINE) == ["10001:10001"]
 
 
+def test_the_image_dumps_the_postgres_that_stands_beside_it():
+    image = (DEPLOY / "Dockerfile").read_text()
+    [debian] = re.findall(r"^ARG PYTHON=\S+-slim-(\w+)$", image, re.MULTILINE)
+    client = {"bookworm": 15, "trixie": 17}[debian]  # of Debian's own postgresql-client
+    parts = (DEPLOY / "compose.yaml").read_text()
+    [server] = re.findall(r"image: postgres:(\d+)", parts)
+    assert client >= int(server)
+
+
+def test_a_hash_of_a_password_is_asked_for_without_a_terminal():
+    """With one, what Caddy asks comes out with the hash; without ``-i`` nobody can answer it."""
+    said = DOCS + (DEPLOY / "compose.yaml").read_text()
+    asked = re.findall(r"docker run (.*?)caddy:\S+ caddy hash-password", said)
+    assert asked == ["--rm -i "] * 2
+
+
 def test_everything_that_the_image_copies_is_there_and_not_ignored():
     root = DEPLOY.parent
     let_in = [

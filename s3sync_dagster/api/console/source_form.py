@@ -108,7 +108,7 @@ def edit_source(
         change = _checked(SourceChange, edit_payload(source, given), edit_fields(source))
         change_source(here, source, change, visitor.caller)
     except S3SyncError as error:
-        return _edit_page(request, visitor, here, source_id, problem=error.message)
+        return _edit_page(request, visitor, here, source_id, given, problem=error.message)
     return RedirectResponse(f"/sources/{source_id}?note=changed", status_code=303)
 
 
@@ -245,11 +245,16 @@ def _edit_page(
     visitor: Session,
     here: Context,
     source_id: UUID,
+    given: Mapping[str, str] | None = None,
     *,
     problem: str = "",
     status: int = 400,
 ) -> HTMLResponse:
     source = changeable(here, source_id, visitor.caller)
+    credentials = _credentials(here, visitor)
+    chosen = (given or {}).get("credential")
+    if chosen not in [str(one.id) for one in credentials]:
+        chosen = str(source.place.credential_id or "")
     return page(
         request,
         visitor,
@@ -260,12 +265,12 @@ def _edit_page(
         source=show_managed(here, row_of(here, source_id, visitor.caller), visitor.caller),
         tag=source.place.type,
         tags=[],
-        fields=edit_fields(source),
+        fields=edit_fields(source, given),
         given={},
         folders=None,
         problem=problem,
-        credentials=_credentials(here, visitor),
-        credential=str(source.place.credential_id or ""),
+        credentials=credentials,
+        credential=chosen,
         own_keys=here.options.trusts(visitor.caller.tenant),
     )
 

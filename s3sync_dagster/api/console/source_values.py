@@ -84,13 +84,14 @@ def create_fields(tag: str, given: Mapping[str, str]) -> list[Field]:
     ]
 
 
-def edit_fields(source: Source) -> list[Field]:
-    """Return the inputs of a form that changes a source, with what it has now."""
+def edit_fields(source: Source, given: Mapping[str, str] | None = None) -> list[Field]:
+    """Return the inputs of a form that changes a source, with what it has now or was written."""
+    written = given or {}
     return [
         Field(
             setting=one,
             name=one.path,
-            value=_text(one.read(source)),
+            value=written.get(one.path, _text(one.read(source))),
             proposed=_text(None if one.required else one.default),
         )
         for one in SETTINGS
