@@ -6,6 +6,8 @@ import uuid
 from contextlib import closing
 from dataclasses import replace
 
+import pytest
+
 from s3sync_dagster.api import auditing
 from s3sync_dagster.api.auditing import REFUSAL_SECONDS, REFUSALS
 from s3sync_dagster.api.console import audit_page
@@ -110,6 +112,7 @@ def test_refusals_of_one_token_do_not_fill_the_log(fresh_api):
     assert REFUSALS <= len(rows) < 2 * REFUSALS  # one more a minute
 
 
+@pytest.mark.long
 def test_what_failed_may_have_changed_something_and_is_no_refusal(tmp_path, aws_endpoint):
     with running_api(tmp_path, chroma="http://127.0.0.1:9", aws=aws_endpoint) as api:
         nowhere = f"/s3sync/v1/sources/{uuid.uuid4()}/pause"

@@ -231,7 +231,7 @@ def test_the_same_source_again_is_a_conflict(api, http, aws_endpoint):
     overlap = refused(http, api.s3(bucket, path_prefix="docs/deep/"), 409)
     assert overlap["error"] == "source_overlaps"
     create(http, api.s3(bucket, path_prefix="docs/deep/", id_prefix="deep-"))
-    create(http, api.s3(bucket, path_prefix="docs/", collection_name="elsewhere"))
+    create(http, api.s3(bucket, path_prefix="docs/", collection_name=f"elsewhere-{bucket}"))
 
 
 def test_a_collection_with_another_model_is_refused_at_once(api, http, aws_endpoint):

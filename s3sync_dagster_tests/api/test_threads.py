@@ -9,6 +9,7 @@ from functools import partial
 from importlib import import_module
 from inspect import iscoroutinefunction, signature
 
+import pytest
 from sqlalchemy import event
 
 from s3sync_dagster import api as rooms
@@ -153,6 +154,7 @@ def test_who_asks_how_the_server_is_takes_no_thread_while_a_part_hangs(fresh_api
             go_on.set()
 
 
+@pytest.mark.long
 def test_a_part_that_hangs_does_not_make_others_look_so():
     go_on, asked = threading.Event(), Counter[str]()
 

@@ -506,6 +506,7 @@ def test_a_lost_key_is_no_reason_to_lose_the_catalog(s3sync, sync, home, tmp_pat
     assert (warned.code, "1 stored credentials cannot be read" in warned.err) == (1, True)
 
 
+@pytest.mark.long
 def test_a_backup_that_is_taken_while_a_sync_works_is_whole(
     s3sync, sync, home, tmp_path, aws_endpoint, bucket, chroma_server, collection
 ):

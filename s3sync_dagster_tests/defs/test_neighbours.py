@@ -246,6 +246,7 @@ def job_of_another_executor():
     return dg.Definitions.merge(ours, theirs).resolve_job_def("everything")
 
 
+@pytest.mark.long
 def test_a_partition_is_indexed_under_an_executor_with_a_process_for_each_step(defs_world):
     world = defs_world
     world.aws.put_all(world.bucket, {"docs/a.md": "# Some text", "docs/b.pdf": b"%PDF no"})

@@ -280,6 +280,7 @@ def test_the_source_is_plotted_once_a_run(world):
     assert numbers["lag_seconds"] >= 0
 
 
+@pytest.mark.long
 def test_an_outage_of_chroma_is_tried_again_later_and_not_at_once(world, monkeypatch):
     monkeypatch.setenv("S3SYNC_CHROMA_URL", "http://127.0.0.1:9")
     world.listing()

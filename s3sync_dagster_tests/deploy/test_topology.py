@@ -81,6 +81,7 @@ class Team(Deployment):
         return value
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)  # six starts of Python programs, one after the other
 def test_a_source_that_the_command_line_made_is_indexed_by_a_teams_parts(team, aws_endpoint):
     bucket = aws_endpoint.make_bucket()

@@ -56,6 +56,11 @@ class CrashStage:
         self.aws.put(self.bucket, f"{key}.meta.json", json.dumps(said))
         self.ids[key] = custom_id
 
+    def unname(self, key: str) -> None:
+        """Take the sidecar of an object away: its document under the custom id goes."""
+        self.aws.delete(self.bucket, f"{key}.meta.json")
+        del self.ids[key]
+
     def start(self, **orders: Any) -> BaseProcess:
         process = PROCESSES.Process(
             target=crash_process.run,

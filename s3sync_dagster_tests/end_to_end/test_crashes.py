@@ -53,7 +53,7 @@ def test_a_second_version_killed_before_its_commit_then_the_first_again(stage: C
 
 
 @pytest.mark.parametrize(
-    "step", ["claimed", "upserted", "after_commit", "before_remove", "removed"]
+    "step", ["claimed", "upserted", "before_delete", "deleted", "after_commit"]
 )
 def test_a_custom_id_changed_and_killed_in_between(stage: CrashStage, step):
     stage.put("a.txt", 6)
@@ -105,7 +105,7 @@ def test_a_sync_by_hand_takes_up_what_died_while_it_removed(stage: CrashStage):
     stage.put("a.txt", 6)
     stage.name("a.txt", "first")
     stage.works()
-    stage.name("a.txt", "second")
+    stage.unname("a.txt")
     stage.dies("before_remove")  # the key itself is done: nothing of it waits
     command = ["sync", f"s3://{stage.bucket}/", "--collection", stage.source.collection_name]
     done = subprocess.run(

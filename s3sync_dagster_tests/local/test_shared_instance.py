@@ -51,6 +51,7 @@ def shared(tmp_path, postgres_url):
     return settings
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)  # a whole stack on Postgres, and a second that is refused
 def test_a_stack_refuses_to_be_the_second_daemon_and_ends_its_own_runs_only(shared):
     config = {"ops": {"s3__one": {"config": {"keys": ["a"], "seconds": 300}}}}

@@ -257,6 +257,7 @@ def test_sigterm_ends_all_in_time_and_cancels_what_works(tmp_path):
     assert status.decode().strip() == "CANCELED"
 
 
+@pytest.mark.long
 def test_a_killed_supervisor_leaves_nothing_and_the_next_one_waits_for_that(tmp_path):
     home = tmp_path / "home"
     with supervisor(home) as process:
