@@ -4,7 +4,6 @@ import contextlib
 import errno
 import os
 import time
-from pathlib import Path
 
 import pytest
 
@@ -13,24 +12,6 @@ from s3sync_dagster.model.errors import S3SyncError, Unavailable
 from s3sync_dagster.places import folder_entries
 from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster.places.folder_store import FileStore
-from s3sync_dagster_tests.engine_fixture import make_world
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "mnt" / "docs"
-    made.mkdir(parents=True)
-    return made
-
-
-@pytest.fixture
-def world(folder):
-    made = make_world()
-    made.configure(place=FolderPlace(folder=str(folder)))
-    made.store = FileStore(str(folder))
-    yield made
-    made.store.close()
-    made.catalog.close()
 
 
 def test_a_folder_that_is_unmounted_between_two_pages_makes_nothing_gone(world, folder):

@@ -7,26 +7,7 @@ import pytest
 
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.model.errors import FixConfiguration
-from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster.places.folder_store import FileStore
-from s3sync_dagster_tests.engine_fixture import make_world
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "mnt" / "docs"
-    made.mkdir(parents=True)
-    return made
-
-
-@pytest.fixture
-def world(folder):
-    made = make_world()
-    made.configure(place=FolderPlace(folder=str(folder)))
-    made.store = FileStore(str(folder))
-    yield made
-    made.store.close()
-    made.catalog.close()
 
 
 def fill(folder: Path, number: int) -> None:

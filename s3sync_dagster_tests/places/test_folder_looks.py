@@ -2,32 +2,11 @@
 
 import os
 import time
-from pathlib import Path
-
-import pytest
 
 from s3sync_dagster.local.watching import told_by
 from s3sync_dagster.places import folder_answer
 from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster.places.folder_store import FileStore
-from s3sync_dagster_tests.engine_fixture import make_world
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "mnt" / "docs"
-    made.mkdir(parents=True)
-    return made
-
-
-@pytest.fixture
-def world(folder):
-    made = make_world()
-    made.configure(place=FolderPlace(folder=str(folder)))
-    made.store = FileStore(str(folder))
-    yield made
-    made.store.close()
-    made.catalog.close()
 
 
 def test_many_folders_that_went_from_a_large_one_are_not_looked_for_one_by_one(folder, monkeypatch):
