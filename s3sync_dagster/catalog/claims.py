@@ -84,8 +84,8 @@ class _Claiming:
         leaving = {row.id for row in replaced.values()}
         others = {row.source_id for row in rows} - {self._source.id}
         ending = cleared_owners(self._tx, others)
-        self._heir_of = predecessors(self._tx, self._source.id) if others else set()
-        self._values = ClaimedRows(self._source, self._collection, self._heir_of)
+        if others:
+            self._heir_of |= predecessors(self._tx, self._source.id)
         self._adopters = self._that_adopt(others - self._heir_of) if self._source.adopt else set()
         refusals: dict[int, Refusal] = {}
         taken: dict[str, str] = {}

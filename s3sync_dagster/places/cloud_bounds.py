@@ -5,19 +5,18 @@ answer does not end would fill the memory of all who share the process. What is 
 """
 
 import asyncio
-import re
 import zlib
 from functools import cache
 from typing import Any
 
 from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.plain_xml import declares, has_more
 
 MOST_BYTES = 32 * 1024 * 1024
 """Of a page of a listing, or of a piece of a file; unpacked as well."""
 MOST_TAGS = 1_000_000
 """Or quotes, in a page: each takes far more memory than it has bytes."""
 ANSWER_SECONDS = 60.0
-_DECLARED = re.compile(rb"<!(?!--|\[CDATA\[)")
 
 
 @cache
@@ -78,12 +77,12 @@ def require_plain(content: bytes, encoding: str) -> None:
             raise Unavailable("The server's answer is damaged.", reason="store_failed") from None
         if len(content) > MOST_BYTES:
             raise _too_long()
-    if b"\0" in content or _DECLARED.search(content):  # a NUL: UTF-16, where no mark is found
+    if declares(content):
         raise Unavailable(
             "The server's answer declares what no answer of its kind has: is it a web page?",
             reason="store_failed",
         )
-    if any(content.count(one) > MOST_TAGS for one in (b"<", b'"', b"'")):
+    if has_more(content, MOST_TAGS):
         raise _too_long()
 
 

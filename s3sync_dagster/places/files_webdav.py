@@ -22,6 +22,7 @@ from s3sync_dagster.places.files_access import (
     require_same,
     told_by_answer,
 )
+from s3sync_dagster.plain_xml import declares, has_more
 
 _GONE = frozenset({404, 410})
 _DENIED = frozenset({401, 403})
@@ -29,8 +30,6 @@ _PAGE_BYTES = 32 * 1024 * 1024
 """Of an answer: one that tells of 50,000 files."""
 _MOST_TAGS = 2_000_000
 """In an answer: each takes far more memory than it has bytes."""
-_DECLARED = re.compile(rb"<!(?!--|\[CDATA\[)")
-"""Begins what no answer of WebDAV has: a declaration, such as of attributes of each element."""
 
 
 class WebDav(Access):
@@ -168,11 +167,11 @@ def _require_plain(answer: Any) -> None:
     if answer.status_code != 207:
         return
     content = answer.read()
-    if b"\0" in content or _DECLARED.search(content):  # a NUL: UTF-16, where no mark is found
+    if declares(content):
         raise Unavailable(
             "The server's answer declares what no answer of WebDAV has.", reason="store_failed"
         )
-    if any(content.count(one) > _MOST_TAGS for one in (b"<", b'"', b"'")):
+    if has_more(content, _MOST_TAGS):
         raise Unavailable(
             "The server's answer has more in it than any folder has.", reason="answer_too_long"
         )

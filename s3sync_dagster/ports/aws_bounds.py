@@ -8,7 +8,6 @@ of it: a server whose answer does not end would fill the memory of all who share
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from botocore.exceptions import HTTPClientError
 from urllib3.exceptions import HTTPError
 
 from s3sync_dagster.answer_time import seconds_left
+from s3sync_dagster.plain_xml import MARKS, declares, has_more
 
 MOST_BYTES = 1024 * 1024
 """Of an answer with its headers. What is no more takes little memory, however it is nested, unless
@@ -44,9 +44,6 @@ SLOWEST_BYTES = 1024
 """... and a second more for as many bytes that came ..."""
 LONGEST_SECONDS = 120.0
 """... up to here."""
-_DECLARED = re.compile(rb"<!(?!--|\[CDATA\[)")
-"""Begins what no answer has, but web pages: a declaration, such as of attributes that each element
-has."""
 _UNREADABLE = b"<"
 
 _asked = threading.local()
@@ -118,11 +115,10 @@ def _make_plain(answer: Any, *, marked: bool) -> None:
         marked: whether XML is read of it; else JSON.
     """
     content: bytes = answer.content
-    # A NUL is of no XML but in UTF-16, where no mark is found.
-    declared = marked and (b"\0" in content or _DECLARED.search(content) is not None)
+    declared = marked and declares(content)
     if len(content) > MOST_BYTES:
-        marks = (b"<", b'"', b"'") if marked else (b"{", b"[")
-        if declared or any(content.count(one) > MOST_MARKS for one in marks):
+        marks = MARKS if marked else (b"{", b"[")
+        if declared or has_more(content, MOST_MARKS, marks):
             raise UnboundedAnswer
     if declared:
         answer._content = _UNREADABLE  # as the web page that it mostly is
