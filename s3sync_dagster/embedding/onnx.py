@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.embedding.minilm import make_batches
 from s3sync_dagster.embedding.model_folder import (
+    SHOWN_CHARACTERS,
     WEIGHTS_REFUSE,
     beside_weights,
     damaged,
@@ -21,7 +22,7 @@ from s3sync_dagster.embedding.model_folder import (
     run_weights,
 )
 from s3sync_dagster.engine.ports import ModelLimits
-from s3sync_dagster.model.errors import MissingEngine
+from s3sync_dagster.model.errors import LimitExceeded, MissingEngine
 
 if TYPE_CHECKING:
     from s3sync_dagster.embedding.embedder import Surroundings
@@ -33,6 +34,8 @@ BYTES_PER_TOKEN = 4
 LARGEST_BYTES = 2048
 TRIAL_TOKENS = 512
 """Of the text that a model is tried with: what attention needs grows with the square of them."""
+LEAST_LENGTH = 1e-12
+"""That a vector is divided by, as sentence-transformers has it: one of zeros stays what it is."""
 
 
 class OnnxModel:
@@ -104,7 +107,11 @@ class OnnxModel:
         return self._key
 
     def infer(self, texts: Sequence[str]) -> Vectors:
-        """Return one row per text: zeros for one of which the tokenizer leaves nothing."""
+        """Return one row per text: zeros for one of which the tokenizer leaves nothing.
+
+        Raises:
+            LimitExceeded: the weights make no finite numbers of a text (``text_refused``).
+        """
         return self._infer([self._prompts[0] + text for text in texts])
 
     def infer_query(self, text: str) -> Vector:
@@ -129,6 +136,13 @@ class OnnxModel:
 
         with ThreadPoolExecutor(self._workers, thread_name_prefix="onnx") as pool:
             list(pool.map(infer_batch, make_batches([tokens[place] for place in some])))
+        if not np.isfinite(rows).all():
+            raise LimitExceeded(
+                f"the model {self._model[:SHOWN_CHARACTERS]!r} makes numbers of a text that are "
+                "none, as weights of sixteen bits do of some: a smaller chunking.max_size_bytes, "
+                "or weights of 32 bits, may help",
+                reason="text_refused",
+            )
         return rows
 
     def _pooled(self, session: Any, tokens: Sequence[Sequence[int]]) -> Vectors:
@@ -149,12 +163,14 @@ class OnnxModel:
         found = {
             "cls": lambda: hidden[:, 0],
             "max": lambda: np.where(weights > 0, hidden, -np.inf).max(axis=1),
-            "mean": lambda: (hidden * weights).sum(axis=1) / weights.sum(axis=1),
+            "mean": lambda: np.where(weights > 0, hidden, 0).sum(axis=1) / weights.sum(axis=1),
             "lasttoken": lambda: hidden[np.arange(len(tokens)), last],
         }
-        vectors = np.concatenate([found[name]() for name in self.recipe.poolings], axis=1)
-        if self.recipe.normalize:
-            vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        with np.errstate(invalid="ignore"):  # what comes of no number is none, and looked for
+            vectors = np.concatenate([found[name]() for name in self.recipe.poolings], axis=1)
+            if self.recipe.normalize:
+                length = np.linalg.norm(vectors, axis=1, keepdims=True)
+                vectors = vectors / np.maximum(length, LEAST_LENGTH)
         return vectors
 
     def _load(self) -> tuple[Any, Any]:

@@ -13,7 +13,7 @@ from s3sync_dagster.embedding.minilm_files import _wheel_folder, find_minilm
 from s3sync_dagster.embedding.model_folder import read_recipe
 from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.model.document import Record
-from s3sync_dagster.model.errors import InvalidSetting, MissingEngine
+from s3sync_dagster.model.errors import InvalidSetting, LimitExceeded, MissingEngine
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster_tests.opened import open_collections, stock_client
 
@@ -193,6 +193,45 @@ def test_numbers_of_sixteen_bits_are_reckoned_with_as_of_more(folder, pooling):
     write_table(folder, values.astype("float16"), number="float32")
     change(folder / "1_Pooling" / "config.json", pooling_mode=pooling)
     np.testing.assert_allclose(embed(folder, ["cats", "dogs and mice"]), vectors, atol=1e-5)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, 0])
+@pytest.mark.parametrize("pooling", ["cls", "mean", "max", "lasttoken"])
+def test_a_text_that_a_model_makes_no_numbers_of_is_refused_alone(folder, pooling, number):
+    """As weights of sixteen bits do not of some texts: others beside it are none of its affair."""
+    values = np.random.default_rng(1).normal(size=(31_000, 8))
+    tokenizer = json.loads((folder / "tokenizer.json").read_text()) | {"post_processor": None}
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    values[tokenizer["model"]["vocab"]["zebra"]] = number
+    write_table(folder, values)
+    change(folder / "1_Pooling" / "config.json", pooling_mode=pooling)
+    embedder = open_embedder(EmbeddingConfig(kind="onnx", model=str(folder)))
+    plain = embedder.embed_documents(["cats and dogs", "mice"])
+    if number == 0:  # as sentence-transformers has it: nothing to divide by
+        beside = embedder.embed_documents(["cats and dogs", "zebra", "mice"])
+        np.testing.assert_array_equal(beside[[0, 2]], plain)
+        assert not beside[1].any()
+        return
+    for ask in (
+        lambda: embedder.embed_documents(["cats and dogs", "zebra", "mice"]),
+        lambda: embedder.embed_query("zebra"),
+    ):
+        with pytest.raises(LimitExceeded, match="none") as caught:
+            ask()
+        assert caught.value.reason == "text_refused"
+    np.testing.assert_array_equal(embedder.embed_documents(["cats and dogs", "mice"]), plain)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean", "max", "lasttoken"])
+def test_what_stands_where_a_shorter_text_has_no_token_counts_nothing(folder, pooling):
+    values = np.random.default_rng(1).normal(size=(31_000, 8))
+    values[7] = np.nan
+    write_table(folder, values)
+    change(folder / "1_Pooling" / "config.json", pooling_mode=pooling)
+    change(folder / "config.json", pad_token_id=7)
+    beside = embed(folder, ["cats", "mice and a dog"])
+    np.testing.assert_allclose(beside[0], embed(folder, ["cats"])[0], atol=1e-5)
 
 
 def test_weights_beside_the_onnx_file_and_the_tokenizer_tell_models_apart(folder):
