@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3sync_dagster.engine.hybrid import DocumentVersion, Scored
+from s3sync_dagster.ports.word_both import best_by_both, words_that_lift
 from s3sync_dagster.ports.word_file import WordFile
 from s3sync_dagster.ports.word_forms import (
     asked_by_pieces,
     match_words,
 )
 from s3sync_dagster.ports.word_memory import ALL_RECORDS, WordMemory
-from s3sync_dagster.ports.word_pieces import PieceScores, best_by_both, piece_scores, scores_of
+from s3sync_dagster.ports.word_pieces import PieceScores, piece_scores, scores_of
 from s3sync_dagster.ports.word_ranking import (
     DIGITS,
     K1,
@@ -233,8 +234,10 @@ class FtsWordIndex:
                 return []
             return best_by_words(self._database, telling, records, bm25=_bm25(), limit=depth)
 
-        def words_of(numbers: Sequence[int]) -> dict[int, float]:
-            return scores_of(self._database, numbers, any_of(telling), bm25=_bm25())
+        def words_of(numbers: Sequence[int], reached: float) -> dict[int, float]:
+            return words_that_lift(
+                self._database, telling, records, pieces, numbers, reached, bm25=_bm25()
+            )
 
         found = best_by_both(by_words, pieces, words_of, limit=limit)
         if rest and len(found) < limit:

@@ -1,16 +1,15 @@
-"""What pieces of words count in records, and the best records by words and by pieces."""
+"""What pieces of words count in records."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from heapq import nlargest
 from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.ports.word_postings import pieces_in
-from s3sync_dagster.ports.word_ranking import DIGITS, K1, Scored, idf
+from s3sync_dagster.ports.word_ranking import DIGITS, K1, idf
 from s3sync_dagster.ports.word_records import last_given
 
 if TYPE_CHECKING:
@@ -18,11 +17,10 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-DEEPEST = 100
-"""Records that are asked for by words, where a question has pieces too; twice the hits at least:
-the last one says how few others are looked at."""
 B = 0.75
 """Of BM25, as FTS5 has it: how much longer records count less."""
+SHORT = 8
+"""Places of a segment for each entry of its lists, from which on the others are left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +29,10 @@ class _Lists:
 
     numbers: Array
     """By place."""
-    norms: Array
-    """By place: what BM25 adds to the times that a piece stands there."""
+    lengths: Array
+    """By place, in pieces."""
+    mean: float
+    """Of all records that may be seen."""
     may: Array
     """By place: the record is there, and may be seen."""
     pieces: Array
@@ -54,16 +54,27 @@ class _Lists:
         often = np.r_[0, np.cumsum(self.may[self.often])][np.cumsum(self.often_sizes)]
         return np.diff(once + often, prepend=0)
 
-    def score(self, rarities: Array) -> Array:
-        """Return what the pieces count, by place, from what each of a list's counts at most."""
+    def score(self, rarities: Array) -> tuple[Array | slice, Array]:
+        """Return places, and what the pieces count there, from what each of a list's counts most.
+
+        Few of them where the lists are short: no other place has a piece.
+        """
         import numpy as np
 
-        places, of_lists = len(self.norms), rarities[self.pieces]
-        scores = np.bincount(self.once, np.repeat(of_lists, self.once_sizes), places)
-        scores = scores / (1 + self.norms)
+        size, of_lists = len(self.numbers), rarities[self.pieces]
+        short = SHORT * (len(self.once) + len(self.often)) < size
+        places = np.union1d(self.once, self.often) if short else slice(None)
+        scores = np.bincount(self.once, np.repeat(of_lists, self.once_sizes), size)[places]
+        norms = self._norms(places)
+        scores = scores / (1 + norms)
         more = np.repeat(of_lists, self.often_sizes)
-        more *= self.times / (self.times + self.norms[self.often])
-        return scores + np.bincount(self.often, more, places)
+        norms = self._norms(self.often) if short else norms[self.often]
+        more *= self.times / (self.times + norms)
+        return places, scores + np.bincount(self.often, more, size)[places]
+
+    def _norms(self, places: Array | slice) -> Array:
+        """Return what BM25 adds to the times that a piece stands there."""
+        return K1 * (1 - B + B * self.lengths[places] / self.mean)
 
 
 class PieceScores:
@@ -89,11 +100,20 @@ class PieceScores:
             return np.flatnonzero(self._scores > 0).tolist()
         return self.above(float(np.partition(some, len(some) - limit)[len(some) - limit]))
 
-    def above(self, least: float) -> list[int]:
-        """Return the records in which they count so much, or more."""
+    def above(self, least: float, *, but: Iterable[int] = ()) -> list[int]:
+        """Return the records in which they count so much, or more, without some."""
         import numpy as np
 
-        return np.flatnonzero((self._scores >= least) & (self._scores > 0)).tolist()
+        there = self._scores >= least
+        if least <= 0:
+            there &= self._scores > 0
+        apart = np.fromiter(but, np.int64)
+        there[apart[apart < len(there)]] = False
+        return np.flatnonzero(there).tolist()
+
+    def most_of(self, numbers: Sequence[int]) -> float:
+        """Return the most that they count in some records, one at least, which all have any."""
+        return float(self._scores[numbers].max())
 
 
 def piece_scores(
@@ -129,8 +149,11 @@ def piece_scores(
             raise ValueError("a number that no record has")  # of whatever size: not asked for
         scores = np.zeros(1 + highest)
         for one in found:
-            counted = one.score(rarities)
-            scores[one.numbers[one.may]] = counted[one.may].round(DIGITS)
+            places, counted = one.score(rarities)
+            numbers, may = one.numbers[places], one.may[places]
+            counted = counted.round(DIGITS)
+            # Where a record is gone the place is nobody's.
+            scores[numbers if may.all() else numbers[may]] = counted if may.all() else counted[may]
     except (ValueError, IndexError) as error:
         raise sqlite3.DatabaseError("a list of pieces is damaged") from error
     return PieceScores(scores)
@@ -160,7 +183,8 @@ def _lists_of(
         found.append(
             _Lists(
                 numbers=numbers[place],
-                norms=K1 * (1 - B + B * lengths[place] / mean),
+                lengths=lengths[place],
+                mean=mean,
                 may=may[place],
                 pieces=np.array([place_of[row[0]] for row in rows], np.int64),
                 once=np.frombuffer(once, np.uint16),
@@ -180,40 +204,6 @@ def _may_see(numbers: Array, seen: bytes | None) -> Array:
         return np.ones(len(numbers), bool)
     may = np.frombuffer(seen + b"\0", np.uint8)  # the last one stands for those that are newer
     return may[np.minimum(numbers, len(may) - 1)] == 1
-
-
-def best_by_both(
-    by_words: Callable[[int], Scored],
-    pieces: PieceScores,
-    words_of: Callable[[Sequence[int]], Mapping[int, float]],
-    *,
-    limit: int,
-) -> Scored:
-    """Return rowids and scores of the best by words and pieces together, best first.
-
-    What words count is asked for the best by them, and for those that pieces may lift beside the
-    last one of these: so the best are those of a look at all.
-
-    Args:
-        by_words: gives the best records by words, at most so many.
-        pieces: what they count.
-        words_of: gives what words count in records.
-        limit: records at most, for the scores to be whole: behind them are others.
-    """
-    depth = max(DEEPEST, 2 * limit)
-    found = {number: score for number, score in by_words(depth) if score}
-    last = min(found.values()) if len(found) >= depth else 0.0
-    scores = {number: score + pieces.of(number) for number, score in found.items()}
-    scores |= {number: pieces.of(number) for number in pieces.best(limit) if number not in found}
-    if last:
-        reached = nlargest(limit, scores.values())[-1] - 10.0**-DIGITS
-        others = pieces.above(reached - last)
-        # What has no words counts by pieces alone, of which the best are there already.
-        for number, score in words_of(others).items() if others else ():
-            if number not in found:
-                scores[number] = score + pieces.of(number)
-    rounded = [(number, round(score, DIGITS)) for number, score in scores.items()]
-    return sorted(rounded, key=lambda one: (-one[1], one[0]))
 
 
 def scores_of(

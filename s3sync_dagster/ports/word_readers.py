@@ -15,9 +15,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.core.rights import SOURCE
+from s3sync_dagster.ports.word_both import best_by_both
 from s3sync_dagster.ports.word_forms import asked_by_pieces, match_words
 from s3sync_dagster.ports.word_memory import MAY, Seen
-from s3sync_dagster.ports.word_pieces import PieceScores, best_by_both, piece_scores
+from s3sync_dagster.ports.word_pieces import PieceScores, piece_scores
 from s3sync_dagster.ports.word_ranking import (
     DIGITS,
     FEW,
@@ -195,7 +196,7 @@ class ReaderWords:
         best = best_by_both(
             lambda depth: [*self._best(words, limit=depth, only=None).items()],
             pieces,
-            lambda numbers: self._totals(words, numbers),
+            lambda numbers, _: self._totals(words, numbers),
             limit=limit,
         )
         return dict(best[:limit])

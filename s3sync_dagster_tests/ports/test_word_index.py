@@ -12,7 +12,7 @@ from s3sync_dagster.engine.hybrid import DocumentVersion, versions_by_scan
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import EmbeddingConfig
-from s3sync_dagster.ports import word_index, word_pieces, word_postings, word_ranking
+from s3sync_dagster.ports import word_both, word_index, word_postings, word_ranking
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
 from s3sync_dagster.ports.word_forms import long_words_of, match_words, searchable
 from s3sync_dagster.ports.word_index import FtsWordIndex
@@ -307,7 +307,7 @@ def test_one_text_of_another_language_does_not_have_all_records_scored(
     write(collection, "a", *texts)
     write(collection, "b", "Die Einstellung und der Webserver sind nicht im Settingfenster.")
     index.follow(collection, [version("a", len(texts)), version("b", 1)])
-    monkeypatch.setattr(word_pieces, "DEEPEST", 5)
+    monkeypatch.setattr(word_both, "DEEPEST", 5)
     monkeypatch.setattr(word_ranking, "ROOM", 1)
     monkeypatch.setattr(word_ranking, "FEW", 0)
     said: list[str] = []
@@ -323,7 +323,7 @@ def test_one_text_of_another_language_does_not_have_all_records_scored(
     assert names(index, "webserver einstellungen", limit=1) == ["b-0"]
 
 
-@pytest.mark.parametrize("depth", [1, 3, word_pieces.DEEPEST])
+@pytest.mark.parametrize("depth", [1, 3, word_both.DEEPEST])
 def test_the_best_by_words_and_pieces_are_those_of_a_look_at_all(
     collection, index, monkeypatch, depth
 ):
@@ -341,7 +341,7 @@ def test_the_best_by_words_and_pieces_are_those_of_a_look_at_all(
     whole = index.search(question, limit=99)
     assert len(whole) > 15
     assert sorted(index.scores(question, [name for name, _ in whole])) == sorted(whole)
-    monkeypatch.setattr(word_pieces, "DEEPEST", depth)
+    monkeypatch.setattr(word_both, "DEEPEST", depth)
     for limit in (1, 2, 3, 9, 15, 99):
         assert index.search(question, limit=limit) == whole[:limit]
 

@@ -14,7 +14,7 @@ from s3sync_dagster.engine.hybrid import DocumentVersion, Searcher
 from s3sync_dagster.engine.readable import Readable
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.source import EmbeddingConfig
-from s3sync_dagster.ports import word_memory, word_pieces, word_readers, word_terms
+from s3sync_dagster.ports import word_both, word_memory, word_readers, word_terms
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
 from s3sync_dagster.ports.word_index import FtsWordIndex
 from s3sync_dagster.ports.word_memory import WordMemory
@@ -267,8 +267,8 @@ def test_the_best_by_words_and_pieces_are_those_of_a_look_at_all_for_a_reader_to
     whole = words.search(question, limit=99)
     assert whole[0][0] == "far-0"
     assert len(whole) == 56
-    for depth in (1, 5, word_pieces.DEEPEST):
-        monkeypatch.setattr(word_pieces, "DEEPEST", depth)
+    for depth in (1, 5, word_both.DEEPEST):
+        monkeypatch.setattr(word_both, "DEEPEST", depth)
         for limit in (1, 6, 20, 99):
             assert words.search(question, limit=limit) == whole[:limit]
     scored = words.scores(question, [name for name, _ in whole])
