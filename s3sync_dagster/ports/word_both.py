@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from heapq import nlargest
 
+from s3sync_dagster.ports.word_memory import DRIFT
 from s3sync_dagster.ports.word_pieces import PieceScores, scores_of
 from s3sync_dagster.ports.word_ranking import DIGITS, K1, Counted, Scored, any_of, idf
 
@@ -77,7 +78,7 @@ def words_that_lift(
     highest = pieces.most_of(numbers)
     rest, split = 0.0, len(words)
     while split:
-        most = rest + (K1 + 1) * idf(records, words[split - 1][1])
+        most = rest + (K1 + 1) * (idf(records, words[split - 1][1]) + DRIFT)
         if highest + most >= reached:
             break
         rest, split = most, split - 1
