@@ -94,15 +94,14 @@ def test_common_words_that_lift_nothing_are_not_gone_through(searched, monkeypat
     pieces = word_pieces.PieceScores(np.full(RECORDS + 1, 1.0))
     said: list[str] = []
     index._database.set_trace_callback(said.append)
-    for reached, looked_for in (
-        (1.0 + 2.2 * word_ranking.idf(RECORDS, often) + 0.01, False),
-        (1.0, True),
-    ):
+    most = (word_ranking.K1 + 1) * word_ranking.idf(RECORDS, often)
+    for reached, looked_for in ((1.05 + most, False), (0.99 + most, True)):
         said.clear()
         word_both.words_that_lift(
             index._database, [*rare, (common, often)], RECORDS, pieces, [1, 2, 3], reached,
             bm25="bm25(1.0, 1.0)",
         )  # fmt: skip
+        assert said
         asked = [one for text in said for one in re.findall(r"words MATCH '([^']*)'", text)]
         assert any(common in one for one in asked) is looked_for
 
