@@ -157,12 +157,12 @@ class FtsWordIndex:
         """
         wanted = {document.document_id: document for document in documents}
         self._number_anew()
-        if parts is not None and self._stated_of not in (None, self.file_id()):
-            raise self._file.emptied()
         self._begin_anew_for(collection)
         with self._file.guarded():
             changes, file = self._file.state("changes") or 0, self._file.state("file")
             known = self._known(parts)
+        if parts is not None and self._stated_of not in (None, file):
+            raise self._file.emptied()
         gone = [name for name in known if name not in wanted]
         changed = [
             document

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,3 +117,35 @@ def test_a_damaged_last_number_is_told_as_damage(tmp_path):
             index.search("Versicherung", limit=1)
         index.follow(collection, [version("a", 1)])
         assert index.search("Versicherung", limit=1)
+
+
+def test_an_index_that_is_emptied_while_a_part_is_read_is_not_taken_for_whole(
+    tmp_path, monkeypatch
+):
+    """What another process emptied lacks the other parts too, and nothing would look for them."""
+    path = tmp_path / "docs.db"
+    collection = make_collection()
+    for name in ("a", "b"):
+        write(collection, name, f"the cat {name}")
+
+    def documents(number: int):
+        return [replace(version(n, 1, number), part=place) for place, n in enumerate("ab")]
+
+    with closing(FtsWordIndex(path)) as index:
+        index.follow(collection, documents(1), state="one")
+        assert index.state() == "one"
+        plain = index._begin_anew_for
+
+        def emptied(of):
+            with closing(FtsWordIndex(path)) as other:
+                other._file.begin_anew()
+            plain(of)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(index, "_begin_anew_for", emptied)
+            with pytest.raises(Unavailable) as caught:
+                index.follow(collection, documents(2)[:1], parts=[0], state="two")
+        assert caught.value.reason == word_file.DAMAGED
+        assert index.state() is None
+        index.follow(collection, documents(2), state="two")
+        assert {name for name, _ in index.search("cat", limit=9)} == {"a-0", "b-0"}
