@@ -1,6 +1,6 @@
 """Listings: one ordered pass, committed page by page, that may die at any point."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -35,6 +35,11 @@ from s3sync_dagster.core.state import (
 from s3sync_dagster.core.whole import REPLACED
 
 LEASE_SECONDS = 90.0
+KEPT_SECONDS = 1200.0
+"""So long a listing that can go on in one data folder alone is left to that between two ticks: a
+slow one may be the next after a quarter of an hour."""
+_OF_A_HOME = ":"
+"""Behind it, in an owner's name, stands the process: where nothing does, there is none."""
 DEPARTURES_A_PART = 500
 """Keys whose end one transaction writes."""
 
@@ -46,16 +51,26 @@ class Listings:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def begin(self, source_id: str, *, owner: str, fresh: bool = False) -> ListingRow | None:
+    def begin(
+        self,
+        source_id: str,
+        *,
+        owner: str,
+        fresh: bool = False,
+        is_kept: Callable[[ListingRow], bool] | None = None,
+    ) -> ListingRow | None:
         """Take up the running listing of a source, or start one.
 
         Args:
             source_id: the source.
             owner: who works on it, an owner file's name.
             fresh: start from the first page; a dead one ends as failed.
+            is_kept: tells whether what one goes on with that stays in a data folder lies here.
+                Another host leaves it to that one for ``KEPT_SECONDS`` and begins anew then: hosts
+                that take turns would else end each other's listings for ever.
 
         Returns:
-            None while another live owner works on one, or the source is being deleted.
+            None while another live owner works on one, or keeps it, or the source is being deleted.
         """
         now = self._now()
         with self._db.write() as tx:
@@ -67,10 +82,13 @@ class Listings:
                 )
             ).first()
             if row is not None:
-                live = not is_due(row.lease_until, now=now, at_most=LEASE_SECONDS)
-                if live and row.owner != owner:
+                stays = _stays(row.owner)
+                elsewhere = stays and not (is_kept is not None and is_kept(listing_of(row)))
+                longest = KEPT_SECONDS if stays else LEASE_SECONDS
+                live = not is_due(row.lease_until, now=now, at_most=longest)
+                if live and (elsewhere and not fresh if stays else row.owner != owner):
                     return None
-                if not fresh:
+                if not fresh and not elsewhere:
                     taken = tx.execute(
                         listings.update()
                         .where(listings.c.id == row.id)
@@ -482,13 +500,23 @@ class Listings:
                 )
             )
 
-    def pause(self, listing: ListingRow, *, owner: str) -> None:
-        """Give a running listing back between two ticks; its cursor stays."""
+    def pause(self, listing: ListingRow, *, owner: str, stays_here: bool = False) -> None:
+        """Give a running listing back between two ticks; its cursor stays.
+
+        Args:
+            listing: the running listing.
+            owner: its owner.
+            stays_here: it can go on in its owner's data folder alone.
+        """
+        given: dict[str, Any] = {"lease_until": 0}
+        if stays_here:
+            home = owner.partition(_OF_A_HOME)[0]
+            given = {"lease_until": self._now() + KEPT_SECONDS, "owner": home + _OF_A_HOME}
         with self._db.write() as tx:
             tx.execute(
                 listings.update()
                 .where(listings.c.id == listing.id, listings.c.owner == owner)
-                .values(lease_until=0)
+                .values(given)
             )
 
     def latest(self, source_id: str) -> ListingRow | None:
@@ -504,6 +532,11 @@ class Listings:
 
     def _now(self) -> float:
         return self._db.now()
+
+
+def _stays(owner: str | None) -> bool:
+    """Return whether a listing is a data folder's, and no process works on it."""
+    return owner is not None and owner.endswith(_OF_A_HOME)
 
 
 def _tells_missing(page: PageCommit) -> sa.ColumnElement[Any]:
