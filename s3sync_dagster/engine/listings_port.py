@@ -74,7 +74,7 @@ class ListingsPort(Protocol):
         ...
 
     def pause(self, listing: ListingRow, *, owner: str, stays_here: bool = False) -> None:
-        """Give a running listing back between two ticks, to its data folder where it stays there."""
+        """Give a running listing back between two ticks, or to its data folder."""
         ...
 
     def end_dead(self, source_id: str, *, owner: str) -> None:
