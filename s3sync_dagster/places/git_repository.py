@@ -329,5 +329,6 @@ def sweep(folder: Path, *, unused_seconds: float) -> None:
     limit = time.time() - unused_seconds
     with contextlib.suppress(OSError):
         for one in folder.iterdir():
-            if one.stat().st_mtime < limit:
+            # A database that is open for months changes itself alone, and not its folder.
+            if all(part.stat().st_mtime < limit for part in (one, *one.glob("*"))):
                 shutil.rmtree(one, ignore_errors=True)
