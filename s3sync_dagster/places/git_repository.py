@@ -28,6 +28,12 @@ MAX_PACKS = 40
 """Fetches after which the copy is made anew."""
 ANEW_SECONDS = 600.0
 """So often at most a copy is made anew because reading it failed."""
+TOO_LARGE_SECONDS = 86_400.0
+"""For so long a commit that was too large is not fetched once more, unless it may be larger."""
+TOO_LARGE_ANEW_SECONDS = 3600.0
+"""The same for another commit: most are as large as the one before."""
+_TOO_LARGE = "too-large"
+"""A file beside the copy: commit and bound, and behind them what was said."""
 _LEFT_OUT = "left-out"
 """A file in the copy: ids, one a line."""
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -82,7 +88,8 @@ class Repository:
                 # Of what lies beside a commit that cannot be read nothing is known.
                 broken = not whole and any(self._there.glob("objects/pack/*.pack"))
                 anew = doubted or broken or not self._may_hold(wanted)
-                self._bring(wanted, lock, before=self.commit() if whole else None, anew=anew)
+                with self._unless_too_large(wanted):
+                    self._bring(wanted, lock, before=self.commit() if whole else None, anew=anew)
                 self._remember(wanted)
             return wanted
 
@@ -192,6 +199,23 @@ class Repository:
         finally:
             shutil.rmtree(beside.folder, ignore_errors=True)
 
+    @contextmanager
+    def _unless_too_large(self, commit: str) -> Generator[None]:
+        """Fetch a commit, unless that has just shown that it is too large: it costs the bound."""
+        note = self._folder / _TOO_LARGE
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            known, most, said = note.read_text("utf-8").split(" ", 2)
+            patience = TOO_LARGE_SECONDS if known == commit else TOO_LARGE_ANEW_SECONDS
+            if int(most) >= self._most_bytes and time.time() - note.stat().st_mtime < patience:
+                raise FixConfiguration(said, reason="repository_too_large")
+        try:
+            yield
+        except FixConfiguration as error:
+            if error.reason == "repository_too_large":
+                note.write_text(f"{commit} {self._most_bytes} {error.message}", "utf-8")
+            raise
+        note.unlink(missing_ok=True)
+
     def _may_hold(self, commit: str) -> bool:
         """Return whether the copy's ids are of the length that a commit's has: SHA-1 or SHA-256."""
         return self.git.ask("rev-parse", "--show-object-format").decode().strip() == _hash(commit)
@@ -211,9 +235,10 @@ class Repository:
                 _require_files(self.git, commit)
                 if self.has(commit):
                     return
-            except Unavailable as error:
-                # The server has just answered: that git fails is as likely this copy's fault.
-                if error.reason != "git_failed":
+            except S3SyncError as error:
+                # The server has just answered: that git fails is as likely this copy's fault, and
+                # most of what is too large may be what earlier commits have left in it.
+                if error.reason not in ("git_failed", "repository_too_large"):
                     raise
         self._fetch_anew(commit, lock)
 
