@@ -1,7 +1,7 @@
 """Intents in bulk: who may write which record ids, decided in one transaction."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from s3sync_dagster.catalog.claimed_rows import ClaimedRows
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.deleted_sources import cleared_owners
 from s3sync_dagster.catalog.doubted import close
-from s3sync_dagster.catalog.exchanged_ids import ring_of
+from s3sync_dagster.catalog.exchanged_ids import Rings
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.kept_ids import give_way
 from s3sync_dagster.catalog.moves import predecessors
@@ -18,8 +18,10 @@ from s3sync_dagster.catalog.quotas import no_room, room_for_documents
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.successions import count_out
 from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
+from s3sync_dagster.core.handed_on_ids import who_gets
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.core.sidecar_owners import SIDECAR_OWNER
+from s3sync_dagster.model.source import DeleteMode, Source
 
 Row = sa.Row[Any]
 
@@ -56,6 +58,8 @@ class _Claiming:
         self._values = ClaimedRows(source, collection, self._heir_of)
         self._adopters: set[str] = set()
         """Other sources that take over as well: what one has stays its, else they never end."""
+        self._gets: dict[str, bool] = {}
+        """Key -> whether it gets the id that it wants, as far as this claim alone can tell."""
         self._place = (
             documents.c.tenant == source.tenant,
             documents.c.database_name == source.database_name,
@@ -64,17 +68,20 @@ class _Claiming:
 
     def claim(self, intents: Sequence[Intent]) -> list[Claim | Refusal]:
         rows = self._rows_of(intents)
-        if {row.source_id for row in rows} - {self._source.id} and not self._db.sqlite:
+        others = {row.source_id for row in rows} - {self._source.id}
+        if others and not self._db.sqlite:
             self._db.lock_clearing(self._tx)
             rows = self._rows_of(intents, lock=True)  # they may be somebody else's by now
-        if self._let_go(intents, rows):
+            others = {row.source_id for row in rows} - {self._source.id}
+        ending = cleared_owners(self._tx, others)
+        if others:
+            self._heir_of |= predecessors(self._tx, self._source.id)
+        self._adopters = self._that_adopt(others - self._heir_of) if self._source.adopt else set()
+        moving = self._let_go(intents, rows, ending)
+        if moving:
             rows = self._rows_of(intents)
+        of_keys = self._of_keys(intents)
         by_id = {row.document_id: row for row in rows}
-        of_keys = self._rows(
-            documents.c.object_key,
-            [intent.key for intent in intents],
-            documents.c.source_id == self._source.id,
-        )
         by_key = {row.object_key: row for row in of_keys if row.phase != "removing"}
         replaced: dict[str, Row] = {}
         for intent in intents:
@@ -82,11 +89,6 @@ class _Claiming:
             if row is not None and row.document_id != intent.document_id:
                 replaced[intent.key] = row
         leaving = {row.id for row in replaced.values()}
-        others = {row.source_id for row in rows} - {self._source.id}
-        ending = cleared_owners(self._tx, others)
-        if others:
-            self._heir_of |= predecessors(self._tx, self._source.id)
-        self._adopters = self._that_adopt(others - self._heir_of) if self._source.adopt else set()
         refusals: dict[int, Refusal] = {}
         taken: dict[str, str] = {}
         for place, intent in enumerate(intents):
@@ -103,7 +105,7 @@ class _Claiming:
             {
                 place: intent
                 for place, intent in enumerate(intents)
-                if place not in refusals and intent.key not in replaced
+                if place not in refusals and intent.key not in replaced and intent.key not in moving
             },
             by_id,
         )
@@ -146,7 +148,7 @@ class _Claiming:
         return rows
 
     def _refusal(
-        self, intent: Intent, row: Row | None, taken: dict[str, str], leaving: set[int]
+        self, intent: Intent, row: Row | None, taken: dict[str, str], leaving: Collection[int]
     ) -> Refusal | None:
         if intent.document_id in taken:
             return Refusal(message=self._taken_by_key(intent, taken[intent.document_id]))
@@ -158,35 +160,69 @@ class _Claiming:
         if not ours and (not self._source.adopt or row.source_id in self._adopters):
             return Refusal(message=self._taken_by_source(row, intent))
         # Another document's: free once it is on its way out and nobody clears its records.
-        if row.id in leaving or row.batch_token is not None:
+        if row.batch_token is not None:
+            return self._busy(intent)
+        append = self._source.mode is DeleteMode.APPEND
+        if row.id in leaving and (append or self._gets.get(row.object_key)):
             return self._busy(intent)
         if ours and row.object_key != intent.key and row.phase != "removing":
             return Refusal(message=self._taken_by_key(intent, row.object_key))
         return None
 
-    def _let_go(self, intents: Sequence[Intent], rows: Sequence[Row]) -> bool:
-        """Turn documents ``removing`` whose ids go round in a ring of objects; True: there were."""
-        asking = {intent.document_id: intent.key for intent in intents}
-        ready = frozenset(asking.values())
-        let_go = [
-            row.id
+    def _of_keys(self, intents: Sequence[Intent]) -> list[Row]:
+        keys = [intent.key for intent in intents]
+        return self._rows(documents.c.object_key, keys, documents.c.source_id == self._source.id)
+
+    def _let_go(
+        self, intents: Sequence[Intent], rows: Sequence[Row], ending: Collection[str]
+    ) -> set[str]:
+        """Turn documents ``removing`` whose ids are handed on; return the keys that had them."""
+        held = {
+            row.document_id: row
             for row in rows
             if row.source_id == self._source.id
-            and row.object_key != asking[row.document_id]
             and row.phase != "removing"
             and row.batch_token is None
-            and ring_of(
-                self._tx,
-                self._source,
-                asking[row.document_id],
-                (self._collection, row.document_id),
-                ready=ready,
+        }
+        wants: dict[str, str] = {}
+        asking: dict[str, Intent] = {}
+        for intent in sorted(intents, key=lambda one: not self._stands(one, held)):
+            if intent.document_id not in asking:
+                wants[intent.key], asking[intent.document_id] = intent.document_id, intent
+        others = {
+            name: row
+            for name, row in held.items()
+            if row.object_key != asking[name].key and row.owner.startswith(SIDECAR_OWNER)
+        }
+        if self._source.mode is DeleteMode.APPEND:
+            return set()
+        by_id = {row.document_id: row for row in rows}
+
+        def may_take(name: str) -> bool:
+            row = by_id.get(name)
+            return row is None or (
+                row.source_id not in ending and self._refusal(asking[name], row, {}, ()) is None
             )
+
+        holders = {name: row.object_key for name, row in others.items()}
+        self._gets = who_gets(wants, holders, may_take)
+        given = {name: row for name, row in others.items() if self._gets[asking[name].key]}
+        rings = Rings(self._tx, self._source, ready=wants)
+        if len(given) < len(others):
+            rings.look_up((self._collection, name) for name in wants.values())
+        let_go = [
+            row
+            for name, row in others.items()
+            if name in given or rings.of(asking[name].key, (self._collection, name))
         ]
-        for part in groups(let_go):
+        for part in groups([row.id for row in let_go]):
             where = documents.c.id.in_(part)
             self._tx.execute(documents.update().where(where).values(phase="removing"))
-        return bool(let_go)
+        return {row.object_key for row in let_go}
+
+    def _stands(self, intent: Intent, held: Mapping[str, Row]) -> bool:
+        row = held.get(intent.document_id)
+        return row is not None and row.object_key == intent.key
 
     def _that_adopt(self, source_ids: set[str]) -> set[str]:
         adopts = sources.c.config["adopt"].as_boolean()
