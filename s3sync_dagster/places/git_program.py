@@ -27,6 +27,7 @@ from s3sync_dagster.model.errors import (
     S3SyncError,
     Unavailable,
 )
+from s3sync_dagster.places.disk_room import LEAST_FREE_BYTES, is_short
 from s3sync_dagster.ports.addresses import is_address
 from s3sync_dagster.ports.aws_guard import TRUSTED_TENANTS, AddressGuard
 
@@ -275,6 +276,13 @@ class GitProgram:
         if os.fstat(out).st_size > MAX_ANSWER_BYTES:
             raise FixConfiguration(
                 "The repository has more files than are listed.", reason="repository_too_large"
+            )
+        if most_bytes is not None and is_short(self.folder.parent):
+            raise Unavailable(
+                "The disk of the data folder has less than "
+                f"{LEAST_FREE_BYTES // 1024**2} MiB left: no repository is fetched until there is "
+                "room. Its records stay as they are.",
+                reason="disk_full",
             )
         if most_bytes is not None and size_of(self.folder) > most_bytes:
             raise FixConfiguration(

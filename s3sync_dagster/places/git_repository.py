@@ -20,7 +20,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError, Unavailable
-from s3sync_dagster.places.git_program import ASK_SECONDS, FETCH_SECONDS, GitProgram, Remote
+from s3sync_dagster.places.git_program import (
+    ASK_SECONDS,
+    FETCH_SECONDS,
+    GitProgram,
+    Remote,
+    size_of,
+)
 
 MAX_BLOB_BYTES = 200 * 1024 * 1024
 """Larger files are not fetched; they count as skipped (the contract's largest file)."""
@@ -134,9 +140,7 @@ class Repository:
 
     def _prepare(self) -> bool:
         """Tidy up after whoever was killed; return whether the copy has the commit that is read."""
-        for unfinished in ("next.git", "before.git"):
-            shutil.rmtree(self._folder / unfinished, ignore_errors=True)
-        _remove_unfinished(self._there)
+        self._tidy()
         commit = self.commit()
         if commit is not None and self.has(commit):
             return True
@@ -145,6 +149,11 @@ class Repository:
             shutil.rmtree(self._there, ignore_errors=True)
             self._init(self.git)
         return False
+
+    def _tidy(self) -> None:
+        for unfinished in ("next.git", "before.git"):
+            shutil.rmtree(self._folder / unfinished, ignore_errors=True)
+        _remove_unfinished(self._there)
 
     def _is_repository(self) -> bool:
         if not self._there.is_dir():
@@ -210,8 +219,11 @@ class Repository:
                 raise FixConfiguration(said, reason="repository_too_large")
         try:
             yield
-        except FixConfiguration as error:
+        except S3SyncError as error:
+            self._tidy()  # what was fetched in vain may be gigabytes
             if error.reason == "repository_too_large":
+                if size_of(self._there) > self._most_bytes:
+                    shutil.rmtree(self._there, ignore_errors=True)
                 note.write_text(f"{commit} {self._most_bytes} {error.message}", "utf-8")
             raise
         note.unlink(missing_ok=True)
