@@ -8,6 +8,10 @@ from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.places.files_walk import Listed
 
 
+MOST_NAMES = 200_000
+"""That are remembered from one call to the next."""
+
+
 class NamedFiles:
     """What the folders of a web server name, asked for where a file of one is answered with a 404.
 
@@ -70,6 +74,8 @@ class NamedFiles:
                 if self._look(folder).get(name, True):
                     gone.append(key)
             self._looked_until = max(self._looked_until, 3 * clock() - 2 * began)
+            if sum(map(len, self._looked.values())) > MOST_NAMES:
+                self._looked.clear()
             return gone
 
     def _look(self, folder: str) -> dict[str, bool]:
