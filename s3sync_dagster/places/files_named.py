@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.places.files_walk import Listed
 
-
 MOST_NAMES = 200_000
 """That are remembered from one call to the next."""
 
