@@ -10,7 +10,7 @@ from s3sync_dagster.catalog.claimed_rows import ClaimedRows
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.deleted_sources import cleared_owners
 from s3sync_dagster.catalog.doubted import close
-from s3sync_dagster.catalog.exchanged_ids import Rings
+from s3sync_dagster.catalog.exchanged_ids import Rings, handed_on
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.kept_ids import give_way
 from s3sync_dagster.catalog.moves import predecessors
@@ -18,10 +18,8 @@ from s3sync_dagster.catalog.quotas import no_room, room_for_documents
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.successions import count_out
 from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
-from s3sync_dagster.core.handed_on_ids import who_gets
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
-from s3sync_dagster.core.sidecar_owners import SIDECAR_OWNER
-from s3sync_dagster.model.source import DeleteMode, Source
+from s3sync_dagster.model.source import Source
 
 Row = sa.Row[Any]
 
@@ -32,8 +30,19 @@ def claim_documents(
     token: str,
     source: Source,
     intents: Sequence[Intent],
+    *,
+    ready: Collection[str],
 ) -> list[Claim | Refusal]:
-    """Put documents under a batch's intent; returns an answer for each intent, in order."""
+    """Put documents under a batch's intent; returns an answer for each intent, in order.
+
+    Args:
+        database: gives dialect and time.
+        tx: an open transaction.
+        token: of the batch.
+        source: whose documents they are to be.
+        intents: of one collection, or of several.
+        ready: keys of the batch that are to be written, those of the intents included.
+    """
     give_way(database, tx, source, intents)
     answers: dict[int, Claim | Refusal] = {}
     by_collection: dict[str, list[int]] = {}
@@ -41,7 +50,7 @@ def claim_documents(
         by_collection.setdefault(intent.target.collection_name, []).append(place)
     for name, places in by_collection.items():
         part = [intents[place] for place in places]
-        found = _Claiming(database, tx, token, source, name).claim(part)
+        found = _Claiming(database, tx, token, source, name, ready).claim(part)
         answers.update(zip(places, found, strict=True))
     return [answers[place] for place in range(len(intents))]
 
@@ -50,16 +59,20 @@ class _Claiming:
     """The claims of one call in one collection."""
 
     def __init__(
-        self, database: Database, tx: sa.Connection, token: str, source: Source, collection: str
+        self,
+        database: Database,
+        tx: sa.Connection,
+        token: str,
+        source: Source,
+        collection: str,
+        ready: Collection[str],
     ) -> None:
         self._db, self._tx, self._token, self._source = database, tx, token, source
-        self._collection = collection
+        self._collection, self._ready = collection, ready
         self._heir_of: set[str] = set()
         self._values = ClaimedRows(source, collection, self._heir_of)
         self._adopters: set[str] = set()
         """Other sources that take over as well: what one has stays its, else they never end."""
-        self._gets: dict[str, bool] = {}
-        """Key -> whether it gets the id that it wants, as far as this claim alone can tell."""
         self._place = (
             documents.c.tenant == source.tenant,
             documents.c.database_name == source.database_name,
@@ -88,7 +101,6 @@ class _Claiming:
             row = by_key.get(intent.key)
             if row is not None and row.document_id != intent.document_id:
                 replaced[intent.key] = row
-        leaving = {row.id for row in replaced.values()}
         refusals: dict[int, Refusal] = {}
         taken: dict[str, str] = {}
         for place, intent in enumerate(intents):
@@ -96,7 +108,7 @@ class _Claiming:
             if row is not None and row.source_id in ending:  # also with adopt: they go by id
                 refusal = self._busy(intent)
             else:
-                refusal = self._refusal(intent, row, taken, leaving)
+                refusal = self._refusal(intent, row, taken)
             if refusal is not None:
                 refusals[place] = refusal
                 continue
@@ -147,9 +159,7 @@ class _Claiming:
             rows += self._tx.execute(query).all()
         return rows
 
-    def _refusal(
-        self, intent: Intent, row: Row | None, taken: dict[str, str], leaving: Collection[int]
-    ) -> Refusal | None:
+    def _refusal(self, intent: Intent, row: Row | None, taken: Mapping[str, str]) -> Refusal | None:
         if intent.document_id in taken:
             return Refusal(message=self._taken_by_key(intent, taken[intent.document_id]))
         if row is None:
@@ -161,9 +171,6 @@ class _Claiming:
             return Refusal(message=self._taken_by_source(row, intent))
         # Another document's: free once it is on its way out and nobody clears its records.
         if row.batch_token is not None:
-            return self._busy(intent)
-        append = self._source.mode is DeleteMode.APPEND
-        if row.id in leaving and (append or self._gets.get(row.object_key)):
             return self._busy(intent)
         if ours and row.object_key != intent.key and row.phase != "removing":
             return Refusal(message=self._taken_by_key(intent, row.object_key))
@@ -177,52 +184,20 @@ class _Claiming:
         self, intents: Sequence[Intent], rows: Sequence[Row], ending: Collection[str]
     ) -> set[str]:
         """Turn documents ``removing`` whose ids are handed on; return the keys that had them."""
-        held = {
-            row.document_id: row
-            for row in rows
-            if row.source_id == self._source.id
-            and row.phase != "removing"
-            and row.batch_token is None
-        }
-        wants: dict[str, str] = {}
-        asking: dict[str, Intent] = {}
-        for intent in sorted(intents, key=lambda one: not self._stands(one, held)):
-            if intent.document_id not in asking:
-                wants[intent.key], asking[intent.document_id] = intent.document_id, intent
-        others = {
-            name: row
-            for name, row in held.items()
-            if row.object_key != asking[name].key and row.owner.startswith(SIDECAR_OWNER)
-        }
-        if self._source.mode is DeleteMode.APPEND:
-            return set()
         by_id = {row.document_id: row for row in rows}
 
-        def may_take(name: str) -> bool:
-            row = by_id.get(name)
+        def may_take(intent: Intent) -> bool:
+            row = by_id.get(intent.document_id)
             return row is None or (
-                row.source_id not in ending and self._refusal(asking[name], row, {}, ()) is None
+                row.source_id not in ending and self._refusal(intent, row, {}) is None
             )
 
-        holders = {name: row.object_key for name, row in others.items()}
-        self._gets = who_gets(wants, holders, may_take)
-        given = {name: row for name, row in others.items() if self._gets[asking[name].key]}
-        rings = Rings(self._tx, self._source, ready=wants)
-        if len(given) < len(others):
-            rings.look_up((self._collection, name) for name in wants.values())
-        let_go = [
-            row
-            for name, row in others.items()
-            if name in given or rings.of(asking[name].key, (self._collection, name))
-        ]
+        rings = Rings(self._tx, self._source, ready=self._ready)
+        let_go = handed_on(rings, self._collection, intents, rows, may_take=may_take)
         for part in groups([row.id for row in let_go]):
             where = documents.c.id.in_(part)
             self._tx.execute(documents.update().where(where).values(phase="removing"))
         return {row.object_key for row in let_go}
-
-    def _stands(self, intent: Intent, held: Mapping[str, Row]) -> bool:
-        row = held.get(intent.document_id)
-        return row is not None and row.object_key == intent.key
 
     def _that_adopt(self, source_ids: set[str]) -> set[str]:
         adopts = sources.c.config["adopt"].as_boolean()

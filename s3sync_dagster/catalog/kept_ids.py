@@ -66,16 +66,24 @@ def give_way(
     insert_automatic(database, tx, source.id, keys, trigger="retry", now=database.now())
 
 
-def free_by_now(tx: sa.Connection, source: Source, outcomes: Sequence[KeyOutcome]) -> list[str]:
+def free_by_now(
+    tx: sa.Connection,
+    source: Source,
+    outcomes: Sequence[KeyOutcome],
+    *,
+    together: Collection[str],
+) -> list[str]:
     """Return keys that end here for an id which nothing has any more since it was refused them.
 
     Whoever freed it, this batch or another, found no key that had failed of it. With them those
-    that exchange ids, once the last of them waits for nothing else.
+    that exchange ids, once the last of them waits for nothing else: but for those that were in one
+    batch, where they would have done so if they could.
 
     Args:
         tx: an open transaction that has locked the source, behind what it removes.
         source: of the batch.
         outcomes: of its keys.
+        together: all its keys.
     """
     held = set[tuple[str, str]]()
     refused = {one.key: one.refused_ids for one in outcomes if one.refused_ids}
@@ -92,7 +100,8 @@ def free_by_now(tx: sa.Connection, source: Source, outcomes: Sequence[KeyOutcome
     rings.look_up(place for some in refused.values() for place in some)
     for key, some in refused.items():
         for place in some:
-            free.update(rings.of(key, place) or ())
+            ring = rings.of(key, place) or ()
+            free.update(() if set(ring) <= set(together) else ring)
     return sorted(free)
 
 

@@ -184,10 +184,12 @@ def retire_unasked(
             kept_owner = KEPT_OWNER + row.owner.removeprefix(SIDECAR_OWNER)
             if told is None and row.owner in kept_for:
                 kept[row.id] = kept_owner
-            elif not wanted and not row.readable and row.etag is not None:
+            elif wanted or (told is not None and told.path == row.object_key):
+                continue  # or one elsewhere comes in its place, once its object can be read
+            elif not row.readable and row.etag is not None:
                 if keeps:  # nothing can be written in its place
                     kept[row.id] = kept_owner
-            elif not wanted and (told is None or told.path != row.object_key):
+            else:
                 unasked.append(row.id)
                 counts = row.high_water and not _takes_itself(source, row.collection_name)
                 if told is not None and counts:
