@@ -194,7 +194,7 @@ class Parts:
 
             return open_store(source, replace(self.surroundings, admits=self._require_same_server))
 
-        return self._stores.store_for(source.id, source.place, opened)
+        return self._stores.store_for(source, opened)
 
     def any_store_for(self, source: Source) -> ObjectStore:
         """Return a store of its own at the server that is named here, be it the source's or not."""

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from s3sync_dagster.engine.store_ports import ObjectStore
 from s3sync_dagster.model.place import Place, S3Place
+from s3sync_dagster.model.source import Source
 
 MOST_OPEN = 16
 """Of a type of place: a site holds seven files, a repository its names in memory."""
@@ -25,28 +26,26 @@ class OpenStores:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._known: dict[str, tuple[Place, _Used]] = {}
+        self._known: dict[str, tuple[Source, _Used]] = {}
         """By source, the one that nobody has asked for for longest first."""
         self._ended: Counter[str] = Counter()
         """Requests of those that were closed."""
 
-    def store_for(
-        self, source_id: str, place: Place, opened: Callable[[], ObjectStore]
-    ) -> ObjectStore:
-        """Return the store of a source, opened where it is not open for this place."""
+    def store_for(self, source: Source, opened: Callable[[], ObjectStore]) -> ObjectStore:
+        """Return the store of a source, opened where it is not open for what that says now."""
         with self._lock:
-            known = self._known.pop(source_id, None)
-            if known is not None and known[0] == place:
-                self._known[source_id] = known
+            known = self._known.pop(source.id, None)
+            if known is not None and _same(known[0], source):
+                self._known[source.id] = known
                 return cast("ObjectStore", known[1])
         # Outside of the lock: a place may keep who opens it waiting.
         made = _Used(opened(), self._end)
         with self._lock:
-            beside = self._known.get(source_id)
-            if beside is not None and beside[0] == place:  # somebody was faster
+            beside = self._known.get(source.id)
+            if beside is not None and _same(beside[0], source):  # somebody was faster
                 return cast("ObjectStore", beside[1])
-            self._known[source_id] = (place, made)
-            left = self._beyond(place)
+            self._known[source.id] = (source, made)
+            left = self._beyond(source.place)
         left.clear()
         return cast("ObjectStore", made)
 
@@ -69,13 +68,18 @@ class OpenStores:
     def _beyond(self, place: Place) -> "list[_Used]":
         """Take out what gives way to a store of a place."""
         most = MOST_BUCKETS if isinstance(place, S3Place) else MOST_OPEN
-        alike = [name for name, (one, _) in self._known.items() if one.type == place.type]
+        alike = [name for name, (one, _) in self._known.items() if one.place.type == place.type]
         return [self._known.pop(name)[1] for name in alike[: max(len(alike) - most, 0)]]
 
     def _end(self, store: ObjectStore) -> None:
         with self._lock:
             self._ended.update(store.requests())
         store.close()
+
+
+def _same(one: Source, other: Source) -> bool:
+    """Return whether a store of one source is one of the other: sites read so much of a page."""
+    return one.place == other.place and one.max_size_bytes == other.max_size_bytes
 
 
 class _Used:

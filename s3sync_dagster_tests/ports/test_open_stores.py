@@ -47,11 +47,15 @@ def stores():
 def named(stores, closed):
     """Return the store of a source, by its name."""
 
-    def store_for(name: str, place=None):
-        place = place or FolderPlace(folder=f"/{name}")
-        return stores.store_for(name, place, lambda: Counted(closed, name))
+    def store_for(name: str, place=None, **more):
+        source = source_of(name, place or FolderPlace(folder=f"/{name}"), **more)
+        return stores.store_for(source, lambda: Counted(closed, name))
 
     return store_for
+
+
+def source_of(name: str, place, **more):
+    return Source(id=name, name=name, place=place, collection_name="docs", **more)
 
 
 def test_so_many_stores_are_open_and_those_asked_for_last_stay(named, closed):
@@ -99,6 +103,11 @@ def test_a_place_that_changed_has_another_store_and_requests_are_counted_on(stor
     assert named("a", FolderPlace(folder="/elsewhere")).name == "a"
     gc.collect()
     assert (closed, stores.requests()["LIST"]) == (["a"], before)
+    elsewhere = FolderPlace(folder="/elsewhere")
+    assert stores.store_for(source_of("a", elsewhere), pytest.fail).name == "a"
+    named("a", elsewhere, max_size_bytes=1)  # which the store of a site was opened with
+    gc.collect()
+    assert closed == ["a", "a"]
 
 
 def test_a_place_that_keeps_waiting_keeps_no_other_waiting(stores, named):
@@ -109,8 +118,8 @@ def test_a_place_that_keeps_waiting_keeps_no_other_waiting(stores, named):
         ends.wait(10)
         return MemoryObjectStore(MemoryBucket())
 
-    hangs = FolderPlace(folder="/hangs")
-    thread = threading.Thread(target=lambda: stores.store_for("hangs", hangs, opened))
+    hangs = source_of("hangs", FolderPlace(folder="/hangs"))
+    thread = threading.Thread(target=lambda: stores.store_for(hangs, opened))
     thread.start()
     waits.wait(10)
     assert named("other").name == "other"
@@ -124,7 +133,7 @@ def test_a_process_keeps_no_files_open_for_each_site_that_it_has_met(tmp_path):
 
         def meet(n):
             place = WebPlace(starting_url=f"https://site{n}.example.org/")
-            source = Source(id=f"id{n}", name=f"s{n}", place=place, collection_name="docs")
+            source = source_of(f"s{n}", place)
             assert not cast("SiteStore", parts.store_for(source)).tells_missing()
 
         for n in range(MOST_OPEN):
