@@ -1,29 +1,28 @@
 """Listings: one ordered pass, committed page by page, that may die at any point."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collisions import again_after_collisions
-from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.doubted import look_again
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.listing_end import (
     departing,
     is_blocked,
-    is_departing,
     let_depart,
     next_part,
     show_departing,
 )
+from s3sync_dagster.catalog.listing_owner import LEASE_SECONDS, kept_by, next_of
+from s3sync_dagster.catalog.listing_rows import ListingRows, live_kinds
 from s3sync_dagster.catalog.object_rows import upsert_objects
 from s3sync_dagster.catalog.overtaken import end_removals
-from s3sync_dagster.catalog.rows import groups, listing_of, object_of
-from s3sync_dagster.catalog.tables import invocations, is_live, listings, objects, sources
+from s3sync_dagster.catalog.rows import groups, listing_of
+from s3sync_dagster.catalog.tables import listings, objects, sources
 from s3sync_dagster.catalog.wholes import fail_of_other_commits, settle_wholes
-from s3sync_dagster.core.page import PageCommit, PageWindow, is_held
-from s3sync_dagster.core.patience import is_due
+from s3sync_dagster.core.page import PageCommit, is_held
 from s3sync_dagster.core.state import (
     LISTING_ASKED,
     LISTING_BEGUN,
@@ -34,22 +33,13 @@ from s3sync_dagster.core.state import (
 )
 from s3sync_dagster.core.whole import REPLACED
 
-LEASE_SECONDS = 90.0
-KEPT_SECONDS = 1200.0
-"""So long a listing that can go on in one data folder alone is left to that between two ticks: a
-slow one may be the next after a quarter of an hour."""
-_OF_A_HOME = ":"
-"""Behind it, in an owner's name, stands the process: where nothing does, there is none."""
 DEPARTURES_A_PART = 500
 """Keys whose end one transaction writes."""
 
 
 @again_after_collisions
-class Listings:
+class Listings(ListingRows):
     """The table ``listings`` and the objects that listings see."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
 
     def begin(
         self,
@@ -66,8 +56,6 @@ class Listings:
             owner: who works on it, an owner file's name.
             fresh: start from the first page; a dead one ends as failed.
             is_kept: tells whether what one goes on with that stays in a data folder lies here.
-                Another host leaves it to that one for ``KEPT_SECONDS`` and begins anew then: hosts
-                that take turns would else end each other's listings for ever.
 
         Returns:
             None while another live owner works on one, or keeps it, or the source is being deleted.
@@ -82,13 +70,11 @@ class Listings:
                 )
             ).first()
             if row is not None:
-                stays = _stays(row.owner)
-                elsewhere = stays and not (is_kept is not None and is_kept(listing_of(row)))
-                longest = KEPT_SECONDS if stays else LEASE_SECONDS
-                live = not is_due(row.lease_until, now=now, at_most=longest)
-                if live and (elsewhere and not fresh if stays else row.owner != owner):
+                kept = is_kept is not None and is_kept(listing_of(row))
+                following = next_of(row, owner, fresh=fresh, kept=kept, now=now)
+                if following == "leave":
                     return None
-                if not fresh and not elsewhere:
+                if following == "go on":
                     taken = tx.execute(
                         listings.update()
                         .where(listings.c.id == row.id)
@@ -124,76 +110,6 @@ class Listings:
                 .returning(listings)
             ).one()
             return listing_of(new)
-
-    def live_owner(self, source_id: str) -> str | None:
-        """Return the owner of the running listing, if there is one."""
-        with self._db.read() as tx:
-            return tx.execute(
-                sa.select(listings.c.owner).where(
-                    listings.c.source_id == source_id, listings.c.state == "running"
-                )
-            ).scalar_one_or_none()
-
-    def live_sources(self) -> set[str]:
-        """Return the ids of all sources with a running listing."""
-        with self._db.read() as tx:
-            running = sa.select(listings.c.source_id).where(listings.c.state == "running")
-            return set(tx.execute(running).scalars())
-
-    def window(
-        self, source_id: str, *, after: str | None, until: str | None, limit: int
-    ) -> PageWindow:
-        """Return what is known of the first ``limit`` keys in (after, until]."""
-        with self._db.read() as tx:
-            known = tx.execute(
-                sa.select(objects)
-                .where(
-                    objects.c.source_id == source_id, *_stretch(objects.c.object_key, after, until)
-                )
-                .where(objects.c.gone.is_(False))
-                .order_by(objects.c.object_key)
-                .limit(limit + 1)
-            ).all()
-        return PageWindow(
-            objects={row.object_key: object_of(row) for row in known[:limit]},
-            until=known[limit - 1].object_key if len(known) > limit else None,
-        )
-
-    def marks(self, source_id: str, after: str | None, *, every: int, limit: int) -> list[str]:
-        """Return each ``every``-th known key behind ``after`` that another one follows.
-
-        Args:
-            source_id: the source.
-            after: a key; None: the first one counts.
-            every: keys between two marks.
-            limit: marks.
-        """
-        known = (
-            sa.select(objects.c.object_key)
-            .where(objects.c.source_id == source_id, *_stretch(objects.c.object_key, after, None))
-            .where(objects.c.gone.is_(False))
-            .order_by(objects.c.object_key)
-            .limit(every * limit + 1)
-            .subquery()
-        )
-        key = known.c.object_key
-        counted = sa.select(
-            sa.func.lag(key).over(order_by=key).label("mark"),
-            sa.func.row_number().over(order_by=key).label("place"),
-        ).subquery()
-        marks = sa.select(counted.c.mark).where(
-            counted.c.place > 1, counted.c.place % every == 1 % every
-        )
-        with self._db.read() as tx:
-            return list(tx.execute(marks.order_by(counted.c.place)).scalars())
-
-    def live(self, source_id: str, keys: Collection[str]) -> dict[str, str]:
-        """Return the status of those keys that have a pending or processing invocation.
-
-        ``pending`` where a key has one of both.
-        """
-        with self._db.read() as tx:
-            return _live(tx, source_id, keys)
 
     def commit_page(
         self, listing: ListingRow, page: PageCommit, *, owner: str
@@ -249,7 +165,7 @@ class Listings:
                     )
                     .returning(listings)
                 ).one()
-            live = _live(tx, listing.source_id, page.invoke)
+            live = live_kinds(tx, listing.source_id, page.invoke)
             asked = [
                 key
                 for key in page.invoke
@@ -266,12 +182,6 @@ class Listings:
                 now=now,
             )
         return listing_of(mine)
-
-    def departing(self, listing: ListingRow) -> Departing:
-        """Return how many documents a listing that has seen all pages would end."""
-        with self._db.read() as tx:
-            row = tx.execute(sa.select(listings).where(listings.c.id == listing.id)).first()
-            return departing(tx, row) if row is not None else Departing(documents=0, of=0)
 
     def depart(
         self,
@@ -400,21 +310,6 @@ class Listings:
             settle_wholes(tx, listing.source_id, now=self._now())
             return listing_of(done)
 
-    def blocked(self, source_id: str) -> ListingRow | None:
-        """Return the listing that the guard stopped; newer ones may have failed or go on."""
-        return self.all_blocked([source_id]).get(source_id)
-
-    def all_blocked(self, source_ids: Collection[str]) -> dict[str, ListingRow]:
-        """Return the listings that the guard stopped, by their sources."""
-        found: dict[str, ListingRow] = {}
-        with self._db.read() as tx:
-            for part in groups(source_ids):
-                query = sa.select(listings).where(
-                    listings.c.source_id.in_(part), listings.c.state == "blocked"
-                )
-                found |= {row.source_id: listing_of(row) for row in tx.execute(query)}
-        return found
-
     def approve(self, source_id: str, listing_id: int) -> ListingRow | None:
         """Carry out what the guard stopped in one listing.
 
@@ -442,37 +337,6 @@ class Listings:
                 .returning(listings)
             ).first()
         return listing_of(done) if done is not None else None
-
-    def departing_keys(
-        self, listing: ListingRow, *, kind: int = 0, after: str | None = None, limit: int = 100
-    ) -> tuple[list[str], DepartureCursor | None]:
-        """Return keys whose documents an approval of a blocked listing would remove.
-
-        Args:
-            listing: which was blocked; of one that is not any more there are none.
-            kind: where the page before ended (``DepartureCursor``).
-            after: its last key.
-            limit: at most so many.
-
-        Returns:
-            The keys and where the next page goes on, None at the end.
-        """
-        with self._db.read() as tx:
-            which = (*is_blocked(listing.source_id), listings.c.id == listing.id)
-            row = tx.execute(sa.select(listings).where(*which)).first()
-            if row is None:
-                return [], None
-            cursor = DepartureCursor(kind=kind, after=after)
-            keys, rest = next_part(tx, row, cursor, removes=True, limit=limit)
-            if rest is not None and not next_part(tx, row, rest, removes=True, limit=1)[0]:
-                rest = None  # a full page, and the last one
-            return keys, rest
-
-    def holds(self, source_id: str, object_key: str) -> bool:
-        """Return whether what was made of an object waits for an approval to go."""
-        with self._db.read() as tx:
-            row = tx.execute(sa.select(listings).where(*is_blocked(source_id))).first()
-            return row is not None and is_departing(tx, row, object_key)
 
     def fail(self, listing: ListingRow, *, owner: str, error: str) -> None:
         """End a listing that cannot go on; it removes nothing."""
@@ -508,10 +372,7 @@ class Listings:
             owner: its owner.
             stays_here: it can go on in its owner's data folder alone.
         """
-        given: dict[str, Any] = {"lease_until": 0}
-        if stays_here:
-            home = owner.partition(_OF_A_HOME)[0]
-            given = {"lease_until": self._now() + KEPT_SECONDS, "owner": home + _OF_A_HOME}
+        given = kept_by(owner, now=self._now()) if stays_here else {"lease_until": 0}
         with self._db.write() as tx:
             tx.execute(
                 listings.update()
@@ -519,24 +380,8 @@ class Listings:
                 .values(given)
             )
 
-    def latest(self, source_id: str) -> ListingRow | None:
-        """Return the newest listing of a source."""
-        with self._db.read() as tx:
-            row = tx.execute(
-                sa.select(listings)
-                .where(listings.c.source_id == source_id)
-                .order_by(listings.c.id.desc())
-                .limit(1)
-            ).first()
-        return listing_of(row) if row else None
-
     def _now(self) -> float:
         return self._db.now()
-
-
-def _stays(owner: str | None) -> bool:
-    """Return whether a listing is a data folder's, and no process works on it."""
-    return owner is not None and owner.endswith(_OF_A_HOME)
 
 
 def _tells_missing(page: PageCommit) -> sa.ColumnElement[Any]:
@@ -553,30 +398,3 @@ def _mine(listing: ListingRow, owner: str) -> list[sa.ColumnElement[bool]]:
         listings.c.owner == owner,
         listings.c.state == "running",
     ]
-
-
-def _live(tx: sa.Connection, source_id: str, keys: Collection[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for part in groups(keys):
-        query = (
-            sa.select(invocations.c.object_key, sa.func.min(invocations.c.status).label("status"))
-            .where(
-                invocations.c.source_id == source_id,
-                is_live,
-                invocations.c.object_key.in_(part),
-            )
-            .group_by(invocations.c.object_key)
-        )
-        found |= {row.object_key: row.status for row in tx.execute(query)}
-    return found
-
-
-def _stretch(
-    column: sa.ColumnElement[str], after: str | None, until: str | None
-) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = []
-    if after is not None:
-        conditions.append(column > after)
-    if until is not None:
-        conditions.append(column <= until)
-    return conditions

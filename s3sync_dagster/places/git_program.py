@@ -27,7 +27,7 @@ from s3sync_dagster.model.errors import (
     S3SyncError,
     Unavailable,
 )
-from s3sync_dagster.places.disk_room import LEAST_FREE_BYTES, is_short
+from s3sync_dagster.places.disk_room import LEAST_FREE_BYTES, is_short, size_of
 from s3sync_dagster.ports.addresses import is_address
 from s3sync_dagster.ports.aws_guard import TRUSTED_TENANTS, AddressGuard
 
@@ -362,18 +362,6 @@ def end(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
-
-
-def size_of(folder: Path) -> int:
-    """Return the bytes of a folder's files."""
-    total = 0
-    for path, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(path, name)).st_size  # noqa: PTH118  (thousands)
-            except OSError:
-                continue  # git renamed it
-    return total
 
 
 def _public_address(host: str, port: int, guard: AddressGuard, *, proxied: bool) -> str:

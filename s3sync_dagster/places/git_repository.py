@@ -20,13 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError, Unavailable
-from s3sync_dagster.places.git_program import (
-    ASK_SECONDS,
-    FETCH_SECONDS,
-    GitProgram,
-    Remote,
-    size_of,
-)
+from s3sync_dagster.places.disk_room import size_of
+from s3sync_dagster.places.git_program import ASK_SECONDS, FETCH_SECONDS, GitProgram, Remote
 
 MAX_BLOB_BYTES = 200 * 1024 * 1024
 """Larger files are not fetched; they count as skipped (the contract's largest file)."""

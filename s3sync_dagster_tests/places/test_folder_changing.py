@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from s3sync_dagster.catalog.listings import KEPT_SECONDS
+from s3sync_dagster.catalog.listing_owner import KEPT_SECONDS
 from s3sync_dagster.local.watching import _next_paths, _watch, told_by
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.places import folder_entries

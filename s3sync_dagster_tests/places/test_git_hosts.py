@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from s3sync_dagster.catalog.listings import KEPT_SECONDS
+from s3sync_dagster.catalog.listing_owner import KEPT_SECONDS
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.model.errors import S3SyncError, Unavailable
 from s3sync_dagster.places import git_repository
