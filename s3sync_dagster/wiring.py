@@ -29,6 +29,7 @@ from s3sync_dagster.engine.store_ports import ObjectStore
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.source import EmbeddingConfig, Source
+from s3sync_dagster.ports.open_stores import OpenStores
 from s3sync_dagster.ports.word_memory import WordMemory
 from s3sync_dagster.settings import Settings
 
@@ -62,9 +63,7 @@ class Parts:
     _reranker: Reranker | None = field(default=None, repr=False)
     _words: dict[Path, WordMemory] = field(default_factory=dict[Path, WordMemory], repr=False)
     _embedders: dict[str, Embedder] = field(default_factory=dict[str, Embedder], repr=False)
-    _stores: dict[str, tuple[Source, ObjectStore]] = field(
-        default_factory=dict[str, tuple[Source, ObjectStore]], repr=False
-    )
+    _stores: OpenStores = field(default_factory=OpenStores, repr=False)
     _queues: list[Queue] = field(default_factory=list[Queue], repr=False)
 
     @property
@@ -189,15 +188,13 @@ class Parts:
 
     def store_for(self, source: Source) -> ObjectStore:
         """Return the store of the source's objects."""
-        with self._lock:
-            known = self._stores.get(source.id)
-            if known is None or known[0].place != source.place:
-                from s3sync_dagster.ports.places import open_store  # noqa: PLC0415
 
-                around = replace(self.surroundings, admits=self._require_same_server)
-                store = open_store(source, around)
-                self._stores[source.id] = known = (source, store)
-            return known[1]
+        def opened() -> ObjectStore:
+            from s3sync_dagster.ports.places import open_store  # noqa: PLC0415
+
+            return open_store(source, replace(self.surroundings, admits=self._require_same_server))
+
+        return self._stores.store_for(source, opened)
 
     def any_store_for(self, source: Source) -> ObjectStore:
         """Return a store of its own at the server that is named here, be it the source's or not."""
@@ -374,11 +371,7 @@ class Parts:
 
     def requests(self) -> Mapping[str, int]:
         """Return S3 requests of this process by kind."""
-        total: dict[str, int] = {}
-        for _, store in self._stores.values():
-            for kind, number in store.requests().items():
-                total[kind] = total.get(kind, 0) + number
-        return total
+        return self._stores.requests()
 
     def close(self) -> None:
         """Close what was opened."""
@@ -393,11 +386,9 @@ class Parts:
                     part.close()  # type: ignore[attr-defined]
             self._pool = self._collections = self._catalog = self._owners = None
             self._vectors = self._reranker = None
-            for _, store in self._stores.values():
-                store.close()
+            self._stores.close()
             for queue in self._queues:
                 queue.close()
-            self._stores.clear()
             self._queues.clear()
             self._embedders.clear()
 

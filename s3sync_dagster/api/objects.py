@@ -29,6 +29,7 @@ from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.rights import Rights
 from s3sync_dagster.core.selection import decide, require_inside_prefix
 from s3sync_dagster.core.state import DocumentPhase
+from s3sync_dagster.engine.pages import renew
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.engine.store_ports import ObjectBody
 from s3sync_dagster.explaining import explain_key
@@ -121,7 +122,9 @@ def send_content(source_id: UUID, key: str, caller: Caller, here: Context) -> Do
         raise NotFound(f"There is no object {ascii(key)[1:-1][:200]!r}.", reason="object_gone")
     with ExitStack() as held:
         held.enter_context(here.downloads.taken(caller.tenant))
-        body = here.parts.store_for(source).read(key, max_size_bytes=MAX_FILE_BYTES)
+        store = here.parts.store_for(source)
+        renew(store)  # a copy may be older than what another host has indexed
+        body = store.read(key, max_size_bytes=MAX_FILE_BYTES)
         if known is not None and body.ref.etag not in known:
             discard(body.content)
             raise ObjectChanged(

@@ -315,7 +315,9 @@ def _runs(here: Context, row: SourceRow, caller: Caller, *, limit: int = 10) -> 
 def _failures(here: Context, row: SourceRow, caller: Caller) -> list[Failure]:
     """Return the first objects that have failed now, of those that the caller may see."""
     with here.searches.taken(caller.tenant):
-        seen = seen_objects(here, row.source, caller, state="failed", limit=MAX_FAILURES)[0]
+        seen, _ = seen_objects(
+            here, row.source, caller, state="failed", limit=MAX_FAILURES, looks=Looks()
+        )
     return [
         Failure(
             document_id=_document_id(row, one.object_key),

@@ -1,6 +1,6 @@
 """Listings: one ordered pass, committed page by page, that may die at any point."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +15,7 @@ from s3sync_dagster.catalog.listing_end import (
     next_part,
     show_departing,
 )
+from s3sync_dagster.catalog.listing_owner import LEASE_SECONDS, kept_by, next_of
 from s3sync_dagster.catalog.listing_rows import ListingRows, live_kinds
 from s3sync_dagster.catalog.object_rows import upsert_objects
 from s3sync_dagster.catalog.overtaken import end_removals
@@ -22,7 +23,6 @@ from s3sync_dagster.catalog.rows import groups, listing_of
 from s3sync_dagster.catalog.tables import listings, objects, sources
 from s3sync_dagster.catalog.wholes import fail_of_other_commits, settle_wholes
 from s3sync_dagster.core.page import PageCommit, is_held
-from s3sync_dagster.core.patience import is_due
 from s3sync_dagster.core.state import (
     LISTING_ASKED,
     LISTING_BEGUN,
@@ -33,7 +33,6 @@ from s3sync_dagster.core.state import (
 )
 from s3sync_dagster.core.whole import REPLACED
 
-LEASE_SECONDS = 90.0
 DEPARTURES_A_PART = 500
 """Keys whose end one transaction writes."""
 
@@ -42,16 +41,24 @@ DEPARTURES_A_PART = 500
 class Listings(ListingRows):
     """The table ``listings`` and the objects that listings see."""
 
-    def begin(self, source_id: str, *, owner: str, fresh: bool = False) -> ListingRow | None:
+    def begin(
+        self,
+        source_id: str,
+        *,
+        owner: str,
+        fresh: bool = False,
+        is_kept: Callable[[ListingRow], bool] | None = None,
+    ) -> ListingRow | None:
         """Take up the running listing of a source, or start one.
 
         Args:
             source_id: the source.
             owner: who works on it, an owner file's name.
             fresh: start from the first page; a dead one ends as failed.
+            is_kept: tells whether what one goes on with that stays in a data folder lies here.
 
         Returns:
-            None while another live owner works on one, or the source is being deleted.
+            None while another live owner works on one, or keeps it, or the source is being deleted.
         """
         now = self._now()
         with self._db.write() as tx:
@@ -63,10 +70,11 @@ class Listings(ListingRows):
                 )
             ).first()
             if row is not None:
-                live = not is_due(row.lease_until, now=now, at_most=LEASE_SECONDS)
-                if live and row.owner != owner:
+                kept = is_kept is not None and is_kept(listing_of(row))
+                following = next_of(row, owner, fresh=fresh, kept=kept, now=now)
+                if following == "leave":
                     return None
-                if not fresh:
+                if following == "go on":
                     taken = tx.execute(
                         listings.update()
                         .where(listings.c.id == row.id)
@@ -356,13 +364,20 @@ class Listings(ListingRows):
                 )
             )
 
-    def pause(self, listing: ListingRow, *, owner: str) -> None:
-        """Give a running listing back between two ticks; its cursor stays."""
+    def pause(self, listing: ListingRow, *, owner: str, stays_here: bool = False) -> None:
+        """Give a running listing back between two ticks; its cursor stays.
+
+        Args:
+            listing: the running listing.
+            owner: its owner.
+            stays_here: it can go on in its owner's data folder alone.
+        """
+        given = kept_by(owner, now=self._now()) if stays_here else {"lease_until": 0}
         with self._db.write() as tx:
             tx.execute(
                 listings.update()
                 .where(listings.c.id == listing.id, listings.c.owner == owner)
-                .values(lease_until=0)
+                .values(given)
             )
 
     def _now(self) -> float:

@@ -19,7 +19,7 @@ from s3sync_dagster.engine.listings_port import ListingsPort
 from s3sync_dagster.engine.pages import Pages, confirm_gone
 from s3sync_dagster.engine.pages_ahead import open_ahead
 from s3sync_dagster.engine.reports import confirmed, is_reported, note_refusal, take_report
-from s3sync_dagster.engine.snapshot import snapshot_file
+from s3sync_dagster.engine.snapshot import is_kept, snapshot_file
 from s3sync_dagster.engine.store_ports import ListPage, ObjectStore
 from s3sync_dagster.engine.unseen import confirm_unseen, look_for_unseen
 from s3sync_dagster.model.errors import S3SyncError
@@ -73,7 +73,8 @@ def continue_listing(
             to end within one call.
 
     Returns:
-        None while another live process lists the source, or when it is being deleted.
+        None while another live process lists the source, or another host keeps what its listing
+        goes on with, or when it is being deleted.
 
     Raises:
         S3SyncError: the bucket could not be listed; the listing ended as failed.
@@ -82,7 +83,8 @@ def continue_listing(
     if reindex:
         source = source.with_changes(on_config_change="reindex")
     listings = catalog.listings
-    listing = listings.begin(source.id, owner=owner, fresh=fresh)
+    kept = partial(is_kept, snapshots)
+    listing = listings.begin(source.id, owner=owner, fresh=fresh, is_kept=kept)
     if listing is None:
         return None
     ends = math.inf if budget_seconds is None else clock.monotonic() + budget_seconds
@@ -164,7 +166,7 @@ def continue_listing(
                     look_for_unseen(source, store=store, catalog=catalog)
                 break
             if clock.monotonic() >= ends:
-                listings.pause(listing, owner=owner)
+                listings.pause(listing, owner=owner, stays_here=pages.stays_here)
                 return ListingProgress(listing=listing, done=False)
         listing = finish_listing(
             listing,
@@ -178,7 +180,7 @@ def continue_listing(
         if done:
             pages.discard()
         else:
-            listings.pause(listing, owner=owner)
+            listings.pause(listing, owner=owner, stays_here=pages.stays_here)
         return ListingProgress(listing=listing, done=done)
     finally:
         if pages is not None:

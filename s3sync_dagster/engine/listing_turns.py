@@ -7,6 +7,7 @@ from the first page to the last (``list_whole``).
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import cast
@@ -20,6 +21,7 @@ from s3sync_dagster.engine.identity import check_collections
 from s3sync_dagster.engine.listing import PAGE_KEYS, ListingProgress, continue_listing
 from s3sync_dagster.engine.ports import Collections, Owners
 from s3sync_dagster.engine.reports import nothing_new
+from s3sync_dagster.engine.snapshot import is_kept
 from s3sync_dagster.engine.store_ports import ObjectStore
 from s3sync_dagster.model.errors import NotFound, S3SyncError
 from s3sync_dagster.model.source import AutoSync, Source
@@ -76,7 +78,8 @@ class ListingParts:
             store = self.store_for(source)
         except S3SyncError as error:
             listings, me = self.catalog.listings, self.owners.me()
-            listing = listings.begin(source.id, owner=me, fresh=fresh)
+            kept = partial(is_kept, self.snapshots)
+            listing = listings.begin(source.id, owner=me, fresh=fresh, is_kept=kept)
             if listing is not None:
                 listings.fail(listing, owner=me, error=error.message)
             raise

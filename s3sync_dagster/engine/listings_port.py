@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -18,8 +18,15 @@ if TYPE_CHECKING:
 class ListingsPort(Protocol):
     """Numbered passes over a prefix."""
 
-    def begin(self, source_id: str, *, owner: str, fresh: bool = False) -> ListingRow | None:
-        """Take up or start the source's listing; None while another owner lives."""
+    def begin(
+        self,
+        source_id: str,
+        *,
+        owner: str,
+        fresh: bool = False,
+        is_kept: Callable[[ListingRow], bool] | None = None,
+    ) -> ListingRow | None:
+        """Take up or start the source's listing; None while another owner lives, or keeps it."""
         ...
 
     def window(
@@ -66,8 +73,8 @@ class ListingsPort(Protocol):
         """End a listing that cannot go on; it removes nothing."""
         ...
 
-    def pause(self, listing: ListingRow, *, owner: str) -> None:
-        """Give a running listing back between two ticks."""
+    def pause(self, listing: ListingRow, *, owner: str, stays_here: bool = False) -> None:
+        """Give a running listing back between two ticks, or to its data folder."""
         ...
 
     def end_dead(self, source_id: str, *, owner: str) -> None:

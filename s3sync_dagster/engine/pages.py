@@ -42,6 +42,9 @@ class AskedPage:
 class Pages(Protocol):
     """The keys under one prefix."""
 
+    stays_here: bool
+    """Whether their listing can go on in this data folder alone."""
+
     def next(self, after: str | None, *, limit: int, number: int = 0) -> AskedPage | None:
         """Return the page behind ``after``; None: the bucket was asked for more, ask again.
 
@@ -142,6 +145,8 @@ def first_object(store: ObjectStore, prefix: str) -> ObjectRef | None:
 class _Asked:
     """Pages as a bucket gives them, each asked for when it is wanted."""
 
+    stays_here = False
+
     def __init__(self, store: ObjectStore, prefix: str) -> None:
         self._store, self._prefix = store, prefix
 
@@ -177,6 +182,8 @@ def _require_order(keys: Sequence[str], *, after: str | None) -> None:
 class _Pinned:
     """Pages of what the place was at the first, all of them as old as that."""
 
+    stays_here = True
+
     def __init__(self, store: PinnedStore, prefix: str, snapshot: Snapshot) -> None:
         self._store, self._prefix, self._snapshot = store, prefix, snapshot
 
@@ -202,7 +209,9 @@ class _Pinned:
 
 
 class _Sorted:
-    """Pages of a snapshot, which is gathered first."""
+    """Pages of a snapshot, which is gathered first: another host gathers its own, and goes on."""
+
+    stays_here = False
 
     def __init__(self, store: ObjectStore, prefix: str, snapshot: Snapshot) -> None:
         self._store, self._prefix, self._snapshot = _unordered(store), prefix, snapshot

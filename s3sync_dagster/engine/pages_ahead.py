@@ -73,6 +73,8 @@ class PagesAhead:
         marks: returns each n-th known key behind one.
     """
 
+    stays_here = False
+
     def __init__(
         self,
         store: AheadStore,

@@ -50,8 +50,7 @@ def snapshot_file(folder: Path, listing: ListingRow) -> Path:
 
     By its number and its time: a restored catalog gives numbers anew.
     """
-    source = hashlib.sha256(listing.source_id.encode()).hexdigest()[:16]
-    stem = f"{source}-{listing.id}-{round(listing.started_at * 1e6)}."
+    source, stem = _names(listing)
     with _refusals():
         for path in folder.glob("*-*.db*"):
             with suppress(FileNotFoundError):  # another process tidies up as well
@@ -59,6 +58,17 @@ def snapshot_file(folder: Path, listing: ListingRow) -> Path:
                 if left or (path.name.startswith(f"{source}-") and not path.name.startswith(stem)):
                     path.unlink()
     return folder / f"{stem}db"
+
+
+def is_kept(folder: Path | None, listing: ListingRow) -> bool:
+    """Return whether a listing left something in a folder with which it goes on."""
+    return folder is not None and (folder / f"{_names(listing)[1]}db").exists()
+
+
+def _names(listing: ListingRow) -> tuple[str, str]:
+    """Return how the files of a listing's source begin, and its own."""
+    source = hashlib.sha256(listing.source_id.encode()).hexdigest()[:16]
+    return source, f"{source}-{listing.id}-{round(listing.started_at * 1e6)}."
 
 
 class Snapshot:

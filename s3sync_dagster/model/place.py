@@ -183,6 +183,11 @@ class Place:
         """Return what objects carry here that becomes metadata."""
         return Carried()
 
+    @property
+    def reading(self) -> Mapping[str, object]:
+        """Return the settings by which other bytes of an object are read than without them."""
+        return {}
+
     def collection(self) -> str:
         """Return the collection of a source that names none."""
         raise NotImplementedError

@@ -164,6 +164,8 @@ class Source:
         carried = self.place.carried
         if carried != Carried():
             decides["carried"] = [dict(carried.metadata), dict(carried.tags)]
+        if reading := self.place.reading:
+            decides["reading"] = dict(reading)
         if self.bedrock_sidecars:
             decides["bedrock_sidecars"] = True
         if self.enrich is not None:

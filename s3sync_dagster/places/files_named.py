@@ -2,10 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.places.files_walk import Listed
+
+MOST_NAMES = 200_000
+"""That are remembered from one call to the next."""
 
 
 class NamedFiles:
@@ -24,6 +27,9 @@ class NamedFiles:
         self._listed, self._shown = listed, shown
         self._lock = threading.Lock()
         self._folder, self._names, self._until = "", frozenset[str](), 0.0
+        self._looked: dict[str, dict[str, bool]] = {}
+        """Folder -> its names, and whether each is a folder."""
+        self._looked_until = 0.0
 
     def require_unnamed(self, key: str, clock: Callable[[], float] = time.monotonic) -> None:
         """Refuse to take a file for gone that its folder names.
@@ -44,6 +50,55 @@ class NamedFiles:
                 "not there: neither is believed.",
                 reason="store_failed",
             )
+
+    def still_gone(
+        self, keys: Sequence[str], clock: Callable[[], float] = time.monotonic
+    ) -> list[str]:
+        """Return those of the keys, which a listing lacks, that their folders do not name now.
+
+        Of a name that is removed and comes again while its folder is read nobody has to tell: SFTP
+        and WebDAV servers tell what readdir does.
+
+        Args:
+            keys: of files.
+            clock: in seconds.
+        """
+        with self._lock:
+            began = clock()
+            if began >= self._looked_until:
+                self._looked.clear()
+            gone: list[str] = []
+            for key in keys:
+                folder, _, name = key.rpartition("/")
+                if self._look(folder).get(name, True):
+                    gone.append(key)
+            self._looked_until = max(self._looked_until, 3 * clock() - 2 * began)
+            if sum(map(len, self._looked.values())) > MOST_NAMES:
+                self._looked.clear()
+            return gone
+
+    def _look(self, folder: str) -> dict[str, bool]:
+        """Return what a folder holds, nothing where it is gone.
+
+        Many that went from one folder are not asked for one by one.
+        """
+        if folder in self._looked:
+            return self._looked[folder]
+        names: dict[str, bool] = {}
+        if not self._is_known_to_be_gone(folder):
+            try:
+                names = {one.name: one.kind == "folder" for one in self._listed(folder)}
+            except FileNotFoundError:
+                self._look(folder.rpartition("/")[0])
+        return self._looked.setdefault(folder, names)
+
+    def _is_known_to_be_gone(self, folder: str) -> bool:
+        while folder:
+            above, _, name = folder.rpartition("/")
+            if above in self._looked:
+                return not self._looked[above].get(name, False)
+            folder = above
+        return False
 
     def _named_in(self, folder: str) -> list[str]:
         try:

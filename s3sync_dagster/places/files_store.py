@@ -127,6 +127,13 @@ class FilesStore:
             for one in entries:
                 self._named.require_unnamed(one.name)
 
+    def still_gone(self, keys: Sequence[str]) -> Sequence[str]:
+        """Return those of the keys, which a listing lacks, that are not there by now."""
+        if self._access.doubtful or isinstance(self._access, FlatAccess):
+            return keys  # asked for one by one; pages of one moment
+        there = set(keys) - set(self._named.still_gone([one for one in keys if self._may_be(one)]))
+        return [key for key in keys if key not in there or not self._may_be(key)]
+
     def _page(self, access: FlatAccess, token: str | None, *, limit: int) -> Any:
         self._requests["LIST"] += 1
         try:

@@ -109,6 +109,11 @@ class GitPlace(Place):
         return self.saved_token
 
     @property
+    def reading(self) -> Mapping[str, object]:
+        """Return whether what is no text is read: what was left alone without that is not then."""
+        return {} if self.text_only else {"text_only": False}
+
+    @property
     def credential_ids(self) -> tuple[int, ...]:
         """Return all rows of the catalog's secrets that the place names."""
         return tuple(one for one in (self.saved_token, self.webhook_secret) if one is not None)

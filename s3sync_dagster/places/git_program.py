@@ -27,6 +27,7 @@ from s3sync_dagster.model.errors import (
     S3SyncError,
     Unavailable,
 )
+from s3sync_dagster.places.disk_room import LEAST_FREE_BYTES, is_short, size_of
 from s3sync_dagster.ports.addresses import is_address
 from s3sync_dagster.ports.aws_guard import TRUSTED_TENANTS, AddressGuard
 
@@ -276,6 +277,13 @@ class GitProgram:
             raise FixConfiguration(
                 "The repository has more files than are listed.", reason="repository_too_large"
             )
+        if most_bytes is not None and is_short(self.folder.parent):
+            raise Unavailable(
+                "The disk of the data folder has less than "
+                f"{LEAST_FREE_BYTES // 1024**2} MiB left: no repository is fetched until there is "
+                "room. Its records stay as they are.",
+                reason="disk_full",
+            )
         if most_bytes is not None and size_of(self.folder) > most_bytes:
             raise FixConfiguration(
                 f"The repository needs more than {most_bytes} bytes: raise S3SYNC_GIT_MAX_BYTES.",
@@ -354,18 +362,6 @@ def end(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
-
-
-def size_of(folder: Path) -> int:
-    """Return the bytes of a folder's files."""
-    total = 0
-    for path, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(path, name)).st_size  # noqa: PTH118  (thousands)
-            except OSError:
-                continue  # git renamed it
-    return total
 
 
 def _public_address(host: str, port: int, guard: AddressGuard, *, proxied: bool) -> str:

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError, Unavailable
+from s3sync_dagster.places.disk_room import size_of
 from s3sync_dagster.places.git_program import ASK_SECONDS, FETCH_SECONDS, GitProgram, Remote
 
 MAX_BLOB_BYTES = 200 * 1024 * 1024
@@ -28,6 +29,12 @@ MAX_PACKS = 40
 """Fetches after which the copy is made anew."""
 ANEW_SECONDS = 600.0
 """So often at most a copy is made anew because reading it failed."""
+TOO_LARGE_SECONDS = 86_400.0
+"""For so long a commit that was too large is not fetched once more, unless it may be larger."""
+TOO_LARGE_ANEW_SECONDS = 3600.0
+"""The same for another commit: most are as large as the one before."""
+_TOO_LARGE = "too-large"
+"""A file beside the copy: commit and bound, and behind them what was said."""
 _LEFT_OUT = "left-out"
 """A file in the copy: ids, one a line."""
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -82,7 +89,8 @@ class Repository:
                 # Of what lies beside a commit that cannot be read nothing is known.
                 broken = not whole and any(self._there.glob("objects/pack/*.pack"))
                 anew = doubted or broken or not self._may_hold(wanted)
-                self._bring(wanted, lock, before=self.commit() if whole else None, anew=anew)
+                with self._unless_too_large(wanted):
+                    self._bring(wanted, lock, before=self.commit() if whole else None, anew=anew)
                 self._remember(wanted)
             return wanted
 
@@ -127,9 +135,7 @@ class Repository:
 
     def _prepare(self) -> bool:
         """Tidy up after whoever was killed; return whether the copy has the commit that is read."""
-        for unfinished in ("next.git", "before.git"):
-            shutil.rmtree(self._folder / unfinished, ignore_errors=True)
-        _remove_unfinished(self._there)
+        self._tidy()
         commit = self.commit()
         if commit is not None and self.has(commit):
             return True
@@ -138,6 +144,11 @@ class Repository:
             shutil.rmtree(self._there, ignore_errors=True)
             self._init(self.git)
         return False
+
+    def _tidy(self) -> None:
+        for unfinished in ("next.git", "before.git"):
+            shutil.rmtree(self._folder / unfinished, ignore_errors=True)
+        _remove_unfinished(self._there)
 
     def _is_repository(self) -> bool:
         if not self._there.is_dir():
@@ -192,6 +203,26 @@ class Repository:
         finally:
             shutil.rmtree(beside.folder, ignore_errors=True)
 
+    @contextmanager
+    def _unless_too_large(self, commit: str) -> Generator[None]:
+        """Fetch a commit, unless that has just shown that it is too large: it costs the bound."""
+        note = self._folder / _TOO_LARGE
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            known, most, said = note.read_text("utf-8").split(" ", 2)
+            patience = TOO_LARGE_SECONDS if known == commit else TOO_LARGE_ANEW_SECONDS
+            if int(most) >= self._most_bytes and time.time() - note.stat().st_mtime < patience:
+                raise FixConfiguration(said, reason="repository_too_large")
+        try:
+            yield
+        except S3SyncError as error:
+            self._tidy()  # what was fetched in vain may be gigabytes
+            if error.reason == "repository_too_large":
+                if size_of(self._there) > self._most_bytes:
+                    shutil.rmtree(self._there, ignore_errors=True)
+                note.write_text(f"{commit} {self._most_bytes} {error.message}", "utf-8")
+            raise
+        note.unlink(missing_ok=True)
+
     def _may_hold(self, commit: str) -> bool:
         """Return whether the copy's ids are of the length that a commit's has: SHA-1 or SHA-256."""
         return self.git.ask("rev-parse", "--show-object-format").decode().strip() == _hash(commit)
@@ -211,9 +242,10 @@ class Repository:
                 _require_files(self.git, commit)
                 if self.has(commit):
                     return
-            except Unavailable as error:
-                # The server has just answered: that git fails is as likely this copy's fault.
-                if error.reason != "git_failed":
+            except S3SyncError as error:
+                # The server has just answered: that git fails is as likely this copy's fault, and
+                # most of what is too large may be what earlier commits have left in it.
+                if error.reason not in ("git_failed", "repository_too_large"):
                     raise
         self._fetch_anew(commit, lock)
 
@@ -329,5 +361,6 @@ def sweep(folder: Path, *, unused_seconds: float) -> None:
     limit = time.time() - unused_seconds
     with contextlib.suppress(OSError):
         for one in folder.iterdir():
-            if one.stat().st_mtime < limit:
+            # A database that is open for months changes itself alone, and not its folder.
+            if all(part.stat().st_mtime < limit for part in (one, *one.glob("*"))):
                 shutil.rmtree(one, ignore_errors=True)

@@ -11,6 +11,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.places.disk_room import is_short
 from s3sync_dagster.places.web_before import PagesBefore
 from s3sync_dagster.places.web_known import MISSES, Page, Task
 from s3sync_dagster.places.web_tables import crawl_refusals, task_of
@@ -43,7 +44,7 @@ class SiteMemory(PagesBefore):
 
     def __init__(self, file: Path, *, most_bytes: int, clock: Clock | None = None) -> None:
         super().__init__(file, clock=clock)
-        self._most_bytes = most_bytes
+        self._most_bytes, self._folder = most_bytes, file.parent
 
     # --- pages --------------------------------------------------------------------------------
 
@@ -98,7 +99,8 @@ class SiteMemory(PagesBefore):
         packed = zlib.compress(body, 3)
         self._run("DELETE FROM bodies WHERE key = ?", key)
         row = self._one("SELECT coalesce(sum(size), 0) FROM bodies")
-        if row is not None and row[0] + len(packed) <= self._most_bytes:
+        full = row is None or row[0] + len(packed) > self._most_bytes
+        if not full and not is_short(self._folder):
             self._run("INSERT INTO bodies VALUES (?, ?, ?, ?)", key, etag, packed, len(packed))
 
     def take_body(self, key: str, etag: str) -> bytes | None:

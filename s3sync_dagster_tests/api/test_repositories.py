@@ -155,3 +155,21 @@ def test_a_tenant_that_nobody_trusts_reaches_no_address_of_the_network(
         assert plain.json()["error"] == "git_protocol"
         inside = http.post(SOURCES, json=payload("https://127.0.0.1:9/rrr"))
         assert inside.json()["error"] == "private_address", inside.text
+
+
+def test_content_is_of_the_commit_that_the_server_has_at_that_moment(api, http, origin):
+    """The API has a copy of its own where another host lists and indexes."""
+    with git_server(origin.folder.parents[1]) as server:
+        name = http.post(SOURCES, json=payload(f"{server.url}/team/docs")).json()["source_id"]
+
+        def content(key):
+            return http.get(f"/s3sync/v1/sources/{name}/content", params={"key": key})
+
+        assert (content("a.md").text, content("b.txt").text) == ("# Title", "text")
+        origin.write("a.md", "# Another")
+        origin.git("rm", "-q", "b.txt")
+        origin.commit()
+        assert content("a.md").text == "# Another"
+        assert content("b.txt").status_code == 404
+        server.redirect = "http://127.0.0.1:9"
+        assert content("a.md").status_code >= 400

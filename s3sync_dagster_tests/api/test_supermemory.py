@@ -17,7 +17,7 @@ def there(tmp_path_factory, chroma_server, aws_endpoint):
         tmp_path_factory.mktemp("supermemory"),
         chroma=chroma_server,
         aws=aws_endpoint,
-        environ={"S3SYNC_API_SUPERMEMORY": "on"},
+        environ={"S3SYNC_API_SUPERMEMORY": "on", "S3SYNC_API_SEARCHES_PER_TENANT": "1"},
     ) as api:
         api.owner = api.token()
         yield api
@@ -152,6 +152,21 @@ def test_the_newest_run_names_what_has_failed(there):
     ids = {one["title"]: one["id"] for one in documents.json()}
     assert all(one["documentId"] == ids[one["title"]] for one in failures)
     assert all(one["failures"] == [] for one in older)
+
+
+def test_a_member_with_groups_takes_one_place_among_the_searches(there):
+    bucket = there.aws.make_bucket()
+    there.aws.put_all(bucket, {"hr/a.pdf": b"%PDF-1.7 torn"})
+    with there.client(there.owner) as http:
+        body = there.s3(bucket, path_metadata="(?P<team>[^/]+)/", reader_keys=["team"])
+        made = http.post("/api/v1/sources", json=body).json()["source_id"]
+        listed_and_worked(there, http, made)
+    create = there.parts.catalog.tokens.create
+    member = create(tenant="default_tenant", role="member", name="ann", groups=["sales"])[1]
+    with there.client(member) as http:
+        told = http.get(f"{CONNECTIONS}/{made}/sync-runs")
+    assert told.status_code == 200, told.text
+    assert [(one["itemsFailed"], one["failures"]) for one in told.json()] == [(1, [])]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import sqlalchemy as sa
 
-from s3sync_dagster.catalog.listings import LEASE_SECONDS
+from s3sync_dagster.catalog.listing_owner import LEASE_SECONDS
 from s3sync_dagster.core.page import is_held
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.engine.listing import WINDOW_KEYS

@@ -15,6 +15,7 @@ from s3sync_dagster.places import files_walk
 from s3sync_dagster.places.files import FilesPlace
 from s3sync_dagster.places.files_access import Entry
 from s3sync_dagster.places.files_cloud import Page
+from s3sync_dagster.places.files_named import NamedFiles
 from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.places.file_servers import all_refs, in_memory, open_place, start_rclone
 
@@ -143,3 +144,45 @@ def test_hdfs_is_reached_by_webhdfs():
         store.close()
         server.shutdown()
         server.server_close()
+
+
+def test_a_file_that_is_replaced_while_its_folder_is_read_stays(world, store, monkeypatch):
+    """As readdir of btrfs or tmpfs may tell, and SFTP servers with it."""
+    for name in ("a.md", "in/b.md", "in/c.md", "in/gone.md", "went/d.md", "went/e/f.md"):
+        store.put(name, name.encode())
+    world.sync()
+    assert len(world.keys_indexed()) == 6
+    for name in ("in/gone.md", "went/d.md", "went/e/f.md"):
+        store.delete(name)
+    listed, reads = type(world.store._access).listed, []
+
+    def lacking(access, system, folder):
+        reads.append(folder)
+        found = listed(access, system, folder)
+        missed = folder == "in" and reads.count("in") == 1
+        return [one for one in found if not (missed and one.name == "b.md")]
+
+    monkeypatch.setattr(type(world.store._access), "listed", lacking)
+    world.listing()
+    world.run_batches()
+    assert world.keys_indexed() == {"a.md", "in/b.md", "in/c.md"}
+
+
+def test_many_folders_that_went_are_not_looked_for_one_by_one():
+    there, asked, now = {"": [Entry("a", "folder")], "a": [Entry("k.md", "file")]}, [], [0.0]
+
+    def listed(folder):
+        asked.append(folder)
+        now[0] += 1.0
+        if folder not in there:
+            raise FileNotFoundError(folder)
+        return there[folder]
+
+    named = NamedFiles(listed, shown="sftp://x")
+    keys = [f"a/b{n}/c/d.md" for n in range(50)]
+    assert named.still_gone([*keys, "a/k.md", "a"], lambda: now[0]) == [*keys, "a"]
+    assert len(asked) <= 5
+    there["a"] = []
+    assert named.still_gone(["a/k.md"], lambda: now[0]) == []  # good for twice as long as it took
+    now[0] += 20.0
+    assert named.still_gone(["a/k.md"], lambda: now[0]) == ["a/k.md"]

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
+from s3sync_dagster.catalog.listing_owner import KEPT_SECONDS
 from s3sync_dagster.local.watching import _next_paths, _watch, told_by
-from s3sync_dagster.model.errors import S3SyncError, Unavailable
+from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.places import folder_entries
 from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster.places.folder_store import FileStore
@@ -199,19 +200,41 @@ def test_a_name_whose_case_alone_changed_is_gone(world, folder, monkeypatch, bef
     assert world.keys_indexed() == {after, "b.md", "c.md"}
 
 
-def test_a_listing_goes_on_in_another_process_and_not_on_another_host(world, folder, tmp_path):
+@pytest.fixture
+def part(world, folder, tmp_path):
+    """Return what a tick does on a host, by the name of its data folder."""
     for n in range(9):
         (folder / f"k{n}.md").write_text(f"text {n}")
 
-    def part(home):
+    def listed(home, **more):
         world.store = FileStore(str(folder))
-        return world.listing(page_keys=2, budget_seconds=0, snapshots=tmp_path / home)
+        return world.listing(page_keys=2, budget_seconds=0, snapshots=tmp_path / home, **more)
 
+    return listed
+
+
+def test_a_listing_goes_on_in_another_process_and_not_on_another_host(world, part):
     assert not part("one").done
     assert part("one").listing.listed == 4
-    with pytest.raises(Unavailable) as caught:
-        part("another")
-    assert caught.value.reason == "listing_lost"
+    assert part("another") is None
+    world.clock.seconds += KEPT_SECONDS
     for _ in range(5):
         found = part("another")
     assert (found.done, found.listing.listed) == (True, 9)
+
+
+def test_two_hosts_that_take_turns_come_to_an_end(world, folder, part):
+    """As ticks do that land on one of two code servers, each with a data folder of its own."""
+    world.sync()
+    (folder / "k3.md").unlink()
+    ends = [found for _ in range(10) for home in ("one", "two") if (found := part(home))]
+    assert any(found.done for found in ends)
+    world.run_batches()
+    assert world.keys_indexed() == {f"k{n}.md" for n in range(9) if n != 3}
+
+
+def test_a_person_waits_for_no_listing_that_another_host_keeps(part):
+    begun = part("one").listing
+    anew = part("another", fresh=True).listing
+    assert (anew.id > begun.id, anew.listed) == (True, 2)
+    assert part("one") is None
