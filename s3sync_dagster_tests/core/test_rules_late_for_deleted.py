@@ -151,7 +151,7 @@ def test_a_source_of_the_same_ids_waits_until_the_other_one_is_deleted(world, wr
     for _ in range(5):  # until it waits for an hour
         world.clock.seconds += 600
         world.run_batches()
-    assert states(world) == {"a.txt": ("failed", "record_ids_busy")}
+    assert states(world) == {"a.txt": ("pending", None)}
     end_of(world, old)
     assert [one.state for one in world.run_batches()] == ["indexed"]
 
