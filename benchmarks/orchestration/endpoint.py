@@ -46,6 +46,11 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a host that was killed and waits for its answer no more."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
 
 def vector_of(text: str) -> str:
     """Return a vector of length one that no other text has, in base64."""
