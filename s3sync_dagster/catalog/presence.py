@@ -17,6 +17,8 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 _log = logging.getLogger(__name__)
+MOST_SEEN = 10_000
+"""Names that are remembered: each run has its own."""
 _HELD = sa.text(
     "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -108,6 +110,8 @@ def has_left(url: sa.URL, owner: str) -> bool:
                 watch.connection = None
             return False
         if held:
+            if len(watch.seen) >= MOST_SEEN:
+                watch.seen.clear()  # who is at work is seen again at the next look
             watch.seen.add(owner)
             return False
         return owner in watch.seen

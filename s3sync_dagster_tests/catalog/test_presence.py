@@ -82,6 +82,14 @@ def test_who_was_never_seen_is_not_known_to_be_gone(url, worker):
     assert not presence.has_left(url, "host:nobody")
 
 
+def test_no_more_names_are_remembered_than_may_be(url, worker, monkeypatch):
+    monkeypatch.setattr(presence, "MOST_SEEN", 1)
+    assert not presence.has_left(url, "host:worker")
+    presence._WATCHES[url].seen |= {"host:other"}
+    assert not presence.has_left(url, "host:worker")
+    assert presence._WATCHES[url].seen == {"host:worker"}
+
+
 def test_a_server_that_was_started_again_says_nothing_of_those_before(url, worker):
     assert not presence.has_left(url, "host:worker")
     end_connections(url, "s3sync presence")  # the worker's, and that of who watches
