@@ -11,7 +11,6 @@ from pathlib import Path
 import helm_python
 import pytest
 import yaml
-from celery import Celery
 from dagster._config import process_config, resolve_to_config_type
 
 from s3sync_dagster import __version__
@@ -227,6 +226,8 @@ def test_dagster_itself_takes_what_launches_runs_and_keeps_logs(name, monkeypatc
 
 
 def test_a_celery_worker_takes_a_run_at_a_time_and_none_ahead(monkeypatch):
+    from celery import Celery
+
     monkeypatch.setenv("S3SYNC_CELERY_BROKER", "redis://broker/0")
     monkeypatch.setenv("S3SYNC_CELERY_BACKEND", "redis://broker/1")
     told = runpy.run_path(str(DEPLOY / "celery" / "dagster_celery_config.py"))
