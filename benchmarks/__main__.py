@@ -27,6 +27,7 @@ BENCHMARKS = {
     "chroma.peers": "first and later syncs of mixed files beside other ways",
     "chroma.search_speed": "a hybrid question as a collection grows",
     "chroma.retrieval": "recall of dense, BM25 and hybrid search",
+    "chroma.price": "a million objects and a day of 1 % change, beside other ways",
     "engine.scale": "100,000 objects listed and reconciled",
     "engine.shards": "millions of objects in shards on Postgres: what a shard costs beside others",
     "orchestration.scale": "100,000 partitions: discovery, pages, restart",
