@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 
 from benchmarks.orchestration.storage import storage
 from s3sync_dagster.local.loopback import free_port
+from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
 from s3sync_dagster.ports.owners import Owners
 from s3sync_dagster.settings import load_settings
@@ -121,7 +121,7 @@ class Team:
         assert self.dagster is not None
         try:
             return self.dagster.location().state == "loaded"
-        except (httpx.HTTPError, Exception):  # noqa: BLE001  (it does not listen yet)
+        except Unavailable:  # it does not listen yet
             return False
 
     def add_hosts(self, number: int) -> None:
