@@ -34,6 +34,7 @@ from s3sync_dagster.ports.word_memory import WordMemory
 from s3sync_dagster.settings import Settings
 
 if TYPE_CHECKING:
+    from s3sync_dagster.catalog.presence import Presence
     from s3sync_dagster.embedding.cache import VectorCache
     from s3sync_dagster.ports.aws_guard import AddressGuard
     from s3sync_dagster.ports.owners import Owners
@@ -59,6 +60,7 @@ class Parts:
     _collections: Collections | None = field(default=None, repr=False)
     _pool: WorkerPool | None = field(default=None, repr=False)
     _owners: Owners | None = field(default=None, repr=False)
+    _presence: Presence | None = field(default=None, repr=False)
     _vectors: VectorCache | None = field(default=None, repr=False)
     _reranker: Reranker | None = field(default=None, repr=False)
     _words: dict[Path, WordMemory] = field(default_factory=dict[Path, WordMemory], repr=False)
@@ -102,6 +104,28 @@ class Parts:
             if self._owners is None:
                 self._owners = Owners(self.settings.home)
             return self._owners
+
+    def at_work(self) -> str:
+        """Return this process's owner name; from now on other hosts see its end, on Postgres."""
+        owner = self.owners.me()
+        database = self.catalog.database
+        if not database.sqlite:
+            from s3sync_dagster.catalog.presence import Presence  # noqa: PLC0415  (only who works)
+
+            with self._lock:
+                if self._presence is None:
+                    self._presence = Presence(database.url)
+                self._presence.hold(owner)
+        return owner
+
+    def has_left(self, owner: str | None) -> bool:
+        """Return whether an owner's process, on whatever host, was seen at work and is no more."""
+        database = self.catalog.database
+        if owner is None or database.sqlite:
+            return False
+        from s3sync_dagster.catalog.presence import has_left  # noqa: PLC0415  (only who reaps)
+
+        return has_left(database.url, owner)
 
     @property
     def collections(self) -> Collections:
@@ -380,12 +404,14 @@ class Parts:
         for memory in words:
             memory.finish()
         with self._lock:
-            parts = (self._pool, self._collections, self._vectors, self._catalog, self._owners)
+            # Last of all who is alive: what it holds was given back by then.
+            parts = (self._pool, self._collections, self._vectors, self._catalog)
+            parts += (self._owners, self._presence)
             for part in parts:
                 if part is not None:
                     part.close()  # type: ignore[attr-defined]
             self._pool = self._collections = self._catalog = self._owners = None
-            self._vectors = self._reranker = None
+            self._vectors = self._reranker = self._presence = None
             self._stores.close()
             for queue in self._queues:
                 queue.close()

@@ -187,4 +187,5 @@ def cocoindex() -> None:
 if __name__ == "__main__":
     ways = {"hand-written": hand_written, "langchain": langchain, "cocoindex": cocoindex}
     ways[WAY]()
+    print(f'"embedded": {parts()[1].inferred}')
     parts()[0].close()

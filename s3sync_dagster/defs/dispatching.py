@@ -210,6 +210,7 @@ class Dispatcher:
             self._catalog,
             clock=self._clock,
             is_dead=self._runtime.parts.owners.is_dead,
+            has_left=self._runtime.parts.has_left,
             run_state=self._state,
         ):
             log(f"batch {dead.token} released: {dead.why}")

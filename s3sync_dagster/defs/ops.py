@@ -238,7 +238,7 @@ def _lease(
     leasing = Leasing(
         catalog=runtime.parts.catalog,
         clock=runtime.parts.clock,
-        owner=runtime.parts.owners.me(),
+        owner=runtime.parts.at_work(),
         run_id=context.run_id,
         log=context.log.info,
         executed_again=PARENT_TAG in context.run.tags,

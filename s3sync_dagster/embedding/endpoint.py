@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,9 @@ REFUSED = frozenset({400, 413, 422})
 BATCH_TEXTS = 64
 BATCH_BYTES = 128 * 1024
 CONCURRENCY = 4
+SLOW_SECONDS, LEAST_TEXTS = 1.0, 4
+"""Texts that one request would take so long for are shared by all that may be under way, so many
+each at least: an endpoint that is asked for few texts at a time has one request otherwise."""
 TIMEOUT_SECONDS = 120.0
 TRIES = 8
 CONNECT_SECONDS = 10.0
@@ -70,6 +74,7 @@ class Endpoint:
         self._concurrency = concurrency
         self._lock = threading.Lock()
         self._batch_texts = BATCH_TEXTS
+        self._text_seconds: float | None = None  # the least that a text has taken; None: not known
         self._client = bounded_client(
             MOST_BYTES,
             timeout_seconds,
@@ -94,16 +99,24 @@ class Endpoint:
         Raises:
             LimitExceeded: the endpoint refuses a text even when it is alone (``text_refused``).
         """
-        batches = _batches(texts, self._batch_texts)
+        batches = _batches(texts, self._texts_a_request(len(texts)))
         if len(batches) == 1:
             return self._embed(texts, ask)
         with ThreadPoolExecutor(self._concurrency, thread_name_prefix="embed") as pool:
             parts = pool.map(lambda batch: self._embed(batch, ask), batches)
             return [row for part in parts for row in part]
 
+    def _texts_a_request(self, number: int) -> int:
+        with self._lock:
+            most, each = self._batch_texts, self._text_seconds
+        if each is None or min(number, most) * each < SLOW_SECONDS:
+            return most
+        return min(most, max(LEAST_TEXTS, math.ceil(number / self._concurrency)))
+
     def _embed(
         self, texts: Sequence[str], ask: Callable[[Sequence[str]], Sequence[Row]]
     ) -> list[Row]:
+        began = self._clock.monotonic()
         try:
             vectors = list(ask(texts))
         except LimitExceeded:
@@ -118,6 +131,10 @@ class Endpoint:
                 f"{self.address} gave {len(vectors)} vectors for {len(texts)} texts",
                 reason="bad_vectors",
             )
+        if len(texts) >= LEAST_TEXTS:  # what a request costs by itself would count for one or two
+            each = (self._clock.monotonic() - began) / len(texts)
+            with self._lock:  # the least: pauses and tries of a request say nothing of the model
+                self._text_seconds = min(each, self._text_seconds or each)
         return vectors
 
     def post(self, body: Mapping[str, Any]) -> Any:

@@ -8,7 +8,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from s3sync_dagster.core.patience import LEASE_SECONDS, RESERVATION_SECONDS, is_due
+from s3sync_dagster.core.patience import (
+    LEASE_SECONDS,
+    RENEW_SECONDS,
+    RESERVATION_SECONDS,
+    is_due,
+)
 from s3sync_dagster.core.reservation import Take
 from s3sync_dagster.core.state import BatchRow
 from s3sync_dagster.engine.catalog_port import CatalogPort
@@ -22,6 +27,9 @@ RunState = Literal["unknown", "queued", "working", "overdue", "ended"]
 UNSEEN_SECONDS = 30.0
 """A reservation without any run after this is asked for again: the daemon dropped the request."""
 BATCHES_AT_ONCE = 20
+SILENT_SECONDS = RENEW_SECONDS + 3.0
+"""A process of another host that was seen to leave, and has not renewed its lease for so long, is
+dead: one that lives renews it, whatever has ended its connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +65,8 @@ class Reaped:
 
 IsDead = Callable[[str | None], bool | None]
 """Tells whether an owner's process has ended; None: cannot tell."""
+HasLeft = Callable[[str | None], bool]
+"""Tells whether an owner's process, on whatever host, was seen at work and is seen no more."""
 RunStateOf = Callable[[str | None, str], RunState]
 """Tells a run's state from its id (None before it is known) and batch token."""
 Share = Callable[[str], int | None]
@@ -175,19 +185,25 @@ def _hand_on(catalog: CatalogPort, runs: Runs, order: BatchOrder, refused: Refus
     return launched
 
 
+def nobody_left(_owner: str | None) -> bool:
+    """Answer for whoever cannot see other hosts: their leases end."""
+    return False
+
+
 def reap(
     catalog: CatalogPort,
     *,
     clock: Clock,
     is_dead: IsDead,
     run_state: RunStateOf,
+    has_left: HasLeft = nobody_left,
     source_id: str | None = None,
 ) -> list[Reaped]:
     """Release batches whose process or run has ended, at once where that can be seen."""
     now = clock.now().timestamp()
     reaped: list[Reaped] = []
     for row in catalog.batches.live(source_id=source_id):
-        why = _why_dead(row, now=now, is_dead=is_dead, run_state=run_state)
+        why = _why_dead(row, now=now, is_dead=is_dead, has_left=has_left, run_state=run_state)
         if why == "prolong":
             catalog.batches.prolong(row.token)
         elif why is not None and catalog.batches.release(row.token, died=row.state == "running"):
@@ -197,7 +213,9 @@ def reap(
     return reaped
 
 
-def _why_dead(row: BatchRow, *, now: float, is_dead: IsDead, run_state: RunStateOf) -> str | None:
+def _why_dead(
+    row: BatchRow, *, now: float, is_dead: IsDead, has_left: HasLeft, run_state: RunStateOf
+) -> str | None:
     if row.state == "reserved":
         state = run_state(None, row.token)
         if state == "ended":
@@ -210,6 +228,10 @@ def _why_dead(row: BatchRow, *, now: float, is_dead: IsDead, run_state: RunState
     dead = is_dead(row.owner)
     if dead:
         return "its process ended before it was done"
+    renewed = row.lease_until - LEASE_SECONDS
+    # Asked at each look: who was never seen at work is not seen to leave.
+    if dead is None and has_left(row.owner) and renewed + SILENT_SECONDS <= now:
+        return "its process on another host is gone"
     if row.run_id is not None and run_state(row.run_id, row.token) == "ended" and dead is None:
         return "its run ended"
     if dead is None and is_due(row.lease_until, now=now, at_most=LEASE_SECONDS):

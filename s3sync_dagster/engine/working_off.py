@@ -8,7 +8,14 @@ from s3sync_dagster.core.reservation import MAX_KEYS, Take
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.engine.dispatching import BatchOrder, IsDead, Reaped, reap
+from s3sync_dagster.engine.dispatching import (
+    BatchOrder,
+    HasLeft,
+    IsDead,
+    Reaped,
+    nobody_left,
+    reap,
+)
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import Source
 
@@ -28,6 +35,7 @@ def work_off(
     clock: Clock,
     owner: str,
     is_dead: IsDead,
+    has_left: HasLeft = nobody_left,
     work: Callable[[BatchOrder, str], None],
     note: Callable[[str], None],
     on_reaped: Callable[[Reaped], None] = lambda _reaped: None,
@@ -42,6 +50,7 @@ def work_off(
         clock: time.
         owner: this process.
         is_dead: tells whether another owner's process has ended.
+        has_left: tells whether that of another host was seen at work and is seen no more.
         work: does a batch under the run id that it is given.
         note: takes sentences for people.
         on_reaped: told of each batch that an earlier process left.
@@ -76,6 +85,7 @@ def work_off(
                 catalog,
                 clock=clock,
                 is_dead=is_dead,
+                has_left=has_left,
                 run_state=lambda _run, _token: "unknown",  # runs are the daemon's business
                 source_id=source.id,
             )

@@ -10,6 +10,7 @@ from s3sync_dagster.core.reservation import MAX_KEYS
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE
 from s3sync_dagster.engine.dispatching import (
     BATCHES_AT_ONCE,
+    SILENT_SECONDS,
     UNSEEN_SECONDS,
     ask_again,
     dispatch,
@@ -354,6 +355,27 @@ def test_which_running_batches_are_dead(world, asked, state, dead, later, why):
     )
     assert [one.why for one in found] == ([why] if why else [])
     assert len(world.catalog.batches.live()) == (0 if why else 1)
+
+
+@pytest.mark.parametrize(
+    ("dead", "left", "later", "why"),
+    [
+        (None, True, SILENT_SECONDS, "its process on another host is gone"),
+        (None, True, SILENT_SECONDS - 1, None),  # its lease was renewed: it lives
+        (None, False, 119, None),
+        (False, True, 119, None),  # this host sees it alive
+    ],
+)
+def test_who_was_seen_to_leave_and_is_silent_is_dead(world, asked, dead, left, later, why):
+    world.ask("a.txt")
+    hand_on(world, asked)
+    world.catalog.batches.start(asked.orders[0].token, owner="w", run_id="r")
+    world.clock.seconds += later
+    found = reap(
+        world.catalog, clock=world.clock, is_dead=lambda _: dead, run_state=lambda *_: "working",
+        has_left=lambda owner: left and owner == "w",
+    )  # fmt: skip
+    assert [one.why for one in found] == ([why] if why else [])
 
 
 class TestLeasing:

@@ -91,6 +91,7 @@ def test_a_deletion_that_fails_is_the_trouble_of_its_source_alone(fault, said):
         collections=Refusing(going, delete=refuse_with(fault)),
         owners=SimpleNamespace(is_dead=lambda _owner: None),
         runs_of=lambda _tenant: None,
+        has_left=lambda _owner: False,
     )
     with dg.DagsterInstance.ephemeral() as instance:
         chroma = SimpleNamespace(open=lambda: parts.collections)
@@ -122,7 +123,9 @@ def test_deletions_that_take_long_leave_a_tick_to_the_work_of_others(each, budge
     monkeypatch.setattr(dispatching, "take_down", slow)
     clock = SimpleNamespace(now=world.clock.now, monotonic=lambda: spent[0])
     owners = SimpleNamespace(is_dead=lambda _owner: None)
-    parts = SimpleNamespace(catalog=world.catalog, clock=clock, owners=owners)
+    parts = SimpleNamespace(
+        catalog=world.catalog, clock=clock, owners=owners, has_left=lambda _owner: False
+    )
     runtime = SimpleNamespace(parts=parts, chroma=SimpleNamespace(open=lambda: None))
     patient = 0
     with dg.DagsterInstance.ephemeral() as instance:

@@ -1,7 +1,9 @@
 """What is deployed is what its tools take: linters, schemas, and the words of Dagster itself."""
 
+import importlib
 import json
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import helm_python
 import pytest
 import yaml
+from dagster._config import process_config, resolve_to_config_type
 
 from s3sync_dagster import __version__
 from s3sync_dagster.cli.commands import run
@@ -195,6 +198,52 @@ def test_the_documents_tell_the_commands_of_the_parts():
     text = " ".join(DOCS.replace("\\\n", " ").split()).replace("127.0.0.1", "0.0.0.0")
     for name in ("code-server", "webserver", "daemon", "api"):
         assert " ".join(services()[name]["command"]) in text, name
+
+
+def variables(value):
+    """The names that a file of Dagster's instance takes from the environment."""
+    if isinstance(value, dict):
+        one = value.get("env")
+        names = {one} if isinstance(one, str) and len(value) == 1 else set()
+        return names.union(*map(variables, value.values()))
+    return set().union(*map(variables, value)) if isinstance(value, list) else set()
+
+
+@pytest.mark.parametrize("name", ["docker", "k8s", "celery"])
+def test_dagster_itself_takes_what_launches_runs_and_keeps_logs(name, monkeypatch):
+    """The classes are there, and take these settings: their own schemas say so."""
+    found = yaml.safe_load((DEPLOY / f"dagster-{name}.yaml").read_text())
+    for one in variables(found):
+        monkeypatch.setenv(one, "redis://broker/0")
+    parts = [part for part in found.values() if isinstance(part, dict) and "class" in part]
+    assert parts
+    for part in parts:
+        kind = getattr(importlib.import_module(part["module"]), part["class"])
+        schema = resolve_to_config_type(kind.config_type())
+        done = process_config(schema, part.get("config", {}))
+        assert done.success, done.errors
+        assert not process_config(schema, part.get("config", {}) | {"misspelt": 1}).success
+
+
+def test_a_celery_worker_takes_a_run_at_a_time_and_none_ahead(monkeypatch):
+    from celery import Celery
+
+    monkeypatch.setenv("S3SYNC_CELERY_BROKER", "redis://broker/0")
+    monkeypatch.setenv("S3SYNC_CELERY_BACKEND", "redis://broker/1")
+    told = runpy.run_path(str(DEPLOY / "celery" / "dagster_celery_config.py"))
+    app = Celery("worker", set_as_current=False)
+    known = set(app.conf)
+    given = {name: value for name, value in told.items() if not name.startswith("_")}
+    given.pop("os")
+    assert given.keys() <= known, given.keys() - known
+    assert (told["worker_concurrency"], told["worker_disable_prefetch"]) == (1, True)
+    for module in told["include"]:
+        importlib.import_module(module)
+    launcher = yaml.safe_load((DEPLOY / "dagster-celery.yaml").read_text())["run_launcher"]
+    names = variables(launcher)
+    assert names == {"S3SYNC_CELERY_BROKER", "S3SYNC_CELERY_BACKEND"}
+    for one in names:
+        assert one in DOCS
 
 
 @pytest.mark.parametrize("name", ["s3sync@.service", "s3sync-up.service"])

@@ -103,6 +103,31 @@ def test_batches_shrink_to_what_the_server_takes_and_stay_small(server):
     assert len(server.asked) == 8
 
 
+@pytest.mark.parametrize(
+    ("text_seconds", "then"),
+    [
+        (0.4, {2: [2], 5: [1, 4], 16: [4] * 4, 64: [16] * 4, 300: [44, *[64] * 4]}),
+        (0.01, {2: [2], 16: [16], 64: [64]}),  # a request of a whole batch is no second
+    ],
+)
+def test_a_slow_endpoint_is_asked_for_few_texts_side_by_side(text_seconds, then):
+    clock, asked = HandClock(), []
+    endpoint = Endpoint("http://127.0.0.1:9/v1", clock=clock)
+
+    def ask(texts):
+        asked.append(len(texts))
+        clock.seconds += text_seconds * len(texts)
+        return [np.zeros(1)] * len(texts)
+
+    endpoint.embed_rows(["text"], ask)
+    endpoint.embed_rows(["text"] * 16, ask)
+    assert asked == [1, 16], "one text alone tells what a request costs, not what a text does"
+    for number, sizes in then.items():
+        asked.clear()
+        assert len(endpoint.embed_rows(["text"] * number, ask)) == number
+        assert sorted(asked) == sizes
+
+
 def test_a_text_that_is_refused_alone_says_so(server):
     server.decide = OpenAiServer(longest=50)
     with pytest.raises(errors.LimitExceeded) as caught:
