@@ -129,7 +129,7 @@ def _read(
         is_lone = block.ordered and following is not None and following.kind == "paragraph"
         found = _as_heading(whole, following, lines, body, fonts) if is_lone else None
         is_found = found is not None and not _bold_words(found, lines, body, runs)
-        return [found] if found and is_found else parted(block, lines, body)
+        return [found] if found and is_found else parted(block, lines, body, fonts)
     sections = _run_in_sections(block, lines, runs)
     if len(sections) > 1:
         return sections
@@ -137,7 +137,7 @@ def _read(
     if block.kind == "paragraph":
         found = _as_heading(block, following, lines, body, fonts)
         if found is None:
-            return parted(block, lines, body)
+            return parted(block, lines, body, fonts)
     if is_no_heading(found.text) or _is_beginning(found, following, lines, body):
         return [as_text(block)]
     if any(map(_is_parted, lines)):
