@@ -174,3 +174,15 @@ def test_first_line_in_a_font_of_no_text_heads_its_paragraph_though_its_words_co
     assert inside("Roman") == "paragraph"
     assert inside("F7", title="interviews") == "paragraph"
     assert inside("F7", text="and the words of them ") == "paragraph"
+
+
+def test_numbered_line_in_other_letters_heads_text_however_short():
+    assert inside("F7", title="3.1.2 Orientation", text="Set. ") == "heading paragraph"
+    assert inside("F7", title="Orientation", text="Set. ") == "paragraph"
+    assert inside("Roman", title="3.1.2 Orientation of pages", text="Set. ") == "paragraph"
+
+
+def test_two_letters_of_chinese_are_a_title():
+    title = piece("2 安装", 50, size=14)
+    assert kinds(("2 安装", title)) == ["heading"]
+    assert kinds(("2 ab", piece("2 ab", 50, size=14))) == ["paragraph"]

@@ -175,10 +175,11 @@ def _as_heading(
         return replace(block, kind="heading", text=text, level=level)
     is_bold = all(piece.weight >= BOLD for piece in inside) or _BOLD_TEXT.fullmatch(block.text)
     is_section = COUNTED.match(text) and not SENTENCE_END.search(text.removesuffix("etc."))
-    is_other = is_bold or (fonts and all(piece.font not in fonts for piece in inside))
-    if is_section and is_other and ratio >= _MIN_SECTION_RATIO:
+    is_another = bool(fonts) and all(piece.font not in fonts for piece in inside)
+    if is_section and (is_bold or is_another) and ratio >= _MIN_SECTION_RATIO:
         return replace(block, kind="heading", text=text, level=level_of(text))
-    if ratio <= 0.95 or SENTENCE_END.search(text.rstrip("?")) or not _heads(block, following):
+    least = _MIN_SECTION_RATIO if is_bold and is_another else 0.95
+    if ratio <= least or SENTENCE_END.search(text.rstrip("?")) or not _heads(block, following):
         return None
     bold = is_bold and count <= _MAX_BOLD_WORDS
     leans = all(piece.is_italic for piece in inside) or _is_italic(block.text)

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.styles import BOLD, MIN_RATIO, Piece, style_of
 from s3sync_dagster.extraction.pdf.titles import (
+    COUNTED,
     MAX_WORDS,
     NUMBERED,
     SENTENCE_END,
     around,
+    count_words,
     is_no_heading,
     is_title,
     level_of,
@@ -109,7 +111,8 @@ def parted(
         ends = parts is not None and not parts[1] and NUMBERED.match(line.text)
         if parts is not None and not SENTENCE_END.search(parts[1]):
             ends = ends or _COUNTED.match(line.text)  # the text goes on elsewhere
-        if parts is None or (len(parts[1].split()) < _MIN_TEXT_WORDS and not ends):
+        is_section = is_shown and COUNTED.match(line.text) is not None
+        if parts is None or not (ends or is_section or count_words(parts[1]) >= _MIN_TEXT_WORDS):
             continue
         top, bottom = line.pieces[0].top, rest.top + rest.height
         end = top + line.pieces[0].height

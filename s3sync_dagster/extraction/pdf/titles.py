@@ -8,6 +8,7 @@ _MAX_HEADING_WORDS = 20
 _TITLE = re.compile(
     r"(?:[\d(]*[.\d]*\)?|[IVX]{1,5}\.|[A-Z]\.(?:\d+\.?)*)\s*[^\W\d_a-z](?:[^\W_]{2,}|[^\W_]?-[^\W_]{2,})"
     r"|(?:\d+(?:\.\d+)+\.?|\d+\.|[IVX]{1,5}\.|[A-Z]\.(?:\d+\.?)*)\s+[^\W\d_a-z]"
+    r"|(?:\d{1,2}\s+)?[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2}"
 )
 NUMBERED = re.compile(r"(?:((?:\d+|[A-Z]\.\d+)(?:\.\d+)*)|[IVX]{1,5}|[A-Z])[.)]?\s+(?=[^\W\d_a-z])")
 _CAPTION = re.compile(
