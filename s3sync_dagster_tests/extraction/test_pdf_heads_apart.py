@@ -47,6 +47,20 @@ def test_line_farther_below_begins_another_heading_where_the_first_is_not_full()
     assert len(parts(full, set_in("Since the Beginning", 70, 10))) == 1
 
 
+def test_text_in_a_heading_s_block_is_text_below_it():
+    head = set_in("Methods", 50, 10, weight=700)
+    lines = [set_in("All of the publications of the year that discuss biochem-", 62, 10)]
+    lines.append(
+        set_in("ical methods are read by two people each, and one more reads all.", 74, 10)
+    )
+    text = "All of the publications of the year that discuss biochemical methods are read by two "
+    block = heading(f"Methods {text}people each, and one more reads all.", 48)
+    block.height = 40
+    found = heads_apart(block, [head, *lines, *TEXT])
+    assert [part.kind for part in found] == ["heading", "paragraph"]
+    assert (found[0].text, found[1].text[: len(text)]) == ("Methods", text)
+
+
 def pages_with(mark: str, *, tops: list[float], begins_on: int | None) -> list[str]:
     """Return the kinds of a heading at the top of pages, and of the one where it begins."""
     pages: list[list[Block]] = []

@@ -7,7 +7,7 @@ from itertools import pairwise
 from statistics import median
 
 from s3sync_dagster.extraction.pdf.blocks import Block
-from s3sync_dagster.extraction.pdf.standing_out import main_size
+from s3sync_dagster.extraction.pdf.standing_out import as_text, main_size
 from s3sync_dagster.extraction.pdf.styles import BOLD, Piece, by_line, lines_in
 from s3sync_dagster.extraction.pdf.titles import (
     NUMBERED,
@@ -70,12 +70,17 @@ def heads_apart(block: Block, pieces: Sequence[Piece]) -> list[Block]:
     for start, end in pairwise([0, *starts, len(lines)]):
         text = " ".join(texts[start:end])
         after = without_start(rest, text)
-        if after is None or is_no_heading(text):
+        is_last = end == len(lines)
+        if is_last:
+            text, after = rest, ""  # without the hyphens of its lines' ends
+        is_text = is_no_heading(text)
+        if after is None or (is_text and not is_last):
             return [block]
         top, last = lines[start][0].top, lines[end - 1][0]
         level = level_of(text) if NUMBERED.match(text) else block.level
         height = last.top + last.height - top
-        out.append(replace(block, text=text, level=level, top=top, height=height))
+        part = replace(block, text=text, level=level, top=top, height=height)
+        out.append(as_text(part) if is_text else part)
         rest = after
     return out if starts else [block]
 
