@@ -29,7 +29,7 @@ _MAX_BOLD = 0.3
 
 def part_headed(blocks: list[Block], pieces: Sequence[Piece], *, body: float) -> list[Block]:
     """Return blocks in which numbered headings are no rows of tables."""
-    if not any(block.kind == "table" for block in blocks):
+    if not any(map(_may_be_headed, blocks)):
         return blocks
     area = None
     if may_be_contents(pieces):
@@ -39,8 +39,15 @@ def part_headed(blocks: list[Block], pieces: Sequence[Piece], *, body: float) ->
     return [part for block in blocks for part in _parts(block, pieces, body=body)]
 
 
+def _may_be_headed(block: Block) -> bool:
+    """Return whether a row of a table begins with a number and a word; others need no look."""
+    return block.kind == "table" and any(
+        _NUMBER.match(" ".join(cell for cell in row if cell.strip())) for row in block.rows
+    )
+
+
 def _parts(block: Block, pieces: Sequence[Piece], *, body: float) -> list[Block]:
-    if block.kind != "table" or not block.rows:
+    if not _may_be_headed(block):
         return [block]
     lines = lines_in(block, pieces)
     letters = [sum(len(piece.text) for piece in line) for line in lines]
