@@ -12,7 +12,7 @@ from s3sync_dagster.extraction.pdf.contents_pages import is_entry
 from s3sync_dagster.extraction.pdf.headings import find_headings
 from s3sync_dagster.extraction.pdf.layout import read_with_liteparse
 from s3sync_dagster.extraction.pdf.standing_out import is_in_figure
-from s3sync_dagster.extraction.pdf.styles import Piece, body_size, size_of
+from s3sync_dagster.extraction.pdf.styles import Piece, body_size, size_of, weight_of
 from s3sync_dagster.extraction.pdf.title_pages import titles_alone, without_authors
 from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster_tests.extraction.conftest import Read
@@ -46,6 +46,12 @@ def kind_of(text: str, size: float, *, weight: int = 400, font: str = "Roman") -
         ("CONFIGURATION STEPS", 9, 700, "Roman", "heading"),
         ("14 if loc then", 10, 700, "Roman", "paragraph"),
         ("3.1 readData", 10, 700, "Roman", "heading"),
+        ("3.1 Data", 9, 700, "Sans", "heading"),
+        ("Theme Description", 9, 700, "Sans", "paragraph"),
+        ("(a) Words of figures", 10, 700, "Roman", "paragraph"),
+        ("本手册假定用户已经能处理一般的文档。", 14, 400, "Roman", "paragraph"),
+        ("本手册假定用户" * 7, 14, 400, "Roman", "paragraph"),
+        ("本手册假定用户", 14, 400, "Roman", "heading"),
         ("Ann Other ann@example.org", 14, 400, "Roman", "paragraph"),
     ],
 )
@@ -53,6 +59,45 @@ def test_heading_stands_out_from_its_text(
     text: str, size: float, weight: int, font: str, kind: str
 ):
     assert kind_of(text, size, weight=weight, font=font) == kind
+
+
+def kind_of_line(text: str, *pieces: Piece) -> str:
+    """Return what a paragraph of one line is, at the end of a page."""
+    body = [set_in(BODY, 300 + 12 * n, 10) for n in range(4)]
+    block = paragraph(text, pieces[0].top)
+    return find_headings([block], [*pieces, *body], body=10.0, fonts={"Roman"})[0].kind
+
+
+def test_number_of_a_section_tells_a_heading_in_other_letters_whatever_stands_below():
+    bold = set_in("4.5 Quotes, dashes etc.", 50, 10, weight=700)
+    assert kind_of_line(bold.text, bold) == "heading"
+    assert kind_of_line("4.5 Quotes", set_in("4.5 Quotes", 50, 10, font="Sans")) == "heading"
+    assert kind_of_line("4.5 Quotes", set_in("4.5 Quotes", 50, 10)) == "paragraph"
+    number = Piece("4.5", 70, 50, 15, 10, size=10, weight=700, font="Sans-Bold")
+    title = Piece("Quotes", 95, 50, 30, 10, size=10, weight=400, font="Sans-Oblique")
+    assert kind_of_line("**4.5** *Quotes*", number, title) == "heading"
+
+
+def test_words_with_wide_white_between_them_are_no_heading():
+    left, right = set_in("Corelet A", 50, 14), set_in("Corelet B", 50, 14)
+    apart = Piece(right.text, 300, 50, right.width, 14, size=14, weight=400, font="Roman")
+    near = Piece(right.text, 125, 50, right.width, 14, size=14, weight=400, font="Roman")
+    body = [set_in(BODY, 300 + 12 * n, 10) for n in range(4)]
+    block = heading("Corelet A Corelet B", 48)
+    assert find_headings([block], [left, apart, *body], body=10.0)[0].kind == "paragraph"
+    assert find_headings([block], [left, near, *body], body=10.0)[0].kind == "heading"
+
+
+@pytest.mark.parametrize(
+    ("font", "is_bold"),
+    [
+        *(("AdvTTaf7f9f4f.B", True), ("HFBRBX10", True), ("LinBiolinumTB", True)),
+        *(("TradeGothicLTStd-Bd2", True), ("ABCDEF+Arial-BoldMT", True), ("CMBX12", True)),
+        *(("LinLibertineT", False), ("AdvTT99c4c969", False), ("HFBR10", False), ("Lib", False)),
+    ],
+)
+def test_weight_is_known_by_many_names(font: str, is_bold: bool):
+    assert (weight_of(font) == 700) == is_bold
 
 
 def test_size_is_that_of_the_letters_where_a_figure_is_scaled():

@@ -155,3 +155,34 @@ def test_title_that_goes_on_in_the_next_line_of_the_same_letters_is_one():
 
     assert found(20) == ["Inconsistency Between Strengths And Dosage"]
     assert found(16) == [first.text, second.text]
+
+
+def inside(font: str, title: str = "Interviews", text: str = "The words of all interviews ") -> str:
+    """Return the kinds of a paragraph's parts whose first line is set in a font."""
+    lines = [title, *[text * 3] * 3]
+    pieces = [
+        Piece(line, 70, 50 + 12 * n, 5.0 * len(line), 10, size=10, weight=400, font=one)
+        for n, (line, one) in enumerate(zip(lines, (font, *["Roman"] * 3), strict=True))
+    ]
+    block = paragraph(" ".join(line.strip() for line in lines), 50, height=48)
+    return " ".join(part.kind for part in find_headings([block], pieces, body=10, fonts={"Roman"}))
+
+
+def test_first_line_in_a_font_of_no_text_heads_its_paragraph_though_its_words_come_again():
+    assert inside("F7") == "heading paragraph"
+    assert inside("F7", text="Interviews with people ") == "heading paragraph"
+    assert inside("Roman") == "paragraph"
+    assert inside("F7", title="interviews") == "paragraph"
+    assert inside("F7", text="and the words of them ") == "paragraph"
+
+
+def test_numbered_line_in_other_letters_heads_text_however_short():
+    assert inside("F7", title="3.1.2 Orientation", text="Set. ") == "heading paragraph"
+    assert inside("F7", title="Orientation", text="Set. ") == "paragraph"
+    assert inside("Roman", title="3.1.2 Orientation of pages", text="Set. ") == "paragraph"
+
+
+def test_two_letters_of_chinese_are_a_title():
+    title = piece("2 安装", 50, size=14)
+    assert kinds(("2 安装", title)) == ["heading"]
+    assert kinds(("2 ab", piece("2 ab", 50, size=14))) == ["paragraph"]

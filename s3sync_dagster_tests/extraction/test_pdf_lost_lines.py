@@ -3,7 +3,8 @@
 from collections import Counter
 
 from s3sync_dagster.extraction.pdf.blocks import Block
-from s3sync_dagster.extraction.pdf.lost_lines import Line, add_lines
+from s3sync_dagster.extraction.pdf.lost_lines import Line, add_lines, find_lost_lines
+from s3sync_dagster.extraction.pdf.text_layer import open_pdf
 from s3sync_dagster.extraction.words import words_of
 from s3sync_dagster_tests.extraction import raw_pdf
 from s3sync_dagster_tests.extraction.conftest import Read
@@ -42,6 +43,20 @@ def test_words_beside_the_sheet_are_neither_read_nor_missed(read: Read):
     assert document.text.startswith("# The Harvest of the year\n")
     assert "proof" not in document.text
     assert document.warnings == ()
+
+
+def test_line_is_lost_where_half_of_its_words_stand_elsewhere_too():
+    content = raw_pdf.pages_pdf([raw_pdf.text_content("Lassa Fever in Leone", "Ward findings")])
+    pdf = open_pdf(content)
+    page, layer = pdf[0], pdf[0].get_textpage()
+
+    def found(*words: str) -> list[str]:
+        return [line.text for line in find_lost_lines(page, layer, Counter(words))]
+
+    assert found("fever", "leone") == ["Lassa Fever in Leone"]
+    assert found("fever") == []
+    layer.close()
+    pdf.close()
 
 
 def test_lost_line_stands_where_it_was():

@@ -160,3 +160,16 @@ def test_text_below_a_numbered_heading_is_no_table():
     assert text.text == " ".join(" ".join(line) for line in lines[1:])
     wide = [word._replace(left=word.left + 80) if word.left > 90 else word for word in placed]
     assert part_rows([table], wide)[0].kind == "table"
+
+
+def test_values_with_text_beside_them_are_rows_though_a_cell_before_spans_them():
+    (table,) = parted(
+        [(100, ["Category", "Part", "Description"])],
+        [(120, ["Fish", "1a", "Influence on all"]), (132, ["", "1b", "Others"])],
+    )
+    assert table.rows[1:] == [["Fish", "1a", "Influence on all"], ["", "1b", "Others"]]
+    (table,) = parted(
+        [(100, ["Category", "Part", "Description"])],
+        [(120, ["Fish", "1a", "Influence on all"]), (132, ["", "1b", "the others"])],
+    )
+    assert table.rows[1:] == [["Fish", "1a 1b", "Influence on all the others"]]

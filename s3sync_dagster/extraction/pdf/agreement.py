@@ -31,7 +31,6 @@ _MIN_ALIKE = 3
 """Headings in the same letters, which make a line in such letters one."""
 _MIN_SHARE = 0.6
 """Of the lines in these letters that are headings already."""
-
 Style = tuple[str, float]
 
 

@@ -38,6 +38,8 @@ class Block:
     """Upper edges of a table's rows, where they are known."""
     is_entry: bool = False
     """True in a table of contents."""
+    is_parted: bool = False
+    """True for a line with wide white between some of its words."""
     style: tuple[str, float] | None = None
     """Font and size of a single line, where they are known."""
     first_line: str = ""

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.contents_pages import contents_area, is_entry, may_be_contents
+from s3sync_dagster.extraction.pdf.heads_apart import heads_apart, numbers_apart
 from s3sync_dagster.extraction.pdf.inner_headings import heads_its_text, parted
 from s3sync_dagster.extraction.pdf.run_in import Runs
 from s3sync_dagster.extraction.pdf.standing_out import as_text, main_size, stands_out
@@ -25,10 +26,12 @@ from s3sync_dagster.extraction.pdf.styles import (
     style_of,
 )
 from s3sync_dagster.extraction.pdf.titles import (
+    COUNTED,
     MAX_WORDS,
     NUMBERED,
     SENTENCE_END,
     around,
+    count_words,
     is_capital,
     is_no_heading,
     is_title,
@@ -41,16 +44,16 @@ _MAX_BOLD_WORDS = 8
 _BOLD_TEXT = re.compile(r"\s*\*\*[^*]+\*\*\s*")
 _MIN_TEXT_WORDS = 12
 """Of the paragraph that a bold line heads; labels of forms have no such below them."""
-_SECTION_INSIDE = re.compile(r"\s\**\d{1,2}(?:\.\d{1,2})+\.?\s+[^\W\d_a-z]")
-_FIRST_SECTION = re.compile(
-    r"((\d{1,2}(?:\.\d{1,2})*)\.?\s+[^\W\d_a-z].*)\s(\2\.1\.?\s+[^\W\d_a-z].*)"
-)
+_NUMBER_APART = re.compile(r"^\*+((?:\d{1,2}|[A-Z])(?:\.\d{1,2})*\.?)\*+\s+")
+"""Emphasis of a number alone, whose title is set in other letters."""
 _SECTION = re.compile(r"\d{1,2}(?:\.\d{1,2})+\.\s+[^\W\d_a-z]")
 """Whose number may be set in ordinary letters before a bold title."""
-_MAX_LINES = 2
-"""Of one of several numbered headings below each other."""
+_MIN_SECTION_RATIO = 0.85
+"""Of the letters of a section's title in another font, whose letters may be larger at a size."""
 _MAX_TITLE_WORDS = 24
 """Of several lines; more are a paragraph in large letters."""
+_MAX_BLANK = 4.0
+"""Between the words of a heading, in heights of a line."""
 _MAX_LINE_GAP = 0.75
 """Between two lines of one title, in heights of a line."""
 
@@ -75,7 +78,12 @@ def find_headings(
     if may_be_contents(pieces):
         area = contents_area([*by_line([piece for piece in pieces if piece.text.strip()])])
         blocks = [_as_entry(block, area) for block in blocks] if area else blocks
-    apart = [part for block in blocks for part in _numbers_apart(block, pieces)]
+    apart = [
+        part
+        for block in blocks
+        for head in heads_apart(block, pieces)
+        for part in numbers_apart(head, pieces)
+    ]
     out: list[Block] = []
     for block, following in _pairs(_join_titles(apart, pieces)):
         out += _read(block, following, pieces=pieces, body=body, fonts=fonts, runs=runs)
@@ -92,43 +100,6 @@ def _as_entry(block: Block, area: tuple[float, float, float, float]) -> Block:
     return replace(
         block, kind="paragraph" if block.kind == "heading" else block.kind, is_entry=True
     )
-
-
-def _numbers_apart(block: Block, pieces: Sequence[Piece]) -> list[Block]:
-    """Return each of the numbered headings that follow each other on lines of one block."""
-    is_open = block.kind in ("heading", "paragraph") or (
-        block.kind == "list_item" and block.ordered
-    )
-    if not is_open or not _SECTION_INSIDE.search(block.text):
-        return [block]
-    inner = _FIRST_SECTION.fullmatch(block.text) if block.kind == "heading" else None
-    if inner:
-        first = replace(block, text=inner[1], level=level_of(inner[1]))
-        return [first, replace(block, text=inner[3], level=level_of(inner[3]))]
-    lines = lines_in(block, pieces)
-    texts = [" ".join(piece.text.strip() for piece in line) for line in lines]
-    starts = [i for i, text in enumerate(texts) if NUMBERED.match(text) and is_title(text)]
-    if len(starts) < 2 or starts[0] != 0 or len(lines) > _MAX_LINES * len(starts):
-        return [block]
-    groups = [lines[start:end] for start, end in pairwise([*starts, len(lines)])]
-    whole = [" ".join(texts[start:end]) for start, end in pairwise([*starts, len(lines)])]
-    is_bold = all(piece.weight >= BOLD for line in lines for piece in line)
-    if block.kind != "heading" and not is_bold:
-        return [block]
-    if any(is_no_heading(text) or SENTENCE_END.search(text) for text in whole):
-        return [block]
-    return [
-        replace(
-            block,
-            kind="heading",
-            text=text,
-            level=level_of(text),
-            marker="",
-            top=group[0][0].top,
-            height=group[-1][0].top + group[-1][0].height - group[0][0].top,
-        )
-        for text, group in zip(whole, groups, strict=True)
-    ]
 
 
 def _pairs(blocks: list[Block]) -> list[tuple[Block, Block | None]]:
@@ -156,20 +127,23 @@ def _read(
     if block.kind == "list_item":
         whole = replace(block, kind="paragraph", text=_after_number(block))
         is_lone = block.ordered and following is not None and following.kind == "paragraph"
-        found = _as_heading(whole, following, lines, body) if is_lone else None
+        found = _as_heading(whole, following, lines, body, fonts) if is_lone else None
         is_found = found is not None and not _bold_words(found, lines, body, runs)
-        return [found] if found and is_found else parted(block, lines, body)
+        return [found] if found and is_found else parted(block, lines, body, fonts)
     sections = _run_in_sections(block, lines, runs)
     if len(sections) > 1:
         return sections
     found = block
     if block.kind == "paragraph":
-        found = _as_heading(block, following, lines, body)
+        found = _as_heading(block, following, lines, body, fonts)
         if found is None:
-            return parted(block, lines, body)
+            return parted(block, lines, body, fonts)
     if is_no_heading(found.text) or _is_beginning(found, following, lines, body):
         return [as_text(block)]
-    if found is block and not stands_out(block, lines, body, fonts):
+    if any(map(_is_parted, lines)):
+        return [replace(as_text(block), is_parted=True)]
+    heads_text = _heads(block, following)
+    if found is block and not stands_out(block, lines, body, fonts, heads_text=heads_text):
         return [as_text(block)]
     if lines and is_entry(lines[-1]):
         return [as_text(block)]
@@ -178,13 +152,19 @@ def _read(
 
 
 def _as_heading(
-    block: Block, following: Block | None, lines: list[list[Piece]], body: float
+    block: Block,
+    following: Block | None,
+    lines: list[list[Piece]],
+    body: float,
+    fonts: Collection[str] = (),
 ) -> Block | None:
-    text = block.text.strip("* ")
+    apart = _NUMBER_APART.match(block.text)
+    title = block.text[apart.end() :].strip("* ") if apart else ""
+    text = f"{apart[1]} {title}" if apart else block.text.strip("* ")
     if "*" in text or not lines or len(lines) > 2 or is_no_heading(text):
         return None  # among them a bold label and what it says
-    count = len(text.split())
-    if not 0 < count <= MAX_WORDS or not is_title(text):
+    count = count_words(text)
+    if not 0 < count <= MAX_WORDS or not (is_title(text) or COUNTED.match(text)):
         return None
     inside = [piece for line in lines for piece in line]
     ratio = main_size(inside) / body
@@ -193,14 +173,28 @@ def _as_heading(
     if ratio >= MIN_RATIO and not SENTENCE_END.search(text.rstrip(ends)):
         level = next((level for least, level in _LEVELS if ratio >= least), 3)
         return replace(block, kind="heading", text=text, level=level)
-    if ratio <= 0.95 or SENTENCE_END.search(text.rstrip("?")) or not _heads(block, following):
-        return None
     is_bold = all(piece.weight >= BOLD for piece in inside) or _BOLD_TEXT.fullmatch(block.text)
+    is_section = COUNTED.match(text) and not SENTENCE_END.search(text.removesuffix("etc."))
+    is_another = bool(fonts) and all(piece.font not in fonts for piece in inside)
+    if is_section and (is_bold or is_another) and ratio >= _MIN_SECTION_RATIO:
+        return replace(block, kind="heading", text=text, level=level_of(text))
+    least = _MIN_SECTION_RATIO if is_bold and is_another else 0.95
+    if ratio <= least or SENTENCE_END.search(text.rstrip("?")) or not _heads(block, following):
+        return None
     bold = is_bold and count <= _MAX_BOLD_WORDS
     leans = all(piece.is_italic for piece in inside) or _is_italic(block.text)
     if bold or (numbered and (leans or is_capital(text))):
         return replace(block, kind="heading", text=text, level=level_of(text))
     return None
+
+
+def _is_parted(line: Sequence[Piece]) -> bool:
+    """Return whether wide white parts a line's words: cells of a table, marks in a margin."""
+    return any(
+        after.left - before.left - before.width > _MAX_BLANK * before.height
+        and sum(map(str.isalpha, before.text)) > 1
+        for before, after in pairwise(line)
+    )
 
 
 def _is_italic(text: str) -> bool:

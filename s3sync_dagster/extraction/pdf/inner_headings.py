@@ -2,19 +2,22 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.styles import BOLD, MIN_RATIO, Piece, style_of
 from s3sync_dagster.extraction.pdf.titles import (
+    COUNTED,
     MAX_WORDS,
     NUMBERED,
     SENTENCE_END,
     around,
+    count_words,
     is_no_heading,
     is_title,
     level_of,
+    without_start,
 )
 
 _MAX_WORDS_UNNUMBERED = 8
@@ -22,6 +25,8 @@ _MIN_TEXT_WORDS = 12
 """Of what follows; labels of forms have no such below them."""
 _MAX_WIDTH = 0.8
 """Of a heading without a number, as share of its paragraph's."""
+_MIN_RATIO = 0.85
+"""Of a heading's letters in another font and the body's."""
 _MAX_LONE_WIDTH = 0.75
 _MIN_SECTION_WORDS = 40
 _FLUSH = 6.0
@@ -67,37 +72,47 @@ class _Line:
         return min(piece.size for piece in self.pieces)
 
 
-def parted(block: Block, lines: Sequence[Sequence[Piece]], body: float) -> list[Block]:
+def parted(
+    block: Block,
+    lines: Sequence[Sequence[Piece]],
+    body: float,
+    fonts: Collection[str] = (),
+) -> list[Block]:
     """Return a paragraph in parts, where headings stand in it on lines of their own.
 
-    So with an item of a list, below which they begin at its bullet's edge or before it.
+    So with an item of a list, below which they begin at its bullet's edge or before it. ``fonts``
+    are those of running text; many files do not say which of the others is bold.
     """
     if len(lines) < 2 or not _may_hold(lines, body):
         return [block]
     found = [one for line in lines for one in _columns(line)]
-    styles, fonts = Counter[tuple[bool, bool]](), Counter[str]()
+    styles, set_in = Counter[tuple[bool, bool]](), Counter[str]()
     for line in found:
         styles[line.style] += len(line.text)
-        fonts[line.pieces[-1].font] += len(line.text)
+        set_in[line.pieces[-1].font] += len(line.text)
     if not styles:
         return [block]
-    usual, usual_font = styles.most_common(1)[0][0], fonts.most_common(1)[0][0]
+    usual, usual_font = styles.most_common(1)[0][0], set_in.most_common(1)[0][0]
     out: list[Block] = []
     rest = block
     for i, line in enumerate(found):
         is_shown = (line.style != usual and any(line.style)) or line.size >= MIN_RATIO * body
         if not is_shown and NUMBERED.match(line.text):
             is_shown = all(piece.font != usual_font for piece in line.pieces)
+        if not is_shown and fonts and line.size >= _MIN_RATIO * body:
+            known = {*fonts, usual_font}
+            is_shown = all(piece.font not in known for piece in line.pieces)
         is_lone = not is_shown and _is_lone(found, i, block)
         if not is_lone and (not is_shown or not _may_be(found, i, width=block.width)):
             continue
         if block.kind == "list_item" and (i == 0 or line.left > block.left + _FLUSH):
             continue  # words of the item
-        parts = around(rest.text, line.text)
+        parts = _around(rest.text, line.text, found[i - 1].text if i else "")
         ends = parts is not None and not parts[1] and NUMBERED.match(line.text)
         if parts is not None and not SENTENCE_END.search(parts[1]):
             ends = ends or _COUNTED.match(line.text)  # the text goes on elsewhere
-        if parts is None or (len(parts[1].split()) < _MIN_TEXT_WORDS and not ends):
+        is_section = is_shown and COUNTED.match(line.text) is not None
+        if parts is None or not (ends or is_section or count_words(parts[1]) >= _MIN_TEXT_WORDS):
             continue
         top, bottom = line.pieces[0].top, rest.top + rest.height
         end = top + line.pieces[0].height
@@ -125,6 +140,22 @@ def parted(block: Block, lines: Sequence[Sequence[Piece]], body: float) -> list[
             height=max(1.0, bottom - end),
         )
     return [*out, rest] if rest.text else out
+
+
+def _around(text: str, line: str, above: str) -> tuple[str, str] | None:
+    """Return what stands before and after a line in a text, as ``around`` does.
+
+    Where the line's words come more than once, those at its beginning or behind the line above.
+    """
+    after = without_start(text, line)
+    if after is not None:
+        return "", after
+    parts = around(text, line)
+    words = above.split()
+    if parts is not None or not words:
+        return parts
+    parts = around(text, f"{words[-1]} {line}")
+    return None if parts is None else (f"{parts[0]} {words[-1]}".strip(), parts[1])
 
 
 def heads_its_text(block: Block, lines: Sequence[Sequence[Piece]]) -> bool:
@@ -192,7 +223,7 @@ def _may_be(lines: list[_Line], place: int, *, width: float) -> bool:
         count <= _MAX_WORDS_UNNUMBERED
         and line.width <= _MAX_WIDTH * width
         and below is not None
-        and below.style != line.style
+        and (below.style != line.style or below.pieces[0].font != line.pieces[-1].font)
         and not below.text[:1].islower()
         and abs(below.left - line.left) <= _MAX_INDENT
         and (above is None or bool(SENTENCE_END.search(above.text)))

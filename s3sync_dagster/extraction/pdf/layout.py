@@ -22,6 +22,7 @@ from s3sync_dagster.extraction.pdf.engine import ParsedPage, parse_pages
 from s3sync_dagster.extraction.pdf.figures import with_figures
 from s3sync_dagster.extraction.pdf.garbled import is_garbled
 from s3sync_dagster.extraction.pdf.grids import find_grids
+from s3sync_dagster.extraction.pdf.headed_tables import part_headed
 from s3sync_dagster.extraction.pdf.headings import find_headings
 from s3sync_dagster.extraction.pdf.lists import find_lists
 from s3sync_dagster.extraction.pdf.lost_lines import find_lost_lines
@@ -34,6 +35,7 @@ from s3sync_dagster.extraction.pdf.prose_columns import part_prose
 from s3sync_dagster.extraction.pdf.right_to_left import is_right_to_left
 from s3sync_dagster.extraction.pdf.rows import part_rows
 from s3sync_dagster.extraction.pdf.run_in import Runs
+from s3sync_dagster.extraction.pdf.section_marks import without_marks
 from s3sync_dagster.extraction.pdf.standing_out import is_in_figure
 from s3sync_dagster.extraction.pdf.styles import (
     Letters,
@@ -195,6 +197,7 @@ def _parse(
         for page in parsed:
             layouts[page.number] = _layout(page, letters, Runs(pages, page.number))
         agree([layouts[number].blocks for number in window], letters.lines, body=letters.body)
+        without_marks([layouts[page.number].blocks for page in parsed if page.width <= page.height])
     return layouts
 
 
@@ -203,9 +206,12 @@ def _layout(page: ParsedPage, letters: Letters, runs: Runs) -> Layout:
     figures = [block for block in whole if block.kind == "figure"]
     shown = [block for block in whole if block.kind != "figure" or block.text]
     blocks = find_lists(part_prose(shown, pieces), words)
-    blocks = part_rows(part_columns(find_grids(blocks, words)), words)
-    blocks = in_reading_order(blocks, width=page.width)
     body = body_size(count_sizes(pieces), letters.sizes, of_all=letters.size)
+    blocks = part_columns(find_grids(blocks, words))
+    if body is not None:
+        blocks = part_headed(blocks, pieces, body=body)
+    blocks = part_rows(blocks, words)
+    blocks = in_reading_order(blocks, width=page.width)
     if body is not None:
         blocks = find_headings(blocks, pieces, body=body, fonts=letters.fonts_of(body), runs=runs)
         for block in blocks:

@@ -17,8 +17,10 @@ from s3sync_dagster.extraction.pdf.text_layer import plain
 from s3sync_dagster.extraction.words import words_of
 
 _LINE = re.compile(r"[^\r\n]+")
-_MIN_LOST = 0.6
-"""Share of a line's words that are missing where the line is; fewer are words read otherwise."""
+_MIN_LOST = 0.5
+"""Share of a line's words that are missing where the line is, as others may be there twice.
+
+Fewer are words read otherwise."""
 _MIN_UPRIGHT = 2.0
 """Height by width of a line of several letters that runs up or down the page."""
 _FEW_WORDS = 20

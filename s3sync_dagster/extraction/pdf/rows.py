@@ -211,7 +211,7 @@ def _starts(cells: list[_Lines], pitch: float) -> list[tuple[float, float]]:
         and all(len(line) == 1 and _VALUE.fullmatch(line[0].text) for line in lines)
     ]
     most = max(map(len, values), default=0)
-    if values and len(first) >= most:
+    if values and (len(first) >= most or _are_named(values, cells)):
         return _merged([line for lines in values for line in lines])
     lines = _merged([line for lines in cells for line in lines])
     tops = [top for top, _ in lines]
@@ -229,6 +229,23 @@ def _starts(cells: list[_Lines], pitch: float) -> list[tuple[float, float]]:
     if not pitch or any(abs(step - pitch) > _SAME_PITCH * pitch for step in steps):
         return []
     return lines if _are_rows(cells, lines, words=_MAX_LINE_WORDS) else []
+
+
+def _are_named(values: list[_Lines], cells: list[_Lines]) -> bool:
+    """Return whether text stands beside each value, though a cell before it spans them all."""
+    starts = [line[0].middle for line in max(values, key=len)]
+    return any(
+        len(lines) >= len(starts)
+        and all(
+            any(
+                abs(line[0].middle - start) <= line[0].height / 2 and not line[0].text[:1].islower()
+                for line in lines
+            )
+            for start in starts
+        )
+        for lines in cells
+        if lines and lines not in values
+    )
 
 
 def _filled(cells: list[_Lines], top: float, bottom: float) -> list[bool]:

@@ -30,11 +30,17 @@ _MIN_FIGURE_HEIGHT = 3.0
 
 
 def stands_out(
-    block: Block, lines: Sequence[Sequence[Piece]], body: float, fonts: Collection[str] = ()
+    block: Block,
+    lines: Sequence[Sequence[Piece]],
+    body: float,
+    fonts: Collection[str] = (),
+    *,
+    heads_text: bool = False,
 ) -> bool:
     """Return whether the letters of a heading differ from the body's as a heading's do.
 
-    ``fonts`` are those of running text. True where a heading's letters are not known.
+    ``fonts`` are those of running text. Smaller bold letters of another font do where text stands
+    right below. True where a heading's letters are not known.
     """
     inside = [piece for line in lines for piece in line]
     if not inside:
@@ -46,7 +52,11 @@ def stands_out(
     if ratio >= _SURE:
         return True
     capital = is_capital(text)
-    if ratio < (_MIN_CAPITAL_RATIO if capital else _MIN_RATIO) or _LINE_NUMBER.match(text):
+    is_other = bool(fonts) and all(piece.font not in fonts for piece in inside)
+    is_bold = all(piece.weight >= BOLD for piece in inside)
+    is_section = is_other and is_bold and (heads_text or NUMBERED.match(text) is not None)
+    least = _MIN_CAPITAL_RATIO if capital or is_section else _MIN_RATIO
+    if ratio < least or _LINE_NUMBER.match(text):
         return False
     letters = Counter[str]()
     for piece in inside:

@@ -16,7 +16,8 @@ _MIN_BODY_CHARACTERS = 200
 _MIN_OWN_SHARE = 0.3
 """Share of a page's letters in the document's size; a page with fewer has a body of its own."""
 _BOLD_NAME = re.compile(
-    r"bold|black|heavy|demi(?!c)|[-,]medi\b|-medium\b|[-,](?:bd|b)\b|cmbx|cmssbx|sfbx|\bbd\b",
+    r"bold|black|heavy|demi(?!c)|[-,]medi\b|-medium\b|[-,](?:bd|b)\d?\b|\bbd\b|\.b$"
+    r"|bx\d*$|cmbx|cmssbx|sfbx|lin(?:libertine|biolinum)[a-z]?b\b",
     re.IGNORECASE,
 )
 _ITALIC_NAME = re.compile(r"italic|oblique|[-,]it\b|-reguital|cmti|sfti", re.IGNORECASE)

@@ -74,6 +74,8 @@ def _with_header(out: list[Block], table: Block) -> Block:
     """Return a table that begins with numbers with the line above it, if that is its header."""
     if table.kind != "table" or not table.rows or not out or out[-1].kind != "paragraph":
         return table
+    if out[-1].is_parted:
+        return table  # its words belong together, not each to a column
     words = out[-1].text.split()
     fits = len(words) == len(table.rows[0]) and out[-1].width >= table.width * _MIN_SPREAD
     is_head = _has_digits(table.rows[0]) and not _has_digits(words)

@@ -8,14 +8,18 @@ _MAX_HEADING_WORDS = 20
 _TITLE = re.compile(
     r"(?:[\d(]*[.\d]*\)?|[IVX]{1,5}\.|[A-Z]\.(?:\d+\.?)*)\s*[^\W\d_a-z](?:[^\W_]{2,}|[^\W_]?-[^\W_]{2,})"
     r"|(?:\d+(?:\.\d+)+\.?|\d+\.|[IVX]{1,5}\.|[A-Z]\.(?:\d+\.?)*)\s+[^\W\d_a-z]"
+    r"|(?:\d{1,2}\s+)?[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2}"
 )
 NUMBERED = re.compile(r"(?:((?:\d+|[A-Z]\.\d+)(?:\.\d+)*)|[IVX]{1,5}|[A-Z])[.)]?\s+(?=[^\W\d_a-z])")
 _CAPTION = re.compile(
-    r"(?:fig(?:ure|\.)?|table|tab\.|abb(?:ildung|\.)|tabelle|tableau|figura|tabla|tabella|listing"
+    r"\([a-z]\)\s|(?:fig(?:ure|\.)?|table|tab\.|abb(?:ildung|\.)|tabelle|tableau|figura|tabla|tabella|listing"
     r"|algorithm|specification|scheme|exhibit|图|圖|表|그림)\s*[\dIVX]+[-.\d]*(?:[.:\s|]|$)",
     re.IGNORECASE,
 )
-SENTENCE_END = re.compile(r"[.,;:!?]$")
+COUNTED = re.compile(r"(?:\d{1,2}|[A-Z])(?:\.\d{1,2})+\.?\s+(?=[^\W\d_])")
+"""The number of a section in a section, which no list has."""
+SENTENCE_END = re.compile(r"[.,;:!?。，；：！？、]$")
+_WIDE_ENDS = ("。", "；", "，")
 _LETTER_RUNS = re.compile(r"[^\W\d_]+")
 _LETTERS = re.compile(r"[^\W\d_]")
 _WIDE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
@@ -28,11 +32,18 @@ def is_title(text: str) -> bool:
 
 def is_no_heading(text: str) -> bool:
     """Return whether a text is too long for a heading, a caption, or of hardly a letter."""
-    words = text.split()
     few = len(_LETTERS.findall(text)) < (1 if _WIDE.search(text) else 3)
     runs = _LETTER_RUNS.findall(text)
     lone = max(map(len, runs), default=0) < 3 and not _WIDE.search(text)  # labels of a figure
-    return len(words) > _MAX_HEADING_WORDS or few or lone or bool(_CAPTION.match(text.strip("* ")))
+    plain = text.strip("* ")
+    is_said = plain.endswith(_WIDE_ENDS) or _CAPTION.match(plain) is not None
+    return count_words(text) > _MAX_HEADING_WORDS or few or lone or is_said
+
+
+def count_words(text: str) -> int:
+    """Return the number of words; of scripts without blanks, two letters count as one."""
+    wide = len(_WIDE.findall(text))
+    return len(text.split()) + wide // 2
 
 
 def is_capital(text: str) -> bool:
