@@ -57,7 +57,7 @@ class Presence:
                 if self._connection is None:
                     self._connection = _connect(self._url)
                 self._connection.execute(
-                    sa.text("SELECT pg_advisory_lock(:number)"), {"number": _number(owner)}
+                    sa.text("SELECT pg_try_advisory_lock(:number)"), {"number": _number(owner)}
                 )
             except exc.OperationalError:
                 _log.warning("Postgres gives no connection to be seen by: the lease has to do.")

@@ -31,6 +31,7 @@ class Ledger:
         self._settled: set[str] = set()
         self._waiting: list[KeyOutcome] = []
         self._begun: dict[int, DocumentState] = {}
+        self._stored: set[int] = set()
         self._refused: dict[str, set[tuple[str, str]]] = {}
         self._lock = threading.RLock()
 
@@ -118,6 +119,12 @@ class Ledger:
 
     # --- committing -----------------------------------------------------------------------------
 
+    def store(self, written: Sequence[DocumentCommit]) -> None:
+        """Commit documents that are whole, before what they replace is deleted; no key ends."""
+        with self._lock:
+            self._stored.update(one.id for one in written)
+        self._commit([], written, [])
+
     def commit(
         self,
         written: Sequence[tuple[str, str, DocumentCommit, Result]],
@@ -142,7 +149,8 @@ class Ledger:
                 and not self._deeds[key].open_targets
             ]
             self._settled.update(whole)
-        self._commit([self._outcome(key) for key in whole], [one[2] for one in written], removed)
+        new = [one[2] for one in written if one[2].id not in self._stored]
+        self._commit([self._outcome(key) for key in whole], new, removed)
 
     def removed(self, documents: Sequence[DocumentState]) -> None:
         """Commit that the records of documents are gone."""

@@ -4,7 +4,7 @@ The next group is prepared and embedded while Chroma takes the one before: with 
 two cost about as much as the dearer of them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -29,6 +29,7 @@ from s3sync_dagster.engine.identity import meet_collection
 from s3sync_dagster.engine.own_records import delete_in_steps, ids_to_delete
 from s3sync_dagster.engine.unexpected import unexpected_error
 from s3sync_dagster.model.errors import FixInput, LeaseLost, S3SyncError
+from s3sync_dagster.model.invocation import Result
 
 Step = Callable[[WriteGroup], WriteGroup]
 
@@ -149,20 +150,29 @@ class Writer:
         for group in groups:
             for done in self._together_or_alone(group, self._write_records, name="upsert"):
                 self._parts.at("before_commit")
-                self._commit(done)
-                self._parts.at("after_commit")
+                for whole in self._without_replaced(done):
+                    self._commit(whole)
+                    self._parts.at("after_commit")
+
+    def _without_replaced(self, group: WriteGroup) -> list[WriteGroup]:
+        """Delete what gives way to a group's documents; returns what of it may be committed.
+
+        They are known to be whole before: else a batch that dies here leaves a text that counts as
+        begun, and another one that counts as whole and is gone.
+        """
+        if not group.replaced():
+            return [group]
+        self._ledger.store([one[2] for one in self._commits(group)])
+        self._parts.at("stored")
+        return self._together_or_alone(group, self._delete_replaced, name="upsert")
+
+    def _delete_replaced(self, group: WriteGroup) -> WriteGroup:
+        ids = ids_to_delete(group.collection, group.replaced(), catalog=self._parts.catalog)
+        self._delete(group, ids)
+        return group
 
     def _write_records(self, group: WriteGroup) -> WriteGroup:
         collection, tally, at = group.collection, self._parts.tally, self._parts.at
-
-        def before_delete() -> None:
-            self._begin(group)
-            at("before_delete")
-
-        def deleted(number: int) -> None:
-            tally.chunks_deleted += number
-            at("deleted")
-
         read_back = [one.id for one in group.states() if one.etag and one.fingerprint is None]
         if read_back:
             source_id = self._parts.source.id
@@ -184,13 +194,24 @@ class Writer:
             )
             tally.metadata_updated += len(part)
             at("updated")
-        deletes = [name for one in group.writes for name in one.tail()]
-        deletes += ids_to_delete(collection, group.replaced(), catalog=self._parts.catalog)
+        self._delete(group, [name for one in group.writes for name in one.tail()])
+        return group
+
+    def _delete(self, group: WriteGroup, ids: Sequence[str]) -> None:
+        tally, at = self._parts.tally, self._parts.at
+
+        def before_delete() -> None:
+            self._begin(group)
+            at("before_delete")
+
+        def deleted(number: int) -> None:
+            tally.chunks_deleted += number
+            at("deleted")
+
         try:
-            delete_in_steps(collection, deletes, before=before_delete, deleted=deleted)
+            delete_in_steps(group.collection, ids, before=before_delete, deleted=deleted)
         except FixInput as error:
             raise beside_the_bytes(error) from None
-        return group
 
     def _begin(self, group: WriteGroup) -> None:
         """Make sure of the lease right before a call that changes records."""
@@ -261,27 +282,28 @@ class Writer:
         self._ledger.charge(shares, step)
 
     def _commit(self, group: WriteGroup) -> None:
+        self._ledger.commit(self._commits(group), group.replaced())
+
+    def _commits(self, group: WriteGroup) -> list[tuple[str, str, DocumentCommit, Result]]:
+        """Return key, collection, document and what became of it, of what is written."""
         fingerprint = self._parts.source.fingerprint()
-        self._ledger.commit(
-            [
-                (
-                    one.key,
-                    one.target.collection_name,
-                    DocumentCommit(
-                        id=one.before.id,
-                        etag=one.deed.decision.facts.etag,
-                        fingerprint=fingerprint,
-                        count=len(one.records),
-                        digests=one.plan.digests,
-                        metadata_keys=one.plan.metadata_keys,
-                        text_bytes=sum(len(record.document.encode()) for record in one.records),
-                        pages=one.deed.document.page_count if one.deed.document else 0,
-                        withheld=withheld(one.target, self._parts.source),
-                    ),
-                    result_of(one.before, one.plan),
-                )
-                for one in group.writes
-                if one.before is not None and one.plan is not None
-            ],
-            group.replaced(),
-        )
+        return [
+            (
+                one.key,
+                one.target.collection_name,
+                DocumentCommit(
+                    id=one.before.id,
+                    etag=one.deed.decision.facts.etag,
+                    fingerprint=fingerprint,
+                    count=len(one.records),
+                    digests=one.plan.digests,
+                    metadata_keys=one.plan.metadata_keys,
+                    text_bytes=sum(len(record.document.encode()) for record in one.records),
+                    pages=one.deed.document.page_count if one.deed.document else 0,
+                    withheld=withheld(one.target, self._parts.source),
+                ),
+                result_of(one.before, one.plan),
+            )
+            for one in group.writes
+            if one.before is not None and one.plan is not None
+        ]
