@@ -9,11 +9,9 @@ backup has does not stand in the way.
 import filecmp
 import json
 import os
-import re
 import shutil
 import sqlite3
 import tempfile
-from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
@@ -43,6 +41,7 @@ from s3sync_dagster.local.backup import (
 from s3sync_dagster.local.dagster_history import HISTORY, load_history, occupied
 from s3sync_dagster.local.home import writable
 from s3sync_dagster.local.privacy import make_private, take_from_others
+from s3sync_dagster.local.restored_schema import require_own_schema
 from s3sync_dagster.local.stack_state import stack_lock
 from s3sync_dagster.model.errors import Conflict, FixConfiguration, InvalidSetting
 from s3sync_dagster.model.source import AutoSync, Source
@@ -51,11 +50,6 @@ from s3sync_dagster.settings import Settings
 
 _ENDS = ("-wal", "-shm")
 _ROOM, _OURS = ".restoring-", ".s3sync-restore"
-_WHAT_ACTS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-_TABLES = "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND sql IS NOT NULL"
-_ACTS = re.compile(r"\b(CONFLICT|CASCADE|SET|CHECK|GENERATED|AS|COLLATE|RAISE)\b", re.IGNORECASE)
-"""Words of a table that has rows left out, replaced, deleted with others, refused or made up."""
-_WHAT_IS_SEEN = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view')"
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -348,39 +342,8 @@ def _prepare(settings: Settings, catalog: Path) -> None:
             # Row by row; else the file itself takes its place.
             require_all_known(database, database.current_revision())
         database.migrate()
-        _take_away_foreign(catalog)
+        require_own_schema(catalog)
         begin_anew(database)
-
-
-def _take_away_foreign(catalog: Path) -> None:
-    """Give a catalog the triggers that this program makes, and no others, nor views.
-
-    Who may write where backups lie could have the audit log deleted by one as it is written.
-    """
-    with tempfile.TemporaryDirectory(dir=catalog.parent) as room:
-        ours = Path(room) / CATALOG
-        with closing(Database(f"sqlite:///{ours}")) as database:
-            database.migrate()
-        with closing(sqlite3.connect(ours)) as connection:
-            wanted = dict(connection.execute(_WHAT_ACTS))
-            tables = dict(connection.execute(_TABLES))
-    with closing(sqlite3.connect(catalog)) as connection, connection:
-        for name, text in connection.execute(_TABLES).fetchall():
-            if _acts(text) - _acts(tables.get(name, "")):
-                raise FixConfiguration(
-                    f"The table {str(name)[:80]!r} of the backup's catalog does more by itself "
-                    "than this program's: take another backup. Nothing was changed.",
-                    reason="backup_damaged",
-                )
-        for kind, name in connection.execute(_WHAT_IS_SEEN).fetchall():
-            connection.execute(f'DROP {kind} "{str(name).replace(chr(34), chr(34) * 2)}"')
-        for text in wanted.values():
-            connection.execute(text)
-
-
-def _acts(text: str) -> Counter[str]:
-    """Return the words of a table by which it does or refuses something by itself."""
-    return Counter(one.upper() for one in _ACTS.findall(text))
 
 
 def _require_key(settings: Settings, catalog: Path, keys: Path | None) -> None:

@@ -32,6 +32,8 @@ PAGE_SECONDS = 300.0
 """For the whole answer that says what a folder holds."""
 MOST_NAMES = 500_000
 """In one folder that is told of name by name."""
+MOST_CHARACTERS = 64 * 1024
+"""Of an address: a key has 1,024 bytes, each of them three characters or some more."""
 _EXACT = ("generation", "etag", "ETag", "checksum", "md5", "content_md5", "Content-MD5")
 _NEW = "-new"
 _SLASH = "%C0%AF"
@@ -319,7 +321,15 @@ def plain(address: str) -> str:
 
     An escaped slash is part of a name, and parts no folder from it: in its place are bytes that no
     UTF-8 has, so that the name is none that a key can hold.
+
+    Raises ``Unavailable`` (``answer_too_long``) for what is no address of a file: to undo what is
+    escaped takes hundreds of times the memory that it has bytes.
     """
+    if len(address) > MOST_CHARACTERS:
+        raise Unavailable(
+            "The server's answer has an address that is longer than any of a file.",
+            reason="answer_too_long",
+        )
     return unquote(re.sub("%2f", _SLASH, address, flags=re.IGNORECASE), errors="surrogateescape")
 
 

@@ -23,6 +23,8 @@ from botocore.awsrequest import (
     AWSHTTPSConnectionPool,
 )
 from botocore.exceptions import HTTPClientError
+from botocore.parsers import ResponseParserError
+from botocore.utils import parse_timestamp
 from urllib3.exceptions import HTTPError
 
 from s3sync_dagster.answer_time import seconds_left
@@ -45,6 +47,8 @@ SLOWEST_BYTES = 1024
 LONGEST_SECONDS = 120.0
 """... up to here."""
 _UNREADABLE = b"<"
+_DATE_CHARACTERS = 100
+"""Of a date: botocore's parser takes hours for one of megabytes."""
 
 _asked = threading.local()
 
@@ -78,11 +82,18 @@ def bound_answers(client: Any, service: str) -> None:
     seconds = client.meta.config.read_timeout * _PATIENCE
     marked = "json" not in client.meta.service_model.protocol
     http.send = partial(_send, http.send, seconds, marked)
+    client._endpoint._response_parser_factory.set_parser_defaults(timestamp_parser=_date)
     if service in _MORE:
         operation, most = _MORE[service]
         client.meta.events.register(
             f"before-send.{service}.{operation}", partial(_may_be_longer, most)
         )
+
+
+def _date(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > _DATE_CHARACTERS:
+        raise ResponseParserError("a date that is none")
+    return parse_timestamp(value)
 
 
 def _may_be_longer(most: int, request: Any, **_: Any) -> None:

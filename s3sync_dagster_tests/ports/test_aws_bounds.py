@@ -151,6 +151,17 @@ def test_a_short_answer_that_declares_what_each_element_has(
     assert time.process_time() - began < 2
 
 
+@pytest.mark.parametrize("length", [300_000, 900_000, 12_000_000])
+def test_a_date_that_takes_hours_to_read(server: Endless, length: int) -> None:
+    date = b"<LastModified>" + b"1." * (length // 2) + b"</LastModified>"
+    page = LISTING + b"<Contents><Key>a</Key>" + date + b"</Contents></ListBucketResult>"
+    server.pieces = lambda _: iter((page,))
+    began = time.process_time()
+    with pytest.raises(S3SyncError):
+        listing(server)()
+    assert time.process_time() - began < 2
+
+
 def test_a_byte_order_mark_hides_no_tags(server: Endless) -> None:
     body = LISTING + b"<a/>" * 400_000 + b"</ListBucketResult>"
     server.pieces = lambda _: iter((b"\xef\xbb\xbf" + body,))
