@@ -21,10 +21,10 @@ _WHAT_IS_SEEN = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 
 _TABLES = "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND sql IS NOT NULL"
 _INDEXES = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
 _KINDS = "SELECT type, wr, strict FROM pragma_table_list WHERE schema = 'main' AND name = ?"
-_COLUMNS = "SELECT name, upper(type), \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?)"
-_LISTED = "SELECT name, \"unique\", origin, partial FROM pragma_index_list(?)"
+_COLUMNS = 'SELECT name, upper(type), "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?)'
+_LISTED = 'SELECT name, "unique", origin, partial FROM pragma_index_list(?)'
 _OF_INDEX = "SELECT name, cid, coll FROM pragma_index_xinfo(?) WHERE key ORDER BY seqno"
-_LINKS = "SELECT \"from\", \"table\", \"to\", on_update, on_delete FROM pragma_foreign_key_list(?)"
+_LINKS = 'SELECT "from", "table", "to", on_update, on_delete FROM pragma_foreign_key_list(?)'
 _ACTS = re.compile(r"\b(CONFLICT|CASCADE|SET|CHECK|GENERATED|AS|COLLATE|RAISE)\b", re.IGNORECASE)
 """Words of a table that has rows left out, replaced, deleted with others, refused or made up."""
 _PLAIN = re.compile(r"'(?:[^']|'')*'|[+-]?\d+(?:\.\d+)?|NULL|TRUE|FALSE", re.IGNORECASE)

@@ -215,18 +215,40 @@ def test_an_answer_that_comes_a_byte_now_and_then(
         assert time.monotonic() - began < 5
 
 
+def slowly(_: str) -> Iterator[bytes]:
+    for _number in range(8):
+        time.sleep(0.2)
+        yield b"x"
+
+
 def test_a_slow_body_that_is_streamed_is_read_to_its_end(
     server: Endless, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aws_bounds, "_PATIENCE", 0.1)
-
-    def slowly(_: str) -> Iterator[bytes]:
-        for _number in range(8):
-            time.sleep(0.2)
-            yield b"x"
-
     server.pieces = slowly
     assert opened(server).read("a", max_size_bytes=10).content == b"x" * 8
+
+
+def test_a_body_that_drips_is_ended(server: Endless, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws_bounds, "BODY_SECONDS", 0.5)
+    server.pieces = slowly
+    assert refused(lambda: opened(server).read("a", max_size_bytes=10)).reason == "timeout"
+    monkeypatch.setattr(aws_bounds, "SLOWEST_BODY_BYTES", 1)  # as many bytes as give it the time
+    assert opened(server).read("a", max_size_bytes=10).content == b"x" * 8
+
+
+def test_a_body_is_not_waited_for_longer_than_who_asks_bears(
+    server: Endless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.pieces = lambda _: trickle()
+    began = time.monotonic()
+    with answers_take(0.5):
+        assert refused(lambda: opened(server).read("a", max_size_bytes=99)).reason == "timeout"
+    monkeypatch.setattr(aws_bounds, "BODY_SECONDS", 1.0)
+    monkeypatch.setattr(aws_bounds, "SLOWEST_AWAITED_BYTES", 1)
+    with answers_take(0.5):
+        assert refused(lambda: opened(server).read("a", max_size_bytes=99)).reason == "timeout"
+    assert time.monotonic() - began < 8
 
 
 def test_a_queue_s_answer_without_an_end(server: Endless) -> None:

@@ -108,9 +108,7 @@ def test_a_list_that_does_more_than_hold_rows_is_none(uploads: Path, statement: 
     assert brought(uploads) == []
 
 
-def test_a_backup_writes_beside_no_name_that_leads_elsewhere(
-    uploads: Path, tmp_path: Path
-) -> None:
+def test_a_backup_writes_beside_no_name_that_leads_elsewhere(uploads: Path, tmp_path: Path) -> None:
     (uploads / "one" / "written").write_text("bytes")
     changed(uploads, "UPDATE objects SET file = ?", "../written")
     settings = load_settings({"S3SYNC_HOME": str(tmp_path)})
