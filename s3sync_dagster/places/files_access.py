@@ -16,7 +16,6 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from urllib.parse import unquote
 
 from s3sync_dagster.model.errors import (
-    FixConfiguration,
     InvalidSetting,
     ObjectChanged,
     Unavailable,

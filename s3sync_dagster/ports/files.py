@@ -100,7 +100,7 @@ class EarlierUploads:
                 "SELECT etag, size, modified, content_type, file FROM objects WHERE key = ?",
                 (key.encode(),),
             ).fetchone()
-        file = open(self._place(name), "rb", opener=_through_no_link)  # noqa: PTH123, SIM115
+        file = open(self._place(name), "rb", opener=_through_no_link)  # noqa: SIM115
 
         def pieces() -> Iterator[bytes]:
             with file:

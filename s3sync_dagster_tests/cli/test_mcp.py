@@ -199,8 +199,7 @@ def test_half_a_character_is_answered(environment):
     lines = [
         json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}),
         json.dumps({"jsonrpc": "2.0", "method": "notifications/initialized"}),
-        '{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"search","arguments":'
-        '{"query":"\\ud800","collection":"c"}}}',
+        '{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"\\ud800"}}',
         json.dumps({"jsonrpc": "2.0", "id": 3, "method": "ping"}),
     ]
     with subprocess.Popen(

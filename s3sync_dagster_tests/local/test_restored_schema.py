@@ -11,9 +11,10 @@ from s3sync_dagster.local.restored_schema import require_own_schema
 from s3sync_dagster.model.errors import FixConfiguration
 
 SCHEMA = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY 1, 2"
-AGAIN = """ALTER TABLE audit RENAME TO old; CREATE TABLE audit (id INTEGER NOT NULL, at DOUBLE NOT NULL,
-tenant TEXT, who TEXT NOT NULL, role TEXT NOT NULL, door TEXT NOT NULL, address TEXT, action TEXT NOT NULL,
-subject TEXT NOT NULL, outcome TEXT NOT NULL, CONSTRAINT pk_audit PRIMARY KEY (id){more}); DROP TABLE old"""
+AGAIN = """ALTER TABLE audit RENAME TO old;
+CREATE TABLE audit (id INTEGER NOT NULL, at DOUBLE NOT NULL, tenant TEXT, who TEXT NOT NULL,
+role TEXT NOT NULL, door TEXT NOT NULL, address TEXT, action TEXT NOT NULL, subject TEXT NOT NULL,
+outcome TEXT NOT NULL, CONSTRAINT pk_audit PRIMARY KEY (id){more}); DROP TABLE old"""
 
 
 @pytest.fixture
@@ -88,8 +89,9 @@ def test_what_is_missing_is_made_and_what_acts_by_itself_goes(catalog: Path) -> 
     before = schema(catalog)
     run(
         catalog,
-        "DROP INDEX ix_audit_at; CREATE INDEX ix_audit_at ON audit(who); DROP INDEX ix_audit_tenant;"
-        "CREATE TRIGGER e AFTER INSERT ON audit BEGIN DELETE FROM audit; END; CREATE VIEW v AS SELECT 1",
+        "DROP INDEX ix_audit_at; CREATE INDEX ix_audit_at ON audit(who);"
+        "DROP INDEX ix_audit_tenant; CREATE VIEW v AS SELECT 1;"
+        "CREATE TRIGGER e AFTER INSERT ON audit BEGIN DELETE FROM audit; END",
     )
     require_own_schema(catalog)
     assert schema(catalog) == before

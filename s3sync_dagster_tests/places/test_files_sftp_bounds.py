@@ -90,7 +90,6 @@ def served(tmp_path: Path) -> Iterator[tuple[Hostile, Callable[[], FilesStore]]]
     place = FilesPlace(store_url=f"sftp://u@127.0.0.1:{port}/docs", token_env="SECRET")
     yield state, lambda: open_place(place, {"HOME": str(tmp_path), "SECRET": "p"})
 
-
     async def finish() -> None:
         server.close()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}

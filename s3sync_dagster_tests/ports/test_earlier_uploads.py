@@ -16,6 +16,9 @@ from s3sync_dagster.settings import load_settings
 from s3sync_dagster_tests.earlier_uploads import upload_as_before
 
 SECRET = "of the operator"
+VIEW = """DROP TABLE objects; CREATE VIEW objects AS WITH RECURSIVE c(x) AS
+(SELECT 1 UNION ALL SELECT x + 1 FROM c)
+SELECT 'k' AS key, 'e' AS etag, x AS size, 1 AS modified FROM c"""
 
 
 class Rows:
@@ -73,7 +76,7 @@ def test_a_name_that_leads_elsewhere_is_neither_read_nor_deleted(
     changed(uploads, "UPDATE objects SET size = ?", len(SECRET))
     changed(uploads, "UPDATE objects SET file = ?", name)
     assert brought(uploads) == []
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="no name of an upload"):
         EarlierUploads(uploads / "one").delete("a.md")
     assert secret.read_text() == SECRET
 
@@ -91,8 +94,7 @@ def test_a_link_in_place_of_the_bytes_is_not_followed(uploads: Path, tmp_path: P
 @pytest.mark.parametrize(
     "statement",
     [
-        "DROP TABLE objects; CREATE VIEW objects AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL "
-        "SELECT x + 1 FROM c) SELECT 'k' AS key, 'e' AS etag, x AS size, 1 AS modified FROM c",
+        VIEW,
         "ALTER TABLE objects ADD COLUMN more TEXT GENERATED ALWAYS AS (zeroblob(1000)) VIRTUAL",
         "CREATE TRIGGER more AFTER DELETE ON objects BEGIN SELECT 1; END",
         "DROP TABLE objects; CREATE VIRTUAL TABLE objects USING fts5(key, etag, size, modified)",
