@@ -1,7 +1,7 @@
 """Intents in bulk: who may write which record ids, decided in one transaction."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from s3sync_dagster.catalog.claimed_rows import ClaimedRows
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.deleted_sources import cleared_owners
 from s3sync_dagster.catalog.doubted import close
-from s3sync_dagster.catalog.exchanged_ids import ring_of
+from s3sync_dagster.catalog.exchanged_ids import Rings, handed_on
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.kept_ids import give_way
 from s3sync_dagster.catalog.moves import predecessors
@@ -30,8 +30,19 @@ def claim_documents(
     token: str,
     source: Source,
     intents: Sequence[Intent],
+    *,
+    ready: Collection[str],
 ) -> list[Claim | Refusal]:
-    """Put documents under a batch's intent; returns an answer for each intent, in order."""
+    """Put documents under a batch's intent; returns an answer for each intent, in order.
+
+    Args:
+        database: gives dialect and time.
+        tx: an open transaction.
+        token: of the batch.
+        source: whose documents they are to be.
+        intents: of one collection, or of several.
+        ready: keys of the batch that are to be written, those of the intents included.
+    """
     give_way(database, tx, source, intents)
     answers: dict[int, Claim | Refusal] = {}
     by_collection: dict[str, list[int]] = {}
@@ -39,7 +50,7 @@ def claim_documents(
         by_collection.setdefault(intent.target.collection_name, []).append(place)
     for name, places in by_collection.items():
         part = [intents[place] for place in places]
-        found = _Claiming(database, tx, token, source, name).claim(part)
+        found = _Claiming(database, tx, token, source, name, ready).claim(part)
         answers.update(zip(places, found, strict=True))
     return [answers[place] for place in range(len(intents))]
 
@@ -48,10 +59,16 @@ class _Claiming:
     """The claims of one call in one collection."""
 
     def __init__(
-        self, database: Database, tx: sa.Connection, token: str, source: Source, collection: str
+        self,
+        database: Database,
+        tx: sa.Connection,
+        token: str,
+        source: Source,
+        collection: str,
+        ready: Collection[str],
     ) -> None:
         self._db, self._tx, self._token, self._source = database, tx, token, source
-        self._collection = collection
+        self._collection, self._ready = collection, ready
         self._heir_of: set[str] = set()
         self._values = ClaimedRows(source, collection, self._heir_of)
         self._adopters: set[str] = set()
@@ -64,29 +81,26 @@ class _Claiming:
 
     def claim(self, intents: Sequence[Intent]) -> list[Claim | Refusal]:
         rows = self._rows_of(intents)
-        if {row.source_id for row in rows} - {self._source.id} and not self._db.sqlite:
+        others = {row.source_id for row in rows} - {self._source.id}
+        if others and not self._db.sqlite:
             self._db.lock_clearing(self._tx)
             rows = self._rows_of(intents, lock=True)  # they may be somebody else's by now
-        if self._let_go(intents, rows):
+            others = {row.source_id for row in rows} - {self._source.id}
+        ending = cleared_owners(self._tx, others)
+        if others:
+            self._heir_of |= predecessors(self._tx, self._source.id)
+        self._adopters = self._that_adopt(others - self._heir_of) if self._source.adopt else set()
+        moving = self._let_go(intents, rows, ending)
+        if moving:
             rows = self._rows_of(intents)
+        of_keys = self._of_keys(intents)
         by_id = {row.document_id: row for row in rows}
-        of_keys = self._rows(
-            documents.c.object_key,
-            [intent.key for intent in intents],
-            documents.c.source_id == self._source.id,
-        )
         by_key = {row.object_key: row for row in of_keys if row.phase != "removing"}
         replaced: dict[str, Row] = {}
         for intent in intents:
             row = by_key.get(intent.key)
             if row is not None and row.document_id != intent.document_id:
                 replaced[intent.key] = row
-        leaving = {row.id for row in replaced.values()}
-        others = {row.source_id for row in rows} - {self._source.id}
-        ending = cleared_owners(self._tx, others)
-        if others:
-            self._heir_of |= predecessors(self._tx, self._source.id)
-        self._adopters = self._that_adopt(others - self._heir_of) if self._source.adopt else set()
         refusals: dict[int, Refusal] = {}
         taken: dict[str, str] = {}
         for place, intent in enumerate(intents):
@@ -94,7 +108,7 @@ class _Claiming:
             if row is not None and row.source_id in ending:  # also with adopt: they go by id
                 refusal = self._busy(intent)
             else:
-                refusal = self._refusal(intent, row, taken, leaving)
+                refusal = self._refusal(intent, row, taken)
             if refusal is not None:
                 refusals[place] = refusal
                 continue
@@ -103,7 +117,7 @@ class _Claiming:
             {
                 place: intent
                 for place, intent in enumerate(intents)
-                if place not in refusals and intent.key not in replaced
+                if place not in refusals and intent.key not in replaced and intent.key not in moving
             },
             by_id,
         )
@@ -145,9 +159,7 @@ class _Claiming:
             rows += self._tx.execute(query).all()
         return rows
 
-    def _refusal(
-        self, intent: Intent, row: Row | None, taken: dict[str, str], leaving: set[int]
-    ) -> Refusal | None:
+    def _refusal(self, intent: Intent, row: Row | None, taken: Mapping[str, str]) -> Refusal | None:
         if intent.document_id in taken:
             return Refusal(message=self._taken_by_key(intent, taken[intent.document_id]))
         if row is None:
@@ -158,35 +170,34 @@ class _Claiming:
         if not ours and (not self._source.adopt or row.source_id in self._adopters):
             return Refusal(message=self._taken_by_source(row, intent))
         # Another document's: free once it is on its way out and nobody clears its records.
-        if row.id in leaving or row.batch_token is not None:
+        if row.batch_token is not None:
             return self._busy(intent)
         if ours and row.object_key != intent.key and row.phase != "removing":
             return Refusal(message=self._taken_by_key(intent, row.object_key))
         return None
 
-    def _let_go(self, intents: Sequence[Intent], rows: Sequence[Row]) -> bool:
-        """Turn documents ``removing`` whose ids go round in a ring of objects; True: there were."""
-        asking = {intent.document_id: intent.key for intent in intents}
-        ready = frozenset(asking.values())
-        let_go = [
-            row.id
-            for row in rows
-            if row.source_id == self._source.id
-            and row.object_key != asking[row.document_id]
-            and row.phase != "removing"
-            and row.batch_token is None
-            and ring_of(
-                self._tx,
-                self._source,
-                asking[row.document_id],
-                (self._collection, row.document_id),
-                ready=ready,
+    def _of_keys(self, intents: Sequence[Intent]) -> list[Row]:
+        keys = [intent.key for intent in intents]
+        return self._rows(documents.c.object_key, keys, documents.c.source_id == self._source.id)
+
+    def _let_go(
+        self, intents: Sequence[Intent], rows: Sequence[Row], ending: Collection[str]
+    ) -> set[str]:
+        """Turn documents ``removing`` whose ids are handed on; return the keys that had them."""
+        by_id = {row.document_id: row for row in rows}
+
+        def may_take(intent: Intent) -> bool:
+            row = by_id.get(intent.document_id)
+            return row is None or (
+                row.source_id not in ending and self._refusal(intent, row, {}) is None
             )
-        ]
-        for part in groups(let_go):
+
+        rings = Rings(self._tx, self._source, ready=self._ready)
+        let_go = handed_on(rings, self._collection, intents, rows, may_take=may_take)
+        for part in groups([row.id for row in let_go]):
             where = documents.c.id.in_(part)
             self._tx.execute(documents.update().where(where).values(phase="removing"))
-        return bool(let_go)
+        return {row.object_key for row in let_go}
 
     def _that_adopt(self, source_ids: set[str]) -> set[str]:
         adopts = sources.c.config["adopt"].as_boolean()

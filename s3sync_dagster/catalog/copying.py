@@ -181,7 +181,9 @@ def begin_anew(database: Database) -> None:
         removals = invocations.update().where(is_live, invocations.c.kind == "remove")
         tx.execute(removals.values(told_count=None))
         tx.execute(removals.where(invocations.c.trigger == "listing").values(kind="sync"))
-        asked = invocations.update().where(is_live, sa.not_(invocations.c.automatic))
+        # What had failed is asked again by a retry, and may have been done since like what waited.
+        open_yet = sa.or_(is_live, invocations.c.status == "failed")
+        asked = invocations.update().where(open_yet, sa.not_(invocations.c.automatic))
         tx.execute(asked.values(restored=True))
         # Asked for, so that it is known until it has ended well that none has since the restore.
         tx.execute(sources.update().values(list_due_at=LISTING_ASKED, looked_through=""))

@@ -84,14 +84,25 @@ class Documents:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def claim(self, token: str, source: Source, intents: Sequence[Intent]) -> list[Claim | Refusal]:
+    def claim(
+        self,
+        token: str,
+        source: Source,
+        intents: Sequence[Intent],
+        *,
+        ready: Collection[str] = (),
+    ) -> list[Claim | Refusal]:
         """Put documents under the batch's intent before their first write, in one transaction.
+
+        ``ready`` are other keys of the batch that are still to be written: they may give ids up.
 
         Raises ``LeaseLost`` when the batch is not running any more.
         """
         with self._db.write() as tx:
             require_running(self._db, tx, token, source.id)
-            return claim_documents(self._db, tx, token, source, intents)
+            return claim_documents(
+                self._db, tx, token, source, intents, ready={*ready, *(one.key for one in intents)}
+            )
 
     def forget_bytes(self, token: str, source_id: str, ids: Sequence[int]) -> None:
         """Forget of which bytes documents are that were read back and are written over now."""
@@ -135,6 +146,7 @@ class Documents:
         removed: Sequence[int] = (),
         left: Collection[int] = (),
         outcomes: Sequence[KeyOutcome] = (),
+        together: Collection[str] = (),
     ) -> set[int]:
         """Make acknowledged writes the truth and settle their keys, in one transaction.
 
@@ -145,6 +157,7 @@ class Documents:
             removed: row ids of documents whose records are gone.
             left: those among them whose objects are gone, or left out.
             outcomes: of keys.
+            together: all keys of the batch, which had their chance to exchange ids.
 
         Returns ids of documents whose commit was lost to another batch: they are not clean and
         are enqueued. When the whole batch was lost nothing is settled and ``LeaseLost`` is raised
@@ -167,7 +180,7 @@ class Documents:
                 # was: without the request the key's next batch brings it in line. So it does with
                 # what stands again.
                 refused = [*stood, *(one.key for one in outcomes if one.refused)]
-                refused += free_by_now(tx, source, outcomes)
+                refused += free_by_now(tx, source, outcomes, together=together)
                 refused += refused_before(tx, source.id, freed)
                 insert_automatic(self._db, tx, source.id, refused, trigger="retry", now=now)
                 ended = [one for one in outcomes if one.result is not Result.PENDING]

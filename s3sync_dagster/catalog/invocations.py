@@ -81,10 +81,12 @@ class Invocations:
         vouched: bool = False,
         owner: str | None = None,
         force: bool = False,
+        restored: bool = False,
     ) -> dict[str, Any]:
         """Return the row of a request, with its new id, for ``insert``.
 
-        ``vouched`` says that an owner gave the metadata, which may then name readers.
+        ``vouched`` says that an owner gave the metadata, which may then name readers; ``restored``
+        that it was asked before the catalog was put back from a copy, and may have been done.
         """
         return {
             "id": self._db.clock.uuid(),
@@ -104,6 +106,7 @@ class Invocations:
             "vouched": vouched,
             "owner": owner,
             "force": force,
+            "restored": restored,
             "created_at": self._db.now(),
         }
 
@@ -316,6 +319,7 @@ class Invocations:
                 metadata=one.metadata,
                 vouched=one.vouched,
                 force=True,
+                restored=one.restored,
             )
             for one in map(before.get, ids)
             if one is not None

@@ -1,11 +1,12 @@
 """Custom ids of documents that wait for a listing, and whose sidecars give them to others."""
 
+from collections import defaultdict, deque
 from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.exchanged_ids import ring_of
+from s3sync_dagster.catalog.exchanged_ids import LACKS_AN_ID, Rings
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, objects, sidecars
@@ -13,6 +14,10 @@ from s3sync_dagster.core.intent import Intent
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.sidecar_owners import KEPT_OWNER, SIDECAR_OWNER
 from s3sync_dagster.model.source import DeleteMode, Source
+
+REFUSED_AT_ONCE = 20_000
+"""Keys that are looked through for those that wait for an id; beyond it a retry asks for them."""
+ASKED_AT_ONCE = 500
 
 
 def give_way(
@@ -61,16 +66,24 @@ def give_way(
     insert_automatic(database, tx, source.id, keys, trigger="retry", now=database.now())
 
 
-def free_by_now(tx: sa.Connection, source: Source, outcomes: Sequence[KeyOutcome]) -> list[str]:
+def free_by_now(
+    tx: sa.Connection,
+    source: Source,
+    outcomes: Sequence[KeyOutcome],
+    *,
+    together: Collection[str],
+) -> list[str]:
     """Return keys that end here for an id which nothing has any more since it was refused them.
 
     Whoever freed it, this batch or another, found no key that had failed of it. With them those
-    that exchange ids, once the last of them waits for nothing else.
+    that exchange ids, once the last of them waits for nothing else: but for those that were in one
+    batch, where they would have done so if they could.
 
     Args:
         tx: an open transaction that has locked the source, behind what it removes.
         source: of the batch.
         outcomes: of its keys.
+        together: all its keys.
     """
     held = set[tuple[str, str]]()
     refused = {one.key: one.refused_ids for one in outcomes if one.refused_ids}
@@ -83,9 +96,12 @@ def free_by_now(tx: sa.Connection, source: Source, outcomes: Sequence[KeyOutcome
         )
         held.update((row.collection_name, row.document_id) for row in tx.execute(query))
     free = {key for key, some in refused.items() if not some <= held}
+    rings = Rings(tx, source)
+    rings.look_up(place for some in refused.values() for place in some)
     for key, some in refused.items():
         for place in some:
-            free.update(ring_of(tx, source, key, place) or ())
+            ring = rings.of(key, place) or ()
+            free.update(() if set(ring) <= set(together) else ring)
     return sorted(free)
 
 
@@ -93,24 +109,50 @@ def refused_before(tx: sa.Connection, source_id: str, freed: Collection[str]) ->
     """Return keys that failed of a custom id which is free now, and their sidecars give it them.
 
     Nothing is told of such a key when a document gives its id up: by events alone it would never be
-    asked for again.
+    asked for again. With each those that wait for the id that it gives up in turn, and so on: as
+    many as one batch can hand on.
 
     Args:
         tx: an open transaction.
         source_id: whose documents have just gone.
         freed: their custom ids.
     """
-    failed = sa.select(objects.c.object_key).where(
-        objects.c.source_id == source_id,
-        objects.c.outcome == "failed",
-        objects.c.reason == "record_ids_taken",
-    )
-    keys = set[str]()
-    for part in groups(freed):
-        query = sa.select(sidecars.c.path).where(
-            sidecars.c.source_id == source_id,
-            sidecars.c.path.in_(failed),
-            sidecars.c.custom_id.in_(part),
+    if not freed:
+        return []
+    query = (
+        sa.select(sidecars.c.path, sidecars.c.custom_id, documents.c.custom_id.label("held"))
+        .select_from(objects)
+        .join(
+            sidecars,
+            sa.and_(
+                sidecars.c.source_id == objects.c.source_id,
+                sidecars.c.path == objects.c.object_key,
+            ),
         )
-        keys.update(tx.execute(query).scalars())
+        .outerjoin(
+            documents,
+            sa.and_(
+                documents.c.source_id == objects.c.source_id,
+                documents.c.object_key == objects.c.object_key,
+                documents.c.phase != "removing",
+            ),
+        )
+        .where(
+            objects.c.source_id == source_id,
+            objects.c.outcome == "failed",
+            objects.c.reason.in_(LACKS_AN_ID),
+        )
+        .limit(REFUSED_AT_ONCE)
+    )
+    waiting: dict[str, set[str]] = defaultdict(set)
+    holding: dict[str, set[str]] = defaultdict(set)
+    for row in tx.execute(query):
+        waiting[row.custom_id].add(row.path)
+        holding[row.path].update([row.held] if row.held else [])
+    keys: dict[str, None] = {}
+    ids = deque(sorted(freed))
+    while ids and len(keys) < ASKED_AT_ONCE:
+        for key in sorted(waiting.pop(ids.popleft(), ())):
+            keys[key] = None
+            ids.extend(sorted(holding[key]))
     return sorted(keys)

@@ -132,6 +132,8 @@ def retire_unasked(
     ).first()
     if source is None:
         return
+    gone = [one.before for one in changes if one.before is not None and one.now is None]
+    _keep_last_words(tx, source_id, gone, keys=source.config.get("reader_keys") or ())
     append = source.config["mode"] == DeleteMode.APPEND
     keeps = source.config["mode"] != DeleteMode.MIRROR
     asked = {
@@ -182,10 +184,12 @@ def retire_unasked(
             kept_owner = KEPT_OWNER + row.owner.removeprefix(SIDECAR_OWNER)
             if told is None and row.owner in kept_for:
                 kept[row.id] = kept_owner
-            elif not wanted and not row.readable and row.etag is not None:
+            elif wanted or (told is not None and told.path == row.object_key):
+                continue  # or one elsewhere comes in its place, once its object can be read
+            elif not row.readable and row.etag is not None:
                 if keeps:  # nothing can be written in its place
                     kept[row.id] = kept_owner
-            elif not wanted and (told is None or told.path != row.object_key):
+            else:
                 unasked.append(row.id)
                 counts = row.high_water and not _takes_itself(source, row.collection_name)
                 if told is not None and counts:
@@ -203,6 +207,40 @@ def retire_unasked(
         )
     for part in groups(unasked):
         tx.execute(documents.update().where(documents.c.id.in_(part)).values(phase="removing"))
+
+
+def _keep_last_words(
+    tx: sa.Connection, source_id: str, gone: Sequence[SidecarState], *, keys: Collection[str]
+) -> None:
+    """Have documents say of readers what sidecars that go said last, and were not written with.
+
+    A mode may keep them for good: they are written again, of the text that they have, and are
+    closed until then. What does not stay goes as it would have gone.
+
+    Args:
+        tx: an open transaction that has locked the source.
+        source_id: the source.
+        gone: what they asked for.
+        keys: the source's, that say who may read.
+    """
+    owners = {owner + one.sidecar_key: one for one in gone for owner in (SIDECAR_OWNER, KEPT_OWNER)}
+    for part in groups(owners if keys else ()):
+        query = sa.select(documents.c.id, documents.c.owner, documents.c.metadata).where(
+            documents.c.source_id == source_id,
+            documents.c.phase != "removing",
+            documents.c.batch_token.is_(None),
+            documents.c.etag.is_not(None),
+            documents.c.said.is_(None),
+            documents.c.owner.in_(part),
+        )
+        for row in tx.execute(query).all():
+            last = owners[row.owner].metadata
+            if any(row.metadata.get(key) != last.get(key) for key in keys):
+                tx.execute(
+                    documents.update()
+                    .where(documents.c.id == row.id)
+                    .values(metadata=dict(last), phase="writing", fingerprint=None)
+                )
 
 
 def _to_nobody(

@@ -467,11 +467,13 @@ class SourceRows:
         with self._db.read() as tx:
             return tx.execute(query).first() is not None
 
-    def open_seen(self, source_id: str) -> None:
-        """Note that all records of a source are known: each says by itself who may read it."""
+    def know_all(self, source_id: str) -> None:
+        """Note that all records of a source are known again; see ``CatalogPort``."""
         with self._db.write() as tx:
             tx.execute(
-                sources.update().where(sources.c.id == source_id).values(closed_unseen=False)
+                sources.update()
+                .where(sources.c.id == source_id)
+                .values(looked_through=sa.null(), closed_unseen=False)
             )
 
     def there(self, source_id: str) -> bool:

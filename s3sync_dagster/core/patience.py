@@ -86,7 +86,10 @@ def try_again(
         return Again(by_itself=False, cause="input", at=None)
     if isinstance(error, FixConfiguration):
         return Again(by_itself=False, cause="configuration", at=now + CONFIGURATION_RETRY_SECONDS)
-    if attempts >= patience.attempts or (patience.final and error.reason != BUSY):
+    tried = attempts >= patience.attempts
+    # What is busy passes, and by events alone nobody would tell of it: a later run waits on.
+    ends = tried and patience.final if error.reason == BUSY else tried or patience.final
+    if ends:
         return Again(by_itself=False, cause="transient", at=now + TRANSIENT_RETRY_SECONDS)
     pause = patience.backoff(attempts, chance)
     if isinstance(error, Unavailable):

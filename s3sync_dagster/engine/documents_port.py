@@ -21,8 +21,18 @@ if TYPE_CHECKING:
 class DocumentsPort(Protocol):
     """Intents and commits."""
 
-    def claim(self, token: str, source: Source, intents: Sequence[Intent]) -> list[Claim | Refusal]:
-        """Put documents under the batch's intent."""
+    def claim(
+        self,
+        token: str,
+        source: Source,
+        intents: Sequence[Intent],
+        *,
+        ready: Collection[str] = (),
+    ) -> list[Claim | Refusal]:
+        """Put documents under the batch's intent.
+
+        ``ready`` are other keys of the batch that are still to be written: they may give ids up.
+        """
         ...
 
     def forget_bytes(self, token: str, source_id: str, ids: Sequence[int]) -> None:
@@ -138,8 +148,12 @@ class DocumentsPort(Protocol):
         removed: Sequence[int] = (),
         left: Collection[int] = (),
         outcomes: Sequence[KeyOutcome] = (),
+        together: Collection[str] = (),
     ) -> set[int]:
-        """Make acknowledged writes the truth; returns documents lost to another batch."""
+        """Make acknowledged writes the truth; returns documents lost to another batch.
+
+        ``together`` are all keys of the batch.
+        """
         ...
 
     def forget_texts(self, source_id: str, states: Sequence[DocumentState]) -> int:

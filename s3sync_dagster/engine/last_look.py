@@ -131,23 +131,51 @@ def look_round(source: Source, *, catalog: CatalogPort, collections: Collections
     return names
 
 
-def open_once_known(
-    source: Source, *, catalog: CatalogPort, collections: Callable[[], Collections]
+def end_restore(
+    source: Source, *, catalog: CatalogPort, collections: Callable[[], Collections], due: bool
 ) -> None:
-    """Open a source again that was closed for what a restored catalog may have forgotten of it.
+    """Have a source that says who may read be as any other, once its records are all known.
 
-    Once all that is there was listed and written, whatever is left is read back, and is its
-    documents' own to tell.
+    The catalog was put back from a copy: until then each batch asks what was forgotten, and what is
+    said of readers counts for less. Once all that is there was listed, what no document tells of is
+    read back, and is its documents' own to tell. Sources that say nothing of readers ask nobody.
+
+    Args:
+        source: any source.
+        catalog: the catalog.
+        collections: opens Chroma; not called where there is nothing to do.
+        due: whether the time has come to look at its records; where readers see nothing of the
+            source before, it always has.
 
     Raises:
         S3SyncError: Chroma or the catalog does not answer; the next call looks again.
     """
-    if not catalog.sources.is_closed_unseen(source.id):
+    asks = due and source.reader_keys and catalog.sources.looked_through(source.id)
+    if not asks and not catalog.sources.is_closed_unseen(source.id):
         return
-    if catalog.sources.listing_asked(source.id) or catalog.invocations.live_count(source.id):
-        return
-    if read_back_forgotten(source, catalog=catalog, collections=collections()) == 0:
-        catalog.sources.open_seen(source.id)
+    if catalog.sources.listing_asked(source.id):
+        return  # but not for its work: a busy source never rests, and what is asked has its rows
+    chroma = collections()
+    if _has_unknown(source, catalog, chroma) and read_back_forgotten(
+        source, catalog=catalog, collections=chroma
+    ):
+        return  # what was read back is written, or listed, before the next look
+    catalog.sources.know_all(source.id)
+
+
+def _has_unknown(source: Source, catalog: CatalogPort, collections: Collections) -> bool:
+    """Return whether a collection has records of a source under the ids of no document."""
+    for place in places_of(source, catalog=catalog, collections=collections):
+        collection = open_there(collections, place[2], tenant=place[0], database=place[1])
+        if collection is None:
+            continue
+        known = _known(collection, place)
+        for page in collection.scan(source_id=source.id):
+            names = {split_record_id(record.id)[0] for record in page}
+            holders = catalog.collections.holders(known, sorted(names))
+            if names - {one.document_id for one in holders}:
+                return True
+    return False
 
 
 def may_have_forgotten(source: Source, *, catalog: CatalogPort) -> bool:

@@ -17,7 +17,7 @@ from s3sync_dagster.core.state import CheckCursor, DocumentPhase, DocumentState,
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.identity import look_at, meet
-from s3sync_dagster.engine.last_look import look_round, open_once_known
+from s3sync_dagster.engine.last_look import end_restore, look_round
 from s3sync_dagster.engine.own_records import own_among
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.model.document import Record
@@ -81,13 +81,12 @@ def check_some(
             look_round(source, catalog=catalog, collections=collections())
         except S3SyncError as error:  # it may be allowed to read those that it knows
             log(f"collections could not be looked through: {error.message}")
+    due = catalog.collections.due_for_check(source.id, interval_seconds=pace.seconds)
     try:
-        open_once_known(source, catalog=catalog, collections=collections)
+        end_restore(source, catalog=catalog, collections=collections, due=bool(due))
     except S3SyncError as error:
         log(f"collections could not be looked through: {error.message}")
-    for known, cursor in catalog.collections.due_for_check(
-        source.id, interval_seconds=pace.seconds
-    ):
+    for known, cursor in due:
         looked = look_at(source, known, catalog=catalog, collections=collections())
         elsewhere = meet(source, looked, catalog=catalog, log=log)
         if elsewhere or looked.port is None:

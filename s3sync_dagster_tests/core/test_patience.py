@@ -79,6 +79,13 @@ def test_a_one_shot_sync_hands_nothing_on_but_what_is_only_busy():
     assert found.at >= NOW + BUSY_RETRY_SECONDS
 
 
+def test_what_is_busy_waits_until_it_passes_but_for_a_one_shot_sync():
+    found = again(busy("in a moment"), attempts=1000)
+    assert found.by_itself
+    assert found.at <= NOW + TRANSIENT_RETRY_SECONDS * 1.2
+    assert not again(busy("in a moment"), attempts=5, final=True).by_itself
+
+
 def test_the_timeout_of_a_write_is_the_one_on_which_leases_rest():
     for function in (open_collections, ChromaHttp.__init__):
         assert inspect.signature(function).parameters["timeout_seconds"].default == WRITE_SECONDS

@@ -8,7 +8,7 @@ from s3sync_dagster.catalog.rights import rights_of
 from s3sync_dagster.core.rights import Reader
 from s3sync_dagster.model.errors import AccessDenied, Unavailable
 from s3sync_dagster.model.source import AutoSync, DeleteMode
-from s3sync_dagster_tests.core.rules import sidecar
+from s3sync_dagster_tests.core.rules import event, sidecar
 from s3sync_dagster_tests.core.test_rules_disputed import BY_PATH, HR, KEY
 from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
 from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
@@ -201,3 +201,100 @@ def test_a_collection_that_does_not_answer_keeps_no_other_document_of_a_restored
     world.clock.seconds += 7200
     world.sync()
     assert set(world.texts().values()) == set(world.texts("copies").values()) == {"two"}
+
+
+# --- what became of an object since it was refused an id -----------------------------------------
+
+
+def tells(world, key):
+    there = key in world.bucket.objects()
+    ref = world.store.head(key) if there else None
+    archived = ref is not None and ref.storage_class == "GLACIER"
+    event(world, key, remove=not there, told=ref, skip="archived" if archived else None)
+
+
+def becomes(world, what):
+    if what == "deleted":
+        world.bucket.delete("a.md")
+    elif what == "403":
+
+        def fault(_kind, key):
+            if key == "a.md":
+                raise AccessDenied("not allowed")
+
+        world.fault = fault
+    else:
+        text = {"damaged": "BAD", "archived": "text of a.md", "empty": ""}[what]
+        kind = {"storage_class": "GLACIER"} if what == "archived" else {}
+        world.bucket.put("a.md", text, **kind)
+
+
+@pytest.mark.parametrize("told", ["before", "after"])
+@pytest.mark.parametrize(
+    ("mode", "what"),
+    [(DeleteMode.MIRROR, one) for one in ("403", "archived")]
+    + [
+        (DeleteMode.KEEP_DELETED, one) for one in ("403", "archived", "deleted", "damaged", "empty")
+    ],
+)
+def test_no_id_is_taken_of_an_object_that_cannot_be_read_since_it_was_refused_one(mode, what, told):
+    world = make_world(mode=mode, auto_sync=AutoSync.METADATA)
+    for key, custom_id in (("a.md", "x"), ("b.md", "y")):
+        world.bucket.put(key, f"text of {key}")
+        world.bucket.put(f"{key}.meta.json", sidecar(key, custom_id))
+        tells(world, key)
+        tells(world, f"{key}.meta.json")
+    world.run_batches()
+    world.bucket.put("a.md.meta.json", sidecar("a.md", "y"))
+    tells(world, "a.md.meta.json")
+    world.run_batches()
+    becomes(world, what)
+    if told == "before" and what != "403":
+        tells(world, "a.md")
+    world.bucket.put("b.md.meta.json", sidecar("b.md", "x"))
+    tells(world, "b.md.meta.json")
+    world.run_batches()
+    if told == "after" and what != "403":
+        tells(world, "a.md")
+    for _ in range(3):
+        world.run_batches()
+        assert "text of a.md" in world.texts().values()
+        world.clock.seconds += 7200
+        world.catalog.documents.enqueue_unclean(world.source.id)
+
+
+@pytest.mark.parametrize("mode", list(DeleteMode))
+def test_requests_exchange_ids_too(mode):
+    world = make_world(mode=mode, auto_sync=AutoSync.NONE)
+    for key, custom_id in (("a.md", "x"), ("b.md", "y")):
+        world.bucket.put(key, f"text of {key}")
+        world.ask(key, custom_id=custom_id)
+    world.run_batches()
+    world.ask("a.md", custom_id="y")
+    world.ask("b.md", custom_id="x")
+    world.run_batches()
+    assert world.texts() == {"x-0": "text of b.md", "y-0": "text of a.md"}
+    assert world.catalog.invocations.live_count(world.source.id) == 0
+
+
+@pytest.mark.parametrize("what", ["edited twice", "denied for a while"])
+def test_a_document_that_a_mode_kept_for_a_while_is_of_the_ring_still(what):
+    world = make_world(mode=DeleteMode.KEEP_DELETED, auto_sync=AutoSync.METADATA)
+    for key, custom_id in (("a.md", "x"), ("b.md", "y")):
+        world.bucket.put(key, f"text of {key}")
+        world.bucket.put(f"{key}.meta.json", sidecar(key, custom_id))
+    world.sync()
+    if what == "denied for a while":
+        becomes(world, "403")
+        world.bucket.put("a.md", "text of a.md, newer")
+        world.sync()
+    else:
+        world.bucket.put("a.md.meta.json", sidecar("a.md", "y"))
+        goes_on(world, 1)
+    world.bucket.put("a.md.meta.json", sidecar("a.md", "y", metadata={"n": 1}))
+    goes_on(world, 1)
+    world.fault = None
+    world.bucket.put("b.md.meta.json", sidecar("b.md", "x"))
+    goes_on(world, 2)
+    newer = ", newer" if what == "denied for a while" else ""
+    assert world.texts() == {"x-0": "text of b.md", "y-0": f"text of a.md{newer}"}

@@ -84,7 +84,9 @@ def claim_group(parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledg
         )
         for one in free
     ]
-    answers = parts.catalog.documents.claim(lease.token, parts.source, intents)
+    answers = parts.catalog.documents.claim(
+        lease.token, parts.source, intents, ready=ledger.to_write()
+    )
     claimed: list[Write] = []
     for one, answer in zip(free, answers, strict=True):
         match answer:

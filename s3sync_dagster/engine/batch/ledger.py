@@ -44,6 +44,11 @@ class Ledger:
         """Return all deeds, in the order of the batch."""
         return list(self._deeds.values())
 
+    def to_write(self) -> set[str]:
+        """Return the keys that were read, and of which something is still to be written."""
+        with self._lock:
+            return {key for key, one in self._deeds.items() if one.writing and one.open_targets}
+
     def doomed(self, key: str) -> list[DocumentState]:
         """Return the documents of a key whose records go now."""
         return documents_to_remove(self._deeds[key], mirror=self._mirror)
@@ -204,6 +209,7 @@ class Ledger:
             removed=gone,
             left=left,
             outcomes=outcomes,
+            together=self._deeds.keys(),
         )
         with self._lock:
             for one in (*(commit.id for commit in written), *gone):

@@ -1,0 +1,101 @@
+"""What a sidecar said last of who may read holds of what a mode keeps when the sidecar goes."""
+
+import pytest
+
+from s3sync_dagster.catalog.rights import rights_of, seen_keys
+from s3sync_dagster.core.rights import Reader
+from s3sync_dagster.model.errors import AccessDenied, Unavailable
+from s3sync_dagster.model.source import AutoSync, DeleteMode
+from s3sync_dagster_tests.core.rules import Refusing, refuse_with, sidecar
+from s3sync_dagster_tests.engine_fixture import make_world
+
+WAY = "a.md.meta.json"
+DAY = 24 * 3600
+
+
+def said(world, team, **fields):
+    world.bucket.put(WAY, sidecar("a.md", "x", metadata={"team": team}, **fields))
+
+
+def readers(world, collection="docs"):
+    """Return which of two groups find it."""
+    found = []
+    for group in ("sales", "hr"):
+        rights = rights_of(world.catalog, Reader(frozenset({group})), tenant=world.source.tenant)
+        seen = any(rights.allow_record(one) for one in world.metadata(collection).values())
+        assert not seen or seen_keys(world.catalog, rights, world.source, ["a.md"])
+        found += [group] if seen else []
+    return found
+
+
+def chroma_is_away(world):
+    away = refuse_with(Unavailable("away", reason="chroma_unavailable"))
+    return Refusing(world, update_metadata=away, upsert=away)
+
+
+def object_is_denied(world):
+    world.bucket.put("a.md", "changed")
+
+    def fault(asked, key):
+        if (asked, key) == ("GET", "a.md"):
+            raise AccessDenied("not allowed")
+
+    world.fault = fault
+    return world.collections
+
+
+def make(mode):
+    world = make_world(auto_sync=AutoSync.METADATA, mode=mode, reader_keys=("team",))
+    world.bucket.put("a.md", "secret")
+    said(world, "sales")
+    world.sync()
+    assert readers(world) == ["sales"]
+    return world
+
+
+def pass_by(world, collections=None):
+    world.listing()
+    world.run_batches(**({"collections": collections} if collections else {}))
+    world.clock.seconds += DAY
+
+
+@pytest.mark.parametrize("mode", [DeleteMode.APPEND, DeleteMode.KEEP_DELETED])
+@pytest.mark.parametrize("trouble", [chroma_is_away, object_is_denied])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_word_that_could_not_be_written_outlives_its_sidecar(mode, trouble, elsewhere):
+    world = make(mode)
+    collections = trouble(world)
+    said(world, "hr", **({"target_collection_name": "other"} if elsewhere else {}))
+    pass_by(world, collections)
+    assert readers(world) == []
+    world.bucket.delete(WAY)
+    for _ in range(2):
+        pass_by(world, collections)
+        assert readers(world) == []
+    world.fault = collections.on = None
+    for _ in range(2):
+        pass_by(world)
+        assert "sales" not in readers(world)
+    if mode is DeleteMode.KEEP_DELETED:
+        assert readers(world) == ["hr"]
+
+
+@pytest.mark.parametrize("mode", [DeleteMode.APPEND, DeleteMode.KEEP_DELETED])
+def test_a_word_that_was_written_stays_when_its_sidecar_goes(mode):
+    world = make(mode)
+    world.bucket.delete(WAY)
+    for _ in range(2):
+        pass_by(world)
+        assert readers(world) == ["sales"]
+
+
+def test_in_mirror_nobody_reads_it_by_an_earlier_word_until_it_goes():
+    world = make(DeleteMode.MIRROR)
+    collections = chroma_is_away(world)
+    said(world, "hr")
+    pass_by(world, collections)
+    world.bucket.delete(WAY)
+    collections.on = False
+    for _ in range(2):
+        pass_by(world)
+        assert "sales" not in readers(world)

@@ -1,0 +1,182 @@
+"""Documents that are numbered, and one is put in front: each has to take the id of the next."""
+
+import random
+
+import pytest
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.core.handed_on_ids import who_gets
+from s3sync_dagster.engine.batch.lease import Lease
+from s3sync_dagster.engine.batch.run import sync_batch
+from s3sync_dagster.model.errors import AccessDenied
+from s3sync_dagster.model.source import AutoSync, DeleteMode
+from s3sync_dagster_tests.core.rules import sidecar
+from s3sync_dagster_tests.engine_fixture import make_world
+
+REPLACES = [DeleteMode.MIRROR, DeleteMode.KEEP_DELETED]
+
+
+def number(world, first, *, of):
+    for place, key in enumerate(of, start=first):
+        world.bucket.put(f"{key}.meta.json", sidecar(key, f"doc-{place}"))
+
+
+def numbered(mode, count):
+    world = make_world(mode=mode, auto_sync=AutoSync.METADATA)
+    keys = [f"{place:03}.md" for place in range(count)]
+    for key in keys:
+        world.bucket.put(key, f"text of {key}")
+    number(world, 0, of=keys)
+    world.sync()
+    return world, keys
+
+
+def texts_by_id(world):
+    return {name.removesuffix("-0"): text for name, text in world.texts().items()}
+
+
+def as_numbered(keys, first):
+    return {f"doc-{place}": f"text of {key}" for place, key in enumerate(keys, start=first)}
+
+
+def pass_by(world, *, max_keys):
+    """List, and do what is due in batches of so many keys; returns how many batches."""
+    world.clock.seconds += 7200
+    world.listing()
+    batches = 0
+    while batch := world.catalog.batches.reserve(
+        world.source.id, take=Take(max_keys=max_keys), owner="test", run_id="run"
+    ):
+        sync_batch(world.engine(), Lease(batch.token, catalog=world.catalog, clock=world.clock))
+        batches += 1
+    return batches
+
+
+@pytest.mark.parametrize("mode", REPLACES)
+@pytest.mark.parametrize("by", [1, 3])
+def test_a_shift_is_done_in_one_batch(mode, by):
+    world, keys = numbered(mode, 12)
+    number(world, by, of=keys)
+    assert pass_by(world, max_keys=500) <= 2  # sidecars, and what they ask for
+    assert texts_by_id(world) == as_numbered(keys, by)
+
+
+def test_where_the_first_one_goes_the_others_move_up():
+    world, keys = numbered(DeleteMode.MIRROR, 12)
+    world.bucket.delete(f"{keys[0]}.meta.json")
+    world.bucket.delete(keys.pop(0))
+    number(world, 0, of=keys)
+    for _ in range(2):
+        pass_by(world, max_keys=500)
+    assert texts_by_id(world) == as_numbered(keys, 0)
+
+
+def statements_of(world):
+    """Return how many statements a pass sends to the catalog."""
+    told = []
+
+    def note(*statement):
+        told.append(statement)
+
+    sa.event.listen(world.catalog.database.engine, "before_cursor_execute", note)
+    pass_by(world, max_keys=500)
+    return len(told)
+
+
+def test_a_claim_of_a_shift_asks_the_catalog_no_oftener_for_more_documents():
+    counts = []
+    for many in (10, 40):
+        world, keys = numbered(DeleteMode.MIRROR, many)
+        number(world, 1, of=keys)
+        counts.append(statements_of(world))
+        assert texts_by_id(world) == as_numbered(keys, 1)
+    few, more = counts
+    assert more - few < 3 * 30  # each of 30 more has rows of its own written, one by one in places
+
+
+@pytest.mark.parametrize("mode", REPLACES)
+def test_a_shift_over_many_batches_is_handed_on_from_batch_to_batch(mode):
+    world, keys = numbered(mode, 30)
+    number(world, 1, of=keys)
+    batches = sum(pass_by(world, max_keys=10) for _ in range(2))
+    assert texts_by_id(world) == as_numbered(keys, 1)
+    assert batches < 30
+
+
+@pytest.mark.parametrize("mode", REPLACES)
+@pytest.mark.parametrize("trouble", ["denied", "taken", "asked twice"])
+def test_where_the_last_one_gets_no_id_no_text_goes(mode, trouble):
+    world, keys = numbered(mode, 6)
+    last = keys[-1]
+    if trouble == "taken":
+        world.bucket.put("other.md", "other")
+        world.bucket.put("other.md.meta.json", sidecar("other.md", "doc-6"))
+        world.sync()
+    if trouble == "asked twice":
+        world.bucket.put("000 other.md", "other")
+        world.bucket.put("000 other.md.meta.json", sidecar("000 other.md", "doc-6"))
+
+    def fault(asked, key):
+        if asked in ("GET", "HEAD") and key == last:
+            raise AccessDenied("not allowed")
+
+    if trouble == "denied":
+        world.fault = fault
+        world.bucket.put(last, f"text of {last} two")
+    number(world, 1, of=keys)
+    for _ in range(3):
+        pass_by(world, max_keys=500)
+        there = {text.removesuffix(" two") for text in world.texts().values()}
+        assert there >= {f"text of {key}" for key in keys}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whoever_shuffles_ids_has_each_text_under_its_id_in_the_end(seed):
+    chance = random.Random(seed)
+    world, keys = numbered(chance.choice(REPLACES), 8)
+    for _ in range(3):
+        ids = chance.sample(range(10), len(keys))
+        for key, place in zip(keys, ids, strict=True):
+            world.bucket.put(f"{key}.meta.json", sidecar(key, f"doc-{place}"))
+        for _ in range(8):
+            pass_by(world, max_keys=chance.choice([10, 500]))
+            assert sorted(world.texts().values()) == [f"text of {key}" for key in keys]
+        wanted = {f"doc-{place}": f"text of {key}" for key, place in zip(keys, ids, strict=True)}
+        assert texts_by_id(world) == wanted
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_who_gets_an_id_is_who_would_get_it_one_after_another(seed):
+    """Against a slow oracle: grant what can be taken, let the ring turn, until nothing moves."""
+    chance = random.Random(seed)
+    keys = [f"k{place}" for place in range(chance.randint(1, 7))]
+    ids = [f"i{place}" for place in range(9)]
+    holders = {name: key for name, key in zip(chance.sample(ids, len(keys)), keys, strict=True)
+               if chance.random() < 0.8}  # fmt: skip
+    asking = [key for key in keys if chance.random() < 0.8]
+    wants = {
+        key: name for key, name in zip(asking, chance.sample(ids, len(asking)), strict=True)
+        if holders.get(name) != key
+    }  # fmt: skip
+    refused = set(chance.sample(ids, 2))
+    got: set[str] = set()
+    while True:
+        free = {
+            key
+            for key, name in wants.items()
+            if key not in got and (holders[name] in got if name in holders else name not in refused)
+        }
+        if not free:
+            break
+        got |= free
+    for first in wants:
+        ring, key = [], first
+        while key in wants and key not in ring:
+            ring.append(key)
+            key = holders.get(wants[key])
+        if ring and key == first:
+            got |= set(ring)
+    gets = who_gets(wants, holders, lambda name: name not in refused)
+    assert {key for key, does in gets.items() if does} == got
+    assert gets.keys() == wants.keys()
