@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 from dagster import (
@@ -106,7 +107,7 @@ class Workspace:
 ORIGIN = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "__repository__")
 
 
-def launch(instance, wish, code_origin=None, workspace=None):
+def launch(instance, wish, code_origin=None, workspace: Any = None):
     """Launch a run as the daemon does; the default way would be an error, for want of a server."""
     run = instance.create_run_for_job(
         wishes,

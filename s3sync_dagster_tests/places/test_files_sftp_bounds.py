@@ -144,6 +144,7 @@ def test_what_never_answers_keeps_neither_thread_nor_connection(
 ) -> None:
     state, store = served
     for call in (FilesStore._ask, files_sftp.Sftp._within):
+        assert call.__kwdefaults__ is not None
         monkeypatch.setitem(call.__kwdefaults__, "seconds", 1.0)
     state.hangs = True
     opened = store()
