@@ -16,6 +16,7 @@ from s3sync_dagster.answer_time import answers_end_in
 from s3sync_dagster.model.errors import AccessDenied, Unavailable
 from s3sync_dagster.places.files_access import (
     CALL_SECONDS,
+    MOST_CHARACTERS,
     PAGE_SECONDS,
     Access,
     Entry,
@@ -224,7 +225,9 @@ def _code_of(line: str) -> int:
 
 
 def _path_of(href: str) -> str:
-    return plain(urlsplit(href).path).rstrip("/") or "/"
+    # Looked at before it is split, too: Python keeps what it has split.
+    path = urlsplit(href).path if len(href) <= MOST_CHARACTERS else href
+    return plain(path).rstrip("/") or "/"
 
 
 def _not_all(key: str, why: str) -> Unavailable:

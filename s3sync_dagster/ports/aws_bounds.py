@@ -54,6 +54,9 @@ SLOWEST_BODY_BYTES = 16 * 1024
 SLOWEST_AWAITED_BYTES = 256 * 1024
 """... or as many up to ``BODY_SECONDS``, where somebody waits for the answer: a sensor."""
 _UNREADABLE = b"<"
+MOST_CHARACTERS = 64 * 1024
+"""Of a key or prefix in a page: botocore undoes what is escaped in it, and that takes hundreds of
+times the memory that it has bytes."""
 _DATE_CHARACTERS = 100
 """Of a date: botocore's parser takes hours for one of megabytes."""
 
@@ -98,6 +101,8 @@ def bound_answers(client: Any, service: str) -> None:
     marked = "json" not in client.meta.service_model.protocol
     http.send = partial(_send, http.send, seconds, marked)
     client._endpoint._response_parser_factory.set_parser_defaults(timestamp_parser=_date)
+    if service == "s3":
+        client.meta.events.register_first("after-call.s3.ListObjectsV2", _require_keys)
     if service in _MORE:
         operation, most = _MORE[service]
         client.meta.events.register(
@@ -109,6 +114,14 @@ def _date(value: Any) -> Any:
     if isinstance(value, str) and len(value) > _DATE_CHARACTERS:
         raise ResponseParserError("a date that is none")
     return parse_timestamp(value)
+
+
+def _require_keys(parsed: dict[str, Any], **_: Any) -> None:
+    """Raise for a page with what can be no key, before botocore works on it."""
+    inside = [*parsed.get("Contents", ()), *parsed.get("CommonPrefixes", ())]
+    for one in (parsed, *inside):
+        if any(isinstance(text, str) and len(text) > MOST_CHARACTERS for text in one.values()):
+            raise UnboundedAnswer
 
 
 def _may_be_longer(most: int, request: Any, **_: Any) -> None:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from itertools import chain, repeat
 
@@ -160,6 +161,20 @@ def test_a_date_that_takes_hours_to_read(server: Endless, length: int) -> None:
     with pytest.raises(S3SyncError):
         listing(server)()
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("where", [b"<Contents><Key>%b</Key></Contents>", b"<Prefix>%b</Prefix>"])
+def test_a_key_that_takes_gigabytes_to_decode(server: Endless, where: bytes) -> None:
+    escaped = b"%61" * 500_000 + b"<!-- -->" + b"%61" * 500_000
+    page = LISTING + b"<EncodingType>url</EncodingType>" + where % escaped + b"</ListBucketResult>"
+    server.pieces = lambda _: iter((page,))
+    call = listing(server)
+    tracemalloc.start()
+    try:
+        assert refused(call).reason == "answer_too_long"
+        assert tracemalloc.get_traced_memory()[1] < 60 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_byte_order_mark_hides_no_tags(server: Endless) -> None:
