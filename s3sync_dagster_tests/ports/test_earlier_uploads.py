@@ -3,14 +3,16 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.local.backup import write_backup
-from s3sync_dagster.model.errors import FixConfiguration
+from s3sync_dagster.model.errors import FixConfiguration, InvalidSetting
 from s3sync_dagster.ports.files import EarlierUploads
+from s3sync_dagster.ports.places import open_uploads
 from s3sync_dagster.ports.uploads import bring_uploads
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster_tests.earlier_uploads import upload_as_before
@@ -36,6 +38,9 @@ class Rows:
 
     def put(self, *_: object, **__: object) -> bool:
         return True
+
+    def clear(self, _: str) -> None:
+        pass
 
     def brought(self, _: str) -> bool:
         return True
@@ -108,6 +113,25 @@ def test_a_list_that_does_more_than_hold_rows_is_none(uploads: Path, statement: 
         EarlierUploads(uploads / "one").refs()
     assert refused.value.reason == "uploads_unusable"
     assert brought(uploads) == []
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_the_id_of_a_source_leads_to_no_folder_elsewhere(
+    uploads: Path, tmp_path: Path, absolute: bool
+) -> None:
+    """Who deletes a source has its uploads removed, and a backup may bring any id."""
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "of the operator").write_text(SECRET)
+    rows: Any = Rows()
+    surroundings: Any = SimpleNamespace(home=tmp_path, uploads=lambda: rows)
+    with pytest.raises(InvalidSetting):
+        open_uploads(str(files) if absolute else "../files", surroundings).clear()
+    with pytest.raises(InvalidSetting):
+        open_uploads("..", surroundings).clear()
+    assert (files / "of the operator").exists()
+    open_uploads("one", surroundings).clear()
+    assert not (uploads / "one").exists()
 
 
 def test_a_backup_writes_beside_no_name_that_leads_elsewhere(uploads: Path, tmp_path: Path) -> None:
