@@ -6,32 +6,24 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.batch_end import mark_suspects, return_to_pending
+from s3sync_dagster.catalog.batch_rows import IS_LIVE, BatchRows, attempt_is_due
 from s3sync_dagster.catalog.collisions import again_after_collisions
-from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.rows import batch_of, groups, is_due
+from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import batches, documents, invocations, objects, sources
 from s3sync_dagster.catalog.wholes import settle_wholes
 from s3sync_dagster.core.patience import (
     LEASE_SECONDS,
-    LONGEST_BACKOFF_SECONDS,
     RESERVATION_SECONDS,
 )
 from s3sync_dagster.core.reservation import Due, Take, keys_of_batch, may_reserve, next_due
-from s3sync_dagster.core.state import BatchRow
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.invocation import Batch, BatchState
 
-MOST_UNBEGUN = 10
-"""Batches that are looked at; as many runs that never began make the longest wait."""
-
 
 @again_after_collisions
-class Batches:
+class Batches(BatchRows):
     """The table ``batches`` and the leases on invocations."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
 
     def reserve(
         self, source_id: str, *, take: Take, owner: str | None = None, run_id: str | None = None
@@ -49,7 +41,7 @@ class Batches:
                 return None
             live = (
                 tx.execute(
-                    sa.select(batches.c.priority).where(batches.c.source_id == source_id, _LIVE)
+                    sa.select(batches.c.priority).where(batches.c.source_id == source_id, IS_LIVE)
                 )
                 .scalars()
                 .all()
@@ -197,7 +189,7 @@ class Batches:
             token: the batch.
             died: its worker is dead: keys that were begun become suspects.
         """
-        return self._release(token, _LIVE, died=died)
+        return self._release(token, IS_LIVE, died=died)
 
     def take_back(self, token: str, *, why: S3SyncError | None = None) -> bool:
         """End a batch that is still reserved; one whose run has begun goes on.
@@ -206,26 +198,6 @@ class Batches:
         """
         here = batches.c.state == "reserved"
         return self._release(token, here, died=False, asked=False, why=why)
-
-    def unbegun(self, source_id: str) -> tuple[int, float]:
-        """Return how many runs in a row ended before they began, and when the last one did.
-
-        Of the source's newest ten batches for which a run was asked for, in POSIX seconds.
-        """
-        query = (
-            sa.select(batches)
-            .where(batches.c.source_id == source_id, batches.c.state != "reserved")
-            .order_by(batches.c.created_at.desc())
-            .limit(MOST_UNBEGUN)
-        )
-        number, last = 0, 0.0
-        with self._db.read() as tx:
-            for row in tx.execute(query):
-                if row.run_id is not None or row.owner is not None or row.state != "released":
-                    break
-                if row.yielded_at is not None:
-                    number, last = number + 1, max(last, row.finished_at)
-        return number, last
 
     def _release(
         self,
@@ -258,33 +230,6 @@ class Batches:
             self._let_go(tx, token)
         return True
 
-    def live(self, *, source_id: str | None = None) -> list[BatchRow]:
-        """Return rows of live batches, oldest first."""
-        query = sa.select(batches).where(_LIVE).order_by(batches.c.created_at)
-        if source_id is not None:
-            query = query.where(batches.c.source_id == source_id)
-        with self._db.read() as tx:
-            return [batch_of(row) for row in tx.execute(query)]
-
-    def row(self, token: str) -> BatchRow | None:
-        """Return the row of a batch."""
-        with self._db.read() as tx:
-            row = tx.execute(sa.select(batches).where(batches.c.token == token)).first()
-        return batch_of(row) if row is not None else None
-
-    def keys(self, token: str) -> list[str]:
-        """Return the object keys that a batch holds, in key order."""
-        with self._db.read() as tx:
-            return sorted(
-                set(
-                    tx.execute(
-                        sa.select(invocations.c.object_key).where(
-                            invocations.c.batch_token == token
-                        )
-                    ).scalars()
-                )
-            )
-
     def yielded(self, token: str) -> None:
         """Note that a run was requested for a reserved batch."""
         with self._db.write() as tx:
@@ -300,27 +245,6 @@ class Batches:
                 .where(batches.c.token == token, batches.c.state == "reserved")
                 .values(lease_until=self._now() + RESERVATION_SECONDS)
             )
-
-    def pending_sources(self) -> list[str]:
-        """Return ids of sources that have due pending invocations.
-
-        Those that were served longest ago come first: of a tenant that may have few batches each
-        source has its turn.
-        """
-        due = (
-            sa.select(invocations.c.source_id)
-            .where(invocations.c.status == "pending", _attempt_is_due(self._now()))
-            .distinct()
-            .subquery()
-        )
-        served = (
-            sa.select(sa.func.max(batches.c.created_at))
-            .where(batches.c.source_id == due.c.source_id)
-            .scalar_subquery()
-        )
-        query = sa.select(due.c.source_id).order_by(sa.func.coalesce(served, 0.0), due.c.source_id)
-        with self._db.read() as tx:
-            return list(tx.execute(query).scalars())
 
     def prune(self, *, older_than_seconds: float) -> int:
         """Delete ended batches by age."""
@@ -365,7 +289,7 @@ class Batches:
         if asked_only:
             query = query.where(invocations.c.automatic.is_(False))
         if not take.by_hand:
-            query = query.where(_attempt_is_due(now))
+            query = query.where(attempt_is_due(now))
         healthy = query.where(invocations.c.deaths == 0).limit(take.max_keys * 2)
         suspects = (
             query.where(invocations.c.deaths > 0)
@@ -381,7 +305,7 @@ class Batches:
         tenant = tx.execute(of_source).scalar_one()
         self._db.lock_tenant(tx, tenant)
         own = sa.select(sources.c.id).where(sources.c.tenant == tenant)
-        live = sa.select(sa.func.count()).where(_LIVE, batches.c.source_id.in_(own))
+        live = sa.select(sa.func.count()).where(IS_LIVE, batches.c.source_id.in_(own))
         return tx.execute(live).scalar_one() >= most
 
     def _insert(
@@ -447,13 +371,6 @@ class Batches:
 
     def _now(self) -> float:
         return self._db.now()
-
-
-_LIVE = batches.c.state.in_(["reserved", "running"])
-
-
-def _attempt_is_due(now: float) -> sa.ColumnElement[bool]:
-    return is_due(invocations.c.next_attempt_at, now=now, at_most=LONGEST_BACKOFF_SECONDS)
 
 
 def _read_due(tx: sa.Connection, query: sa.Executable) -> list[Due]:

@@ -5,10 +5,16 @@ before says nothing about it.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.collection_places import (
+    as_looked_at,
+    collection_of,
+    documents_there,
+    id_as_known,
+    row_of,
+)
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.doubted import ask_untold, when_compared
@@ -45,7 +51,7 @@ class CollectionRows:
                 .where(collections.c.source_id == source_id)
                 .order_by(*collections.primary_key.columns)
             ).all()
-        return [_collection_of(row) for row in rows]
+        return [collection_of(row) for row in rows]
 
     def meet(
         self, source_id: str, met: KnownCollection, *, emptied: bool = False, seconds: float = 3600
@@ -65,7 +71,7 @@ class CollectionRows:
             How many documents lost their trust; None where that goes on at the next call.
         """
         with self._db.read() as tx:  # of a batch's collections nearly all are known
-            if not emptied and _known(tx, source_id, met) == met.collection_id:
+            if not emptied and id_as_known(tx, source_id, met) == met.collection_id:
                 return 0
         until = self._db.clock.monotonic() + seconds
         distrusted = 0
@@ -82,11 +88,11 @@ class CollectionRows:
 
     def forget_unused(self, source_id: str, place: KnownCollection) -> bool:
         """Forget a collection in which the source has nothing; returns whether it had nothing."""
-        there = sa.exists().where(*_documents_of(source_id, place))
+        there = sa.exists().where(*documents_there(source_id, place))
         with self._db.write() as tx:
             self._db.lock_source(tx, source_id)
             return bool(
-                tx.execute(collections.delete().where(_row_of(source_id, place), ~there)).rowcount
+                tx.execute(collections.delete().where(row_of(source_id, place), ~there)).rowcount
             )
 
     def records(self, source_id: str, place: KnownCollection) -> int:
@@ -95,7 +101,7 @@ class CollectionRows:
             return int(
                 tx.execute(
                     sa.select(sa.func.coalesce(sa.func.sum(documents.c.chunks), 0)).where(
-                        *_documents_of(source_id, place), documents.c.phase == "clean"
+                        *documents_there(source_id, place), documents.c.phase == "clean"
                     )
                 ).scalar_one()
             )
@@ -112,7 +118,7 @@ class CollectionRows:
             ).all()
         return [
             (
-                _collection_of(row),
+                collection_of(row),
                 CheckCursor(document=row.checked_document, record=row.checked_record),
             )
             for row in rows
@@ -125,7 +131,7 @@ class CollectionRows:
         with self._db.write() as tx:
             tx.execute(
                 collections.update()
-                .where(_row_of(source_id, place))
+                .where(row_of(source_id, place))
                 .values(
                     checked_document=cursor.document, checked_record=cursor.record, checked_at=at
                 )
@@ -153,7 +159,7 @@ class CollectionRows:
                     sa.select(documents)
                     .select_from(DOCUMENTS_AND_OBJECTS)
                     .where(
-                        *_documents_of(source_id, place),
+                        *documents_there(source_id, place),
                         sa.or_(documents.c.phase == "clean", resting),
                         documents.c.id >= from_id,
                     )
@@ -189,14 +195,14 @@ class CollectionRows:
         trusted = 0
         with self._db.write() as tx:
             self._db.lock_source(tx, source_id)
-            if _known(tx, source_id, place) not in (None, place.collection_id):
+            if id_as_known(tx, source_id, place) not in (None, place.collection_id):
                 return 0
             as_ever = when_compared(tx, source_id)
             for one in states:
                 trusted += tx.execute(
                     documents.update()
                     .where(
-                        *_as_looked_at(source_id, place, one),
+                        *as_looked_at(source_id, place, one),
                         documents.c.batch_token.is_(None),
                         sa.or_(documents.c.fingerprint.is_not(None), documents.c.digests != b""),
                         documents.c.etag == one.etag,
@@ -239,7 +245,7 @@ class CollectionRows:
                 doubted += tx.execute(
                     documents.update()
                     .where(
-                        *_as_looked_at(source_id, place, one),
+                        *as_looked_at(source_id, place, one),
                         documents.c.etag.is_not_distinct_from(one.etag),
                     )
                     .values(metadata=dict(metadata), withheld=RECOVERED, said=sa.null())
@@ -273,7 +279,7 @@ class CollectionRows:
                 kept += tx.execute(
                     documents.update()
                     .where(
-                        *_as_looked_at(source_id, place, one),
+                        *as_looked_at(source_id, place, one),
                         documents.c.batch_token.is_(None),
                         documents.c.etag.is_not_distinct_from(one.etag),
                         sa.or_(
@@ -289,7 +295,7 @@ class CollectionRows:
         self, tx: sa.Connection, source_id: str, met: KnownCollection, *, emptied: bool
     ) -> tuple[int, bool]:
         """Do what one transaction may; returns how many it distrusts, and whether that was all."""
-        known = _known(tx, source_id, met)
+        known = id_as_known(tx, source_id, met)
         if known == met.collection_id and not emptied:
             return 0, True
         if known is None and met.collection_id != ABSENT and not emptied:
@@ -321,7 +327,7 @@ class CollectionRows:
     def _believe(self, tx: sa.Connection, source_id: str, met: KnownCollection) -> int:
         part = (
             sa.select(documents.c.id)
-            .where(*_documents_of(source_id, met), documents.c.collection_id.is_(None))
+            .where(*documents_there(source_id, met), documents.c.collection_id.is_(None))
             .limit(DOCUMENTS_AT_ONCE)
         )
         return tx.execute(
@@ -337,7 +343,7 @@ class CollectionRows:
         rows = tx.execute(
             sa.select(documents.c.id, documents.c.object_key)
             .where(
-                *_documents_of(source_id, met),
+                *documents_there(source_id, met),
                 documents.c.phase == "clean",
                 sa.true() if emptied else elsewhere,
             )
@@ -363,60 +369,3 @@ class CollectionRows:
         now = self._db.now()
         insert_automatic(self._db, tx, source_id, keys, trigger="retry", now=now)
         return len(rows)
-
-
-def in_collection_as_known() -> sa.ColumnElement[bool]:
-    """Return what holds for documents written to the collection that their source knows."""
-    return ~sa.exists().where(
-        collections.c.source_id == documents.c.source_id,
-        collections.c.tenant == documents.c.tenant,
-        collections.c.database_name == documents.c.database_name,
-        collections.c.collection_name == documents.c.collection_name,
-        collections.c.collection_id != documents.c.collection_id,
-    )
-
-
-def _collection_of(row: sa.Row[Any]) -> KnownCollection:
-    return KnownCollection(
-        tenant=row.tenant,
-        database_name=row.database_name,
-        collection_name=row.collection_name,
-        collection_id=row.collection_id,
-    )
-
-
-def _known(tx: sa.Connection, source_id: str, place: KnownCollection) -> str | None:
-    return tx.execute(
-        sa.select(collections.c.collection_id).where(_row_of(source_id, place))
-    ).scalar_one_or_none()
-
-
-def _row_of(source_id: str, place: KnownCollection) -> sa.ColumnElement[bool]:
-    return sa.and_(
-        collections.c.source_id == source_id,
-        collections.c.tenant == place.tenant,
-        collections.c.database_name == place.database_name,
-        collections.c.collection_name == place.collection_name,
-    )
-
-
-def _as_looked_at(
-    source_id: str, place: KnownCollection, one: DocumentState
-) -> tuple[sa.ColumnElement[bool], ...]:
-    """Return the conditions of an untrusted document that nobody has written since it was seen."""
-    return (
-        *_documents_of(source_id, place),
-        documents.c.id == one.id,
-        documents.c.phase == "writing",
-        documents.c.digests == one.digests,
-        documents.c.collection_id == one.collection_id,
-    )
-
-
-def _documents_of(source_id: str, place: KnownCollection) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        documents.c.source_id == source_id,
-        documents.c.tenant == place.tenant,
-        documents.c.database_name == place.database_name,
-        documents.c.collection_name == place.collection_name,
-    )

@@ -8,32 +8,26 @@ from s3sync_dagster.catalog.answers import note_answers
 from s3sync_dagster.catalog.changed_meanwhile import ask_for_overtaken
 from s3sync_dagster.catalog.claims import claim_documents
 from s3sync_dagster.catalog.collisions import again_after_collisions
-from s3sync_dagster.catalog.database import ROWS_A_PART, Database
+from s3sync_dagster.catalog.database import ROWS_A_PART
 from s3sync_dagster.catalog.deleted_sources import (
     ask_for_freed,
-    being_cleared,
-    claim_left_behind,
-    ended_owners,
-    is_left_behind,
     remember_deleted,
     waiting_for_ids,
 )
+from s3sync_dagster.catalog.document_rows import DocumentRows
 from s3sync_dagster.catalog.doubted import settle_readers
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.kept_ids import free_by_now, refused_before
-from s3sync_dagster.catalog.listing_end import blocked_listing
-from s3sync_dagster.catalog.moves import predecessors
-from s3sync_dagster.catalog.object_rows import objects_there, sidecars_known
 from s3sync_dagster.catalog.recovered import forget_bytes, forget_texts, store_recovered
 from s3sync_dagster.catalog.removals import (
     claim_removals,
     claim_told_by_heads,
     count_told_by_heads,
-    went_lately,
 )
-from s3sync_dagster.catalog.rows import document_of, groups, looked_through
+from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.running import is_running, require_running
 from s3sync_dagster.catalog.said import end_words, keep_said
+from s3sync_dagster.catalog.settled_keys import settle_keys
 from s3sync_dagster.catalog.settlement import (
     Trace,
     adopt_orphans,
@@ -42,14 +36,12 @@ from s3sync_dagster.catalog.settlement import (
     forget_removed,
     owners_of,
     same_records,
-    settle_keys,
     trace_of,
 )
 from s3sync_dagster.catalog.tables import (
     batches,
     collections,
     documents,
-    has_records,
     hours,
     invocations,
     is_live,
@@ -70,7 +62,7 @@ from s3sync_dagster.catalog.unclean import (
 from s3sync_dagster.catalog.uploads import Uploads
 from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
 from s3sync_dagster.core.outcome import KeyOutcome
-from s3sync_dagster.core.state import RESTORED, DocumentState, ObjectState
+from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.engine.rebuilding import RecoveredDocument
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.model.invocation import Result
@@ -78,11 +70,8 @@ from s3sync_dagster.model.source import Source
 
 
 @again_after_collisions
-class Documents:
+class Documents(DocumentRows):
     """The table ``documents`` and the settlement of keys."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
 
     def claim(
         self,
@@ -122,7 +111,7 @@ class Documents:
         self, token: str, source_id: str, states: Sequence[DocumentState]
     ) -> bool:
         """Claim and count removals that only HEADs tell; False: too many, and none is claimed."""
-        now = self._now()
+        now = self._db.now()
         with self._db.write() as tx:
             require_running(self._db, tx, token, source_id)
             return claim_told_by_heads(tx, token, source_id, states, now=now)
@@ -132,7 +121,7 @@ class Documents:
 
         Returns False where those are too many with what went lately: none is counted.
         """
-        now = self._now()
+        now = self._db.now()
         with self._db.write() as tx:
             self._db.lock_source(tx, source_id)
             return count_told_by_heads(tx, source_id, keys=keys, going=going, now=now)
@@ -163,7 +152,7 @@ class Documents:
         are enqueued. When the whole batch was lost nothing is settled and ``LeaseLost`` is raised
         after its documents were marked not clean.
         """
-        now = self._now()
+        now = self._db.now()
         with self._db.write() as tx:
             running = is_running(self._db, tx, token, source.id)
             if running:
@@ -220,7 +209,7 @@ class Documents:
             spoilt: others did it, and left some of their records. Nothing of the object's was
                 written over these, so that append mode keeps what its object has no more.
         """
-        now = self._now()
+        now = self._db.now()
         traces = {
             one.document_id: Trace(
                 high_water=max(one.high_water, one.count), metadata_keys=one.metadata_keys
@@ -258,7 +247,7 @@ class Documents:
         with self._db.write() as tx:
             self._db.lock_source(tx, source_id)
             keys = forget_texts(tx, [one.id for one in states])
-            insert_automatic(self._db, tx, source_id, keys, trigger="retry", now=self._now())
+            insert_automatic(self._db, tx, source_id, keys, trigger="retry", now=self._db.now())
         return len(keys)
 
     def read_back(
@@ -301,94 +290,6 @@ class Documents:
                     )
                 )
 
-    def removal_blocked(self, source_id: str) -> bool:
-        """Return whether the guard holds a listing of the source until a person approves it."""
-        with self._db.read() as tx:
-            return blocked_listing(tx, source_id) is not None
-
-    def listing_asked(self, source_id: str) -> bool:
-        """Return whether a listing of the source is asked for, as by a restore, and not whole."""
-        query = sa.select(sources.c.id).where(sources.c.id == source_id, sources.c.list_due_at < 0)
-        with self._db.read() as tx:
-            return tx.execute(query).first() is not None
-
-    def may_have_forgotten(self, source_id: str, collection_name: str) -> bool:
-        """Return whether a collection may have records that a restored catalog does not know."""
-        with self._db.read() as tx:
-            names = looked_through(tx, source_id)
-        return names is not None and (not names or collection_name in names)
-
-    def objects_there(self, source_id: str, keys: Sequence[str]) -> dict[str, ObjectState | None]:
-        """Return what is known of these objects, without those that are known not to be there."""
-        with self._db.read() as tx:
-            return objects_there(tx, source_id, keys)
-
-    def sidecars_known(self, source: Source) -> bool:
-        """Return whether all that the sidecars of a source ask for is known."""
-        with self._db.read() as tx:
-            return sidecars_known(tx, source)
-
-    def of_source(
-        self, source_id: str, *, after_id: int = 0, limit: int = 1000
-    ) -> list[DocumentState]:
-        """Return documents of a source by row id, a page at a time."""
-        with self._db.read() as tx:
-            return [
-                document_of(row)
-                for row in tx.execute(
-                    sa.select(documents)
-                    .where(documents.c.source_id == source_id, documents.c.id > after_id)
-                    .order_by(documents.c.id)
-                    .limit(limit)
-                )
-            ]
-
-    def count(self, source_id: str) -> int:
-        """Return how many documents with records a source has that are not being removed."""
-        with self._db.read() as tx:
-            return tx.execute(
-                sa.select(sa.func.count())
-                .select_from(documents)
-                .where(
-                    documents.c.source_id == source_id,
-                    documents.c.phase != "removing",
-                    has_records,
-                )
-            ).scalar_one()
-
-    def of_key(self, source_id: str, object_key: str) -> list[DocumentState]:
-        """Return the documents of one object."""
-        with self._db.read() as tx:
-            return [
-                document_of(row)
-                for row in tx.execute(
-                    sa.select(documents).where(
-                        documents.c.source_id == source_id, documents.c.object_key == object_key
-                    )
-                )
-            ]
-
-    def removed_by_heads(self, source_id: str) -> int:
-        """Return how many documents went lately that nothing but HEADs told to be gone."""
-        with self._db.read() as tx:
-            return tx.execute(
-                sa.select(went_lately(self._now())).where(sources.c.id == source_id)
-            ).scalar_one()
-
-    def collections(self, source_id: str) -> list[tuple[str, str, str]]:
-        """Return (tenant, database, collection) of all documents of a source."""
-        with self._db.read() as tx:
-            return [
-                (row.tenant, row.database_name, row.collection_name)
-                for row in tx.execute(
-                    sa.select(
-                        documents.c.tenant, documents.c.database_name, documents.c.collection_name
-                    )
-                    .where(documents.c.source_id == source_id)
-                    .distinct()
-                )
-            ]
-
     def distrust_all(self, source_id: str) -> int:
         """Mark every document of a source not clean, so that the next attempt writes it whole.
 
@@ -418,7 +319,7 @@ class Documents:
 
         What a live batch holds is its own business: it mends it, or gives it back at its end.
         """
-        now = self._now()
+        now = self._db.now()
         with self._db.write() as tx:
             self._db.lock_source(tx, source_id)
             keys = keys_to_mend(tx, source_id, now=now)
@@ -442,7 +343,7 @@ class Documents:
             self._db.delete_in_parts(key, key.table.c.source_id == source_id)
         with self._db.write() as tx:
             self._db.lock_source(tx, source_id)
-            remember_deleted(self._db, tx, source_id, now=self._now())
+            remember_deleted(self._db, tx, source_id, now=self._db.now())
             # What came meanwhile, and the short tables. Bytes of a file that came are pruned.
             for table in (
                 upload_files,
@@ -460,62 +361,6 @@ class Documents:
             tx.execute(sources.delete().where(sources.c.id == source_id))
         self._cancel_all(source_id)
 
-    def left_behind(self, *, after_id: int = 0, limit: int = 200) -> list[DocumentState]:
-        """Return documents that a late worker wrote after the end of its source, to be removed.
-
-        Those behind ``after_id``, in the order of ids.
-
-        Their ids are nobody else's from here on until they are forgotten.
-        """
-        with self._db.read() as tx:  # asked at each tick, and nearly always in vain
-            if not is_left_behind(tx):
-                return []
-        with self._db.write() as tx:
-            return claim_left_behind(tx, after_id=after_id, limit=limit)
-
-    def being_cleared(
-        self, source: Source, collection_name: str, document_ids: Sequence[str]
-    ) -> set[str]:
-        """Return which record ids belong to sources whose records are being taken away."""
-        with self._db.read() as tx:
-            return being_cleared(tx, source, collection_name, document_ids)
-
-    def written_by(
-        self,
-        source: Source,
-        collection_name: str,
-        document_ids: Sequence[str],
-        *,
-        collection_id: str,
-    ) -> dict[str, str]:
-        """Return the ids of the sources that wrote documents to this very collection, by theirs."""
-        here = [collection_id, f"{RESTORED}{collection_id}"]
-        found: dict[str, str] = {}
-        with self._db.read() as tx:
-            for part in groups(document_ids):
-                rows = tx.execute(
-                    sa.select(documents.c.document_id, documents.c.source_id).where(
-                        documents.c.tenant == source.tenant,
-                        documents.c.database_name == source.database_name,
-                        documents.c.collection_name == collection_name,
-                        documents.c.document_id.in_(part),
-                        documents.c.collection_id.in_(here),
-                        documents.c.etag.is_not(None),
-                    )
-                )
-                found |= {row.document_id: row.source_id for row in rows}
-        return found
-
-    def may_write_over(self, source_id: str, owners: Collection[str]) -> set[str]:
-        """Return which sources' records this one may write over, where it has their ids.
-
-        Those of sources in whose place it stands, and of those that are no more and took their
-        records along: what names them was written late, or not written anew when it was said to be.
-        """
-        with self._db.read() as tx:
-            before = predecessors(tx, source_id)
-            return {one for one in owners if one in before} | ended_owners(tx, owners)
-
     def ask_for_freed(self) -> int:
         """Let all keys whose record ids were others' come now; returns how many.
 
@@ -528,7 +373,7 @@ class Documents:
             while part:  # those asked for are not failed ones to be asked for any more
                 with self._db.write() as tx:
                     self._db.lock_source(tx, source_id)
-                    part = ask_for_freed(self._db, tx, source_id, now=self._now())
+                    part = ask_for_freed(self._db, tx, source_id, now=self._db.now())
                 asked += part
         return asked
 
@@ -538,10 +383,7 @@ class Documents:
                 self._db.lock_source(tx, source_id)
                 live = (
                     sa.select(invocations.c.id)
-                    .where(
-                        invocations.c.source_id == source_id,
-                        is_live,
-                    )
+                    .where(invocations.c.source_id == source_id, is_live)
                     .limit(ROWS_A_PART)
                 )
                 cancelled = tx.execute(
@@ -550,12 +392,9 @@ class Documents:
                     .values(
                         status="cancelled",
                         batch_token=None,
-                        finished_at=self._now(),
+                        finished_at=self._db.now(),
                         reason="source_deleted",
                     )
                 ).rowcount
             if cancelled < ROWS_A_PART:
                 return
-
-    def _now(self) -> float:
-        return self._db.now()

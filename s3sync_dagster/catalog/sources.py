@@ -8,23 +8,19 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collisions import again_after_collisions
-from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.doubted import close_changed
 from s3sync_dagster.catalog.identities import (
-    own_server,
     require_possible,
     row_values,
-    same_target,
     stand_in,
 )
+from s3sync_dagster.catalog.known_sources import KnownSources
 from s3sync_dagster.catalog.overtaken import end_verdicts
 from s3sync_dagster.catalog.reports import list_anew
 from s3sync_dagster.catalog.rows import (
     due_at_once,
     is_due,
-    looked_through,
     source_of,
-    source_row_of,
 )
 from s3sync_dagster.catalog.said import hand_on_all_words
 from s3sync_dagster.catalog.tables import (
@@ -37,20 +33,14 @@ from s3sync_dagster.catalog.tables import (
 )
 from s3sync_dagster.core.declaration import Declaration, declared_anew
 from s3sync_dagster.core.source_identity import identity_changes, refusal
-from s3sync_dagster.core.state import LISTING_ASKED, Origin, SourceRow
-from s3sync_dagster.meant import no_source
-from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, Throttled
+from s3sync_dagster.core.state import LISTING_ASKED, Origin
+from s3sync_dagster.model.errors import Conflict, NotFound, Throttled
 from s3sync_dagster.model.source import Source
 
 _log = logging.getLogger(__name__)
 
 Completed = Callable[[Source, sa.Connection], Source]
 """Stores what a source needs within its transaction, and returns the source with it."""
-_ROW = tuple(
-    sources.c[name]
-    for name in ("name", "config", "origin", "created_at", "paused", "deleting", "list_due_at")
-)
-"""What a row says of a source; a catalog that is not migrated yet has it, too."""
 
 
 def _would_lose_readers(row: sa.Row[Any], source: Source) -> bool:
@@ -59,14 +49,8 @@ def _would_lose_readers(row: sa.Row[Any], source: Source) -> bool:
 
 
 @again_after_collisions
-class SourceRows:
+class SourceRows(KnownSources):
     """The table ``sources``."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
-        self._logged: set[str] = set()
-        self.server_of: Callable[[Source], str] = own_server
-        """Tells the server that is asked for a source, which the environment may name."""
 
     def add(
         self,
@@ -205,27 +189,6 @@ class SourceRows:
                 tx.execute(sources.update().where(sources.c.id == row.id).values(wanted=sa.null()))
         return source
 
-    def refused(self, source_id: str) -> Source | None:
-        """Return what code declares a source to be instead of what it is, None where it agrees."""
-        with self._db.read() as tx:
-            wanted = tx.execute(
-                sa.select(sources.c.wanted).where(sources.c.id == source_id)
-            ).scalar_one_or_none()
-        return Source.from_json(wanted) if wanted is not None else None
-
-    def declaration(self, source_id: str) -> Declaration | None:
-        """Return who declares a source in code; None where none has said so."""
-        with self._db.read() as tx:
-            kept = tx.execute(
-                sa.select(sources.c.declared).where(sources.c.id == source_id)
-            ).scalar_one_or_none()
-        return Declaration.from_json(kept)
-
-    def contradiction(self, source: Source) -> str | None:
-        """Return the sentence for a source that code declares in two ways; None: in one."""
-        declaration = self.declaration(source.id)
-        return declaration and declaration.rivalry(source.name, self._db.now())
-
     def _become(self, tx: sa.Connection, source_id: str, declared: Source) -> Source:
         """Return the source as it stays, where the declaration would make it another one.
 
@@ -296,99 +259,6 @@ class SourceRows:
             close_changed(tx, row.config, source)
             end_verdicts(tx, row.config, source, now=self._db.now())
 
-    def find(self, name_or_id: str) -> Source:
-        """Return the source of that name or id, of whichever tenant.
-
-        Raises:
-            NotFound: there is none. It tells names that are near, or of who fills a collection of
-                that name, of all tenants: for who has the whole catalog, as the command line does.
-        """
-        known = sources.c.origin != "moved"
-        with self._db.read() as tx:
-            named = sa.or_(sources.c.name == name_or_id, sources.c.id == name_or_id)
-            row = tx.execute(sa.select(sources).where(named, known)).first()
-            if row is None:
-                names = sa.select(sources.c.name).where(known)
-                raise no_source(
-                    name_or_id,
-                    tx.scalars(names).all(),
-                    otherwise="`s3sync source list` shows those there are",
-                    filling=tx.scalars(names.where(sources.c.collection_name == name_or_id)).all(),
-                )
-        return source_of(row)
-
-    def row(self, source_id: str, *, tenant: str | None = None) -> SourceRow | None:
-        """Return a source's row; None: there is none, it was moved, or another tenant has it."""
-        query = sa.select(sources).where(sources.c.id == source_id, sources.c.origin != "moved")
-        if tenant is not None:
-            query = query.where(sources.c.tenant == tenant)
-        with self._db.read() as tx:
-            row = tx.execute(query).first()
-        return source_row_of(row) if row is not None else None
-
-    def find_identity(self, source: Source) -> Source | None:
-        """Return the source with the same place and collection, if any."""
-        same = sa.and_(
-            same_target(source), sources.c.path_prefix == source.place.identity().path_prefix
-        )
-        with self._db.read() as tx:
-            row = tx.execute(sa.select(sources).where(same)).first()
-        return source_of(row) if row else None
-
-    def rows(
-        self, *, tenant: str | None = None, origin: Origin | None = None, moved: bool = False
-    ) -> list[SourceRow]:
-        """Return all rows, oldest first; one that cannot be read is left out and logged once.
-
-        Args:
-            tenant: None: of all.
-            origin: None: of all.
-            moved: behind them those that were moved, too: for who looks for records, not for work.
-        """
-        found, problems = self.read(tenant=tenant, origin=origin, moved=moved)
-        for problem in problems:
-            if problem not in self._logged:
-                self._logged.add(problem)
-                _log.error("%s", problem)
-        return found
-
-    def read(
-        self, *, tenant: str | None = None, origin: Origin | None = None, moved: bool = False
-    ) -> tuple[list[SourceRow], list[str]]:
-        """Return all rows that can be read, oldest first, and a sentence for each other one."""
-        was_moved = sources.c.origin == "moved"
-        query = sa.select(*_ROW)
-        if moved:
-            query = query.order_by(sa.case((was_moved, 1), else_=0))
-        else:
-            query = query.where(sa.not_(was_moved))  # they are no sources to anybody else
-        query = query.order_by(sources.c.created_at, sources.c.id)
-        if tenant is not None:
-            query = query.where(sources.c.tenant == tenant)
-        if origin is not None:
-            query = query.where(sources.c.origin == origin)
-        found: list[SourceRow] = []
-        problems: list[str] = []
-        with self._db.read() as tx:
-            rows = tx.execute(query).all()
-        for row in rows:
-            try:
-                found.append(source_row_of(row))
-            except InvalidSetting as error:
-                problems.append(error.message)
-        return found, problems
-
-    def all(
-        self, *, tenant: str | None = None, origin: Origin | None = None, moved: bool = False
-    ) -> list[Source]:
-        """Return all sources, those being deleted included; the arguments are those of ``rows``."""
-        return [row.source for row in self.rows(tenant=tenant, origin=origin, moved=moved)]
-
-    def ids(self) -> set[str]:
-        """Return the ids of all that have records here, those that were moved included."""
-        with self._db.read() as tx:
-            return set(tx.execute(sa.select(sources.c.id)).scalars())
-
     def set_paused(self, source_id: str, *, paused: bool) -> None:
         """Pause or resume automatic work; a resumed source is listed at the next tick."""
         with self._db.write() as tx:
@@ -408,22 +278,6 @@ class SourceRows:
                 sources.update().where(sources.c.id == source_id).values(list_due_at=LISTING_ASKED)
             )
 
-    def listing_asked(self, source_id: str) -> bool:
-        """Return whether somebody waits for a listing of the source."""
-        with self._db.read() as tx:
-            due = tx.execute(
-                sa.select(sources.c.list_due_at).where(sources.c.id == source_id)
-            ).scalar_one_or_none()
-        return due is not None and due < 0
-
-    def paused(self, source_id: str) -> bool:
-        """Return whether a person paused the source, or it is being deleted."""
-        with self._db.read() as tx:
-            row = tx.execute(
-                sa.select(sources.c.paused, sources.c.deleting).where(sources.c.id == source_id)
-            ).first()
-        return row is None or row.paused or row.deleting is not None
-
     def due_for_listing(self, source_id: str, *, interval_seconds: int) -> bool:
         """Take the source's turn: True when a listing is due; the next is due one interval on.
 
@@ -441,18 +295,6 @@ class SourceRows:
                 ).rowcount
             )
 
-    def deleting(self, source_id: str) -> str | None:
-        """Return ``records`` or ``keep`` for a source that is being deleted, else None."""
-        with self._db.read() as tx:
-            return tx.execute(
-                sa.select(sources.c.deleting).where(sources.c.id == source_id)
-            ).scalar_one_or_none()
-
-    def looked_through(self, source_id: str) -> list[str] | None:
-        """Return where records may be that were forgotten; see ``CatalogPort``."""
-        with self._db.read() as tx:
-            return looked_through(tx, source_id)
-
     def look_through(self, source_id: str, names: Sequence[str]) -> None:
         """Note which collections may have records that were forgotten, none beside them."""
         told = json.dumps(list(names)) if names else sa.null()
@@ -460,12 +302,6 @@ class SourceRows:
             tx.execute(
                 sources.update().where(sources.c.id == source_id).values(looked_through=told)
             )
-
-    def is_closed_unseen(self, source_id: str) -> bool:
-        """Return whether readers with groups see nothing of a source; see ``CatalogPort``."""
-        query = sa.select(sources.c.id).where(sources.c.id == source_id, sources.c.closed_unseen)
-        with self._db.read() as tx:
-            return tx.execute(query).first() is not None
 
     def know_all(self, source_id: str) -> None:
         """Note that all records of a source are known again; see ``CatalogPort``."""
@@ -475,14 +311,6 @@ class SourceRows:
                 .where(sources.c.id == source_id)
                 .values(looked_through=sa.null(), closed_unseen=False)
             )
-
-    def there(self, source_id: str) -> bool:
-        """Return whether there is such a source, and it is not being deleted."""
-        query = sa.select(sources.c.id).where(
-            sources.c.id == source_id, sources.c.deleting.is_(None)
-        )
-        with self._db.read() as tx:
-            return tx.execute(query).first() is not None
 
     def mark_deleting(self, *source_ids: str, keep_records: bool) -> None:
         """Begin the deletion of sources; dispatch takes their documents down and then the rows.
@@ -514,18 +342,6 @@ class SourceRows:
                 )
             )
             self._db.lock_clearing(tx, begins=True)
-
-    def version(self) -> str:
-        """Return a text that changes whenever a source is created, edited or deleted."""
-        with self._db.read() as tx:
-            edited = sources.c.updated_at
-            # The sum too: an edit under a clock that was put back is not the newest time.
-            row = tx.execute(
-                sa.select(sa.func.count(), sa.func.max(edited), sa.func.sum(edited)).select_from(
-                    sources
-                )
-            ).one()
-        return ":".join(str(one) for one in row)
 
 
 def _require_room(tx: sa.Connection, tenant: str, *, most: int) -> None:

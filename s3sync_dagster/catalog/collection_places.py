@@ -1,0 +1,72 @@
+"""Conditions on a collection's rows and documents, by its place."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.tables import collections, documents
+from s3sync_dagster.core.state import (
+    DocumentState,
+    KnownCollection,
+)
+
+
+def in_collection_as_known() -> sa.ColumnElement[bool]:
+    """Return what holds for documents written to the collection that their source knows."""
+    return ~sa.exists().where(
+        collections.c.source_id == documents.c.source_id,
+        collections.c.tenant == documents.c.tenant,
+        collections.c.database_name == documents.c.database_name,
+        collections.c.collection_name == documents.c.collection_name,
+        collections.c.collection_id != documents.c.collection_id,
+    )
+
+
+def collection_of(row: sa.Row[Any]) -> KnownCollection:
+    """Return the value of a row of ``collections``."""
+    return KnownCollection(
+        tenant=row.tenant,
+        database_name=row.database_name,
+        collection_name=row.collection_name,
+        collection_id=row.collection_id,
+    )
+
+
+def id_as_known(tx: sa.Connection, source_id: str, place: KnownCollection) -> str | None:
+    """Return Chroma's id of a collection as a source knows it, None where it knows none."""
+    return tx.execute(
+        sa.select(collections.c.collection_id).where(row_of(source_id, place))
+    ).scalar_one_or_none()
+
+
+def row_of(source_id: str, place: KnownCollection) -> sa.ColumnElement[bool]:
+    """Return what holds for the row of a source's collection."""
+    return sa.and_(
+        collections.c.source_id == source_id,
+        collections.c.tenant == place.tenant,
+        collections.c.database_name == place.database_name,
+        collections.c.collection_name == place.collection_name,
+    )
+
+
+def as_looked_at(
+    source_id: str, place: KnownCollection, one: DocumentState
+) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the conditions of an untrusted document that nobody has written since it was seen."""
+    return (
+        *documents_there(source_id, place),
+        documents.c.id == one.id,
+        documents.c.phase == "writing",
+        documents.c.digests == one.digests,
+        documents.c.collection_id == one.collection_id,
+    )
+
+
+def documents_there(source_id: str, place: KnownCollection) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return what holds for a source's documents in a collection."""
+    return (
+        documents.c.source_id == source_id,
+        documents.c.tenant == place.tenant,
+        documents.c.database_name == place.database_name,
+        documents.c.collection_name == place.collection_name,
+    )
