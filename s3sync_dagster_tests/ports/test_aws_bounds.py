@@ -10,7 +10,7 @@ from itertools import chain, repeat
 import pytest
 
 from s3sync_dagster.answer_time import answers_take
-from s3sync_dagster.model.errors import S3SyncError, Unavailable
+from s3sync_dagster.model.errors import NotPossible, S3SyncError, Unavailable
 from s3sync_dagster.model.place import CredentialsConfig, S3Place
 from s3sync_dagster.ports import aws_bounds
 from s3sync_dagster.ports.aws_bounds import MESSAGES_BYTES, MOST_BYTES, PAGE_BYTES
@@ -175,6 +175,19 @@ def test_a_key_that_takes_gigabytes_to_decode(server: Endless, where: bytes) -> 
         assert tracemalloc.get_traced_memory()[1] < 60 * 1024 * 1024
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("key", ["k" * 1024, "ä" * 512, "k" * 1025, "ä" * 513])
+def test_a_key_that_no_bucket_has(server: Endless, key: str) -> None:
+    page = f"{LISTING.decode()}<Contents><Key>{key}</Key></Contents></ListBucketResult>"
+    server.pieces = lambda _: iter((page.encode(),))
+    if len(key.encode()) <= 1024:
+        [found] = opened(server).list_page("", start_after=None).objects
+        assert found.key == key
+        return
+    with pytest.raises(NotPossible) as caught:
+        listing(server)()
+    assert caught.value.reason == "not_this_service"
 
 
 def test_a_byte_order_mark_hides_no_tags(server: Endless) -> None:
