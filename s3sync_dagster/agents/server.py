@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from s3sync_dagster import __version__
 from s3sync_dagster.agents.budget import line
 from s3sync_dagster.agents.door import Door
+from s3sync_dagster.agents.messages import AnsweredMessages
 from s3sync_dagster.agents.tools import TOOLS, Tool
 from s3sync_dagster.model.errors import S3SyncError
 
@@ -84,7 +85,8 @@ def serve_stdio(door: Door) -> None:
     async def serve() -> None:
         server = make_server(lambda _request: door, aside=aside)
         async with stdio_server() as (reading, writing):
-            await server.run(reading, writing, server.create_initialization_options())
+            answered = AnsweredMessages(reading, writing)
+            await server.run(answered, writing, server.create_initialization_options())
 
     anyio.run(serve)
 

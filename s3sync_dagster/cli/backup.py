@@ -105,8 +105,9 @@ def restore(
     the backup is found by the engine, with what the last lines of this command advise.
     """
     from s3sync_dagster.cli.noting import noted  # noqa: PLC0415  (heavy, as the next)
+    from s3sync_dagster.local.backup_files import read_manifest  # noqa: PLC0415
     from s3sync_dagster.local.dagster_history import YAML_OF_BACKUP  # noqa: PLC0415  (heavy)
-    from s3sync_dagster.local.restoring import read_manifest, restore_backup  # noqa: PLC0415
+    from s3sync_dagster.local.restoring import restore_backup  # noqa: PLC0415
     from s3sync_dagster.wiring import open_parts  # noqa: PLC0415
 
     settings = load_settings()

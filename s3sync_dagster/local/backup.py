@@ -27,6 +27,7 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.local.dagster_history import HISTORY, dump_history
 from s3sync_dagster.local.privacy import OTHERS
 from s3sync_dagster.model.errors import Conflict, FixConfiguration, InvalidSetting, Unavailable
+from s3sync_dagster.ports.files import require_plain_list, stored_name
 from s3sync_dagster.settings import Settings
 
 FORM = 2
@@ -277,8 +278,7 @@ def _copy_upload_folder(source: Path, target: Path) -> None:
     (target / "objects").mkdir(mode=0o700, parents=True)
     for _ in range(_UPLOAD_ROUNDS):
         copy_sqlite(source / "index.db", target / "index.db")
-        with closing(sqlite3.connect(target / "index.db")) as index:
-            named = {row[0] for row in index.execute("SELECT file FROM objects")}
+        named = _named_uploads(source, target / "index.db")
         whole = True
         for name in named:
             if not (target / "objects" / name).exists():
@@ -292,6 +292,19 @@ def _copy_upload_folder(source: Path, target: Path) -> None:
         f"The uploads in {str(source)!r} change faster than they are copied: try again.",
         reason="backup_overtaken",
     )
+
+
+def _named_uploads(source: Path, copied: Path) -> set[str]:
+    try:
+        with closing(sqlite3.connect(copied)) as index:
+            require_plain_list(index)
+            return {stored_name(row[0]) for row in index.execute("SELECT file FROM objects")}
+    except (OSError, sqlite3.DatabaseError):
+        raise FixConfiguration(
+            f"The list of the uploads in {str(source)!r} is none that this program wrote: move "
+            "that folder away, or leave the uploads out (--without uploads).",
+            reason="uploads_unusable",
+        ) from None
 
 
 def _copied(source: Path, target: Path) -> bool:

@@ -4,6 +4,7 @@ import filecmp
 import shutil
 import sqlite3
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -57,8 +58,13 @@ def dump_history(settings: Settings, database: Database, folder: Path) -> str | 
     return None
 
 
-def load_history(settings: Settings, folder: Path) -> None:
+def load_history(settings: Settings, folder: Path, check: Callable[[Path, str], None]) -> None:
     """Put back what ``dump_history`` wrote.
+
+    Args:
+        settings: of the home that it is put into.
+        folder: of the history in the backup.
+        check: raises where a copy is not the file of that name in the backup.
 
     Raises:
         MissingEngine, FixConfiguration: as there (``history_not_restored``).
@@ -66,7 +72,7 @@ def load_history(settings: Settings, folder: Path) -> None:
     settings.dagster_home.mkdir(mode=0o700, parents=True, exist_ok=True)
     yaml = settings.dagster_home / YAML
     if not is_managed(folder) and not _is_same(folder / YAML, yaml):
-        _put(folder / YAML, settings.dagster_home / YAML_OF_BACKUP)
+        _put(folder, YAML, settings.dagster_home / YAML_OF_BACKUP, check)
     if (folder / DUMP).exists():
         url = storage_url(settings)
         if url is None:
@@ -82,14 +88,18 @@ def load_history(settings: Settings, folder: Path) -> None:
         target = settings.dagster_home / path.relative_to(folder)
         if not target.exists():
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _put(path, target)
+            _put(folder, str(path.relative_to(folder)), target, check)
 
 
-def _put(path: Path, target: Path) -> None:
+def _put(folder: Path, name: str, target: Path, check: Callable[[Path, str], None]) -> None:
     """Copy a file so that it has its name when it is whole."""
     fresh = target.with_name(f"{target.name}.restoring")
-    shutil.copy(path, fresh)
-    fresh.replace(target)
+    try:
+        shutil.copy(folder / name, fresh)
+        check(fresh, f"{HISTORY}/{name}")
+        fresh.replace(target)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def occupied(settings: Settings, folder: Path) -> bool:

@@ -7,18 +7,14 @@ backup has does not stand in the way.
 """
 
 import filecmp
-import json
-import os
-import re
 import shutil
 import sqlite3
 import tempfile
-from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError
@@ -30,19 +26,18 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.schema import require_all_known, require_known
 from s3sync_dagster.local.backup import (
     CATALOG,
-    FORM,
     KEY_FILES,
     KEYS,
-    MANIFEST,
-    PARTS,
     UPLOADS,
     Manifest,
     files_in,
     sha256,
 )
+from s3sync_dagster.local.backup_files import require_digest
 from s3sync_dagster.local.dagster_history import HISTORY, load_history, occupied
 from s3sync_dagster.local.home import writable
 from s3sync_dagster.local.privacy import make_private, take_from_others
+from s3sync_dagster.local.restored_schema import require_own_schema
 from s3sync_dagster.local.stack_state import stack_lock
 from s3sync_dagster.model.errors import Conflict, FixConfiguration, InvalidSetting
 from s3sync_dagster.model.source import AutoSync, Source
@@ -51,84 +46,6 @@ from s3sync_dagster.settings import Settings
 
 _ENDS = ("-wal", "-shm")
 _ROOM, _OURS = ".restoring-", ".s3sync-restore"
-_WHAT_ACTS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-_TABLES = "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND sql IS NOT NULL"
-_ACTS = re.compile(r"\b(CONFLICT|CASCADE|SET|CHECK|GENERATED|AS|COLLATE|RAISE)\b", re.IGNORECASE)
-"""Words of a table that has rows left out, replaced, deleted with others, refused or made up."""
-_WHAT_IS_SEEN = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view')"
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """Return what a backup says of itself, once each of its files is what it was.
-
-    Raises:
-        FixConfiguration: it is none, of a later form, or damaged (``backup_damaged``).
-    """
-    try:
-        told = json.loads((folder / MANIFEST).read_text("utf-8"))
-        manifest = Manifest(**{**told, "parts": tuple(told["parts"])})
-        _require_types(manifest)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        raise FixConfiguration(
-            f"{str(folder)!r} holds no whole backup (no {MANIFEST} that can be read).",
-            reason="backup_damaged",
-        ) from None
-    if manifest.form > FORM:
-        raise FixConfiguration(
-            f"The backup was written by s3sync-dagster {manifest.program}: restore it with that "
-            "version or a later one.",
-            reason="backup_damaged",
-        )
-    for path in sorted(folder.rglob("*")):
-        # Copying follows links: who may write where backups lie would have other files put here.
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise FixConfiguration(
-                f"{str(path.relative_to(folder))!r} in the backup is neither a file nor a folder, "
-                "as all that was written is: who put it there? Take another backup.",
-                reason="backup_damaged",
-            )
-    for name, digest in manifest.files.items():
-        _require_file(folder / name, name, digest)
-    held = {str(path.relative_to(folder)) for path in files_in(folder)}
-    foreign = {name for name in held - {MANIFEST, *manifest.files} if _of_a_part(name)}
-    if "catalog" in manifest.parts and CATALOG not in manifest.files:
-        foreign.add(CATALOG)
-    for name in sorted(foreign):
-        raise FixConfiguration(
-            f"{name!r} is in the backup, and its {MANIFEST} has no digest of it: who put it there? "
-            "Take it away, or take another backup.",
-            reason="backup_damaged",
-        )
-    return manifest
-
-
-def _require_types(manifest: Manifest) -> None:
-    """Raise ``TypeError`` where values are of other types, ``ValueError`` for unknown parts."""
-    tables: tuple[Any, ...] = (manifest.files, manifest.apart, manifest.left_out)
-    texts = [text for table in tables for pair in dict(table).items() for text in pair]
-    if type(manifest.form) is not int or not all(isinstance(text, str) for text in texts):
-        raise TypeError
-    if manifest.form <= FORM and not set(manifest.parts) <= set(PARTS):
-        raise ValueError
-
-
-def _of_a_part(name: str) -> bool:
-    return name.split("/")[0] in (CATALOG, KEYS, UPLOADS, HISTORY)
-
-
-def _require_file(path: Path, name: str, digest: str) -> None:
-    try:
-        same = path.is_file() and sha256(path) == digest
-    except OSError as error:
-        raise FixConfiguration(
-            f"{name!r} of the backup cannot be read ({os.strerror(error.errno or 0)}).",
-            reason="backup_damaged",
-        ) from error
-    if not same:
-        raise FixConfiguration(
-            f"{name!r} of the backup is not what was written: take another backup.",
-            reason="backup_damaged",
-        )
 
 
 def restore_backup(
@@ -179,24 +96,27 @@ def restore_backup(
             if "catalog" in parts:
                 _require_nobody(settings)
                 shutil.copyfile(folder / CATALOG, catalog)
+                require_digest(manifest, catalog, CATALOG)
                 catalog.chmod(0o600)
                 with _readable():
                     _prepare(settings, catalog)
                 if not lost_key:
                     _require_key(settings, catalog, keys)
             if keys is not None:
-                _put_keys(settings, keys)
+                _put_keys(settings, keys, manifest if key_folder is None else None)
             if "uploads" in parts:
                 (settings.home / UPLOADS).mkdir(mode=0o700, exist_ok=True)
                 for one in (folder / UPLOADS).iterdir():
                     if not (settings.home / UPLOADS / one.name / "index.db").exists():
                         # The modes of a backup are those that it was carried here with.
                         fresh = shutil.copytree(one, room / one.name, copy_function=shutil.copyfile)
+                        for path in files_in(fresh):
+                            require_digest(manifest, path, f"{UPLOADS}/{path.relative_to(room)}")
                         fresh.chmod(0o700)
                         take_from_others(fresh)
                         fresh.rename(settings.home / UPLOADS / one.name)
             if "history" in parts:
-                load_history(settings, folder / HISTORY)
+                load_history(settings, folder / HISTORY, partial(require_digest, manifest))
             return _put_catalog(settings, catalog) if "catalog" in parts else []
 
 
@@ -348,39 +268,8 @@ def _prepare(settings: Settings, catalog: Path) -> None:
             # Row by row; else the file itself takes its place.
             require_all_known(database, database.current_revision())
         database.migrate()
-        _take_away_foreign(catalog)
+        require_own_schema(catalog)
         begin_anew(database)
-
-
-def _take_away_foreign(catalog: Path) -> None:
-    """Give a catalog the triggers that this program makes, and no others, nor views.
-
-    Who may write where backups lie could have the audit log deleted by one as it is written.
-    """
-    with tempfile.TemporaryDirectory(dir=catalog.parent) as room:
-        ours = Path(room) / CATALOG
-        with closing(Database(f"sqlite:///{ours}")) as database:
-            database.migrate()
-        with closing(sqlite3.connect(ours)) as connection:
-            wanted = dict(connection.execute(_WHAT_ACTS))
-            tables = dict(connection.execute(_TABLES))
-    with closing(sqlite3.connect(catalog)) as connection, connection:
-        for name, text in connection.execute(_TABLES).fetchall():
-            if _acts(text) - _acts(tables.get(name, "")):
-                raise FixConfiguration(
-                    f"The table {str(name)[:80]!r} of the backup's catalog does more by itself "
-                    "than this program's: take another backup. Nothing was changed.",
-                    reason="backup_damaged",
-                )
-        for kind, name in connection.execute(_WHAT_IS_SEEN).fetchall():
-            connection.execute(f'DROP {kind} "{str(name).replace(chr(34), chr(34) * 2)}"')
-        for text in wanted.values():
-            connection.execute(text)
-
-
-def _acts(text: str) -> Counter[str]:
-    """Return the words of a table by which it does or refuses something by itself."""
-    return Counter(one.upper() for one in _ACTS.findall(text))
 
 
 def _require_key(settings: Settings, catalog: Path, keys: Path | None) -> None:
@@ -407,11 +296,13 @@ def _require_key(settings: Settings, catalog: Path, keys: Path | None) -> None:
         )
 
 
-def _put_keys(settings: Settings, keys: Path) -> None:
+def _put_keys(settings: Settings, keys: Path, manifest: Manifest | None) -> None:
     for name in reversed(KEY_FILES):
         if (keys / name).exists():
             fresh = settings.home / f"{name}.restoring"
             shutil.copy(keys / name, fresh)
+            if manifest is not None:
+                require_digest(manifest, fresh, f"{KEYS}/{name}")
             fresh.chmod(0o600)
             fresh.replace(settings.home / name)
 

@@ -16,7 +16,10 @@ MOST_BYTES = 32 * 1024 * 1024
 """Of a page of a listing, or of a piece of a file; unpacked as well."""
 MOST_TAGS = 1_000_000
 """Or quotes, in a page: each takes far more memory than it has bytes."""
+MOST_ESCAPED = 1_100_000
+"""Characters in a page, of 1,000 names of 1,024 bytes; each takes 200 times the memory."""
 ANSWER_SECONDS = 60.0
+"""For what comes before a body, and for that."""
 
 
 @cache
@@ -29,6 +32,10 @@ def bounded_response(*, marked: bool) -> type[Any]:
     from aiohttp import ClientResponse  # noqa: PLC0415  (only these sources pay for it)
 
     class Bounded(ClientResponse):
+        async def start(self, connection: Any) -> ClientResponse:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await super().start(connection)
+
         async def read(self) -> bytes:
             if self._body is None:
                 body = bytearray()
@@ -82,7 +89,7 @@ def require_plain(content: bytes, encoding: str) -> None:
             "The server's answer declares what no answer of its kind has: is it a web page?",
             reason="store_failed",
         )
-    if has_more(content, MOST_TAGS):
+    if has_more(content, MOST_TAGS) or has_more(content, MOST_ESCAPED, (b"%",)):
         raise _too_long()
 
 

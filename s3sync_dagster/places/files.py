@@ -8,9 +8,10 @@ from urllib.parse import quote
 from s3sync_dagster.engine.store_ports import ObjectStore
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting
 from s3sync_dagster.model.place import Admission, Place, PlaceIdentity, told
-from s3sync_dagster.places.files_access import Access, Sftp
+from s3sync_dagster.places.files_access import Access
 from s3sync_dagster.places.files_cloud import AzureBlob, GoogleStorage
 from s3sync_dagster.places.files_index import HttpIndex
+from s3sync_dagster.places.files_sftp import Sftp
 from s3sync_dagster.places.files_store import FilesStore
 from s3sync_dagster.places.files_url import StoreUrl, is_store, parse_store_url
 from s3sync_dagster.places.files_webdav import WebDav

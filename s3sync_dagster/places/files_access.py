@@ -6,9 +6,7 @@ that is not there: what is believed is decided here, and in ``files_errors``.
 
 # ruff: noqa: D102  (the base class says what each method is for)
 
-import asyncio
 import re
-import stat
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -18,7 +16,6 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from urllib.parse import unquote
 
 from s3sync_dagster.model.errors import (
-    FixConfiguration,
     InvalidSetting,
     ObjectChanged,
     Unavailable,
@@ -32,6 +29,8 @@ PAGE_SECONDS = 300.0
 """For the whole answer that says what a folder holds."""
 MOST_NAMES = 500_000
 """In one folder that is told of name by name."""
+MOST_CHARACTERS = 64 * 1024
+"""Of an address: a key has 1,024 bytes, each of them three characters or some more."""
 _EXACT = ("generation", "etag", "ETag", "checksum", "md5", "content_md5", "Content-MD5")
 _NEW = "-new"
 _SLASH = "%C0%AF"
@@ -183,106 +182,6 @@ class Access:
         return version + (_NEW if is_fresh(modified, at=time.time()) else "")
 
 
-class Sftp(Access):
-    """SFTP by asyncssh: hosts are those of ``known_hosts``, no configuration of ssh is read."""
-
-    extra = "sftp"
-    what = "A source over SFTP"
-
-    def open(self) -> Any:
-        from sshfs import SSHFileSystem  # noqa: PLC0415  (as above)
-
-        host, _, port = self.url.host.partition(":")
-        known = self.user_home / ".ssh" / "known_hosts"
-        if not known.is_file():
-            raise FixConfiguration(
-                f"There is no known_hosts of this process's user to tell whether {host!r} is who "
-                "it says: write its key there (ssh-keyscan, compared with what its operator says).",
-                reason="host_key_unknown",
-            )
-        return SSHFileSystem(
-            host,
-            **({"port": int(port)} if port else {}),
-            username=self.user,
-            known_hosts=str(known),
-            config=None,
-            connect_timeout=CONNECT_SECONDS,
-            login_timeout=CONNECT_SECONDS,
-            keepalive_interval=15,
-            sftp_client_kwargs={"path_errors": "surrogateescape"},
-            skip_instance_cache=True,
-            **self._proof(),
-        )
-
-    def _proof(self) -> dict[str, Any]:
-        import asyncssh  # noqa: PLC0415  (as above)
-
-        if self.secret is None:
-            return {}
-        if "PRIVATE KEY" not in self.secret:
-            return {"password": self.secret, "client_keys": None, "agent_path": None}
-        try:
-            key = asyncssh.import_private_key(self.secret)
-        except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
-            raise InvalidSetting(
-                "The private key of an SFTP source cannot be read: it has to be one without a "
-                "passphrase, whole, with its line breaks."
-            ) from None
-        return {"client_keys": [key], "agent_path": None}
-
-    def close(self, system: Any) -> None:
-        system.loop.call_soon_threadsafe(system.client.close)
-
-    def path(self, key: str) -> str:
-        return f"{self.root}/{key}".rstrip("/")
-
-    def listed(self, system: Any, folder: str) -> list[Entry]:
-        # The driver keeps all that a server names, as long as it goes on.
-        from fsspec.asyn import sync  # noqa: PLC0415  (as above)
-        from sshfs.utils import wrap_exceptions  # noqa: PLC0415  (as above)
-
-        async def entries() -> list[Entry]:
-            found: list[Entry] = []
-            async with system._pool.get() as channel:
-                async for one in channel.scandir(self.path(folder)):
-                    if one.filename in ("", ".", ".."):
-                        continue
-                    if len(found) >= MOST_NAMES:
-                        raise Unavailable(
-                            f"The folder names more than {MOST_NAMES:,} files, or does not end.",
-                            reason="answer_too_long",
-                        )
-                    found.append(self.entry(one.filename, system._decode_attributes(one.attrs)))
-            return found
-
-        told: Any = sync(system.loop, wrap_exceptions(entries))
-        return told
-
-    def info(self, system: Any, key: str) -> Entry:
-        # The driver follows links, which listings leave alone, and so would what is read.
-        found = super().info(system, key)
-        return found._replace(kind="link") if self._leads_elsewhere(system, key) else found
-
-    def _leads_elsewhere(self, system: Any, key: str) -> bool:
-        """Return whether a part of a key is a symbolic link."""
-        from asyncssh import SFTPNoSuchFile  # noqa: PLC0415  (as above)
-        from fsspec.asyn import sync  # noqa: PLC0415  (as above)
-
-        parts = key.split("/")
-        paths = [self.path("/".join(parts[:end])) for end in range(1, len(parts) + 1)]
-
-        async def modes() -> list[int | None]:
-            async with system._pool.get() as channel:
-                told = await asyncio.gather(*map(channel.lstat, paths))
-            return [one.permissions for one in told]
-
-        try:
-            found: Any = sync(system.loop, modes)
-        except SFTPNoSuchFile as error:
-            raise FileNotFoundError(key) from error
-        return any(stat.S_ISLNK(mode or 0) for mode in found)
-
-
 class Streamed:
     """A body that comes in a driver's own loop, read like a file.
 
@@ -300,7 +199,7 @@ class Streamed:
     def read(self, size: int) -> bytes:
         from fsspec.asyn import sync  # noqa: PLC0415  (only these sources pay for it)
 
-        piece: Any = sync(self._loop, self._piece, size)
+        piece: Any = sync(self._loop, self._piece, size, timeout=CALL_SECONDS)
         return piece
 
     async def _piece(self, size: int) -> bytes:
@@ -319,7 +218,15 @@ def plain(address: str) -> str:
 
     An escaped slash is part of a name, and parts no folder from it: in its place are bytes that no
     UTF-8 has, so that the name is none that a key can hold.
+
+    Raises ``Unavailable`` (``answer_too_long``) for what is no address of a file: to undo what is
+    escaped takes hundreds of times the memory that it has bytes.
     """
+    if len(address) > MOST_CHARACTERS:
+        raise Unavailable(
+            "The server's answer has an address that is longer than any of a file.",
+            reason="answer_too_long",
+        )
     return unquote(re.sub("%2f", _SLASH, address, flags=re.IGNORECASE), errors="surrogateescape")
 
 

@@ -18,6 +18,8 @@ from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.places.files_access import (
     CALL_SECONDS,
     CONNECT_SECONDS,
+    MOST_CHARACTERS,
+    MOST_NAMES,
     PAGE_SECONDS,
     Access,
     Entry,
@@ -84,10 +86,15 @@ class HttpIndex(Access):
         from fsspec.asyn import sync  # noqa: PLC0415  (as above)
 
         get: Any = sync
-        links = get(system.loop, self._links, system, page)
-        for one in links or get(system.loop, self._links, system, page.rstrip("/")):
+        links: list[str] = []
+        for address in (page, page.rstrip("/")):
+            if not links:
+                links = self._links(address, get(system.loop, self._page, system, address))
+        inside = plain(page)
+        for one in links:
+            if len(one) > MOST_CHARACTERS:
+                continue
             link = plain(one.partition("?")[0].partition("#")[0])
-            inside = plain(page)
             if not link.startswith(inside):
                 continue
             name = link[len(inside) :].removeprefix("./")
@@ -96,8 +103,8 @@ class HttpIndex(Access):
                 found[bare] = Entry(bare, "folder" if name != bare else "file")
         return list(found.values())
 
-    async def _links(self, system: Any, page: str) -> list[str]:
-        """Return the addresses that a folder's page links to, which has to be that page itself.
+    async def _page(self, system: Any, page: str) -> str:
+        """Return the text of a folder's page, which has to be that page itself.
 
         The driver's own listing does not tell where the server sent it.
         """
@@ -120,20 +127,23 @@ class HttpIndex(Access):
                     reason="store_failed",
                 )
             if answer.headers.get("Content-Type", "text/html").partition(";")[0] != "text/html":
-                return []
+                return ""
             body = bytearray()
             async for piece in answer.content.iter_any():
                 body += piece
                 if len(body) > _PAGE_BYTES:
-                    raise Unavailable(
-                        "The server's page of a folder is longer than any of them, or does not "
-                        "end.",
-                        reason="answer_too_long",
-                    )
+                    raise _too_long()
             text = decoded(bytes(body), answer.charset)
-            if text is None:
-                text = body.decode("utf-8", "ignore")
-        found = _links_of(text)
+            return body.decode("utf-8", "ignore") if text is None else text
+
+    def _links(self, page: str, text: str) -> list[str]:
+        """Return the addresses that a page links to.
+
+        Not in the driver's loop, which all stores of a process share.
+        """
+        found, asked = _links_of(text), urlsplit(page)
+        if len(found) > MOST_NAMES:
+            raise _too_long()
         origin = f"{asked.scheme}://{asked.netloc}"
         return [
             f"{origin}{one}"
@@ -211,6 +221,13 @@ class HttpIndex(Access):
         if ended.endswith("/"):
             return Entry(name, "other")  # a folder that the index shows as a file
         return self.entry(name, told)
+
+
+def _too_long() -> Unavailable:
+    return Unavailable(
+        "The server's page of a folder is longer than any of them, or does not end.",
+        reason="answer_too_long",
+    )
 
 
 def _links_of(page: str) -> list[str]:

@@ -7,13 +7,16 @@ only an answer without such words is a whole one, and the driver does not read t
 # ruff: noqa: D102  (the base class says what each method is for)
 
 import re
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
+from xml.etree.ElementTree import Element, fromstring
 
 from s3sync_dagster.answer_time import answers_end_in
 from s3sync_dagster.model.errors import AccessDenied, Unavailable
 from s3sync_dagster.places.files_access import (
     CALL_SECONDS,
+    MOST_CHARACTERS,
     PAGE_SECONDS,
     Access,
     Entry,
@@ -30,6 +33,11 @@ _PAGE_BYTES = 32 * 1024 * 1024
 """Of an answer: one that tells of 50,000 files."""
 _MOST_TAGS = 2_000_000
 """In an answer: each takes far more memory than it has bytes."""
+_CHARSETS = re.compile(r"utf-?8|us-ascii|iso-?8859-?\d{1,2}|windows-125\d", re.IGNORECASE)
+"""In which what is looked for before an answer is parsed has the bytes that it has in ASCII."""
+_DATES = tuple(f".//{{DAV:}}{name}" for name in ("creationdate", "getlastmodified"))
+_DATE_CHARACTERS = 100
+"""Of a date: the driver's parser takes hours for one of megabytes."""
 
 
 class WebDav(Access):
@@ -54,9 +62,7 @@ class WebDav(Access):
             f"{scheme}://{self.url.host}/",
             auth=(self.user, self.secret or "") if self.user else None,
             headers={**ACCEPTED, **bearer},
-            event_hooks={
-                "response": [*bounded(_PAGE_BYTES, PAGE_SECONDS)["response"], _require_plain]
-            },
+            event_hooks=bounded(_PAGE_BYTES, PAGE_SECONDS),
             timeout=CALL_SECONDS,
             skip_instance_cache=True,
         )
@@ -92,7 +98,10 @@ class WebDav(Access):
 
     def info(self, system: Any, key: str) -> Entry:
         here, found = self._told(system, key, depth="0")
-        return self._timed(system, key, self._seen(key, found[here]))
+        return self._seen(key, found[here])
+
+    def _timed(self, system: Any, key: str, found: Entry) -> Entry:
+        return found  # it told all that it knows
 
     def _told(self, system: Any, key: str, *, depth: str) -> tuple[str, dict[str, Any]]:
         """Return the path of a file or folder, and what the server tells of it and in it.
@@ -106,15 +115,23 @@ class WebDav(Access):
         from webdav4.multistatus import DAVProperties  # noqa: PLC0415  (as above)
 
         path = self.path(key)
+        # Not the driver's own way, which reads all that an answer has, each date among it.
+        ask = partial(
+            system.client._request,
+            "PROPFIND",
+            path,
+            headers={"Depth": depth},
+            follow_redirects=depth == "1",
+        )
         with translate_exceptions(), answers_end_in(PAGE_SECONDS):  # wherever it leads on to
-            answer = system.client.propfind(
-                path, headers={"Depth": depth}, follow_redirects=depth == "1"
-            )
+            tree = _tree_of(system.client.with_retry(ask))
         here = _path_of(system.client.join_url(path).raw_path.decode("ascii"))
         gone: set[str] = set()
         there: dict[str, Any] = {}
-        for one in answer.tree.iter("{DAV:}response"):
+        for one in tree.iter("{DAV:}response"):
             href = one.findtext("{DAV:}href") or ""
+            if any(len(one.findtext(date) or "") > _DATE_CHARACTERS for date in _DATES):
+                raise _not_all(key, "a date is none")
             status, told, name = _status_of(one), DAVProperties(one), _path_of(href)
             if status in _DENIED:
                 raise AccessDenied(
@@ -162,19 +179,23 @@ class WebDav(Access):
         return _Streamed(response)
 
 
-def _require_plain(answer: Any) -> None:
-    """Raise for an answer that a parser would make many times as large."""
-    if answer.status_code != 207:
-        return
-    content = answer.read()
-    if declares(content):
+def _tree_of(answer: Any) -> Element:
+    """Return what an answer says. Raises for one that a parser would make many times as large."""
+    charset = answer.charset_encoding
+    if answer.status_code != 207 or not (charset is None or _CHARSETS.fullmatch(charset)):
+        raise Unavailable(
+            "The server's answer is none of WebDAV, or in another charset than those have.",
+            reason="store_failed",
+        )
+    if declares(answer.content):
         raise Unavailable(
             "The server's answer declares what no answer of WebDAV has.", reason="store_failed"
         )
-    if has_more(content, _MOST_TAGS):
+    if has_more(answer.content, _MOST_TAGS):
         raise Unavailable(
             "The server's answer has more in it than any folder has.", reason="answer_too_long"
         )
+    return fromstring(answer.text)
 
 
 def _status_of(response: Any) -> int:
@@ -204,7 +225,9 @@ def _code_of(line: str) -> int:
 
 
 def _path_of(href: str) -> str:
-    return plain(urlsplit(href).path).rstrip("/") or "/"
+    # Looked at before it is split, too: Python keeps what it has split.
+    path = urlsplit(href).path if len(href) <= MOST_CHARACTERS else href
+    return plain(path).rstrip("/") or "/"
 
 
 def _not_all(key: str, why: str) -> Unavailable:

@@ -8,6 +8,7 @@ of it: a server whose answer does not end would fill the memory of all who share
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from botocore.awsrequest import (
     AWSHTTPSConnectionPool,
 )
 from botocore.exceptions import HTTPClientError
+from botocore.parsers import ResponseParserError
+from botocore.utils import parse_timestamp
 from urllib3.exceptions import HTTPError
 
 from s3sync_dagster.answer_time import seconds_left
@@ -44,7 +47,18 @@ SLOWEST_BYTES = 1024
 """... and a second more for as many bytes that came ..."""
 LONGEST_SECONDS = 120.0
 """... up to here."""
+BODY_SECONDS = 300.0
+"""An object's body may take so long, or what who asks bears ..."""
+SLOWEST_BODY_BYTES = 16 * 1024
+"""... and a second more for as many bytes that came, however many it has ..."""
+SLOWEST_AWAITED_BYTES = 256 * 1024
+"""... or as many up to ``BODY_SECONDS``, where somebody waits for the answer: a sensor."""
 _UNREADABLE = b"<"
+MOST_CHARACTERS = 64 * 1024
+"""Of a key or prefix in a page: botocore undoes what is escaped in it, and that takes hundreds of
+times the memory that it has bytes."""
+_DATE_CHARACTERS = 100
+"""Of a date: botocore's parser takes hours for one of megabytes."""
 
 _asked = threading.local()
 
@@ -62,27 +76,52 @@ class _Bounds(NamedTuple):
     seconds: float
     """For what has a byte a second."""
     longest: float
-    most: int
+    most: float
     streamed: bool
+    slowest: int = SLOWEST_BYTES
 
     def ends(self, came: int) -> float:
         """Return until when the next of its bytes is waited for, after so many."""
-        return self.began + min(self.longest, self.seconds + came / SLOWEST_BYTES)
+        return self.began + min(self.longest, self.seconds + came / self.slowest)
+
+    def of_body(self) -> "_Bounds":
+        """Return those of the body that follows; its reader bounds its bytes."""
+        first, began = seconds_left(BODY_SECONDS), time.monotonic()
+        if first < BODY_SECONDS:
+            return _Bounds(began, first, BODY_SECONDS, math.inf, True, SLOWEST_AWAITED_BYTES)
+        return _Bounds(began, first, math.inf, math.inf, True, SLOWEST_BODY_BYTES)
 
 
 def bound_answers(client: Any, service: str) -> None:
-    """Bound all that a botocore client reads, but bodies that are streamed."""
+    """Bound all that a botocore client reads; bodies that are streamed in time alone."""
     http = client._endpoint.http_session
     # botocore has no setting for this; nothing is connected yet.
     http._pool_classes_by_scheme.update(http=_Pool, https=BoundedPool)
     seconds = client.meta.config.read_timeout * _PATIENCE
     marked = "json" not in client.meta.service_model.protocol
     http.send = partial(_send, http.send, seconds, marked)
+    client._endpoint._response_parser_factory.set_parser_defaults(timestamp_parser=_date)
+    if service == "s3":
+        client.meta.events.register_first("after-call.s3.ListObjectsV2", _require_keys)
     if service in _MORE:
         operation, most = _MORE[service]
         client.meta.events.register(
             f"before-send.{service}.{operation}", partial(_may_be_longer, most)
         )
+
+
+def _date(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > _DATE_CHARACTERS:
+        raise ResponseParserError("a date that is none")
+    return parse_timestamp(value)
+
+
+def _require_keys(parsed: dict[str, Any], **_: Any) -> None:
+    """Raise for a page with what can be no key, before botocore works on it."""
+    inside = [*parsed.get("Contents", ()), *parsed.get("CommonPrefixes", ())]
+    for one in (parsed, *inside):
+        if any(isinstance(text, str) and len(text) > MOST_CHARACTERS for text in one.values()):
+            raise UnboundedAnswer
 
 
 def _may_be_longer(most: int, request: Any, **_: Any) -> None:
@@ -132,15 +171,18 @@ class _Metered(SocketIO):
 
     _sock: Any
     _wait: float | None
-    _bounds: _Bounds
+    bounds: _Bounds
     _came: int
 
     def bound(self, bounds: _Bounds) -> None:
-        self._wait = self._sock.gettimeout()
-        self._bounds, self._came = bounds, 0
+        if not hasattr(self, "bounds"):
+            self._wait = self._sock.gettimeout()
+        elif self._sock.gettimeout() != self._wait:
+            self._sock.settimeout(self._wait)
+        self.bounds, self._came = bounds, 0
 
     def readinto(self, b: Any) -> int | None:
-        ends = self._bounds.ends(self._came)
+        ends = self.bounds.ends(self._came)
         rest = ends - time.monotonic()
         if rest <= 0:
             raise UnboundedAnswer(slow=True)
@@ -153,7 +195,7 @@ class _Metered(SocketIO):
                 raise UnboundedAnswer(slow=True) from None
             raise
         self._came += count or 0
-        if self._came > self._bounds.most:
+        if self._came > self.bounds.most:
             raise UnboundedAnswer
         return count
 
@@ -172,10 +214,7 @@ class _Answer(HTTPResponse):
         super().begin()
         file: Any = self.fp
         if self._streamed and self.status < 300 and file is not None:
-            raw = file.raw  # its reader bounds it
-            raw.__class__ = SocketIO
-            if raw._sock.gettimeout() != raw._wait:
-                raw._sock.settimeout(raw._wait)
+            file.raw.bound(file.raw.bounds.of_body())
 
 
 class _Connection(AWSHTTPConnection):

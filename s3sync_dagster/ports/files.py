@@ -4,8 +4,10 @@ An older version kept a source's uploads in the data folder of the host that too
 file was the list of them, the bytes lay beside it under random names.
 """
 
+import errno
 import hashlib
 import os
+import re
 import shutil
 import sqlite3
 import uuid
@@ -20,6 +22,12 @@ from s3sync_dagster.model.object import ObjectRef
 
 INDEX = "index.db"
 """Name of the list of a folder's uploads: where it is, uploads are."""
+_NAME = re.compile(r"[0-9a-f]{32}")
+"""Of the bytes of one. A list may come from a backup that somebody else has written to: another
+name leads to a file that is none of the uploads."""
+_WHAT_IS_NO_TABLE = "SELECT 1 FROM sqlite_master WHERE type <> 'table' AND sql IS NOT NULL"
+_MADE_UP = "SELECT 1 FROM pragma_table_xinfo('objects') WHERE hidden"
+"""Columns whose values stand in no row, also all of a virtual table that have none."""
 
 
 class IncomingFile:
@@ -71,23 +79,28 @@ class EarlierUploads:
         """Return what is there now."""
         with self._database() as database:
             rows = database.execute("SELECT key, etag, size, modified FROM objects").fetchall()
-        return [
-            ObjectRef(key=bytes(key).decode(), etag=etag, size=size, last_modified=_time(modified))
-            for key, etag, size, modified in rows
-        ]
+        try:
+            return [
+                ObjectRef(
+                    key=bytes(key).decode(), etag=etag, size=size, last_modified=_time(modified)
+                )
+                for key, etag, size, modified in rows
+            ]
+        except (ValueError, TypeError, OverflowError, OSError):
+            raise _unusable(self.folder) from None
 
     def open(self, key: str) -> tuple[ObjectRef, str | None, Iterator[bytes]]:
         """Return an upload, its content type and its bytes piece by piece.
 
         Raises:
-            OSError: its bytes are not there.
+            OSError: its bytes are not there, or its name is that of none.
         """
         with self._database() as database:
             etag, size, modified, content_type, name = database.execute(
                 "SELECT etag, size, modified, content_type, file FROM objects WHERE key = ?",
                 (key.encode(),),
             ).fetchone()
-        file = (self._bytes / name).open("rb")
+        file = open(self._place(name), "rb", opener=_through_no_link)  # noqa: SIM115
 
         def pieces() -> Iterator[bytes]:
             with file:
@@ -103,7 +116,10 @@ class EarlierUploads:
             [name] = database.execute(
                 "DELETE FROM objects WHERE key = ? RETURNING file", (key.encode(),)
             ).fetchone()
-        (self._bytes / name).unlink(missing_ok=True)
+        self._place(name).unlink(missing_ok=True)
+
+    def _place(self, name: object) -> Path:
+        return self._bytes / stored_name(name)
 
     def clear(self) -> None:
         """Remove all of them and the folder."""
@@ -114,9 +130,31 @@ class EarlierUploads:
         try:
             path = self.folder / INDEX
             with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as database:
+                require_plain_list(database)
                 yield database
         except sqlite3.Error:
             raise _unusable(self.folder) from None
+
+
+def stored_name(name: object) -> str:
+    """Return the name under which a list says that bytes lie.
+
+    Raises:
+        OSError: it is that of none.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise OSError(errno.EINVAL, "no name of an upload")
+    return name
+
+
+def require_plain_list(index: sqlite3.Connection) -> None:
+    """Raise ``sqlite3.DatabaseError`` for a list that does more by itself than hold rows."""
+    if index.execute(_WHAT_IS_NO_TABLE).fetchone() or index.execute(_MADE_UP).fetchone():
+        raise sqlite3.DatabaseError("no list of uploads")
+
+
+def _through_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
 def _time(seconds: float) -> datetime:

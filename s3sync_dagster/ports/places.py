@@ -7,6 +7,7 @@ from pathlib import Path
 
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.store_ports import ObjectStore
+from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.place_types import is_ours, opener_of
 from s3sync_dagster.model.source import Source
@@ -54,8 +55,15 @@ def open_store(source: Source, surroundings: Surroundings) -> ObjectStore:
 
 
 def open_uploads(source_id: str, surroundings: Surroundings) -> UploadStore:
-    """Return the store of what was uploaded to a source."""
+    """Return the store of what was uploaded to a source.
+
+    Raises:
+        InvalidSetting: its id is that of none: a catalog that came from a backup may have any, and
+            this one would lead to other folders of the server, to be read and emptied.
+    """
     before = surroundings.home / UPLOADS / source_id
+    if before.name != source_id or source_id == "..":
+        raise InvalidSetting("The id of a source is none that this program gives.")
     return UploadStore(source_id, rows=surroundings.uploads, before=before)
 
 

@@ -4,15 +4,26 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from s3sync_dagster.core.keys import MAX_OBJECT_KEY_BYTES
 from s3sync_dagster.model.errors import NotPossible
 from s3sync_dagster.model.object import ObjectRef
 
 
 def listed_ref(entry: Mapping[str, Any]) -> ObjectRef:
-    """Return an object as an entry of ListObjectsV2 describes it."""
-    restore = entry.get("RestoreStatus", {})
+    """Return an object as an entry of ListObjectsV2 describes it.
+
+    Raises:
+        NotPossible: ``not_this_service``: no bucket has such a key, and catalogs hold none.
+    """
+    restore, key = entry.get("RestoreStatus", {}), entry["Key"]
+    if 4 * len(key) > MAX_OBJECT_KEY_BYTES and len(key.encode()) > MAX_OBJECT_KEY_BYTES:
+        raise NotPossible(
+            f"the server lists a key of {len(key.encode())} bytes, and S3 has none of more than "
+            f"{MAX_OBJECT_KEY_BYTES}: is it one of S3?",
+            reason="not_this_service",
+        )
     return ObjectRef(
-        key=entry["Key"],
+        key=key,
         etag=entry.get("ETag", "").strip('"'),
         size=entry.get("Size", -1),
         last_modified=_utc(entry.get("LastModified")),

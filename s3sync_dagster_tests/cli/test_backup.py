@@ -25,8 +25,10 @@ from s3sync_dagster.catalog.cipher import open_cipher
 from s3sync_dagster.catalog.credentials import AwsKeys
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.embedding import open_embedder
-from s3sync_dagster.local.backup import PARTS, write_backup
-from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.local.backup import CATALOG, PARTS, write_backup
+from s3sync_dagster.local.backup_files import read_manifest
+from s3sync_dagster.local.restoring import restore_backup
+from s3sync_dagster.model.errors import FixConfiguration, S3SyncError
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports.chroma import open_collections
 from s3sync_dagster.ports.files import EarlierUploads
@@ -480,6 +482,37 @@ def test_a_manifest_of_other_values_is_that_of_no_backup(s3sync, tmp_path, told)
     place.write_text(told if told[0] == "[" else json.dumps({**known, **json.loads(told)}))
     refused = s3sync("restore", str(folder))
     assert (refused.code, "holds no whole backup" in refused.err) == (1, True)
+
+
+@pytest.mark.parametrize("part", ["uploads", "catalog", "dagster"])
+def test_what_was_put_in_the_place_of_a_file_meanwhile_is_not_put_back(
+    s3sync, home, tmp_path, part
+):
+    """Who may write where backups lie has the time between the look and the copy."""
+    upload(home, "of ours")
+    settings, folder = load_settings({"S3SYNC_HOME": str(home)}), tmp_path / "backup"
+    (home / "dagster" / "history").mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(home / "dagster" / "history" / "runs.db")) as runs, runs:
+        runs.execute("CREATE TABLE IF NOT EXISTS more (id)")
+    assert s3sync("backup", str(folder)).code == 0
+    manifest = read_manifest(folder)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "secret").write_text(SECRET)
+    if part == "uploads":
+        place = next((folder / "uploads").iterdir()) / "objects"
+        shutil.rmtree(place)
+        place.symlink_to(elsewhere)
+    else:
+        place = folder / (CATALOG if part == "catalog" else "dagster/history/runs.db")
+        place.unlink()
+        place.symlink_to(elsewhere / "secret")
+    lose(home, "catalog.db", "uploads", "dagster")
+    with pytest.raises(FixConfiguration) as refused:
+        restore_backup(settings, folder, manifest, parts=manifest.parts)
+    assert refused.value.reason == "backup_damaged"
+    found = [path for path in home.rglob("*") if path.is_file()]
+    assert not [path for path in found if SECRET.encode() in path.read_bytes()]
 
 
 def test_what_was_done_before_a_restore_stays_in_the_audit_log(s3sync, home, tmp_path):

@@ -187,3 +187,30 @@ def test_lines_that_are_no_messages_do_not_end_it(environment):
     assert process.returncode == 0
     assert answers[1]["result"]["serverInfo"]["name"] == "s3sync"
     assert len(answers[2]["result"]["tools"]) == 4
+
+
+def test_half_a_character_is_answered(environment):
+    """The SDK drops such a message, and whoever asked would wait for good."""
+    hello = {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "t", "version": "1"},
+    }
+    lines = [
+        json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}),
+        json.dumps({"jsonrpc": "2.0", "method": "notifications/initialized"}),
+        '{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"\\ud800"}}',
+        json.dumps({"jsonrpc": "2.0", "id": 3, "method": "ping"}),
+    ]
+    with subprocess.Popen(
+        [S3SYNC, "mcp"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for line in lines:
+            print(line, file=process.stdin, flush=True)
+        told = [json.loads(process.stdout.readline()) for _ in range(3)]
+        process.stdin.close()
+    answers = {one["id"]: one for one in told}
+    assert set(answers) == {1, 2, 3}
+    assert answers[2]["error"]["code"] == -32600

@@ -8,9 +8,13 @@ import socket
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
+from dagster._core.remote_representation.external import RemoteRepository
+from dagster._core.workspace.context import BaseWorkspaceRequestContext
 
 import s3sync_dagster
 from s3sync_dagster.core.naming import SOURCE_TAG
@@ -216,12 +220,21 @@ def uses_launcher(instance, home):
                 asked.append(json.loads(lines.readline())["execute"])
                 link.sendall(b'{"pid": 1}\n')
 
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=answer, daemon=True)
         thread.start()
-        job = dg.reconstructable(whole_job)
-        run = instance.create_run_for_job(whole_job(), job_code_origin=job.get_python_origin())
-        instance.launch_run(run.run_id, workspace=None)
-        thread.join()
+        origin = dg.reconstructable(whole_job).get_python_origin()
+        here = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "__repository__")
+        loaded = create_autospec(RemoteRepository, instance=True)
+        loaded.get_python_origin.return_value = origin.repository_origin
+        workspace = create_autospec(BaseWorkspaceRequestContext, instance=True)
+        workspace.get_code_location.return_value.get_repository.return_value = loaded
+        run = instance.create_run_for_job(
+            whole_job(),
+            job_code_origin=origin,
+            remote_job_origin=here.get_job_origin(origin.job_name),
+        )
+        instance.launch_run(run.run_id, workspace=workspace)
+        thread.join(10)
     (text,) = asked
     assert run_forker._arguments(text).run_id == run.run_id
 

@@ -5,9 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 from dagster import (
+    DagsterError,
     DagsterInstance,
     DagsterRunStatus,
     in_process_executor,
@@ -15,7 +17,10 @@ from dagster import (
     op,
     reconstructable,
 )
-from dagster._core.launcher import DefaultRunLauncher
+from dagster._core.code_pointer import FileCodePointer
+from dagster._core.launcher import DefaultRunLauncher, LaunchRunContext
+from dagster._core.origin import RepositoryPythonOrigin
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._core.test_utils import poll_for_finished_run
 
 from s3sync_dagster.defs.dagster_internals.launcher import WarmRunLauncher
@@ -79,15 +84,40 @@ def instance(home):
         yield opened
 
 
-def launch(instance, wish):
-    """Launch a run as the daemon does; no workspace, so that the default way would be an error."""
-    from dagster._core.launcher import LaunchRunContext
+class Workspace:
+    """Has one code location, the repository of this module."""
 
-    origin = reconstructable(wishes).get_python_origin()
+    def __init__(self):
+        self.away = False
+        self.asked = []
+
+    def get_code_location(self, name):
+        self.asked.append(name)
+        if self.away:
+            raise DagsterError("is loaded again")
+        return self
+
+    def get_repository(self, _name):
+        return self
+
+    def get_python_origin(self):
+        return reconstructable(wishes).get_python_origin().repository_origin
+
+
+ORIGIN = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "__repository__")
+
+
+def launch(instance, wish, code_origin=None, workspace: Any = None):
+    """Launch a run as the daemon does; the default way would be an error, for want of a server."""
     run = instance.create_run_for_job(
-        wishes, tags={"wish": wish}, job_code_origin=origin, status=DagsterRunStatus.STARTING
+        wishes,
+        tags={"wish": wish},
+        job_code_origin=code_origin or reconstructable(wishes).get_python_origin(),
+        remote_job_origin=ORIGIN.get_job_origin("wishes"),
+        status=DagsterRunStatus.STARTING,
     )
-    instance.run_launcher.launch_run(LaunchRunContext(dagster_run=run, workspace=None))
+    context = LaunchRunContext(dagster_run=run, workspace=workspace or Workspace())
+    instance.run_launcher.launch_run(context)
     return run.run_id
 
 
@@ -112,6 +142,35 @@ def test_the_shipped_instance_launches_that_way(instance):
 def test_a_run_ends_as_its_op_does(instance, wish, status):
     run_id = launch(instance, wish)
     assert poll_for_finished_run(instance, run_id, timeout=60).status is status
+
+
+def test_no_program_is_run_that_only_the_row_of_a_run_names(instance, monkeypatch, tmp_path):
+    ran, program = tmp_path / "ran", tmp_path / "of_a_stranger.py"
+    program.write_text(f"open({str(ran)!r}, 'w')")
+    stranger = RepositoryPythonOrigin(
+        executable_path=sys.executable,
+        code_pointer=FileCodePointer(python_file=str(program), fn_name="defs"),
+    )
+    as_dagster_does = []
+    monkeypatch.setattr(
+        DefaultRunLauncher, "launch_run", lambda _, context: as_dagster_does.append(context)
+    )
+    run_id = launch(instance, "work", code_origin=stranger.get_job_origin("wishes"))
+    run = instance.get_run_by_id(run_id)
+    if not as_dagster_does:
+        run = poll_for_finished_run(instance, run_id, timeout=60)
+    assert not ran.exists()
+    assert [context.dagster_run.run_id for context in as_dagster_does] == [run_id]
+    instance.report_run_failed(run)
+
+
+def test_a_location_that_is_loaded_again_keeps_no_run_from_starting(instance):
+    workspace = Workspace()
+    launch(instance, "work", workspace=workspace)
+    workspace.away = True
+    run_id = launch(instance, "work", workspace=workspace)
+    assert poll_for_finished_run(instance, run_id, timeout=60).status is DagsterRunStatus.SUCCESS
+    assert workspace.asked == ["here", "here"]
 
 
 def test_a_worker_that_dies_is_reported_within_seconds(instance):
@@ -181,7 +240,7 @@ def test_a_forker_that_dies_between_fork_and_answer_leaves_one_worker(
         assert time.monotonic() < end
         time.sleep(0.1)
     with pytest.raises(Unavailable, match="did not answer"):
-        launch(instance, "work")  # Dagster's own way would fail at the missing workspace
+        launch(instance, "work")  # Dagster's own way would fail at the missing server
     assert forker.wait(30) == -signal.SIGKILL
     (record, *_) = instance.get_run_records(limit=1)
     run = poll_for_finished_run(instance, record.dagster_run.run_id, timeout=60)

@@ -3,6 +3,7 @@
 import gzip
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 import pytest
 
 from s3sync_dagster.model.errors import InvalidSetting, S3SyncError, Unavailable
+from s3sync_dagster.places import cloud_bounds
 from s3sync_dagster.places.cloud_bounds import MOST_BYTES, require_plain
 from s3sync_dagster.places.files import FilesPlace
 from s3sync_dagster.places.files_store import FilesStore
-from s3sync_dagster_tests.endless_http import Endless, endless_server, without_end
+from s3sync_dagster_tests.endless_http import Endless, endless_server, trickle, without_end
 from s3sync_dagster_tests.places.file_servers import open_place
 
 ON_THE_WAY = 24 * 1024 * 1024
@@ -106,3 +108,21 @@ def test_a_service_account_s_key_asks_google_alone_for_tokens() -> None:
     place = FilesPlace(store_url="gs://some-bucket/docs", token_env="SECRET")
     with pytest.raises(InvalidSetting):
         open_place(place, {"SECRET": json.dumps(key)}).list_unordered("", token=None)
+
+
+def test_a_name_of_azure_that_takes_gigabytes_to_decode(server: Endless) -> None:
+    blob = b'<Blob><Name Encoded="true">' + b"%61" * 1_200_000 + b"</Name></Blob>"
+    server.pieces = lambda _: iter((BLOBS + blob + b"</Blobs></EnumerationResults>",))
+    assert refused(azure(server.url)).reason == "answer_too_long"
+
+
+def test_headers_of_azure_that_do_not_end(server: Endless, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud_bounds, "ANSWER_SECONDS", 1.0)
+    server.headers_first = False
+    server.pieces = lambda _: (one.strip() + b"HTTP/1.1 100 C\r\n\r\n" for one in trickle())
+    store = azure(server.url)
+    assert refused(store).reason == "store_timeout"
+    until = time.monotonic() + 10
+    while any(one.name == "s3sync-files" for one in threading.enumerate()):
+        assert time.monotonic() < until
+        time.sleep(0.05)

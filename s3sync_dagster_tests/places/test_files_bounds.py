@@ -18,6 +18,10 @@ from s3sync_dagster_tests.places.file_servers import open_place
 ON_THE_WAY = 24 * 1024 * 1024
 """So many bytes lie between a server and a client that reads no more, packed or not."""
 MULTISTATUS = b'<?xml version="1.0"?><D:multistatus xmlns:D="DAV:">'
+FOLDER = (
+    b'<?xml version="1.0"?><multistatus xmlns="DAV:"><response><href>/docs/</href><propstat><prop>'
+    b"<resourcetype><collection/></resourcetype></prop></propstat></response>%b</multistatus>"
+)
 
 
 @pytest.fixture
@@ -122,6 +126,29 @@ def test_a_charset_that_takes_quadratic_time_is_not_believed(server: Endless) ->
     assert time.process_time() - began < 3
 
 
+def test_a_link_that_is_no_address_takes_little_memory(server: Endless) -> None:
+    server.pieces = lambda _: iter((b"<a href=" + b"%2f%61" * 700_000 + b"><a href=a.md>",))
+    store = opened(server, "index")
+    tracemalloc.start()
+    try:
+        found = store._folder("")  # pyright: ignore[reportPrivateUsage]
+        assert tracemalloc.get_traced_memory()[1] < 60 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+    assert [one.name for one in found] == ["a.md"]
+
+
+def test_a_page_of_more_links_than_any_folder_has(
+    server: Endless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files_index, "MOST_NAMES", 3)
+    server.pieces = lambda _: iter((b"<a href=a><a href=b><a href=c>",))
+    store = opened(server, "index")
+    assert len(store._folder("")) == 3  # pyright: ignore[reportPrivateUsage]
+    server.pieces = lambda _: iter((b"<a href=a>" * 4,))
+    assert refused(lambda: store._folder("")).reason == "answer_too_long"  # pyright: ignore[reportPrivateUsage]
+
+
 def test_links_of_a_page_are_those_that_were_found_before() -> None:
     page = (
         '<pre><a href="../">../</a><A  class="x>y" HREF = \'it"s.md\'>x</a><a\nhref=bare.md>x</a>'
@@ -144,6 +171,52 @@ def test_a_folder_of_webdav_that_declares_what_each_element_has(
     assert time.process_time() - began < 2
 
 
+@pytest.mark.parametrize("charset", ["cp037", "utf-7", "cp1140", "unicode_escape", "no-such-one"])
+def test_a_charset_of_webdav_hides_no_declarations(server: Endless, charset: str) -> None:
+    server.status, server.media = 207, f"application/xml; charset={charset}"
+    attributes = " ".join(f'a{one} CDATA "x"' for one in range(9000))
+    body = f"<!DOCTYPE l [<!ATTLIST a {attributes}>]><l>{'<a/>' * 3000}</l>"
+    packed = body.encode("cp037" if charset.startswith("cp") else "utf-8")
+    if charset == "utf-7":
+        packed = body.replace("<", "+ADw-").replace("!", "+ACE-").encode()
+    elif charset == "unicode_escape":
+        packed = body.replace("<", "\\x3c").encode()
+    server.pieces = lambda _: iter((packed,))
+    began = time.process_time()
+    error = refused(listing(server, "dav"))
+    assert (error.reason, "charset" in error.message) == ("store_failed", True)
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF8", "iso-8859-1", "windows-1252", '"utf-8"'])
+def test_charsets_that_servers_of_webdav_have_are_read(server: Endless, charset: str) -> None:
+    server.status, server.media = 207, f"application/xml; charset={charset}"
+    server.pieces = lambda _: iter((FOLDER % b"",))
+    assert opened(server, "dav")._folder("") == []  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.parametrize("name", [b"getlastmodified", b"creationdate"])
+@pytest.mark.parametrize("date", [b"1 " * 1_000_000, b"1." * 200_000])
+def test_a_date_of_webdav_that_takes_hours_to_read(
+    server: Endless, name: bytes, date: bytes
+) -> None:
+    server.status = 207
+    prop = b"<resourcetype/><%b>%b</%b>" % (name, date, name)
+    one = b"<response><href>/docs/a</href><propstat><prop>%b</prop></propstat></response>" % prop
+    server.pieces = lambda _: iter((FOLDER % one,))
+    began = time.process_time()
+    assert refused(listing(server, "dav")).reason == "store_failed"
+    assert time.process_time() - began < 1
+
+
+def test_a_name_of_webdav_that_is_no_address(server: Endless) -> None:
+    server.status = 207
+    prop = b"<propstat><prop><resourcetype/></prop></propstat>"
+    one = b"<response><href>/docs/" + b"%61" * 100_000 + b"</href>" + prop + b"</response>"
+    server.pieces = lambda _: iter((FOLDER % one,))
+    assert refused(listing(server, "dav")).reason == "answer_too_long"
+
+
 @pytest.mark.parametrize("what", ["headers", "continue", "redirects"])
 def test_a_server_of_webdav_that_is_slow_before_its_answer(
     server: Endless, monkeypatch: pytest.MonkeyPatch, what: str
@@ -154,7 +227,10 @@ def test_a_server_of_webdav_that_is_slow_before_its_answer(
 
         def redirect(_: str) -> Iterator[bytes]:
             time.sleep(0.4)
-            yield b"HTTP/1.1 301 Moved\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"
+            yield (
+                b"HTTP/1.1 301 Moved\r\nLocation: /x\r\nContent-Length: 0\r\n"
+                b"Connection: close\r\n\r\n"
+            )
 
         server.pieces = redirect
     elif what == "headers":
@@ -162,7 +238,8 @@ def test_a_server_of_webdav_that_is_slow_before_its_answer(
     else:
         server.pieces = lambda _: (one.strip() + b"HTTP/1.1 100 C\r\n\r\n" for one in trickle())
     began = time.monotonic()
-    assert refused(listing(server, "dav")).reason == "store_timeout"
+    error = refused(listing(server, "dav"))
+    assert error.reason == "store_timeout", error
     assert time.monotonic() - began < 4
 
 

@@ -3,13 +3,14 @@
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from itertools import chain, repeat
 
 import pytest
 
 from s3sync_dagster.answer_time import answers_take
-from s3sync_dagster.model.errors import S3SyncError, Unavailable
+from s3sync_dagster.model.errors import NotPossible, S3SyncError, Unavailable
 from s3sync_dagster.model.place import CredentialsConfig, S3Place
 from s3sync_dagster.ports import aws_bounds
 from s3sync_dagster.ports.aws_bounds import MESSAGES_BYTES, MOST_BYTES, PAGE_BYTES
@@ -151,6 +152,44 @@ def test_a_short_answer_that_declares_what_each_element_has(
     assert time.process_time() - began < 2
 
 
+@pytest.mark.parametrize("length", [300_000, 900_000, 12_000_000])
+def test_a_date_that_takes_hours_to_read(server: Endless, length: int) -> None:
+    date = b"<LastModified>" + b"1." * (length // 2) + b"</LastModified>"
+    page = LISTING + b"<Contents><Key>a</Key>" + date + b"</Contents></ListBucketResult>"
+    server.pieces = lambda _: iter((page,))
+    began = time.process_time()
+    with pytest.raises(S3SyncError):
+        listing(server)()
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("where", [b"<Contents><Key>%b</Key></Contents>", b"<Prefix>%b</Prefix>"])
+def test_a_key_that_takes_gigabytes_to_decode(server: Endless, where: bytes) -> None:
+    escaped = b"%61" * 500_000 + b"<!-- -->" + b"%61" * 500_000
+    page = LISTING + b"<EncodingType>url</EncodingType>" + where % escaped + b"</ListBucketResult>"
+    server.pieces = lambda _: iter((page,))
+    call = listing(server)
+    tracemalloc.start()
+    try:
+        assert refused(call).reason == "answer_too_long"
+        assert tracemalloc.get_traced_memory()[1] < 60 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("key", ["k" * 1024, "ä" * 512, "k" * 1025, "ä" * 513])
+def test_a_key_that_no_bucket_has(server: Endless, key: str) -> None:
+    page = f"{LISTING.decode()}<Contents><Key>{key}</Key></Contents></ListBucketResult>"
+    server.pieces = lambda _: iter((page.encode(),))
+    if len(key.encode()) <= 1024:
+        [found] = opened(server).list_page("", start_after=None).objects
+        assert found.key == key
+        return
+    with pytest.raises(NotPossible) as caught:
+        listing(server)()
+    assert caught.value.reason == "not_this_service"
+
+
 def test_a_byte_order_mark_hides_no_tags(server: Endless) -> None:
     body = LISTING + b"<a/>" * 400_000 + b"</ListBucketResult>"
     server.pieces = lambda _: iter((b"\xef\xbb\xbf" + body,))
@@ -204,18 +243,40 @@ def test_an_answer_that_comes_a_byte_now_and_then(
         assert time.monotonic() - began < 5
 
 
+def slowly(_: str) -> Iterator[bytes]:
+    for _number in range(8):
+        time.sleep(0.2)
+        yield b"x"
+
+
 def test_a_slow_body_that_is_streamed_is_read_to_its_end(
     server: Endless, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aws_bounds, "_PATIENCE", 0.1)
-
-    def slowly(_: str) -> Iterator[bytes]:
-        for _number in range(8):
-            time.sleep(0.2)
-            yield b"x"
-
     server.pieces = slowly
     assert opened(server).read("a", max_size_bytes=10).content == b"x" * 8
+
+
+def test_a_body_that_drips_is_ended(server: Endless, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws_bounds, "BODY_SECONDS", 0.5)
+    server.pieces = slowly
+    assert refused(lambda: opened(server).read("a", max_size_bytes=10)).reason == "timeout"
+    monkeypatch.setattr(aws_bounds, "SLOWEST_BODY_BYTES", 1)  # as many bytes as give it the time
+    assert opened(server).read("a", max_size_bytes=10).content == b"x" * 8
+
+
+def test_a_body_is_not_waited_for_longer_than_who_asks_bears(
+    server: Endless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.pieces = lambda _: trickle()
+    began = time.monotonic()
+    with answers_take(0.5):
+        assert refused(lambda: opened(server).read("a", max_size_bytes=99)).reason == "timeout"
+    monkeypatch.setattr(aws_bounds, "BODY_SECONDS", 1.0)
+    monkeypatch.setattr(aws_bounds, "SLOWEST_AWAITED_BYTES", 1)
+    with answers_take(0.5):
+        assert refused(lambda: opened(server).read("a", max_size_bytes=99)).reason == "timeout"
+    assert time.monotonic() - began < 8
 
 
 def test_a_queue_s_answer_without_an_end(server: Endless) -> None:

@@ -3,10 +3,11 @@
 import sys
 from pathlib import Path
 
-from dagster import DagsterRun
+from dagster import DagsterError
 from dagster._core.launcher import DefaultRunLauncher, LaunchRunContext
+from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._grpc.types import ExecuteRunArgs
-from dagster._serdes import serialize_value
+from dagster._serdes import ConfigurableClassData, serialize_value
 
 from s3sync_dagster.ports.run_forker import ask_forker
 from s3sync_dagster.settings import load_settings
@@ -19,9 +20,14 @@ class WarmRunLauncher(DefaultRunLauncher):
     another Python environment) it is Dagster's default launcher.
     """
 
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(inst_data)
+        self._loaded: dict[tuple[str, str], RepositoryPythonOrigin] = {}
+        """By code location and repository: while one is loaded again its runs go on."""
+
     def launch_run(self, context: LaunchRunContext) -> None:
         """Start the worker of a run."""
-        arguments = self._arguments(context.dagster_run)
+        arguments = self._arguments(context)
         if arguments is None or ask_forker(_socket(), {"execute": arguments}) is None:
             super().launch_run(context)
             return
@@ -38,15 +44,34 @@ class WarmRunLauncher(DefaultRunLauncher):
         self._instance.report_run_canceling(run)  # before the signal: the worker looks at it
         return bool(ask_forker(_socket(), {"run_id": run_id, "signal": "end"}))
 
-    def _arguments(self, run: DagsterRun) -> str | None:
-        origin = run.job_code_origin
-        if origin is None or origin.repository_origin.executable_path != sys.executable:
+    def _arguments(self, context: LaunchRunContext) -> str | None:
+        run, loaded = context.dagster_run, self._origin(context)
+        # The worker takes the program from the run's row. Whoever wrote the backup that a history
+        # came from may have named one of his there: what is not loaded the code server decides.
+        if loaded is None or run.job_code_origin != loaded:
+            return None
+        if loaded.repository_origin.executable_path != sys.executable:
             return None
         return serialize_value(
             ExecuteRunArgs(
-                job_origin=origin, run_id=run.run_id, instance_ref=self._instance.get_ref()
+                job_origin=loaded, run_id=run.run_id, instance_ref=self._instance.get_ref()
             )
         )
+
+    def _origin(self, context: LaunchRunContext) -> JobPythonOrigin | None:
+        """Return where the code server has loaded a run's job from."""
+        asked = context.dagster_run.remote_job_origin
+        if asked is None or context.workspace is None:
+            return None
+        repository = asked.repository_origin
+        name = (repository.code_location_origin.location_name, repository.repository_name)
+        try:
+            location = context.workspace.get_code_location(name[0])
+            self._loaded[name] = location.get_repository(name[1]).get_python_origin()
+        except DagsterError:
+            if name not in self._loaded:
+                return None
+        return self._loaded[name].get_job_origin(asked.job_name)
 
 
 def _socket() -> Path:
