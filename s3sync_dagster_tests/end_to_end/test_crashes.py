@@ -53,7 +53,8 @@ def test_a_second_version_killed_before_its_commit_then_the_first_again(stage: C
 
 
 @pytest.mark.parametrize(
-    "step", ["claimed", "upserted", "before_delete", "deleted", "after_commit"]
+    "step",
+    ["claimed", "upserted", "before_commit", "stored", "before_delete", "deleted", "after_commit"],
 )
 def test_a_custom_id_changed_and_killed_in_between(stage: CrashStage, step):
     stage.put("a.txt", 6)
@@ -124,7 +125,7 @@ def test_a_sync_by_hand_takes_up_what_died_while_it_removed(stage: CrashStage):
 
 STEPS = (
     "listed", "begun", "sidecars", "fetched", "chunked", "claimed", "before_embed", "after_embed",
-    "upserted", "updated", "before_delete", "deleted", "before_commit", "after_commit",
+    "upserted", "updated", "before_delete", "deleted", "before_commit", "stored", "after_commit",
     "claimed_removal", "before_remove", "removed",
 )  # fmt: skip
 

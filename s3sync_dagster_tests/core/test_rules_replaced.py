@@ -1,0 +1,57 @@
+"""What gives way to a document under another id is deleted once that one counts as whole."""
+
+import pytest
+
+from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.model.source import AutoSync, DeleteMode
+from s3sync_dagster_tests.core.rules import Died, Refusing, refuse_with, sidecar, work_and_die
+from s3sync_dagster_tests.engine_fixture import make_world
+
+KEEPS = [DeleteMode.APPEND, DeleteMode.KEEP_DELETED]
+STEPS = ["claimed", "upserted", "before_commit", "stored", "before_delete", "deleted"]
+
+
+def renamed(mode):
+    """Return a world in which a document is to have another id."""
+    world = make_world(mode=mode, auto_sync=AutoSync.METADATA)
+    world.bucket.put("a.md", "one\n\ntwo\n\nthree")
+    world.bucket.put("a.md.meta.json", sidecar("a.md", "x"))
+    world.sync()
+    world.bucket.put("a.md.meta.json", sidecar("a.md", "y"))
+    world.listing()
+    return world
+
+
+@pytest.mark.parametrize("mode", KEEPS)
+@pytest.mark.parametrize("step", STEPS)
+def test_a_death_in_between_and_an_object_that_goes_then_cost_no_text(mode, step):
+    world = renamed(mode)
+    dead = []
+
+    def die(at):
+        if at == step and not dead:
+            dead.append(at)
+            raise Died
+
+    work_and_die(world, workers=1, at=die)
+    world.bucket.delete("a.md")
+    for _ in range(3):
+        world.clock.seconds += 7200
+        world.sync(approve_deletes=True)
+        world.catalog.documents.enqueue_unclean(world.source.id)
+        world.run_batches()
+        assert sorted(world.texts().values()) == ["one", "three", "two"]
+    assert dead or mode is DeleteMode.APPEND  # which leaves the id that it has
+
+
+def test_what_cannot_be_deleted_for_now_goes_at_the_next_attempt():
+    world = renamed(DeleteMode.MIRROR)
+    away = refuse_with(Unavailable("away", reason="chroma_unavailable"))
+    refusing = Refusing(world, delete=away)
+    world.run_batches(collections=refusing)
+    assert {name.rsplit("-", 1)[0] for name in world.texts()} == {"x", "y"}
+    refusing.on = False
+    world.clock.seconds += 7200
+    world.run_batches()
+    assert {name.rsplit("-", 1)[0] for name in world.texts()} == {"y"}
+    assert world.catalog.invocations.live_count(world.source.id) == 0
