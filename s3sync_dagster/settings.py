@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
+from s3sync_dagster.core.reservation import MAX_LIVE
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import EmbeddingConfig
 
@@ -48,6 +49,8 @@ class Settings:
     documents; None: any number."""
     runs_per_tenant: int = RUNS_OF_TENANT
     """``S3SYNC_RUNS_PER_TENANT``: live batches of all sources of a tenant that is not trusted."""
+    runs_per_source: int = MAX_LIVE
+    """``S3SYNC_RUNS_PER_SOURCE``: live batches of a source, and one more for people and events."""
     embedding_prices: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     """``S3SYNC_EMBEDDING_PRICES``, a JSON object: model -> what a million tokens cost."""
     reranker: str | None = None
@@ -150,6 +153,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         checked_records_per_day=_checked_records(environ),
         objects_per_tenant=_limit(environ, "S3SYNC_OBJECTS_PER_TENANT", most=MOST_OBJECTS),
         runs_per_tenant=_limit(environ, "S3SYNC_RUNS_PER_TENANT", most=MOST_RUNS) or RUNS_OF_TENANT,
+        runs_per_source=_limit(environ, "S3SYNC_RUNS_PER_SOURCE", most=MOST_RUNS) or MAX_LIVE,
         embedding_prices=_prices(environ, "S3SYNC_EMBEDDING_PRICES"),
         reranker=environ.get("S3SYNC_RERANKER") or None,
         chroma_api_key=environ.get("CHROMA_API_KEY") or None,

@@ -41,6 +41,9 @@ def test_all_variables_are_read(tmp_path):
             "S3SYNC_CHROMA_HEADERS": '{"Authorization": "Bearer x"}',
             "S3SYNC_EMBEDDING_WORKERS": "3",
             "S3SYNC_CHECKED_RECORDS_PER_DAY": "0",
+            "S3SYNC_OBJECTS_PER_TENANT": "9",
+            "S3SYNC_RUNS_PER_TENANT": "4",
+            "S3SYNC_RUNS_PER_SOURCE": "8",
             "S3SYNC_EMBEDDING_PRICES": '{"qwen": 0.02, "minilm": 1}',
             "S3SYNC_MODEL_DIR": str(tmp_path / "model"),
             "S3SYNC_ENCRYPTION_KEY": KEY,
@@ -56,6 +59,8 @@ def test_all_variables_are_read(tmp_path):
     assert settings.chroma_headers == {"Authorization": "Bearer x"}
     assert "Bearer" not in repr(settings)
     assert settings.embedding_workers == 3
+    quotas = (settings.objects_per_tenant, settings.runs_per_tenant, settings.runs_per_source)
+    assert quotas == (9, 4, 8)
     named = [EmbeddingConfig(kind="openai", model=name) for name in ("qwen", "other")]
     prices = [settings.price_of(one) for one in (*named, EmbeddingConfig())]
     assert prices == [0.02, None, 1.0]

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.core.naming import job_name, partitions_name, run_config, run_tags
+from s3sync_dagster.core.reservation import MAX_LIVE
 from s3sync_dagster.engine.dispatching import BatchOrder, Share, dispatch
 from s3sync_dagster.model.errors import FixConfiguration, NotFound, S3SyncError
 from s3sync_dagster.model.source import Source
@@ -41,8 +42,15 @@ class GraphQLRuns:
 class Launcher:
     """Does for the sources of new requests what the dispatch sensor does for all."""
 
-    def __init__(self, catalog: Catalog, dagster: DagsterRuns, *, share: Share) -> None:
-        self._catalog, self._share = catalog, share
+    def __init__(
+        self,
+        catalog: Catalog,
+        dagster: DagsterRuns,
+        *,
+        share: Share,
+        runs_of_source: int = MAX_LIVE,
+    ) -> None:
+        self._catalog, self._share, self._runs_of_source = catalog, share, runs_of_source
         self._runs = GraphQLRuns(dagster)
 
     def __call__(self, source_ids: Collection[str]) -> None:
@@ -65,7 +73,14 @@ class Launcher:
             row = self._catalog.sources.row(source_id)
             if row is not None:
                 here = {source_id: row.source}
-                dispatch(self._catalog, self._runs, here, refused=refuse, share=self._share)
+                dispatch(
+                    self._catalog,
+                    self._runs,
+                    here,
+                    refused=refuse,
+                    share=self._share,
+                    runs_of_source=self._runs_of_source,
+                )
         if refused:
             told = "; ".join(f"{name}: {error.message}" for name, error in refused.items())
             reason = next(iter(refused.values())).reason

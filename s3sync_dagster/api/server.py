@@ -53,7 +53,12 @@ def serve(settings: Settings, *, host: str = LOOPBACK, port: int = 8200) -> None
             dagster = stack.enter_context(
                 DagsterRuns(options.dagster_url, location=options.dagster_location, headers=headers)
             )
-            dispatch = Launcher(parts.catalog, dagster, share=parts.runs_of)
+            dispatch = Launcher(
+                parts.catalog,
+                dagster,
+                share=parts.runs_of,
+                runs_of_source=parts.settings.runs_per_source,
+            )
             if options.reloads:
                 version = parts.catalog.sources.version
                 reloader = Reloader(dagster, version, loaded=False)

@@ -173,6 +173,7 @@ class Dispatcher:
                 awake,
                 refused=self._refuse,
                 share=self._runtime.parts.runs_of,
+                runs_of_source=self._runtime.parts.settings.runs_per_source,
                 only=only,
             )
         except S3SyncError:

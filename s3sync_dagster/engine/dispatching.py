@@ -14,7 +14,7 @@ from s3sync_dagster.core.patience import (
     RESERVATION_SECONDS,
     is_due,
 )
-from s3sync_dagster.core.reservation import Take
+from s3sync_dagster.core.reservation import MAX_LIVE, Take
 from s3sync_dagster.core.state import BatchRow
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
@@ -89,6 +89,7 @@ def dispatch(
     *,
     refused: Refused,
     share: Share,
+    runs_of_source: int = MAX_LIVE,
     only: Collection[str] | None = None,
 ) -> int:
     """Reserve batches, source by source in turn, and ask for a run of each.
@@ -104,6 +105,7 @@ def dispatch(
         refused: told of each source whose run cannot be asked for.
         share: what each tenant may have at once. What waits beyond it waits in the catalog, so
             that runs of others have but few before them in Dagster's queue.
+        runs_of_source: what a source may have at once.
         only: ids of sources; None: all of them.
 
     Returns:
@@ -120,7 +122,8 @@ def dispatch(
     handed_on = 0
     while waiting and handed_on < BATCHES_AT_ONCE:
         for source_id in list(waiting):
-            take = Take(max_of_tenant=share(sources[source_id].tenant))
+            of_tenant = share(sources[source_id].tenant)
+            take = Take(max_live=runs_of_source, max_of_tenant=of_tenant)
             batch = catalog.batches.reserve(source_id, take=take)
             if batch is None:
                 waiting.remove(source_id)

@@ -514,3 +514,15 @@ def test_a_tenant_has_so_many_batches_at_once_and_each_of_its_sources_its_turn(w
     assert sorted(first) == ["greedy_0", "greedy_1", "patient", "patient"]
     assert later == [["greedy_2", "greedy_3"], ["greedy_0", "greedy_1"], ["greedy_2", "greedy_3"]]
     assert asked.refused == []
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_a_source_has_as_many_batches_at_once_as_it_may_and_one_more_for_people(world, asked, runs):
+    keys = [f"{number}.txt" for number in range((runs + 1) * MAX_KEYS)]
+    world.catalog.invocations.request_automatic(world.source.id, keys, trigger=Trigger.LISTING)
+    hand_on(world, asked, runs_of_source=runs)
+    assert len(asked.orders) == runs
+    world.ask("urgent.txt")
+    hand_on(world, asked, runs_of_source=runs)
+    [beyond] = asked.orders[runs:]
+    assert "urgent.txt" in beyond.keys
