@@ -53,7 +53,9 @@ class CrossEncoder:
     def score(self, question: str, texts: Sequence[str]) -> list[float]:
         """Return how well each text answers the question, 0 to 1.
 
-        Question and text together are cut to what the model reads, the longer one first.
+        Question and text together are cut to what the model reads, the longer one first. A text of
+        which the model makes no number (weights of 16 bits overflow) answers nothing: whoever can
+        store one would end the search of all others.
 
         Raises:
             MissingEngine: the weights are no cross-encoder's (``damaged_model``).
@@ -73,9 +75,11 @@ class CrossEncoder:
         batches = make_batches([pair.ids for pair in pairs])
         with ThreadPoolExecutor(self._workers, thread_name_prefix="rerank") as pool:
             list(pool.map(infer, batches))
-        if not np.isfinite(logits).all():
+        told = np.isfinite(logits)
+        if not told.any():
             raise damaged(self._folder, "it gives numbers that are none")
-        return [float(one) for one in 1 / (1 + np.exp(-np.clip(logits, -30, 30)))]
+        scores = 1 / (1 + np.exp(-np.clip(np.where(told, logits, 0.0), -30, 30)))
+        return [float(one) for one in np.where(told, scores, 0.0)]
 
     def _infer(self, session: Any, output: str, pairs: Sequence[Any]) -> Any:
         """Return a number for each pair, the longest of them first."""

@@ -187,3 +187,22 @@ def test_an_evaluation_measures_what_it_adds(searcher):
     without = measure(replace(searcher, reranker=None), questions)
     assert [one.ranking for one in without] == ["dense", "words", "hybrid"]
     assert json.dumps(measured["reranked"].mrr()) == "1.0"
+
+
+def test_a_text_of_which_the_weights_make_no_number_answers_nothing_and_ends_no_search(folder):
+    import onnx
+
+    make_cross_encoder(folder, WORDS)
+    file = folder / "onnx" / "model.onnx"
+    model = onnx.load(str(file))
+    known = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", *dict.fromkeys(WORDS.lower().split())]
+    for node in model.graph.node:
+        if node.output[0] == "table":
+            floats = list(node.attribute[0].floats)
+            floats[known.index("moon")] = math.inf  # as weights of 16 bits overflow
+            del node.attribute[0].floats[:]
+            node.attribute[0].floats.extend(floats)
+    onnx.save(model, str(file))
+    scores = open_reranker(str(folder), model_dir=None).score("tide", ["tide", "moon", "sea"])
+    assert scores[1] == 0.0 < min(scores[0], scores[2])
+    assert scores[0] > scores[2]
