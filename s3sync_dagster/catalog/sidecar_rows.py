@@ -225,7 +225,8 @@ def _keep_last_words(
     """
     owners = {owner + one.sidecar_key: one for one in gone for owner in (SIDECAR_OWNER, KEPT_OWNER)}
     for part in groups(owners if keys else ()):
-        query = sa.select(documents.c.id, documents.c.owner, documents.c.metadata).where(
+        columns = (documents.c.id, documents.c.object_key, documents.c.owner, documents.c.metadata)
+        query = sa.select(*columns).where(
             documents.c.source_id == source_id,
             documents.c.phase != "removing",
             documents.c.batch_token.is_(None),
@@ -235,7 +236,9 @@ def _keep_last_words(
         )
         for row in tx.execute(query).all():
             last = owners[row.owner].metadata
-            if any(row.metadata.get(key) != last.get(key) for key in keys):
+            # Of an object that it named before it has said nothing since.
+            of_it = row.object_key == owners[row.owner].path
+            if of_it and any(row.metadata.get(key) != last.get(key) for key in keys):
                 tx.execute(
                     documents.update()
                     .where(documents.c.id == row.id)

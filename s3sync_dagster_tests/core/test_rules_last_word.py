@@ -99,3 +99,25 @@ def test_in_mirror_nobody_reads_it_by_an_earlier_word_until_it_goes():
     for _ in range(2):
         pass_by(world)
         assert "sales" not in readers(world)
+
+
+@pytest.mark.parametrize("mode", [DeleteMode.APPEND, DeleteMode.KEEP_DELETED])
+@pytest.mark.parametrize("denied", [False, True])
+def test_what_a_sidecar_says_last_is_said_of_the_object_that_it_names_then(mode, denied):
+    world = make(mode)
+    world.bucket.put("b.md", "menu")
+    collections = object_is_denied(world) if denied else None
+    world.bucket.put(WAY, sidecar("b.md", "y", metadata={"team": "hr"}))
+    pass_by(world, collections)
+    world.bucket.delete(WAY)
+    for _ in range(3):
+        pass_by(world, collections)
+        world.fault = None
+        seen = [
+            one["document_key"]
+            for one in world.metadata().values()
+            if rights_of(
+                world.catalog, Reader(frozenset({"hr"})), tenant=world.source.tenant
+            ).allow_record(one)
+        ]
+        assert "a.md" not in seen
