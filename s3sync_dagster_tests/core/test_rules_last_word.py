@@ -113,6 +113,8 @@ def test_what_a_sidecar_says_last_is_said_of_the_object_that_it_names_then(mode,
     for _ in range(3):
         pass_by(world, collections)
         world.fault = None
+        world.catalog.documents.enqueue_unclean(world.source.id)
+        world.run_batches()
         seen = [
             one["document_key"]
             for one in world.metadata().values()
