@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.doubted import close
 from s3sync_dagster.catalog.removals import count_told_by_heads
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, objects, sidecars, sources
@@ -212,10 +213,10 @@ def retire_unasked(
 def _keep_last_words(
     tx: sa.Connection, source_id: str, gone: Sequence[SidecarState], *, keys: Collection[str]
 ) -> None:
-    """Have documents say of readers what sidecars that go said last, and were not written with.
+    """Keep documents from readers that say of them else than sidecars said last that go.
 
-    A mode may keep them for good: they are written again, of the text that they have, and are
-    closed until then. What does not stay goes as it would have gone.
+    A mode may keep them for good, with the word before: the last could not be written. They are for
+    nobody with groups until they are written again, and say that then.
 
     Args:
         tx: an open transaction that has locked the source.
@@ -239,11 +240,11 @@ def _keep_last_words(
             # Of an object that it named before it has said nothing since.
             of_it = row.object_key == owners[row.owner].path
             if of_it and any(row.metadata.get(key) != last.get(key) for key in keys):
-                tx.execute(
-                    documents.update()
-                    .where(documents.c.id == row.id)
-                    .values(metadata=dict(last), phase="writing", fingerprint=None)
-                )
+                here = documents.c.id == row.id
+                close(tx, here)
+                # No fingerprint: what its records say is not what stands here.
+                told = documents.update().where(here)
+                tx.execute(told.values(metadata=dict(last), fingerprint=""))
 
 
 def _to_nobody(

@@ -110,7 +110,8 @@ class OnnxModel:
         """Return one row per text: zeros for one of which the tokenizer leaves nothing.
 
         Raises:
-            LimitExceeded: the weights make no finite numbers of a text (``text_refused``).
+            LimitExceeded: the weights make no finite numbers of a text, or refuse a token of it
+                (``text_refused``).
         """
         return self._infer([self._prompts[0] + text for text in texts])
 
@@ -132,15 +133,22 @@ class OnnxModel:
 
         def infer_batch(batch: list[int]) -> None:
             places = [some[one] for one in batch]
-            rows[places] = self._pooled(session, [tokens[place] for place in places])
+            try:
+                rows[places] = self._pooled(session, [tokens[place] for place in places])
+            except MissingEngine:  # those that were tried took a text: one beside them takes none
+                if len(places) > 1:
+                    for one in batch:
+                        infer_batch([one])
+                else:
+                    rows[places] = np.nan
 
         with ThreadPoolExecutor(self._workers, thread_name_prefix="onnx") as pool:
             list(pool.map(infer_batch, make_batches([tokens[place] for place in some])))
         if not np.isfinite(rows).all():
             raise LimitExceeded(
-                f"the model {self._model[:SHOWN_CHARACTERS]!r} makes numbers of a text that are "
-                "none, as weights of sixteen bits do of some: a smaller chunking.max_size_bytes, "
-                "or weights of 32 bits, may help",
+                f"the model {self._model[:SHOWN_CHARACTERS]!r} makes no numbers of a text, as "
+                "weights of sixteen bits do of some, and those that lack a token of the tokenizer: "
+                "a smaller chunking.max_size_bytes, or weights of 32 bits, may help",
                 reason="text_refused",
             )
         return rows

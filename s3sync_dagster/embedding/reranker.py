@@ -68,16 +68,25 @@ class CrossEncoder:
         # One by one: encode_batch starts a thread per core.
         pairs = [tokenizer.encode(question, text) for text in texts]
         logits = np.empty(len(pairs), dtype=np.float64)
+        refused: list[MissingEngine] = []
 
         def infer(places: list[int]) -> None:
-            logits[places] = self._infer(session, output, [pairs[place] for place in places])
+            try:
+                logits[places] = self._infer(session, output, [pairs[place] for place in places])
+            except MissingEngine as error:  # a token that the weights lack, of one of them
+                if len(places) > 1:
+                    for place in places:
+                        infer([place])
+                else:
+                    logits[places] = np.nan
+                    refused.append(error)
 
         batches = make_batches([pair.ids for pair in pairs])
         with ThreadPoolExecutor(self._workers, thread_name_prefix="rerank") as pool:
             list(pool.map(infer, batches))
         told = np.isfinite(logits)
         if not told.any():
-            raise damaged(self._folder, "it gives numbers that are none")
+            raise refused[0] if refused else damaged(self._folder, "it gives numbers that are none")
         scores = 1 / (1 + np.exp(-np.clip(np.where(told, logits, 0.0), -30, 30)))
         return [float(one) for one in np.where(told, scores, 0.0)]
 

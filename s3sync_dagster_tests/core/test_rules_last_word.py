@@ -44,8 +44,8 @@ def object_is_denied(world):
     return world.collections
 
 
-def make(mode):
-    world = make_world(auto_sync=AutoSync.METADATA, mode=mode, reader_keys=("team",))
+def make(mode, auto_sync=AutoSync.METADATA, **by_path):
+    world = make_world(auto_sync=auto_sync, mode=mode, reader_keys=("team",), **by_path)
     world.bucket.put("a.md", "secret")
     said(world, "sales")
     world.sync()
@@ -75,9 +75,10 @@ def test_a_word_that_could_not_be_written_outlives_its_sidecar(mode, trouble, el
     world.fault = collections.on = None
     for _ in range(2):
         pass_by(world)
+        world.catalog.documents.enqueue_unclean(world.source.id)
+        world.run_batches()
         assert "sales" not in readers(world)
-    if mode is DeleteMode.KEEP_DELETED:
-        assert readers(world) == ["hr"]
+    assert world.catalog.invocations.live_count(world.source.id) == 0
 
 
 @pytest.mark.parametrize("mode", [DeleteMode.APPEND, DeleteMode.KEEP_DELETED])
@@ -123,3 +124,21 @@ def test_what_a_sidecar_says_last_is_said_of_the_object_that_it_names_then(mode,
             ).allow_record(one)
         ]
         assert "a.md" not in seen
+
+
+@pytest.mark.parametrize("opens", ["sales", "hr"])
+def test_append_mode_keeps_its_text_as_a_sidecar_closed_it_and_not_as_the_path_has_it(opens):
+    path = {"path_metadata": "(?P<team>[^.]+)"}  # "a"
+    world = make(DeleteMode.APPEND, AutoSync.DIRECT, **path)
+    collections = chroma_is_away(world)
+    said(world, opens)
+    pass_by(world, collections)
+    world.bucket.delete(WAY)
+    collections.on = False
+    for _ in range(3):
+        pass_by(world)
+        world.catalog.documents.enqueue_unclean(world.source.id)
+        world.run_batches()
+        assert set(world.texts()) == {"x-0"}
+        rights = rights_of(world.catalog, Reader(frozenset({"a"})), tenant=world.source.tenant)
+        assert not any(rights.allow_record(one) for one in world.metadata().values())

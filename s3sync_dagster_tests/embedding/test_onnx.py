@@ -217,7 +217,26 @@ def test_a_text_that_a_model_makes_no_numbers_of_is_refused_alone(folder, poolin
         lambda: embedder.embed_documents(["cats and dogs", "zebra", "mice"]),
         lambda: embedder.embed_query("zebra"),
     ):
-        with pytest.raises(LimitExceeded, match="none") as caught:
+        with pytest.raises(LimitExceeded, match="no numbers") as caught:
+            ask()
+        assert caught.value.reason == "text_refused"
+    np.testing.assert_array_equal(embedder.embed_documents(["cats and dogs", "mice"]), plain)
+
+
+def test_a_text_with_a_token_that_the_weights_lack_is_refused_alone(folder):
+    vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    words = [one for one in vocabulary if one.isalpha() and one.isascii()]
+    late = max(words, key=vocabulary.__getitem__)
+    values = np.random.default_rng(1).normal(size=(vocabulary[late], 8))
+    write_table(folder, values)
+    change(folder / "1_Pooling" / "config.json", pooling_mode="mean")
+    embedder = open_embedder(EmbeddingConfig(kind="onnx", model=str(folder)))
+    plain = embedder.embed_documents(["cats and dogs", "mice"])
+    for ask in (
+        lambda: embedder.embed_documents(["cats and dogs", f"a {late} here", "mice"]),
+        lambda: embedder.embed_documents([late]),
+    ):
+        with pytest.raises(LimitExceeded, match="no numbers") as caught:
             ask()
         assert caught.value.reason == "text_refused"
     np.testing.assert_array_equal(embedder.embed_documents(["cats and dogs", "mice"]), plain)

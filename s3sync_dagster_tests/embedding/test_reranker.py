@@ -206,3 +206,13 @@ def test_a_text_of_which_the_weights_make_no_number_answers_nothing_and_ends_no_
     scores = open_reranker(str(folder), model_dir=None).score("tide", ["tide", "moon", "sea"])
     assert scores[1] == 0.0 < min(scores[0], scores[2])
     assert scores[0] > scores[2]
+
+
+def test_a_text_with_a_token_that_the_weights_lack_answers_nothing_and_ends_no_search(folder):
+    make_cross_encoder(folder, WORDS, rows=4 + len(dict.fromkeys(WORDS.split())) - 1)
+    last = list(dict.fromkeys(WORDS.split()))[-1]
+    model = open_reranker(str(folder), model_dir=None)
+    scores = model.score("tide", ["tide", f"the {last}", "sea"])
+    assert scores[1] == 0.0 < min(scores[0], scores[2])
+    with pytest.raises(MissingEngine, match="refuse"):
+        model.score("tide", [last])
