@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -73,6 +74,8 @@ class _Claiming:
         self._values = ClaimedRows(source, collection, self._heir_of)
         self._adopters: set[str] = set()
         """Other sources that take over as well: what one has stays its, else they never end."""
+        self._later: dict[str, int] = {}
+        """Key -> how many others of the claim have to be whole before it gets its id."""
         self._place = (
             documents.c.tenant == source.tenant,
             documents.c.database_name == source.database_name,
@@ -173,6 +176,8 @@ class _Claiming:
         if row.batch_token is not None:
             return self._busy(intent)
         if ours and row.object_key != intent.key and row.phase != "removing":
+            if behind := self._later.get(intent.key, 0):
+                return replace(self._busy(intent), behind=behind)
             return Refusal(message=self._taken_by_key(intent, row.object_key))
         return None
 
@@ -183,7 +188,7 @@ class _Claiming:
     def _let_go(
         self, intents: Sequence[Intent], rows: Sequence[Row], ending: Collection[str]
     ) -> set[str]:
-        """Turn documents ``removing`` whose ids are handed on; return the keys that had them."""
+        """Turn documents ``removing`` whose ids are exchanged; return the keys that had them."""
         by_id = {row.document_id: row for row in rows}
 
         def may_take(intent: Intent) -> bool:
@@ -193,7 +198,7 @@ class _Claiming:
             )
 
         rings = Rings(self._tx, self._source, ready=self._ready)
-        let_go = handed_on(rings, self._collection, intents, rows, may_take=may_take)
+        let_go, self._later = handed_on(rings, self._collection, intents, rows, may_take=may_take)
         for part in groups([row.id for row in let_go]):
             where = documents.c.id.in_(part)
             self._tx.execute(documents.update().where(where).values(phase="removing"))

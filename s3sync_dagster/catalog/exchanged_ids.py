@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, objects, sidecars
-from s3sync_dagster.core.handed_on_ids import who_gets
+from s3sync_dagster.core.handed_on_ids import Turn, turns
 from s3sync_dagster.core.intent import Intent
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.sidecar_owners import KEPT_OWNER, SIDECAR_OWNER
@@ -140,11 +140,11 @@ def handed_on(
     rows: Sequence[Row],
     *,
     may_take: Callable[[Intent], bool],
-) -> list[Row]:
-    """Return the rows of documents that give their ids up to other objects of a claim.
+) -> tuple[list[Row], dict[str, int]]:
+    """Return who gives ids up to other objects of a claim, at once or one after the other.
 
-    Their own objects come under other ids in the same claim, or are of a ring that is being
-    written.
+    An id is given up once its object's other document is whole; in a ring that cannot be, and all
+    of it is written at once.
 
     Args:
         rings: of the source.
@@ -152,6 +152,9 @@ def handed_on(
         intents: of the claim, in the order in which they are granted.
         rows: that have their ids.
         may_take: whether an id can be had that no object of the source holds.
+
+    Returns:
+        The rows of rings; key -> how many others of the claim it comes behind.
     """
     held = {
         row.document_id: row
@@ -164,17 +167,20 @@ def handed_on(
         asking.setdefault(one.document_id, one)
     others = {name: row for name, row in held.items() if row.object_key != asking[name].key}
     if not others:
-        return []
-    gets = who_gets(
+        return [], {}
+    found: dict[str, Turn] = turns(
         {one.key: name for name, one in asking.items()},
         {name: row.object_key for name, row in others.items()},
         lambda name: may_take(asking[name]),
     )
-    given = {name for name in others if gets[asking[name].key]}
-    if len(given) < len(others):
+    turn_of = {name: found[asking[name].key] for name in others}
+    if None in turn_of.values():
         rings.look_up((collection, name) for name in asking)
-    return [
+    let_go = [
         row
         for name, row in others.items()
-        if name in given or rings.of(asking[name].key, (collection, name))
+        if turn_of[name] == "ring"
+        or (turn_of[name] is None and rings.of(asking[name].key, (collection, name)))
     ]
+    later = {asking[name].key: turn for name, turn in turn_of.items() if isinstance(turn, int)}
+    return let_go, later

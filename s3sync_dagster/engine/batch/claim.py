@@ -38,8 +38,14 @@ class Found:
 _NOTHING = Found()
 
 
-def claim_group(parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledger) -> list[Write]:
-    """Put a group's documents under the batch's intent; returns those that it got.
+def claim_group(
+    parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledger
+) -> tuple[list[Write], dict[int, list[Write]]]:
+    """Put a group's documents under the batch's intent.
+
+    Returns:
+        Those that it got; those whose ids others of the group give up once they are whole, by how
+        many have to be before.
 
     Records with our ids are looked for before: a row of the catalog is the right to delete them.
 
@@ -88,8 +94,11 @@ def claim_group(parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledg
         lease.token, parts.source, intents, ready=ledger.to_write()
     )
     claimed: list[Write] = []
+    later: dict[int, list[Write]] = {}
     for one, answer in zip(free, answers, strict=True):
         match answer:
+            case Refusal(behind=behind) if behind:
+                later.setdefault(behind, []).append(one)
             case Refusal(passes=True):
                 ledger.fail(one.key, busy(answer.message))
             case Refusal(reason=str(reason)):
@@ -99,7 +108,7 @@ def claim_group(parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledg
             case Claim():
                 ledger.hold(one.key, answer.before)
                 claimed.append(replace(one, before=answer.before, replaced=answer.replaced))
-    return claimed
+    return claimed, later
 
 
 def _unless_others_read(parts: BatchParts, one: Write, found: Found) -> Write:

@@ -45,6 +45,8 @@ class Writer:
     def __init__(self, parts: BatchParts, lease: Lease, ledger: Ledger, cuts: Cuts) -> None:
         self._parts, self._lease, self._ledger, self._cuts = parts, lease, ledger, cuts
         self._in_time = FIRST_RECORDS
+        self._later: list[WriteGroup] = []
+        """What waits for ids that are given up in this batch, in the order of its turns."""
 
     def write(self) -> None:
         """Write all that is to be written, and commit it group by group."""
@@ -64,6 +66,10 @@ class Writer:
             finally:  # that the lease is lost counts for more than what was met beside it
                 if running is not None:
                     running.result()
+        while self._later:  # one after the other: each id is free once its holder is whole
+            group = self._later.pop(0)
+            self._lease.require(seconds=0)
+            self._write(self._prepare(group))
 
     def _groups(self) -> Iterator[WriteGroup]:
         """Yield groups collection by collection; what cannot be written is given up."""
@@ -111,13 +117,14 @@ class Writer:
     def _prepare(self, group: WriteGroup) -> list[WriteGroup]:
         """Claim, plan and embed a group; returns what of it is ready to be written."""
         try:
-            claimed = claim_group(self._parts, self._lease, group, self._ledger)
+            claimed, later = claim_group(self._parts, self._lease, group, self._ledger)
         except LeaseLost:
             raise
         except S3SyncError as error:
             self._fail(group, beside_the_bytes(error))
             return []
         self._parts.at("claimed")
+        self._later += [replace(group, writes=tuple(later[turn])) for turn in sorted(later)]
         planned = tuple(
             replace(
                 one,
