@@ -303,13 +303,11 @@ class SourceRows(KnownSources):
                 sources.update().where(sources.c.id == source_id).values(looked_through=told)
             )
 
-    def know_all(self, source_id: str) -> None:
-        """Note that all records of a source are known again; see ``CatalogPort``."""
+    def open_seen(self, source_id: str) -> None:
+        """Note that all records of a source are known: each says by itself who may read it."""
         with self._db.write() as tx:
             tx.execute(
-                sources.update()
-                .where(sources.c.id == source_id)
-                .values(looked_through=sa.null(), closed_unseen=False)
+                sources.update().where(sources.c.id == source_id).values(closed_unseen=False)
             )
 
     def mark_deleting(self, *source_ids: str, keep_records: bool) -> None:

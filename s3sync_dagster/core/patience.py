@@ -32,6 +32,8 @@ UNBEGUN_RUNS = 3
 """A host that goes down takes so many runs of a source along without any fault in its code."""
 UNBEGUN_SECONDS = 20.0
 LONGEST_UNBEGUN_SECONDS = 600.0
+MOST_DOUBLED = 20
+"""Beyond it a wait is the longest, and the number would be too large for a float one day."""
 BUSY = "record_ids_busy"
 """Reason of a document whose record ids another one is about to give up."""
 BUSY_RETRY_SECONDS = 2.0
@@ -54,7 +56,10 @@ class Patience:
 
     def backoff(self, attempts: int, chance: random.Random) -> float:
         """Return the seconds until the next attempt after ``attempts`` of them."""
-        longest = min(self.backoff_seconds * 2 ** max(attempts - 1, 0), TRANSIENT_RETRY_SECONDS)
+        longest = min(
+            self.backoff_seconds * 2 ** min(max(attempts - 1, 0), MOST_DOUBLED),
+            TRANSIENT_RETRY_SECONDS,
+        )
         return longest * chance.uniform(0.8, 1.2)
 
 

@@ -67,8 +67,8 @@ class SourcesPort(Protocol):
         """
         ...
 
-    def know_all(self, source_id: str) -> None:
-        """Note that a restored catalog knows all records of a source: each says who may read it."""
+    def open_seen(self, source_id: str) -> None:
+        """Note that all records of a source are known: each says by itself who may read it."""
         ...
 
     def there(self, source_id: str) -> bool:

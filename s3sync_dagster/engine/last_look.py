@@ -137,8 +137,9 @@ def end_restore(
     """Have a source that says who may read be as any other, once its records are all known.
 
     The catalog was put back from a copy: until then each batch asks what was forgotten, and what is
-    said of readers counts for less. Once all that is there was listed, what no document tells of is
-    read back, and is its documents' own to tell. Sources that say nothing of readers ask nobody.
+    said of readers counts for less. Once all that is there was listed and written, what no document
+    tells of is read back, and is its documents' own to tell. Sources that say nothing of readers
+    ask nobody.
 
     Args:
         source: any source.
@@ -153,14 +154,15 @@ def end_restore(
     asks = due and source.reader_keys and catalog.sources.looked_through(source.id)
     if not asks and not catalog.sources.is_closed_unseen(source.id):
         return
-    if catalog.sources.listing_asked(source.id):
-        return  # but not for its work: a busy source never rests, and what is asked has its rows
+    if catalog.sources.listing_asked(source.id) or catalog.invocations.live_count(source.id):
+        return  # a batch hears of what its keys had under other ids, before it writes them
     chroma = collections()
-    if _has_unknown(source, catalog, chroma) and read_back_forgotten(
-        source, catalog=catalog, collections=chroma
-    ):
+    unknown = _has_unknown(source, catalog, chroma)
+    if unknown and read_back_forgotten(source, catalog=catalog, collections=chroma):
         return  # what was read back is written, or listed, before the next look
-    catalog.sources.know_all(source.id)
+    if not unknown:
+        catalog.sources.look_through(source.id, [])
+    catalog.sources.open_seen(source.id)
 
 
 def _has_unknown(source: Source, catalog: CatalogPort, collections: Collections) -> bool:

@@ -80,7 +80,7 @@ def test_a_one_shot_sync_hands_nothing_on_but_what_is_only_busy():
 
 
 def test_what_is_busy_waits_until_it_passes_but_for_a_one_shot_sync():
-    found = again(busy("in a moment"), attempts=1000)
+    found = again(busy("in a moment"), attempts=5000)  # a year of hours
     assert found.by_itself
     assert found.at <= NOW + TRANSIENT_RETRY_SECONDS * 1.2
     assert not again(busy("in a moment"), attempts=5, final=True).by_itself

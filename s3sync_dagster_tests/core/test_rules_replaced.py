@@ -2,7 +2,8 @@
 
 import pytest
 
-from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.core.state import DocumentPhase
+from s3sync_dagster.model.errors import LeaseLost, Unavailable
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.core.rules import Died, Refusing, refuse_with, sidecar, work_and_die
 from s3sync_dagster_tests.engine_fixture import make_world
@@ -55,3 +56,47 @@ def test_what_cannot_be_deleted_for_now_goes_at_the_next_attempt():
     world.run_batches()
     assert {name.rsplit("-", 1)[0] for name in world.texts()} == {"y"}
     assert world.catalog.invocations.live_count(world.source.id) == 0
+
+
+@pytest.mark.parametrize("step", ["upserted", "before_commit"])
+def test_what_others_trust_no_more_costs_nothing_that_it_would_have_replaced(step):
+    world = renamed(DeleteMode.KEEP_DELETED)
+    done = []
+
+    def distrusted(at):
+        if at == step and not done:
+            done.append(at)
+            world.catalog.documents.distrust_all(world.source.id)
+            world.bucket.delete("a.md")
+
+    world.run_batches(at=distrusted)
+    for _ in range(3):
+        world.clock.seconds += 7200
+        world.sync(approve_deletes=True)
+        world.catalog.documents.enqueue_unclean(world.source.id)
+        world.run_batches()
+        assert {"one", "two", "three"} <= set(world.texts().values())
+
+
+def test_a_lease_that_is_lost_later_takes_no_trust_of_what_is_done():
+    world = make_world(mode=DeleteMode.KEEP_DELETED, auto_sync=AutoSync.METADATA)
+    for key in ("a.md", "b.md"):
+        world.bucket.put(key, f"text of {key}")
+    for prefix in ("id", "new"):
+        for key in ("a.md", "b.md"):
+            asks = sidecar(key, f"{prefix}-{key}", target_collection_name=f"of-{key[0]}")
+            world.bucket.put(f"{key}.meta.json", asks)
+        if prefix == "id":
+            world.sync()
+    world.listing()
+    released = []
+
+    def lose(at):
+        if at == "after_commit" and not released:
+            for row in world.catalog.batches.live():
+                released.append(world.catalog.batches.release(row.token, died=True))
+
+    with pytest.raises(LeaseLost):
+        world.run_batches(at=lose)
+    [document] = world.catalog.documents.of_key(world.source.id, "a.md")
+    assert (document.custom_id, document.phase) == ("new-a.md", DocumentPhase.CLEAN)

@@ -70,13 +70,15 @@ def test_what_was_forgotten_is_read_back_before_a_restore_is_over():
     assert "sales/kept.md" not in sees(world, "sales")
 
 
-@pytest.mark.parametrize("waits", ["a listing", "Chroma"])
+@pytest.mark.parametrize("waits", ["a listing", "work", "Chroma"])
 def test_a_restore_goes_on_while_anything_is_not_known(waits):
     world = world_of_sales()
     restore(world, back_up(world))
     silent = None
     if waits != "a listing":
         goes_on(world)
+    if waits == "work":
+        world.ask(KEY)
     if waits == "Chroma":
         silent = Refusing(world)
         opened = silent.open
@@ -85,17 +87,21 @@ def test_a_restore_goes_on_while_anything_is_not_known(waits):
     assert world.catalog.sources.looked_through(world.source.id) is not None
 
 
-def test_a_source_that_never_rests_is_open_again_once_all_is_known():
+@pytest.mark.parametrize("asked", [HR, {"team": "all"}])
+def test_a_look_between_listing_and_work_forgets_no_word_under_another_id(asked):
     world = world_of_sales()
-    restore(world, back_up(world))
-    goes_on(world)
-    world.configure(reader_keys=("team", "lang"))
-    assert sees(world, "sales") == set()
-    goes_on(world)
-    world.ask(KEY)
+    says(world, asked)
+    copy = back_up(world)
+    world.run_batches()
+    says(world, HR, custom_id="n")
+    world.run_batches()
+    restore(world, copy)
+    world.clock.seconds += 7200
+    world.listing()
     checks(world)
     world.run_batches()
-    assert sees(world, "sales") == {KEY, "sales/b.md"}
+    goes_on(world)
+    assert KEY not in sees(world, "sales") | sees(world, "all")
 
 
 def _silent(port):

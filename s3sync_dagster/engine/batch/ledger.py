@@ -119,11 +119,14 @@ class Ledger:
 
     # --- committing -----------------------------------------------------------------------------
 
-    def store(self, written: Sequence[DocumentCommit]) -> None:
-        """Commit documents that are whole, before what they replace is deleted; no key ends."""
+    def store(self, written: Sequence[DocumentCommit]) -> set[int]:
+        """Commit documents that are whole, before what they replace is deleted; no key ends.
+
+        Returns those that others have taken over, or trust no more: nothing may go for them.
+        """
         with self._lock:
             self._stored.update(one.id for one in written)
-        self._commit([], written, [])
+        return self._commit([], written, [])
 
     def commit(
         self,
@@ -208,7 +211,7 @@ class Ledger:
         removed: Sequence[DocumentState],
         *,
         left: Collection[int] = (),
-    ) -> None:
+    ) -> set[int]:
         gone = [one.id for one in sorted(removed, key=stood_last)]
         lost = self._parts.catalog.documents.commit(
             self._lease.token,
@@ -225,6 +228,7 @@ class Ledger:
         if lost:
             self._parts.log(f"{len(lost)} documents were taken over meanwhile; they are redone")
         self._parts.report(outcomes)
+        return lost
 
     def _outcome(self, key: str) -> KeyOutcome:
         parts = self._parts

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from s3sync_dagster.core.intent import DocumentCommit
 from s3sync_dagster.core.plan import plan_writes, result_of
-from s3sync_dagster.core.state import Target
+from s3sync_dagster.core.state import DocumentState, Target
 from s3sync_dagster.core.vouching import withheld
 from s3sync_dagster.engine.batch.blame import (
     beside_the_bytes,
@@ -27,6 +27,7 @@ from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.identity import meet_collection
 from s3sync_dagster.engine.own_records import delete_in_steps, ids_to_delete
+from s3sync_dagster.engine.ports import CollectionPort
 from s3sync_dagster.engine.unexpected import unexpected_error
 from s3sync_dagster.model.errors import FixInput, LeaseLost, S3SyncError
 from s3sync_dagster.model.invocation import Result
@@ -169,13 +170,20 @@ class Writer:
         """
         if not group.replaced():
             return [group]
-        self._ledger.store([one[2] for one in self._commits(group)])
+        lost = self._ledger.store([one[2] for one in self._commits(group)])
         self._parts.at("stored")
+        if lost:  # written anew by whoever has them: what they replace stays until then
+            writes = [one for one in group.writes if one.before and one.before.id in lost]
+            self._ledger.commit(self._commits(replace(group, writes=tuple(writes))), [])
+            kept = tuple(one for one in group.writes if one not in writes)
+            group = replace(group, writes=kept, vectors=None)
+        if not group.writes:
+            return []
         return self._together_or_alone(group, self._delete_replaced, name="upsert")
 
     def _delete_replaced(self, group: WriteGroup) -> WriteGroup:
         ids = ids_to_delete(group.collection, group.replaced(), catalog=self._parts.catalog)
-        self._delete(group, ids)
+        self._delete(group.replaced(), group.collection, ids)
         return group
 
     def _write_records(self, group: WriteGroup) -> WriteGroup:
@@ -201,14 +209,19 @@ class Writer:
             )
             tally.metadata_updated += len(part)
             at("updated")
-        self._delete(group, [name for one in group.writes for name in one.tail()])
+        tails = [name for one in group.writes for name in one.tail()]
+        self._delete(group.states(), collection, tails)
         return group
 
-    def _delete(self, group: WriteGroup, ids: Sequence[str]) -> None:
+    def _delete(
+        self, states: Sequence[DocumentState], collection: CollectionPort, ids: Sequence[str]
+    ) -> None:
+        """Delete records of documents that are these."""
         tally, at = self._parts.tally, self._parts.at
 
         def before_delete() -> None:
-            self._begin(group)
+            self._lease.require()
+            self._ledger.begin(states)
             at("before_delete")
 
         def deleted(number: int) -> None:
@@ -216,7 +229,7 @@ class Writer:
             at("deleted")
 
         try:
-            delete_in_steps(group.collection, ids, before=before_delete, deleted=deleted)
+            delete_in_steps(collection, ids, before=before_delete, deleted=deleted)
         except FixInput as error:
             raise beside_the_bytes(error) from None
 
