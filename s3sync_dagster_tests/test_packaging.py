@@ -147,7 +147,7 @@ import importlib, pkgutil, s3sync_dagster
 for found in pkgutil.walk_packages(s3sync_dagster.__path__, "s3sync_dagster."):
     if found.name.startswith(("s3sync_dagster.api", "s3sync_dagster.local.samples")):
         continue
-    if found.name == "s3sync_dagster.agents.server":  # of the extra "mcp"
+    if found.name.endswith(("agents.server", "agents.messages")):  # of the extra "mcp"
         continue
     if found.name.endswith("__main__") or ".migrations." in found.name:
         continue

@@ -20,6 +20,7 @@ def dist(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_wheel_and_sdist_are_built_twice_to_the_same_bytes(dist):
     """The script ends with an error where they differ: in folder, time zone and umask they do."""

@@ -166,7 +166,9 @@ def _hear_in(
 def _forgotten(
     source: Source, keys: Sequence[str], collection: CollectionPort, catalog: CatalogPort
 ) -> list[StoredRecord]:
-    """Return the source's records of objects under ids that no document has.
+    """Return the source's records of objects under ids that no document of these objects has.
+
+    An id may have been handed on after the backup: the catalog has it as another object's.
 
     Raises:
         InvalidSetting: one object has more than a document can have.
@@ -185,8 +187,16 @@ def _forgotten(
         )
     names = dict.fromkeys(split_record_id(one)[0] for one in ids)
     place = _place(source, collection)
-    held = {one.document_id for one in catalog.collections.holders(place, list(names))}
-    ids = [one for one in ids if split_record_id(one)[0] not in held]
+    held = {
+        one.document_id: one.object_key for one in catalog.collections.holders(place, list(names))
+    }
+    firsts = collection.get([f"{name}-0" for name in held]) if held else {}
+    others = {
+        name
+        for name, key in held.items()
+        if (first := firsts.get(f"{name}-0")) and first.metadata.get("document_key") != key
+    }
+    ids = [one for one in ids if (name := split_record_id(one)[0]) not in held or name in others]
     found: list[StoredRecord] = []
     for start in range(0, len(ids), IDS_AT_ONCE):
         found += collection.get(ids[start : start + IDS_AT_ONCE]).values()

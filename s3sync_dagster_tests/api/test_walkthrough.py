@@ -108,6 +108,7 @@ def test_the_walkthrough_of_the_docs(stack, aws_endpoint):
         assert http.post("/s3sync/v1/search", json=question).json()["hits"]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_client_generated_from_what_the_server_publishes(
     stack, aws_endpoint, tmp_path, monkeypatch

@@ -10,7 +10,7 @@ from itertools import combinations
 
 import pytest
 
-ALL_BELOW = 8
+ALL_BELOW = 4
 """So many cases of one test are all run."""
 
 

@@ -92,6 +92,7 @@ def test_attributes_of_one_source_in_yaml_are_those_of_its_asset_alone(project, 
     call("python", "-c", look, cwd=project)
 
 
+@pytest.mark.long
 def test_a_misspelt_setting_is_named_by_dg(project, call):
     path = project / "company_search" / "defs" / "tickets" / "defs.yaml"
     path.write_text(path.read_text().replace("bucket_name:", "bucket:"))

@@ -107,6 +107,7 @@ def test_all_parts_answer_and_others_find_them(tiny_stack):
     assert launches == {"API"}, "what Dagster itself runs has the instance, and no address"
 
 
+@pytest.mark.long
 def test_files_of_the_current_folder_are_not_run(tmp_path):
     folder, ran = tmp_path / "mine", tmp_path / "ran"
     folder.mkdir()
@@ -227,6 +228,7 @@ def test_changed_sources_are_loaded_and_broken_ones_are_told(tiny_stack):
     assert not has_job("three")
 
 
+@pytest.mark.long
 def test_definitions_that_cannot_be_loaded_end_the_start(tmp_path):
     settings = stack_settings(tmp_path, "broken")
     with pytest.raises(FixConfiguration, match=r"code-server\.log") as caught:

@@ -75,6 +75,7 @@ def test_loose():
 """
 
 
+@pytest.mark.long
 def test_the_runner_tells_what_no_test_notices_and_goes_on_where_it_was(tmp_path):
     for folder in ("s3sync_dagster/core", "s3sync_dagster_tests/core"):
         (tmp_path / folder).mkdir(parents=True)

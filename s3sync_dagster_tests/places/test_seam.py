@@ -111,7 +111,13 @@ def test_the_command_line_syncs_it_into_chroma(shelf, s3sync, chroma_server):
     assert (gone.code, gone.json["removed"]) == (0, 1), gone.err
 
 
-@pytest.mark.parametrize("method", ["open_shelf", "list_page", "read", "none"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "read",
+        *(pytest.param(one, marks=pytest.mark.long) for one in ("open_shelf", "list_page", "none")),
+    ],
+)
 def test_what_its_code_raises_names_place_and_key(
     shelf, s3sync, chroma_server, monkeypatch, method
 ):

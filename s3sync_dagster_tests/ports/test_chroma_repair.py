@@ -112,6 +112,7 @@ def test_a_healthy_collection_is_left_alone(path):
     assert not (path / "damaged").exists()
 
 
+@pytest.mark.long
 def test_a_collection_too_small_to_be_saved_is_healthy_too(tmp_path):
     """Chroma makes room for 100 elements on disk and keeps the vectors in its log."""
     embedder = hash_embedder()

@@ -87,6 +87,7 @@ def test_a_file_without_a_column_and_one_cut_short_are_refused(kind):
             rows_of(content, kind)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", COLUMNAR)
 def test_a_file_that_needs_more_memory_than_it_may_is_refused(kind, monkeypatch):
     row = row_of(REF, StorageClass="S" * 60_000)
