@@ -1,6 +1,6 @@
 """Ids that objects exchange, or hand on: each waits for one that the next one gives up."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -59,7 +59,9 @@ class Rings:
         rows = [row for one in new if (row := self._rows[one]) is not None]
         self._look_up_wanted([row for row in rows if _may_move(row)])
 
-    def of(self, key: str, place: Place) -> list[str] | None:
+    def of(
+        self, key: str, place: Place, *, coming: Mapping[Place, Place] | None = None
+    ) -> list[str] | None:
         """Return the objects of a ring in which ids are exchanged; None: ``key`` may not take this.
 
         An id is taken of another object only where that one comes to another place itself: each of
@@ -69,6 +71,8 @@ class Rings:
         Args:
             key: of the object that asks.
             place: what it asks for.
+            coming: where documents of the claim's objects stand -> where these come to in it,
+                whatever the sidecar says that made the document.
         """
         if self.source.mode is DeleteMode.APPEND:
             return None
@@ -79,7 +83,7 @@ class Rings:
             row = self._rows[asked]
             if row is None or not _may_move(row):
                 return None
-            wanted = self._wanted[row.id]
+            wanted = (coming or {}).get(asked, self._wanted[row.id])
             if wanted is None or wanted == asked:
                 return None
             if row.object_key == key:
@@ -176,11 +180,17 @@ def handed_on(
     turn_of = {name: found[asking[name].key] for name in others}
     if None in turn_of.values():
         rings.look_up((collection, name) for name in asking)
+    places = {one.key: (collection, one.document_id) for one in intents}
+    coming = {
+        (collection, name): places[row.object_key]
+        for name, row in held.items()
+        if row.object_key in places
+    }
     let_go = [
         row
         for name, row in others.items()
         if turn_of[name] == "ring"
-        or (turn_of[name] is None and rings.of(asking[name].key, (collection, name)))
+        or (turn_of[name] is None and rings.of(asking[name].key, (collection, name), coming=coming))
     ]
     later = {asking[name].key: turn for name, turn in turn_of.items() if isinstance(turn, int)}
     return let_go, later

@@ -29,7 +29,7 @@ def next_of(
         kept: whether what it goes on with lies in the owner's data folder.
         now: of the database.
     """
-    stays = (row.owner or "").endswith(_OF_A_HOME)
+    stays = is_home(row.owner or "")
     longest = KEPT_SECONDS if stays else LEASE_SECONDS
     live = not is_due(row.lease_until, now=now, at_most=longest)
     if stays and not fresh and not kept:
@@ -37,6 +37,11 @@ def next_of(
     if live and not stays and row.owner != owner:
         return "leave"
     return "anew" if fresh else "go on"
+
+
+def is_home(owner: str) -> bool:
+    """Return whether an owner is a data folder, and no process."""
+    return owner.endswith(_OF_A_HOME)
 
 
 def kept_by(owner: str, *, now: float) -> dict[str, Any]:

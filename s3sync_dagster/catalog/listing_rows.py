@@ -12,6 +12,7 @@ from s3sync_dagster.catalog.listing_end import (
     is_departing,
     next_part,
 )
+from s3sync_dagster.catalog.listing_owner import is_home
 from s3sync_dagster.catalog.rows import groups, listing_of, object_of
 from s3sync_dagster.catalog.tables import invocations, is_live, listings, objects
 from s3sync_dagster.core.page import PageWindow
@@ -37,6 +38,11 @@ class ListingRows:
                     listings.c.source_id == source_id, listings.c.state == "running"
                 )
             ).scalar_one_or_none()
+
+    def process_of(self, source_id: str) -> str | None:
+        """Return the process that lists a source; None where a data folder keeps the listing."""
+        owner = self.live_owner(source_id)
+        return None if owner is None or is_home(owner) else owner
 
     def live_sources(self) -> set[str]:
         """Return the ids of all sources with a running listing."""

@@ -286,7 +286,7 @@ def list_whole(
 
 def end_if_dead(parts: ListingParts, source_id: str) -> str | None:
     """End a source's listing whose process has died; returns the owner of one that lives."""
-    owner = parts.catalog.listings.live_owner(source_id)
+    owner = parts.catalog.listings.process_of(source_id)
     if owner is not None and parts.owners.is_dead(owner):
         parts.catalog.listings.end_dead(source_id, owner=owner)
         return None

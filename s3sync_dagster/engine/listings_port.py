@@ -85,6 +85,10 @@ class ListingsPort(Protocol):
         """Return the owner of the running listing, if there is one."""
         ...
 
+    def process_of(self, source_id: str) -> str | None:
+        """Return the process that lists a source; None where a data folder keeps the listing."""
+        ...
+
     def live_sources(self) -> set[str]:
         """Return the ids of all sources with a running listing."""
         ...

@@ -298,3 +298,18 @@ def test_a_document_that_a_mode_kept_for_a_while_is_of_the_ring_still(what):
     goes_on(world, 2)
     newer = ", newer" if what == "denied for a while" else ""
     assert world.texts() == {"x-0": "text of b.md", "y-0": f"text of a.md{newer}"}
+
+
+@pytest.mark.parametrize("mode", REPLACES)
+def test_a_sidecar_that_loses_its_object_to_another_one_closes_no_ring(mode):
+    world = make_world(mode=mode, auto_sync=AutoSync.METADATA)
+    for key, custom_id in (("a.md", "y"), ("b.md", "x"), ("c.md", "w")):
+        world.bucket.put(key, f"text of {key}")
+        world.bucket.put(f"{key}.meta.json", sidecar(key, custom_id))
+    world.sync()
+    world.bucket.put("a0.meta.json", sidecar("b.md", "w"))  # whose key is smaller: b.md is to be w
+    for key, custom_id in (("a.md", "x"), ("b.md", "y")):
+        world.bucket.put(f"{key}.meta.json", sidecar(key, custom_id))
+    for _ in range(3):
+        goes_on(world, 1)
+        assert {f"text of {key}" for key in ("a.md", "b.md", "c.md")} == set(world.texts().values())
