@@ -83,7 +83,9 @@ def check_some(
             log(f"collections could not be looked through: {error.message}")
     due = catalog.collections.due_for_check(source.id, interval_seconds=pace.seconds)
     try:
-        end_restore(source, catalog=catalog, collections=collections, due=bool(due))
+        # All records are read for it, so no oftener than the check itself reads them.
+        begins = any(cursor == CheckCursor() for _, cursor in due)
+        end_restore(source, catalog=catalog, collections=collections, due=begins)
     except S3SyncError as error:
         log(f"collections could not be looked through: {error.message}")
     for known, cursor in due:

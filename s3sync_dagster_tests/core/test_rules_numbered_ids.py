@@ -230,3 +230,23 @@ def test_a_batch_that_writes_nothing_gives_no_id_away(mode, then):
         assert texts_by_id(world) == {
             name: f"{text}, newer" for name, text in as_numbered(keys, 1).items()
         }
+
+
+@pytest.mark.parametrize("mode", list(DeleteMode))
+def test_requests_of_a_chain_wait_for_a_holder_that_is_tried_again(mode):
+    world = make_world(mode=mode, auto_sync=AutoSync.NONE)
+    keys = [f"{place}.md" for place in range(4)]
+    for place, key in enumerate(keys):
+        world.bucket.put(key, f"text of {key}")
+        world.ask(key, custom_id=f"doc-{place}")
+    world.run_batches()
+    for place, key in enumerate(keys, start=1):
+        world.ask(key, custom_id=f"doc-{place}")
+    away = refuse_with(Unavailable("away", reason="chroma_unavailable"))
+    refusing = Refusing(world, upsert=away, update_metadata=away)
+    world.run_batches(collections=refusing)
+    refusing.on = False
+    for _ in range(6):
+        world.clock.seconds += 7200
+        world.run_batches()
+    assert texts_by_id(world) == as_numbered(keys, 1)

@@ -39,9 +39,17 @@ _NOTHING = Found()
 
 
 def claim_group(
-    parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledger
+    parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledger, *, waited: bool = False
 ) -> tuple[list[Write], dict[int, list[Write]]]:
     """Put a group's documents under the batch's intent.
+
+    Args:
+        parts: of the batch.
+        lease: of the batch.
+        group: what is to be claimed.
+        ledger: takes what is refused.
+        waited: whether it comes behind others of the batch: where these are not whole, their next
+            attempt is waited for.
 
     Returns:
         Those that it got; those whose ids others of the group give up once they are whole, by how
@@ -103,6 +111,8 @@ def claim_group(
                 ledger.fail(one.key, busy(answer.message))
             case Refusal(reason=str(reason)):
                 ledger.fail(one.key, FixConfiguration(answer.message, reason=reason))
+            case Refusal() if waited:
+                ledger.fail(one.key, busy(answer.message))
             case Refusal():
                 ledger.refuse(one.key, name, answer.message, document_id=one.document_id)
             case Claim():

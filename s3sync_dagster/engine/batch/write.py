@@ -70,7 +70,7 @@ class Writer:
         while self._later:  # one after the other: each id is free once its holder is whole
             group = self._later.pop(0)
             self._lease.require(seconds=0)
-            self._write(self._prepare(group))
+            self._write(self._prepare(group, waited=True))
 
     def _groups(self) -> Iterator[WriteGroup]:
         """Yield groups collection by collection; what cannot be written is given up."""
@@ -115,10 +115,12 @@ class Writer:
             else:
                 yield write
 
-    def _prepare(self, group: WriteGroup) -> list[WriteGroup]:
+    def _prepare(self, group: WriteGroup, *, waited: bool = False) -> list[WriteGroup]:
         """Claim, plan and embed a group; returns what of it is ready to be written."""
         try:
-            claimed, later = claim_group(self._parts, self._lease, group, self._ledger)
+            claimed, later = claim_group(
+                self._parts, self._lease, group, self._ledger, waited=waited
+            )
         except LeaseLost:
             raise
         except S3SyncError as error:
