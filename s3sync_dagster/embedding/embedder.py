@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.model.errors import InvalidSetting, Unavailable
+from s3sync_dagster.model.errors import InvalidSetting, LimitExceeded, Unavailable
 
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import ModelLimits, SparseEmbedder, Vector, Vectors
@@ -98,6 +98,7 @@ class ModelEmbedder:
         self.sparse = sparse
         self._lock = threading.Lock()
         self.inferred = 0
+        self._gave_numbers = False
         self.name = model.name
         self.limits = model.limits
 
@@ -146,11 +147,25 @@ class ModelEmbedder:
         return self._checked(self._model.infer_query(text).reshape(1, -1), rows=1)[0]
 
     def _checked(self, vectors: Vectors, *, rows: int) -> Vectors:
-        """Refuse vectors that would damage a collection: wrong shape, NaN, infinity."""
+        """Refuse vectors that would damage a collection: wrong shape, NaN, infinity.
+
+        A model that gave numbers before, or of the texts beside it, refuses a text; else it is at
+        fault itself.
+        """
         import numpy as np
 
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-        if vectors.shape != (rows, self.dimension) or not np.isfinite(vectors).all():
+        right = vectors.shape == (rows, self.dimension)
+        told = np.isfinite(vectors).all(axis=1) if right else np.zeros(0, dtype=bool)
+        self._gave_numbers |= bool(told.any())
+        if right and self._gave_numbers and not told.all():
+            raise LimitExceeded(
+                f"the embedding model {self.name!r} makes no numbers of a text, as weights of "
+                "sixteen bits do of some: a smaller chunking.max_size_bytes, or weights of 32 "
+                "bits, may help",
+                reason="text_refused",
+            )
+        if not right or not told.all():
             raise Unavailable(
                 f"the embedding model {self.name!r} gave vectors of shape {vectors.shape}, or with "
                 f"NaN or infinity, where {rows} x {self.dimension} finite numbers were expected",

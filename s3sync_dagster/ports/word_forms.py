@@ -9,7 +9,7 @@ import unicodedata
 
 PIECE = 4
 """Characters of a piece: of 4 and 5, 4 finds more in German and Russian (docs/chroma.md)."""
-MAX_WORDS = 64
+MAX_WORDS, MAX_PIECES = 64, 512
 """Of a question that are looked up."""
 
 _WORD = re.compile("[\\w\u0900-\u0963\u0966-\u0dff\u0f71-\u0f84]+")
@@ -147,10 +147,21 @@ def match_words(question: str) -> list[str]:
 
 def asked_by_pieces(question: str) -> tuple[str, float]:
     """Return the words of a question that have pieces; how many words a piece counts."""
-    words = _telling(folded(question))
-    long = _with_pieces(words)
+    words = _telling(folded(question))[:MAX_WORDS]
+    long = _within(_with_pieces(words), MAX_PIECES)
     pieces = {word[at : at + PIECE] for word in long.split() for at in range(len(word) - PIECE + 1)}
     return long, sum(len(word) >= PIECE for word in words) / max(1, len(pieces))
+
+
+def _within(words: str, most: int) -> str:
+    """Return the first words that have so many pieces together."""
+    kept: list[str] = []
+    for word in words.split():
+        most -= len(word) - PIECE + 1
+        if most < 0:
+            break
+        kept.append(word)
+    return " ".join(kept)
 
 
 def _with_pieces(texts: list[str]) -> str:
