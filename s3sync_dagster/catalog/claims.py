@@ -11,7 +11,7 @@ from s3sync_dagster.catalog.claimed_rows import ClaimedRows
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.deleted_sources import cleared_owners
 from s3sync_dagster.catalog.doubted import close
-from s3sync_dagster.catalog.exchanged_ids import Rings, handed_on
+from s3sync_dagster.catalog.exchanged_ids import Place, Rings, handed_on
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.kept_ids import give_way
 from s3sync_dagster.catalog.moves import predecessors
@@ -32,7 +32,7 @@ def claim_documents(
     source: Source,
     intents: Sequence[Intent],
     *,
-    ready: Collection[str],
+    ready: Mapping[str, Collection[Place]],
 ) -> list[Claim | Refusal]:
     """Put documents under a batch's intent; returns an answer for each intent, in order.
 
@@ -42,7 +42,7 @@ def claim_documents(
         token: of the batch.
         source: whose documents they are to be.
         intents: of one collection, or of several.
-        ready: keys of the batch that are to be written, those of the intents included.
+        ready: keys of the batch that are to be written, and where they come to.
     """
     give_way(database, tx, source, intents)
     answers: dict[int, Claim | Refusal] = {}
@@ -66,7 +66,7 @@ class _Claiming:
         token: str,
         source: Source,
         collection: str,
-        ready: Collection[str],
+        ready: Mapping[str, Collection[Place]],
     ) -> None:
         self._db, self._tx, self._token, self._source = database, tx, token, source
         self._collection, self._ready = collection, ready

@@ -1,6 +1,6 @@
 """Documents: written under an intent, trusted only after the commit, removed with evidence."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -79,19 +79,18 @@ class Documents(DocumentRows):
         source: Source,
         intents: Sequence[Intent],
         *,
-        ready: Collection[str] = (),
+        ready: Mapping[str, Collection[tuple[str, str]]] | None = None,
     ) -> list[Claim | Refusal]:
         """Put documents under the batch's intent before their first write, in one transaction.
 
-        ``ready`` are other keys of the batch that are still to be written: they may give ids up.
+        ``ready`` are the keys of the batch that are still to be written, with the collections and
+        ids that they come to: they may give ids up.
 
         Raises ``LeaseLost`` when the batch is not running any more.
         """
         with self._db.write() as tx:
             require_running(self._db, tx, token, source.id)
-            return claim_documents(
-                self._db, tx, token, source, intents, ready={*ready, *(one.key for one in intents)}
-            )
+            return claim_documents(self._db, tx, token, source, intents, ready=ready or {})
 
     def forget_bytes(self, token: str, source_id: str, ids: Sequence[int]) -> None:
         """Forget of which bytes documents are that were read back and are written over now."""

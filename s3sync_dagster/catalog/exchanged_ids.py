@@ -28,13 +28,18 @@ class Rings:
     Args:
         tx: an open transaction.
         source: whose they are.
-        ready: keys of a batch that were read and are to be written: ids are taken of these alone,
-            since what failed of an id before may be archived or closed to us by now. None: those
-            that have failed of an id, which might come together in one batch.
+        ready: keys of a batch that were read and are to be written, with where they come to: ids
+            are taken of these alone, since what failed of an id before may be archived or closed to
+            us by now. None: those that have failed of an id, which might come together in one
+            batch.
     """
 
     def __init__(
-        self, tx: sa.Connection, source: Source, *, ready: Collection[str] | None = None
+        self,
+        tx: sa.Connection,
+        source: Source,
+        *,
+        ready: Mapping[str, Collection[Place]] | None = None,
     ) -> None:
         self._tx, self.source, self._ready = tx, source, ready
         self._rows: dict[Place, Row | None] = {}
@@ -59,9 +64,7 @@ class Rings:
         rows = [row for one in new if (row := self._rows[one]) is not None]
         self._look_up_wanted([row for row in rows if _may_move(row)])
 
-    def of(
-        self, key: str, place: Place, *, coming: Mapping[Place, Place] | None = None
-    ) -> list[str] | None:
+    def of(self, key: str, place: Place) -> list[str] | None:
         """Return the objects of a ring in which ids are exchanged; None: ``key`` may not take this.
 
         An id is taken of another object only where that one comes to another place itself: each of
@@ -71,8 +74,6 @@ class Rings:
         Args:
             key: of the object that asks.
             place: what it asks for.
-            coming: where documents of the claim's objects stand -> where these come to in it,
-                whatever the sidecar says that made the document.
         """
         if self.source.mode is DeleteMode.APPEND:
             return None
@@ -83,12 +84,12 @@ class Rings:
             row = self._rows[asked]
             if row is None or not _may_move(row):
                 return None
-            wanted = (coming or {}).get(asked, self._wanted[row.id])
+            wanted = self._wanted[row.id]
             if wanted is None or wanted == asked:
                 return None
             if row.object_key == key:
                 return ring
-            if row.object_key in there or not self._comes_elsewhere(row.object_key):
+            if row.object_key in there or not self._comes_to(row.object_key, wanted):
                 return None
             ring.append(row.object_key)
             there.add(row.object_key)
@@ -112,10 +113,10 @@ class Rings:
         for row in rows:
             self._wanted[row.id] = told.get((_sidecar_of(row), row.object_key))
 
-    def _comes_elsewhere(self, key: str) -> bool:
-        """Return whether an object is being written, or failed of the id alone that it wants."""
+    def _comes_to(self, key: str, place: Place) -> bool:
+        """Return whether an object is being written there, or failed of the id that it wants."""
         if self._ready is not None:
-            return key in self._ready
+            return place in self._ready.get(key, ())
         if key not in self._lacking:
             query = sa.select(objects.c.object_key).where(
                 objects.c.source_id == self.source.id,
@@ -180,17 +181,11 @@ def handed_on(
     turn_of = {name: found[asking[name].key] for name in others}
     if None in turn_of.values():
         rings.look_up((collection, name) for name in asking)
-    places = {one.key: (collection, one.document_id) for one in intents}
-    coming = {
-        (collection, name): places[row.object_key]
-        for name, row in held.items()
-        if row.object_key in places
-    }
     let_go = [
         row
         for name, row in others.items()
         if turn_of[name] == "ring"
-        or (turn_of[name] is None and rings.of(asking[name].key, (collection, name), coming=coming))
+        or (turn_of[name] is None and rings.of(asking[name].key, (collection, name)))
     ]
     later = {asking[name].key: turn for name, turn in turn_of.items() if isinstance(turn, int)}
     return let_go, later

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -27,11 +27,12 @@ class DocumentsPort(Protocol):
         source: Source,
         intents: Sequence[Intent],
         *,
-        ready: Collection[str] = (),
+        ready: Mapping[str, Collection[tuple[str, str]]] | None = None,
     ) -> list[Claim | Refusal]:
         """Put documents under the batch's intent.
 
-        ``ready`` are other keys of the batch that are still to be written: they may give ids up.
+        ``ready`` are the keys of the batch that are still to be written, with the collections and
+        ids that they come to: they may give ids up.
         """
         ...
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from s3sync_dagster.core.decision import Decision, hold_back
 from s3sync_dagster.core.deed import Deed, documents_to_remove
 from s3sync_dagster.core.intent import DocumentCommit
+from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.outcome import KeyOutcome, outcome_of
 from s3sync_dagster.core.state import DocumentState, stood_last
 from s3sync_dagster.engine.batch.lease import Lease
@@ -45,10 +46,21 @@ class Ledger:
         """Return all deeds, in the order of the batch."""
         return list(self._deeds.values())
 
-    def to_write(self) -> set[str]:
-        """Return the keys that were read, and of which something is still to be written."""
+    def to_write(self) -> dict[str, set[tuple[str, str]]]:
+        """Return the keys that were read and are to be written -> collections and ids of theirs."""
+        prefix = self._parts.source.id_prefix
         with self._lock:
-            return {key for key, one in self._deeds.items() if one.writing and one.open_targets}
+            return {
+                key: {
+                    (
+                        target.collection_name,
+                        document_id(key, custom_id=target.custom_id, id_prefix=prefix),
+                    )
+                    for target in one.open_targets
+                }
+                for key, one in self._deeds.items()
+                if one.writing
+            }
 
     def doomed(self, key: str) -> list[DocumentState]:
         """Return the documents of a key whose records go now."""
