@@ -84,12 +84,17 @@ def find_hits(
 def tenants_embedding(
     here: Context, collection: str, database: str, caller: Caller
 ) -> EmbeddingConfig:
-    """Return the model of the tenant's own sources: another's key is not for its questions."""
+    """Return the model of the tenant's own sources: another's key is not for its questions.
+
+    That of one that has written to the collection, before one that only names it.
+    """
+    named: EmbeddingConfig | None = None
     for row in here.catalog.sources.rows(tenant=caller.tenant, moved=True):
         source = row.source
-        if source.database_name == database:
-            targets = [source.collection_name]
-            targets += [name for _, _, name in here.catalog.documents.collections(source.id)]
-            if collection in targets:
-                return source.embedding
-    return ModelChoice.of(here.parts.settings).default()
+        if source.database_name != database:
+            continue
+        if any(name == collection for *_, name in here.catalog.documents.collections(source.id)):
+            return source.embedding
+        if named is None and source.collection_name == collection:
+            named = source.embedding
+    return named or ModelChoice.of(here.parts.settings).default()

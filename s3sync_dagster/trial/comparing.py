@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from s3sync_dagster.engine.batch.groups import fill_groups
+from s3sync_dagster.engine.batch.groups import WriteGroup, fill_groups
 from s3sync_dagster.engine.hybrid import DocumentVersion, Reranker, Searcher
+from s3sync_dagster.engine.ports import CollectionPort, Embedder
 from s3sync_dagster.evaluating import Measured, Question, measure
+from s3sync_dagster.model.errors import LimitExceeded
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
 from s3sync_dagster.ports.word_index import FtsWordIndex
 from s3sync_dagster.trial.cutting import CutSample
@@ -99,22 +101,22 @@ def ask(
     inferred, done = embedder.inferred, 0
     total = sum(len(one.records) for one in cut.writes)
     told_at = -math.inf
+    refused: dict[str, str] = {}
     for group in fill_groups(collection, cut.writes):
-        records = [record for one in group.writes for record in one.records]
         if time.monotonic() - told_at >= TOLD_SECONDS:
             told_at = time.monotonic()
             note(f"embedding, {done} of {total} chunks")
-        done += len(records)
+        done += sum(len(one.records) for one in group.writes)
         started = time.process_time()
-        vectors = embedder.embed_documents([record.embedding_text for record in records])
+        refused |= _embed(embedder, collection, group)
         cpu_seconds += time.process_time() - started
-        collection.upsert(records, vectors)
     note(f"asking {len(questions)} questions of {total} chunks")
     index = FtsWordIndex(folder / "words.db")
     try:
         versions = (
             DocumentVersion(document_id=one.document_id, version="", count=len(one.records))
             for one in cut.writes
+            if one.document_id not in refused
         )
         index.follow(collection, versions)
         measured = measure(Searcher(collection, embedder, index, reranker), questions)
@@ -122,13 +124,33 @@ def ask(
         index.close()
     return Outcome(
         measured=tuple(measured),
-        counts={name: len(one.records) for name, one in zip(cut.names, cut.writes, strict=True)},
-        failed=cut.failed,
+        counts={
+            name: len(one.records)
+            for name, one in zip(cut.names, cut.writes, strict=True)
+            if one.document_id not in refused
+        },
+        failed=(*cut.failed, *refused.values()),
         text_bytes=cut.text_bytes,
         texts=embedder.inferred - inferred,
         cpu_seconds=cpu_seconds if way.local else None,
         dimension=embedder.dimension,
     )
+
+
+def _embed(embedder: Embedder, collection: CollectionPort, group: WriteGroup) -> dict[str, str]:
+    """Embed and keep a group; returns why which documents hold a text that the model refuses."""
+    records = [record for one in group.writes for record in one.records]
+    try:
+        vectors = embedder.embed_documents([record.embedding_text for record in records])
+    except LimitExceeded as error:
+        if len(group.writes) == 1:
+            return {group.writes[0].document_id: error.reason}
+        refused: dict[str, str] = {}
+        for alone in group.one_by_one():
+            refused |= _embed(embedder, collection, alone)
+        return refused
+    collection.upsert(records, vectors)
+    return {}
 
 
 def whole(sample: Sample, outcome: Outcome, other: Outcome) -> Whole | None:

@@ -1,9 +1,17 @@
 """Which objects stand for a collection, and what their figures say of all of it."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
 from s3sync_dagster.catalog.indexed import IndexedObject
-from s3sync_dagster.trial.comparing import Outcome, difference, recalled, reciprocal, whole
+from s3sync_dagster.engine.batch.groups import Write
+from s3sync_dagster.evaluating import Question
+from s3sync_dagster.model.document import Record
+from s3sync_dagster.model.errors import LimitExceeded
+from s3sync_dagster.trial.comparing import Outcome, ask, difference, recalled, reciprocal, whole
+from s3sync_dagster.trial.cutting import CutSample
 from s3sync_dagster.trial.sample import Sample, choose
 
 
@@ -99,3 +107,36 @@ def test_differences_are_paired():
     assert difference(reciprocal(ranks[0]), reciprocal(ranks[0])).mean == 0
     assert difference(reciprocal(ranks[0]), reciprocal(ranks[0])).error == 0
     assert difference([0.0], [1.0]).error is None
+
+
+class Refusing:
+    """A model that refuses one text."""
+
+    name, dimension, inferred = "refusing", 2, 0
+
+    def embed_query(self, _text):
+        return np.ones(2, dtype=np.float32)
+
+    def embed_documents(self, texts):
+        if any("zebra" in text for text in texts):
+            raise LimitExceeded("no", reason="text_refused")
+        return np.ones((len(texts), 2), dtype=np.float32)
+
+    def configuration(self):
+        return {}
+
+
+def test_a_text_that_the_model_refuses_is_counted_and_ends_nothing(tmp_path):
+    def written(name, text):
+        metadata = {"document_key": name}
+        record = Record(id=f"{name}-0", document=text, embedding_text=text, metadata=metadata)
+        return Write(deed=None, target=None, document_id=name, records=(record,))
+
+    writes = tuple(written(name, text) for name, text in (("a", "cats"), ("b", "a zebra")))
+    cut = CutSample(
+        writes=writes, names=(("s", "a"), ("s", "b")), failed=("empty_text",), told={}, text_bytes=9
+    )
+    way = SimpleNamespace(embedder=Refusing(), local=True)
+    found = ask(way, cut, [Question(question="cats", key="a")], reranker=None, folder=tmp_path)
+    assert found.counts == {("s", "a"): 1}
+    assert found.failed == ("empty_text", "text_refused")
