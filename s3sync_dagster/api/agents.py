@@ -25,6 +25,7 @@ from s3sync_dagster.api.routing import parse_aside, read_whole
 from s3sync_dagster.api.searching import find_hits, tenants_embedding
 from s3sync_dagster.engine.ports import RecordReader
 from s3sync_dagster.model.document import Hit
+from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.extras import require_extra
 from s3sync_dagster.search import opened
 
@@ -33,6 +34,26 @@ PATH = "/mcp"
 DEFAULT_DATABASE = "default_database"
 MAX_VALUES = 5000
 """Of one message: a filter of 500 names and values is the largest thing that one holds."""
+
+
+def database_of(here: Context, collection: str, *, tenant: str) -> str:
+    """Return the only database where a tenant's sources have a collection, else the default one.
+
+    Raises:
+        InvalidSetting: several have it, and the default one is not among them.
+    """
+    found = {
+        source.database_name
+        for source in (row.source for row in here.catalog.sources.rows(tenant=tenant))
+        if source.collection_name == collection
+        or any(name == collection for *_, name in here.catalog.documents.collections(source.id))
+    }
+    if len(found) > 1 and DEFAULT_DATABASE not in found:
+        shown = ", ".join(map(repr, sorted(found)))
+        raise InvalidSetting(
+            f"Several databases have a collection {collection!r} ({shown}): name the database."
+        )
+    return found.pop() if len(found) == 1 else DEFAULT_DATABASE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +68,8 @@ class CallersDoor(Door):
         payload = SearchPayload(
             query=question.words,
             collection_name=question.collection,
-            database_name=question.database or DEFAULT_DATABASE,
+            database_name=question.database
+            or database_of(self.here, question.collection, tenant=self.caller.tenant),
             where=None if question.where is None else dict(question.where),
             limit=question.limit,
             ranking=question.ranking,
