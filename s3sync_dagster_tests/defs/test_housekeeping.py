@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.tables import invocations
 from s3sync_dagster.core.naming import job_name, partitions_name
+from s3sync_dagster.core.reservation import MAX_LIVE
 from s3sync_dagster.defs import dispatching, housekeeping
 from s3sync_dagster.defs.dagster_internals.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.dispatching import Dispatcher
@@ -92,6 +93,7 @@ def test_a_deletion_that_fails_is_the_trouble_of_its_source_alone(fault, said):
         owners=SimpleNamespace(is_dead=lambda _owner: None),
         runs_of=lambda _tenant: None,
         has_left=lambda _owner: False,
+        settings=SimpleNamespace(runs_per_source=MAX_LIVE),
     )
     with dg.DagsterInstance.ephemeral() as instance:
         chroma = SimpleNamespace(open=lambda: parts.collections)
@@ -172,7 +174,12 @@ def test_a_source_that_dagster_takes_no_run_of_is_its_own_trouble_alone(monkeypa
             one.catalog.invocations.request(other, ["b.txt"], trigger=Trigger.API)
     one.bucket.put("b.txt", "text")
     one.listing()
-    parts = SimpleNamespace(catalog=one.catalog, clock=one.clock, runs_of=lambda _: None)
+    parts = SimpleNamespace(
+        catalog=one.catalog,
+        clock=one.clock,
+        runs_of=lambda _: None,
+        settings=SimpleNamespace(runs_per_source=MAX_LIVE),
+    )
     with dg.DagsterInstance.ephemeral() as instance:
         plain = instance.add_dynamic_partitions
 
