@@ -32,6 +32,7 @@ def test_wheel_and_sdist_are_built_twice_to_the_same_bytes(dist):
         assert hashlib.sha256((dist / name).read_bytes()).hexdigest() == digest
 
 
+@pytest.mark.long
 def test_the_bill_of_materials_has_each_locked_package_with_its_version(dist):
     bill = json.loads((dist / "sbom.cdx.json").read_text())
     named = {(one["name"].lower(), one["version"]) for one in bill["components"]}

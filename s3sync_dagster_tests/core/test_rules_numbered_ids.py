@@ -131,7 +131,7 @@ def test_where_the_last_one_gets_no_id_no_text_goes(mode, trouble):
         assert there >= {f"text of {key}" for key in keys}
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_whoever_shuffles_ids_has_each_text_under_its_id_in_the_end(seed):
     chance = random.Random(seed)
     world, keys = numbered(chance.choice(REPLACES), 8)

@@ -54,7 +54,13 @@ def test_a_second_version_killed_before_its_commit_then_the_first_again(stage: C
 
 @pytest.mark.parametrize(
     "step",
-    ["claimed", "upserted", "before_commit", "stored", "before_delete", "deleted", "after_commit"],
+    [
+        *("upserted", "stored", "deleted"),
+        *(
+            pytest.param(one, marks=pytest.mark.long)
+            for one in ("claimed", "before_commit", "before_delete", "after_commit")
+        ),
+    ],
 )
 def test_a_custom_id_changed_and_killed_in_between(stage: CrashStage, step):
     stage.put("a.txt", 6)
