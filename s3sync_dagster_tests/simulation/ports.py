@@ -327,7 +327,7 @@ class SimCatalog:
     def __init__(self, catalog: Any, weather: Weather, safety: Any) -> None:
         for table in ("listings", "batches", "documents", "collections", "work", "moves"):
             setattr(self, table, _SimTable(getattr(catalog, table), table, weather, safety))
-        self.sources = catalog.sources
+        self.sources, self.invocations = catalog.sources, catalog.invocations
 
 
 class _SimTable:
