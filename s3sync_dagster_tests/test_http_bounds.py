@@ -93,7 +93,7 @@ def test_an_answer_that_comes_a_byte_now_and_then(server: Endless) -> None:
     began = time.monotonic()
     with pytest.raises(httpx.ReadTimeout):
         opened(server).get("/")
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\nX: ", b""])
@@ -105,7 +105,7 @@ def test_headers_that_come_a_byte_now_and_then(server: Endless, begin: bytes) ->
         began = time.monotonic()
         with pytest.raises(httpx.TransportError):
             client.get("/")
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 20
 
 
 def test_a_connection_is_used_again_and_each_answer_has_its_own_time(server: Endless) -> None:

@@ -172,7 +172,7 @@ def test_a_head_that_comes_byte_by_byte_is_not_waited_for(port):
         began = time.monotonic()
         head = b"GET / HTTP/1.1\r\nhost: " + b"x" * 1000
         assert sent_until_ended(link, (bytes([byte]) for byte in head), pause=0.05)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 25
 
 
 def test_a_head_without_end_is_not_kept(port):
@@ -263,7 +263,7 @@ def test_a_body_that_trickles_is_not_waited_for(port, path, piece):
             try:
                 answer = link.recv(100)
             except TimeoutError:
-                assert time.monotonic() - began < 5
+                assert time.monotonic() - began < 25
         assert b" 408 " in answer
 
 

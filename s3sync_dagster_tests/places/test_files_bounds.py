@@ -91,7 +91,7 @@ def test_a_folder_that_comes_a_byte_now_and_then(
     server.pieces = lambda _: trickle(begin=MULTISTATUS)
     began = time.monotonic()
     assert refused(listing(server, protocol)).reason == "store_timeout"
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 40
 
 
 @pytest.mark.parametrize(
@@ -110,20 +110,20 @@ def test_a_folder_that_comes_a_byte_now_and_then(
 def test_a_page_that_makes_much_work_of_few_bytes(server: Endless, page: bytes) -> None:
     server.pieces = lambda _: iter((page,))
     store = opened(server, "index")
-    began = time.process_time()
+    began = time.thread_time()
     try:
         list(store._access.listed(store._opened(), ""))  # pyright: ignore[reportPrivateUsage]
     except (S3SyncError, ValueError):
         pass
-    assert time.process_time() - began < 3
+    assert time.thread_time() - began < 15
 
 
 def test_a_charset_that_takes_quadratic_time_is_not_believed(server: Endless) -> None:
     server.media = "text/html; charset=punycode"
     server.pieces = lambda _: iter((b"a-" + b"b" * 1_000_000,))
-    began = time.process_time()
+    began = time.thread_time()
     listing(server, "index")()
-    assert time.process_time() - began < 3
+    assert time.thread_time() - began < 15
 
 
 def test_a_link_that_is_no_address_takes_little_memory(server: Endless) -> None:
@@ -166,9 +166,9 @@ def test_a_folder_of_webdav_that_declares_what_each_element_has(
     attributes = " ".join(f'a{one} CDATA "x"' for one in range(9000))
     body = f"<!DOCTYPE l [<!ATTLIST a {attributes}>]><l>{'<a/>' * 3000}</l>"
     server.pieces = lambda _: iter((body.encode(packed),))
-    began = time.process_time()
+    began = time.thread_time()
     assert refused(listing(server, "dav")).reason == "store_failed"
-    assert time.process_time() - began < 2
+    assert time.thread_time() - began < 10
 
 
 @pytest.mark.parametrize("charset", ["cp037", "utf-7", "cp1140", "unicode_escape", "no-such-one"])
@@ -182,10 +182,10 @@ def test_a_charset_of_webdav_hides_no_declarations(server: Endless, charset: str
     elif charset == "unicode_escape":
         packed = body.replace("<", "\\x3c").encode()
     server.pieces = lambda _: iter((packed,))
-    began = time.process_time()
+    began = time.thread_time()
     error = refused(listing(server, "dav"))
     assert (error.reason, "charset" in error.message) == ("store_failed", True)
-    assert time.process_time() - began < 2
+    assert time.thread_time() - began < 10
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "UTF8", "iso-8859-1", "windows-1252", '"utf-8"'])
@@ -204,9 +204,9 @@ def test_a_date_of_webdav_that_takes_hours_to_read(
     prop = b"<resourcetype/><%b>%b</%b>" % (name, date, name)
     one = b"<response><href>/docs/a</href><propstat><prop>%b</prop></propstat></response>" % prop
     server.pieces = lambda _: iter((FOLDER % one,))
-    began = time.process_time()
+    began = time.thread_time()
     assert refused(listing(server, "dav")).reason == "store_failed"
-    assert time.process_time() - began < 1
+    assert time.thread_time() - began < 5
 
 
 def test_a_name_of_webdav_that_is_no_address(server: Endless) -> None:
@@ -240,7 +240,7 @@ def test_a_server_of_webdav_that_is_slow_before_its_answer(
     began = time.monotonic()
     error = refused(listing(server, "dav"))
     assert error.reason == "store_timeout", error
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20
 
 
 def test_a_long_file_of_webdav_has_no_end_in_time(

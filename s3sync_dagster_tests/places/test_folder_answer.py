@@ -53,7 +53,7 @@ def test_a_folder_that_hangs_is_told_at_once_from_the_second_time_on(mount, tmp_
         with pytest.raises(Unavailable) as caught:
             open_store(Source(id="i", name="d", place=place, collection_name="c"), named)
         assert caught.value.reason == "folder_hangs"
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
     assert threading.active_count() <= threads + 1
     back.set()
     for waits in list(folder_answer._hanging.values()):

@@ -546,9 +546,9 @@ def test_a_packed_answer_of_several_members_is_read_whole(site, visit):
 
 def test_many_small_members_cost_no_more_than_their_bytes():
     members = gzip.compress(b"x") * 200_000
-    began = time.process_time()
+    began = time.thread_time()
     assert web_fetch.unpack_whole(members, 10**6) == b"x" * 200_000
-    assert time.process_time() - began < 20  # a minute and more where each member copies the rest
+    assert time.thread_time() - began < 20  # a minute and more where each member copies the rest
 
 
 NOINDEX = [

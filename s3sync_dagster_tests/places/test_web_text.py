@@ -109,12 +109,12 @@ def test_rules_for_others_are_not_ours():
 def test_what_never_ends_is_not_looked_through_again_for_each_find(read, piece):
     def seconds(characters):
         text = "<x>" + piece * (characters // len(piece))
-        began = time.process_time()
+        began = time.thread_time()
         found = read(text)
         assert found is not None
         if read is sitemap_entries:
             list(found)
-        return time.process_time() - began
+        return time.thread_time() - began
 
     seconds(1000)  # what is loaded at the first call
     assert seconds(400_000) < 4  # where each piece has the rest looked through it is half a minute

@@ -146,10 +146,10 @@ def test_a_short_answer_that_declares_what_each_element_has(
     body = DECLARED + b"<ListBucketResult>" + b"<a/>" * 3000 + b"</ListBucketResult>"
     server.pieces = lambda _: iter((body.decode().encode(packed),))
     server.status = status
-    began = time.process_time()
+    began = time.thread_time()
     with pytest.raises(S3SyncError):
         opened(server).list_page("", start_after=None)
-    assert time.process_time() - began < 2
+    assert time.thread_time() - began < 10
 
 
 @pytest.mark.parametrize("length", [300_000, 900_000, 12_000_000])
@@ -157,10 +157,10 @@ def test_a_date_that_takes_hours_to_read(server: Endless, length: int) -> None:
     date = b"<LastModified>" + b"1." * (length // 2) + b"</LastModified>"
     page = LISTING + b"<Contents><Key>a</Key>" + date + b"</Contents></ListBucketResult>"
     server.pieces = lambda _: iter((page,))
-    began = time.process_time()
+    began = time.thread_time()
     with pytest.raises(S3SyncError):
         listing(server)()
-    assert time.process_time() - began < 2
+    assert time.thread_time() - began < 10
 
 
 @pytest.mark.parametrize("where", [b"<Contents><Key>%b</Key></Contents>", b"<Prefix>%b</Prefix>"])
@@ -219,7 +219,7 @@ def test_a_slow_page_is_taken_to_its_end(server: Endless, monkeypatch: pytest.Mo
     with answers_take(0.8):  # such as in a sensor, which others wait for
         began = time.monotonic()
         assert refused(listing(server)).reason == "timeout"
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15
 
 
 @pytest.mark.parametrize("what", ["body", "error", "headers"])
@@ -240,7 +240,7 @@ def test_an_answer_that_comes_a_byte_now_and_then(
     )[: 1 if what == "body" else 2]:
         began = time.monotonic()
         assert refused(call).reason == "timeout"
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 25
 
 
 def slowly(_: str) -> Iterator[bytes]:
@@ -276,7 +276,7 @@ def test_a_body_is_not_waited_for_longer_than_who_asks_bears(
     monkeypatch.setattr(aws_bounds, "SLOWEST_AWAITED_BYTES", 1)
     with answers_take(0.5):
         assert refused(lambda: opened(server).read("a", max_size_bytes=99)).reason == "timeout"
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 40
 
 
 def test_a_queue_s_answer_without_an_end(server: Endless) -> None:
