@@ -122,7 +122,8 @@ def look_again(tx: sa.Connection, source_id: str, keys: Collection[str]) -> None
             )
             .values(withheld=written_for)
         )
-        _ask_once(tx, source_id, mine, stretch, sa.not_(_UNTOLD))
+        # Of what has no record there is nothing to be read: no look would close it.
+        _ask_once(tx, source_id, mine, stretch, documents.c.high_water > 0, sa.not_(_UNTOLD))
 
 
 def _ask_once(tx: sa.Connection, source_id: str, *which: sa.ColumnElement[bool]) -> None:

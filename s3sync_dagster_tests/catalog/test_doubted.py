@@ -83,6 +83,7 @@ def test_a_listing_asks_for_what_was_written_under_other_keys(catalog):
         "b.md": {"withheld": TEAM},
         "c.md": {"withheld": None},
         "d.md": {"withheld": NOTHING, "metadata": {"lang": "de"}},
+        "e.md": {"withheld": NOTHING, "phase": "writing", "chunks": 0, "high_water": 0},
     }
     list_all(catalog, src, [ref(key) for key in states])
     with catalog.database.write() as tx:
@@ -91,7 +92,7 @@ def test_a_listing_asks_for_what_was_written_under_other_keys(catalog):
     catalog.listings.begin(src.id, owner="me")
     window = catalog.listings.window(src.id, after=None, until=None, limit=10)
     found = {key: one.fingerprint for key, one in window.objects.items()}
-    assert found == {"a.md": "", "b.md": "f", "c.md": "f", "d.md": "f"}
+    assert found == {"a.md": "", "b.md": "f", "c.md": "f", "d.md": "f", "e.md": "f"}
 
 
 @pytest.mark.parametrize(
