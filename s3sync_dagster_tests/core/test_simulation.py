@@ -19,6 +19,7 @@ from s3sync_dagster_tests.simulation.driver import SOURCE, replayable, run_episo
 from s3sync_dagster_tests.simulation.events import run_on_events
 from s3sync_dagster_tests.simulation.keeping import run_keeping
 from s3sync_dagster_tests.simulation.mutants import MUTANTS, ROOT
+from s3sync_dagster_tests.simulation.on_postgres import catalogs_on_postgres
 from s3sync_dagster_tests.simulation.oracle import check
 from s3sync_dagster_tests.simulation.places import Buckets, Folders
 from s3sync_dagster_tests.simulation.ports import FAULTS
@@ -62,6 +63,16 @@ def test_a_million_steps():
         if seed % 5 == 0:
             run_on_events(1_000 + seed, STEPS)
             run_keeping(1_000 + seed, STEPS)
+
+
+@pytest.mark.long
+def test_worlds_whose_catalog_is_postgres(postgres_url):
+    with catalogs_on_postgres(postgres_url):
+        for seed in range(FIRST_SEED, FIRST_SEED + STEPS_IN_ALL // STEPS // 20):
+            run_episode(1_000 + seed, STEPS)
+            if seed % 3 == 0:
+                run_on_events(1_000 + seed, STEPS)
+                run_keeping(1_000 + seed, STEPS)
 
 
 def test_a_world_that_goes_round_for_ever_is_ended_with_its_replay():
