@@ -123,3 +123,11 @@ class InvocationRows:
                 .select_from(invocations)
                 .where(invocations.c.source_id == source_id, is_live)
             ).scalar_one()
+
+    def waits_since_restore(self, source_id: str) -> bool:
+        """Return whether a request is at work, or waits, that waited in the copy of a catalog."""
+        query = sa.select(sa.literal(1)).where(
+            invocations.c.source_id == source_id, is_live, invocations.c.restored
+        )
+        with self._db.read() as tx:
+            return tx.execute(query.limit(1)).first() is not None

@@ -230,6 +230,10 @@ class InvocationsPort(Protocol):
         """Return pending and processing invocations of a source."""
         ...
 
+    def waits_since_restore(self, source_id: str) -> bool:
+        """Return whether a request is at work, or waits, that waited in the copy of a catalog."""
+        ...
+
 
 class MovesPort(Protocol):
     """Sources that were moved, and what is left of them."""

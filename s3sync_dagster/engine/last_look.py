@@ -74,7 +74,7 @@ def look_elsewhere(
     for name in list(waiting):
         try:
             collection = open_there(collections, name, tenant=tenant, database=database)
-            there = None if collection is None else _known(collection, (tenant, database, name))
+            there = None if collection is None else known_at(collection, (tenant, database, name))
             if collection and there and _delete_left(source, collection, there, catalog):
                 return False
             waiting.remove(name)
@@ -129,55 +129,6 @@ def look_round(source: Source, *, catalog: CatalogPort, collections: Collections
         names.append(name)
     catalog.sources.look_through(source.id, names)
     return names
-
-
-def end_restore(
-    source: Source, *, catalog: CatalogPort, collections: Callable[[], Collections], due: bool
-) -> None:
-    """Have a source that says who may read be as any other, once its records are all known.
-
-    The catalog was put back from a copy: until then each batch asks what was forgotten, and what is
-    said of readers counts for less. Once all that is there was listed and written, what no document
-    tells of is read back, and is its documents' own to tell. Sources that say nothing of readers
-    ask nobody.
-
-    Args:
-        source: any source.
-        catalog: the catalog.
-        collections: opens Chroma; not called where there is nothing to do.
-        due: whether the time has come to look at its records; where readers see nothing of the
-            source before, it always has.
-
-    Raises:
-        S3SyncError: Chroma or the catalog does not answer; the next call looks again.
-    """
-    asks = due and source.reader_keys and catalog.sources.looked_through(source.id)
-    if not asks and not catalog.sources.is_closed_unseen(source.id):
-        return
-    if catalog.sources.listing_asked(source.id) or catalog.invocations.live_count(source.id):
-        return  # a batch hears of what its keys had under other ids, before it writes them
-    chroma = collections()
-    unknown = _has_unknown(source, catalog, chroma)
-    if unknown and read_back_forgotten(source, catalog=catalog, collections=chroma):
-        return  # what was read back is written, or listed, before the next look
-    if not unknown:
-        catalog.sources.look_through(source.id, [])
-    catalog.sources.open_seen(source.id)
-
-
-def _has_unknown(source: Source, catalog: CatalogPort, collections: Collections) -> bool:
-    """Return whether a collection has records of a source under the ids of no document."""
-    for place in places_of(source, catalog=catalog, collections=collections):
-        collection = open_there(collections, place[2], tenant=place[0], database=place[1])
-        if collection is None:
-            continue
-        known = _known(collection, place)
-        for page in collection.scan(source_id=source.id):
-            names = {split_record_id(record.id)[0] for record in page}
-            holders = catalog.collections.holders(known, sorted(names))
-            if names - {one.document_id for one in holders}:
-                return True
-    return False
 
 
 def may_have_forgotten(source: Source, *, catalog: CatalogPort) -> bool:
@@ -237,7 +188,7 @@ def read_back_forgotten(source: Source, *, catalog: CatalogPort, collections: Co
                 trouble_of_one(collections, name, error, tenant=tenant, database=database)
             )
             continue
-        there = _known(collection, place)
+        there = known_at(collection, place)
         holders = catalog.collections.holders(there, [one.document_id for one in found])
         held = {one.document_id for one in holders}
         added += catalog.documents.read_back(
@@ -251,7 +202,8 @@ def read_back_forgotten(source: Source, *, catalog: CatalogPort, collections: Co
     return added
 
 
-def _known(collection: CollectionPort, place: tuple[str, str, str]) -> KnownCollection:
+def known_at(collection: CollectionPort, place: tuple[str, str, str]) -> KnownCollection:
+    """Return a collection as the catalog knows it, by its (tenant, database, name)."""
     tenant, database, name = place
     return KnownCollection(
         tenant=tenant,

@@ -1,11 +1,13 @@
-"""Which records may be deleted by their id, and how they are."""
+"""Which records are a document's own, as they were written, and how they are deleted."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from s3sync_dagster.core.plan import possible_ids, record_ids
+from s3sync_dagster.core.plan import DIGEST_BYTES, possible_ids, record_ids
+from s3sync_dagster.core.records import metadata_digest, text_digest
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
+from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import NotFound, S3SyncError, Unavailable
 
 IDS_AT_ONCE = 1000
@@ -197,3 +199,13 @@ def delete_in_steps(
         before()
         collection.delete(part)
         deleted(len(part))
+
+
+def as_written(document: DocumentState, place: int, stored: StoredRecord, *, text: bool) -> bool:
+    """Return whether a record is what was written; ``text``: also by its text's digest."""
+    digests = document.digests[place * 2 * DIGEST_BYTES : (place + 1) * 2 * DIGEST_BYTES]
+    words = stored.document or ""
+    record = Record(id=stored.id, document=words, embedding_text=words, metadata=stored.metadata)
+    if metadata_digest(record) != digests[DIGEST_BYTES:]:
+        return False
+    return not text or text_digest(record) == digests[:DIGEST_BYTES]

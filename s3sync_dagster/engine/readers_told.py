@@ -21,10 +21,9 @@ from s3sync_dagster.core.targets import as_it_is
 from s3sync_dagster.core.vouching import readers
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.last_look import places_of
-from s3sync_dagster.engine.own_records import IDS_AT_ONCE, open_there
+from s3sync_dagster.engine.own_records import IDS_AT_ONCE, as_written, open_there
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.engine.rebuilding import documents_of, recover_documents
-from s3sync_dagster.engine.rolling_check import as_written
 from s3sync_dagster.model.document import Metadata, MetadataValue
 from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
 from s3sync_dagster.model.source import Source

@@ -11,16 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from s3sync_dagster.core.kept_text import was_whole
-from s3sync_dagster.core.plan import DIGEST_BYTES, possible_ids
-from s3sync_dagster.core.records import metadata_digest, text_digest
+from s3sync_dagster.core.plan import possible_ids
 from s3sync_dagster.core.state import CheckCursor, DocumentPhase, DocumentState, KnownCollection
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.identity import look_at, meet
-from s3sync_dagster.engine.last_look import end_restore, look_round
-from s3sync_dagster.engine.own_records import own_among
-from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
-from s3sync_dagster.model.document import Record
+from s3sync_dagster.engine.last_look import look_round
+from s3sync_dagster.engine.own_records import as_written, own_among
+from s3sync_dagster.engine.ports import CollectionPort, Collections
+from s3sync_dagster.engine.restore_end import end_restore
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import DeleteMode, Source
 
@@ -207,16 +206,6 @@ def _compare(
             keys = tuple(sorted({*one.document.metadata_keys, *met}))
             damaged.append(replace(one.document, metadata_keys=keys))
     return damaged, mended, untold, bool(damaged) and not stored
-
-
-def as_written(document: DocumentState, place: int, stored: StoredRecord, *, text: bool) -> bool:
-    """Return whether a record is what was written; ``text``: also by its text's digest."""
-    digests = document.digests[place * 2 * DIGEST_BYTES : (place + 1) * 2 * DIGEST_BYTES]
-    words = stored.document or ""
-    record = Record(id=stored.id, document=words, embedding_text=words, metadata=stored.metadata)
-    if metadata_digest(record) != digests[DIGEST_BYTES:]:
-        return False
-    return not text or text_digest(record) == digests[:DIGEST_BYTES]
 
 
 def _is_left(document: DocumentState, collection: CollectionPort, catalog: CatalogPort) -> bool:

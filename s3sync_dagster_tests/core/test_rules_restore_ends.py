@@ -70,21 +70,42 @@ def test_what_was_forgotten_is_read_back_before_a_restore_is_over():
     assert "sales/kept.md" not in sees(world, "sales")
 
 
-@pytest.mark.parametrize("waits", ["a listing", "work", "Chroma"])
+@pytest.mark.parametrize("waits", ["a listing", "a request", "Chroma"])
 def test_a_restore_goes_on_while_anything_is_not_known(waits):
     world = world_of_sales()
+    if waits == "a request":
+        world.ask(KEY)
     restore(world, back_up(world))
     silent = None
     if waits != "a listing":
+        world.clock.seconds += 7200
+        world.listing()
+    if waits == "Chroma":
         goes_on(world)
-    if waits == "work":
-        world.ask(KEY)
     if waits == "Chroma":
         silent = Refusing(world)
         opened = silent.open
         silent.open = lambda name, **options: _silent(opened(name, **options))
     checks(world, silent)
     assert world.catalog.sources.looked_through(world.source.id) is not None
+
+
+def test_a_restore_ends_of_a_source_that_never_rests():
+    world = world_of_sales()
+    restore(world, back_up(world))
+    world.configure(metadata={"lang": "de"})
+    world.configure(metadata={"team": "sales"})
+    assert world.catalog.sources.is_closed_unseen(world.source.id)
+    goes_on(world)
+    assert not sees(world, "sales")
+    for number in range(2):
+        world.bucket.put("sales/b.md", f"b {number}")
+        world.clock.seconds += 7200
+        world.listing()
+        checks(world)
+    assert world.catalog.invocations.live_count(world.source.id)
+    assert world.catalog.sources.looked_through(world.source.id) is None
+    assert KEY in sees(world, "sales")
 
 
 @pytest.mark.parametrize("asked", [HR, {"team": "all"}])

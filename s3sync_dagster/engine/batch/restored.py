@@ -26,7 +26,7 @@ from s3sync_dagster.engine.batch.found_text import texts_of
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.identity import look_at
 from s3sync_dagster.engine.last_look import look_round, may_have_forgotten
-from s3sync_dagster.engine.own_records import own_among
+from s3sync_dagster.engine.own_records import as_written, own_among
 from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
 from s3sync_dagster.engine.readers_told import (
     hear_before,
@@ -35,7 +35,6 @@ from s3sync_dagster.engine.readers_told import (
     said_later,
     unheard,
 )
-from s3sync_dagster.engine.rolling_check import as_written
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import DeleteMode, Source
