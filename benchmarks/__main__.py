@@ -33,6 +33,7 @@ BENCHMARKS = {
     "orchestration.scale": "100,000 partitions: discovery, pages, restart",
     "orchestration.sources": "1, 20 and 200 sources: ticks, idle CPU, imports",
     "orchestration.hosts": "1 to 8 hosts on one catalog, and one of them killed (redis-server)",
+    "orchestration.two_versions": "a rolling upgrade with kills: both versions at work at once",
     "orchestration": "what Dagster costs beside the work (orchestration/run.py)",
     "places.repository": "a repository of 5,000 files: first, unchanged, 50 touched; beside peers",
     "places.crawl": "a site of 2,000 pages: first, by dates, by 304, 20 changed; beside peers",
