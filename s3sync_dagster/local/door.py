@@ -39,7 +39,7 @@ HEAD_SECONDS = 10.0
 ADMITTED = "s3sync_admitted"
 """Where a request's scope tells that it has passed."""
 _READ_IN_TWO_WAYS = re.compile(r"[\x00-\x1f\x7f]")
-"""Starlette's routes end with ``$``, which a line feed may follow: ``/graphql%0a`` is theirs too."""
+"""Starlette's routes end with ``$``, which a line feed may follow: ``/graphql%0a`` is one."""
 _SIGN_IN = (
     "There are API tokens, so this server asks who you are: sign in at the console as an owner of "
     "a trusted tenant and come back, or send the token as x-chroma-token."
