@@ -151,7 +151,7 @@ def _end(
     here: Context, caller: Caller, place: Place, ids: Sequence[str], *, delete_records: bool
 ) -> None:
     """Delete sources of a kind, all or none of them; raises ``Conflict``: see ``mark_deleting``."""
-    here.catalog.sources.mark_deleting(*ids, keep_records=not delete_records)
+    here.catalog.sources.mark_deleting(*ids, keep_records=not delete_records, within_quota=True)
     for each in ids:
         here.forget(each, caller)
     if place.owned and delete_records:

@@ -37,6 +37,8 @@ class Waiting:
         if not self.known(tenant):
             number = self.count(tenant)
             with self._lock:
+                if self.known(tenant):  # others have counted meanwhile, and taken since
+                    number = max(number, self._counts[tenant].number)
                 self._counts[tenant] = _Count(number, time.monotonic() + FRESH_SECONDS)
         with self._lock:
             found = self._counts[tenant]

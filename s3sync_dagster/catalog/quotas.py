@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, has_records, objects, sources, upload_files
-from s3sync_dagster.model.errors import LimitExceeded, NoRoom, Throttled
+from s3sync_dagster.model.errors import Conflict, LimitExceeded, NoRoom, Throttled
 
 if TYPE_CHECKING:
     from s3sync_dagster.catalog.database import Database
@@ -99,6 +99,35 @@ def room_for_documents(database: "Database", tx: sa.Connection, tenant: str) -> 
     every = (all_of_it, leaving, before, words)
     there, *rest = (tx.execute(query).scalar_one() for query in every)
     return max(most - there + sum(rest), 0)
+
+
+def require_none_kept(
+    database: "Database",
+    tx: sa.Connection,
+    tenants: Collection[str],
+    which: sa.ColumnElement[bool],
+) -> None:
+    """Refuse to leave the records of sources where objects are counted: these would not be.
+
+    Args:
+        database: knows the quota.
+        tx: an open transaction.
+        tenants: whose sources.
+        which: of the table ``sources``.
+
+    Raises:
+        Conflict: ``records_would_not_count``.
+    """
+    quota = database.quota
+    if quota is None or all(quota.of(one) is None for one in tenants):
+        return
+    own = documents.c.source_id.in_(sa.select(sources.c.id).where(which))
+    if tx.execute(sa.select(documents.c.id).where(own, has_records).limit(1)).first() is not None:
+        raise Conflict(
+            "The tenant may have so many objects, and records that stay without their source "
+            "would not be counted: delete them, too (delete_records=true).",
+            reason="records_would_not_count",
+        )
 
 
 def require_upload_room(

@@ -16,6 +16,7 @@ from s3sync_dagster.catalog.identities import (
 )
 from s3sync_dagster.catalog.known_sources import KnownSources
 from s3sync_dagster.catalog.overtaken import end_verdicts
+from s3sync_dagster.catalog.quotas import require_none_kept
 from s3sync_dagster.catalog.reports import list_anew
 from s3sync_dagster.catalog.rows import (
     due_at_once,
@@ -310,14 +311,21 @@ class SourceRows(KnownSources):
                 sources.update().where(sources.c.id == source_id).values(closed_unseen=False)
             )
 
-    def mark_deleting(self, *source_ids: str, keep_records: bool) -> None:
+    def mark_deleting(
+        self, *source_ids: str, keep_records: bool, within_quota: bool = False
+    ) -> None:
         """Begin the deletion of sources; dispatch takes their documents down and then the rows.
 
         With what is left of those in whose place they stand, where they were moved.
 
+        Args:
+            source_ids: of one tenant.
+            keep_records: what they wrote stays.
+            within_quota: not where the tenant's objects are counted: nothing counts what stays.
+
         Raises:
-            Conflict: records are to stay and say who may read them (``readers_would_be_lost``):
-                none of the sources is deleted.
+            Conflict: records are to stay and say who may read them (``readers_would_be_lost``), or
+                would not count (``records_would_not_count``): none of the sources is deleted.
         """
         with self._db.write() as tx:
             self._db.lock_places(tx)  # or one that is moved meanwhile is deleted by half
@@ -329,6 +337,8 @@ class SourceRows(KnownSources):
                     "them, too, or take its reader_keys away first.",
                     reason="readers_would_be_lost",
                 )
+            if keep_records and within_quota:
+                require_none_kept(self._db, tx, {row.tenant for row in rows}, both)
             for row in rows:
                 hand_on_all_words(self._db, tx, row, but={one.id for one in rows})
             tx.execute(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from s3sync_dagster.embedding.endpoint import Endpoint
+from s3sync_dagster.embedding.endpoint import Endpoint, vector_of
 from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.model.embedding_kinds import QWEN
 from s3sync_dagster.model.errors import InvalidSetting, Unavailable
@@ -77,11 +77,9 @@ class ChromaCloudModel:
         return self._endpoint.embed([text], lambda part: self._ask(part, self._query_prompt))[0]
 
     def _ask(self, texts: Sequence[str], prompt: str) -> list[Vector]:
-        import numpy as np
-
         answer = self._endpoint.post({"instructions": prompt, "texts": list(texts)})
         try:
-            return [np.array(numbers, dtype=np.float32) for numbers in answer["embeddings"]]
+            return [vector_of(numbers) for numbers in answer["embeddings"]]
         except (KeyError, TypeError, ValueError):
             raise Unavailable(
                 f"{self._endpoint.address} did not answer as Chroma's embedding service does",

@@ -89,7 +89,12 @@ class Endpoint:
         """Return one row per text as an array (see ``embed_rows``)."""
         import numpy as np
 
-        return np.stack(self.embed_rows(texts, ask))
+        rows = self.embed_rows(texts, ask)
+        if len({row.shape for row in rows}) > 1:
+            raise Unavailable(
+                f"{self.address} gave vectors of several lengths", reason="bad_vectors"
+            )
+        return np.stack(rows)
 
     def embed_rows(
         self, texts: Sequence[str], ask: Callable[[Sequence[str]], Sequence[Row]]
@@ -193,6 +198,22 @@ class Endpoint:
         )
 
 
+def vector_of(numbers: Any) -> Vector:
+    """Return one vector of an answer; what is null or NaN there stays NaN: of a text it may be so.
+
+    Raises ``TypeError`` and ``ValueError`` for what is none.
+    """
+    import numpy as np
+
+    try:
+        made = np.array(numbers, dtype=np.float32)
+    except OverflowError:  # a whole number of hundreds of digits
+        raise ValueError from None
+    if made.ndim != 1:
+        raise ValueError
+    return made
+
+
 def _batches(texts: Sequence[str], batch_texts: int) -> list[list[str]]:
     batches: list[list[str]] = [[]]
     size = 0
@@ -217,7 +238,7 @@ def _failure(response: httpx.Response, address: str) -> S3SyncError:
         after = response.headers.get("retry-after", "")
         return Throttled(
             f"the embedding endpoint asks for a pause: {where}",
-            retry_after_seconds=min(float(after), 60.0) if after.isdigit() else 0.0,
+            retry_after_seconds=min(float(after), 60.0) if after.isdecimal() else 0.0,
         )
     if status in REFUSED:
         return LimitExceeded(

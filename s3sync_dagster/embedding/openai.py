@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from s3sync_dagster.embedding.endpoint import Endpoint
+from s3sync_dagster.embedding.endpoint import Endpoint, vector_of
 from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.model.errors import LimitExceeded, Unavailable
 
@@ -109,14 +109,15 @@ class OpenAiModel:
         try:
             entries = sorted(answer["data"], key=lambda entry: entry.get("index", 0))
             vectors = [_vector(entry["embedding"]) for entry in entries]
-            used = (answer.get("usage") or {}).get("total_tokens") or 0
+            used = (answer.get("usage") or {}).get("total_tokens")
         except (KeyError, TypeError, AttributeError, ValueError):
             raise Unavailable(
                 f"{self._endpoint.address} did not answer as an OpenAI endpoint does",
                 reason="bad_vectors",
             ) from None
-        with self._lock:
-            self.tokens += int(used)
+        if type(used) is int and used > 0:  # what is wrong there makes no vector wrong
+            with self._lock:
+                self.tokens += used
         return vectors
 
 
@@ -129,7 +130,7 @@ def _vector(value: str | list[float]) -> Vector:
 
     if isinstance(value, str):
         return np.frombuffer(base64.b64decode(value), dtype="<f4")
-    return np.array(value, dtype=np.float32)
+    return vector_of(value)
 
 
 def open_model(config: EmbeddingConfig, around: Surroundings) -> OpenAiModel:

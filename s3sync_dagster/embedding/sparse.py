@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +85,7 @@ class SpladeSparse:
         answer = self._endpoint.post(body)
         try:
             return [_sorted(made["indices"], made["values"]) for made in answer["embeddings"]]
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise Unavailable(
                 f"{self._endpoint.address} did not answer as Chroma's sparse service does",
                 reason="bad_vectors",
@@ -92,9 +93,15 @@ class SpladeSparse:
 
 
 def _sorted(indices: Sequence[int], values: Sequence[float]) -> Sparse:
-    """Return ascending indices: Chroma refuses any other order."""
+    """Return ascending indices: Chroma refuses any other order. ``ValueError`` for what is none."""
     pairs = sorted(zip(indices, values, strict=True))
-    return [int(index) for index, _ in pairs], [float(value) for _, value in pairs]
+    if not all(_is_term(index) and math.isfinite(value) for index, value in pairs):
+        raise ValueError
+    return [index for index, _ in pairs], [float(value) for _, value in pairs]
+
+
+def _is_term(index: object) -> bool:
+    return type(index) is int and 0 <= index < 2**32
 
 
 def open_splade(key: str, around: Surroundings) -> SpladeSparse:

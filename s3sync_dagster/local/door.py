@@ -6,6 +6,7 @@ pages that the server served itself.
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
@@ -37,6 +38,8 @@ CONNECTIONS = 512
 HEAD_SECONDS = 10.0
 ADMITTED = "s3sync_admitted"
 """Where a request's scope tells that it has passed."""
+_READ_IN_TWO_WAYS = re.compile(r"[\x00-\x1f\x7f]")
+"""Starlette's routes end with ``$``, which a line feed may follow: ``/graphql%0a`` is one."""
 _SIGN_IN = (
     "There are API tokens, so this server asks who you are: sign in at the console as an owner of "
     "a trusted tenant and come back, or send the token as x-chroma-token."
@@ -149,6 +152,8 @@ class Door:
             return "This server answers to names of its own machine alone."
         if not public and any(name in headers for name in FORWARDED):
             return "Behind a proxy S3SYNC_DAGSTER_PUBLIC_URL has to name its address."
+        if _READ_IN_TWO_WAYS.search(scope["path"]):
+            return "No path here has control characters."
         if (several := too_many_tokens(headers)) is not None:
             return several
         if not _same_site(headers, hosts, method, tls=public and self._public_tls):

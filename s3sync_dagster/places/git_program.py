@@ -163,6 +163,9 @@ class GitProgram:
         remote = self._remote
         values = {name: remote.resolve_env(name) for name in _PASSED_ON}
         environment = {name: value for name, value in values.items() if value}
+        if remote.guard is not None:
+            # curl would give whom it finds in this user's own ~/.netrc for a tenant's repository.
+            environment["HOME"] = os.devnull
         settings = {**_PLAIN, **configuration}
         environment |= {
             "PATH": remote.resolve_env("PATH") or os.defpath,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, cast
@@ -30,6 +30,7 @@ from s3sync_dagster.model.errors import (
     Throttled,
     Unavailable,
 )
+from s3sync_dagster.ports.chroma_answers import not_chroma
 from s3sync_dagster.ports.chroma_errors import index_damaged, may_pass, told_apart
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class ChromaHttp:
         subject: str,
         params: Mapping[str, Any] | None = None,
         within: float | None = None,
+        read: Callable[[Any], Any] = lambda answer: answer,
     ) -> Any:
         """Return the decoded answer of a request that may be repeated.
 
@@ -120,6 +122,8 @@ class ChromaHttp:
             subject: what messages name, such as ``collection 'docs'``.
             params: of the query string.
             within: one request, answered within so many seconds; None: with patience.
+            read: returns what the decoded answer says; raises ``not_chroma`` for what is none of
+                Chroma's, which is asked again.
 
         Raises:
             S3SyncError: see ``docs/chroma.md`` for which.
@@ -127,8 +131,8 @@ class ChromaHttp:
         content = None if body is None else _encode(body)
         try:
             return call_with_retries(
-                lambda seconds: self._send(
-                    operation, method, path, content, params, seconds, subject
+                lambda seconds: read(
+                    self._send(operation, method, path, content, params, seconds, subject)
                 ),
                 clock=self._clock,
                 timeout_seconds=self._timeout_seconds if within is None else within,
@@ -262,9 +266,7 @@ def _decode(response: httpx.Response) -> Any:
     try:
         return json.loads(response.content)
     except (ValueError, RecursionError):
-        raise Unavailable(
-            "what answers at the address of Chroma is not Chroma", reason="bad_answer"
-        ) from None
+        raise not_chroma() from None
 
 
 def _failure(response: httpx.Response, *, subject: str) -> S3SyncError:
@@ -325,7 +327,7 @@ def _throttled(response: httpx.Response, message: str) -> Throttled:
 
 def _retry_after_seconds(value: str) -> float:
     """Return the pause a server asks for, as seconds or as a date; 0 for none, 60 at most."""
-    if value.isdigit():
+    if value.isdecimal():  # not by isdigit: that takes a raised two, which is no number
         return min(float(value), 60.0)
     try:
         wanted = parsedate_to_datetime(value)

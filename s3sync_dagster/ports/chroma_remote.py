@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from s3sync_dagster.model.errors import NotFound
+from s3sync_dagster.ports.chroma_answers import (
+    collection_of,
+    collections_of,
+    named_of,
+    number_of,
+    reader_of,
+    text_of,
+)
 
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import Vectors
@@ -34,7 +42,9 @@ class RemoteChroma:
             return None
         path = f"{self._collections(tenant, database)}/{quote(name, safe='')}"
         try:
-            return self.http.call("find", "GET", path, subject=f"collection {name!r}")
+            return self.http.call(
+                "find", "GET", path, subject=f"collection {name!r}", read=collection_of
+            )
         except NotFound:
             return None
 
@@ -44,7 +54,7 @@ class RemoteChroma:
             return False
         try:
             path = self._collections(tenant, database).removesuffix("/collections")
-            self.http.call("find", "GET", path, subject=f"database {database!r}")
+            self.http.call("find", "GET", path, subject=f"database {database!r}", read=named_of)
         except NotFound:
             return False
         return True
@@ -52,7 +62,8 @@ class RemoteChroma:
     def create(self, body: Mapping[str, Any], tenant: str, database: str) -> dict[str, Any]:
         """Return the new collection; ``Conflict`` when it exists."""
         path = self._collections(tenant, database)
-        return self.http.call("create", "POST", path, body, subject=f"collection {body['name']!r}")
+        subject = f"collection {body['name']!r}"
+        return self.http.call("create", "POST", path, body, subject=subject, read=collection_of)
 
     def list_page(
         self, tenant: str, database: str, *, limit: int, offset: int
@@ -64,6 +75,7 @@ class RemoteChroma:
             self._collections(tenant, database),
             subject=f"database {database!r}",
             params={"limit": limit, "offset": offset},
+            read=collections_of,
         )
 
     def delete(self, name: str, tenant: str, database: str) -> None:
@@ -73,8 +85,13 @@ class RemoteChroma:
 
     def max_batch_size(self) -> int:
         """Return how many records the server takes at once."""
-        answer = self.http.call("limits", "GET", "pre-flight-checks", subject="pre-flight checks")
-        return int(answer["max_batch_size"])
+        return self.http.call(
+            "limits",
+            "GET",
+            "pre-flight-checks",
+            subject="pre-flight checks",
+            read=lambda answer: number_of(answer, "max_batch_size"),
+        )
 
     def heartbeat(self, *, within: float | None = None) -> None:
         """Return when the server answers."""
@@ -89,7 +106,14 @@ class RemoteChroma:
             if body is not None and "embeddings" in body:
                 body = {**body, "embeddings": _encoded(body["embeddings"])}
             method = "GET" if body is None else "POST"
-            return self.http.call(operation, method, f"{path}/{operation}", body, subject=subject)
+            return self.http.call(
+                operation,
+                method,
+                f"{path}/{operation}",
+                body,
+                subject=subject,
+                read=reader_of(operation, body),
+            )
 
         return send
 
@@ -108,8 +132,14 @@ class RemoteChroma:
     def _own_tenant(self) -> str:
         """Return the tenant of the API key: on Cloud nobody is ``default_tenant``."""
         if self._tenant is None:
-            answer = self.http.call("identity", "GET", "auth/identity", subject="the API key")
-            self._tenant = str(answer["tenant"])
+            tenant: str = self.http.call(
+                "identity",
+                "GET",
+                "auth/identity",
+                subject="the API key",
+                read=lambda answer: text_of(answer, "tenant"),
+            )
+            self._tenant = tenant
         return self._tenant
 
 

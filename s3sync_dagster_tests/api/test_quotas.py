@@ -1,6 +1,7 @@
 """What a tenant may have in all, at two servers at once, on SQLite and Postgres."""
 
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.tables import upload_bytes
+from s3sync_dagster_tests.api.indexing import work
 from s3sync_dagster_tests.api.server import running_api
 from s3sync_dagster_tests.api.test_add_file import send
 from s3sync_dagster_tests.api.test_operation import Process
@@ -135,3 +137,33 @@ def test_an_upload_that_is_refused_for_its_quota_leaves_no_source(api, clients):
         assert answer.json().get("error") == error
     made = {row.source.collection_name for row in api.parts.catalog.sources.rows()}
     assert made == {"uploads", "second"}
+
+
+def test_records_that_outlive_their_source_make_no_room_for_others(api, clients):
+    """Whoever deletes sources and leaves their records would else fill Chroma without an end."""
+    http, name = clients[0], f"kept-{uuid.uuid4().hex[:8]}"
+    assert upload(http, 10, name="a.md", collection=name).status_code == 201
+    [row] = api.parts.catalog.sources.rows()
+    work(api, row.source.id)
+    url = f"/api/v1/sources/{row.source.id}"
+    refused = http.delete(url)
+    assert (refused.status_code, refused.json()["error"]) == (409, "records_would_not_count")
+    assert "delete_records=true" in refused.json()["message"]
+    again = upload(http, 10, name="b.md", collection=name)
+    assert again.status_code == 201
+    assert http.delete(url, params={"delete_records": True}).status_code == 204
+
+
+def test_what_has_no_records_goes_without_more_words(api, clients):
+    assert upload(clients[0], 10).status_code == 201
+    [row] = api.parts.catalog.sources.rows()
+    assert clients[0].delete(f"/api/v1/sources/{row.source.id}").status_code == 204
+
+
+@pytest.mark.parametrize("limits", [{**LIMITS, "S3SYNC_API_TRUSTED_TENANTS": "default_tenant"}])
+def test_whose_objects_are_not_counted_may_leave_records(api, clients):
+    assert upload(clients[0], 10, collection=f"kept-{uuid.uuid4().hex[:8]}").status_code == 201
+    [row] = api.parts.catalog.sources.rows()
+    work(api, row.source.id)
+    assert api.parts.catalog.documents.of_key(row.source.id, "a.md")
+    assert clients[0].delete(f"/api/v1/sources/{row.source.id}").status_code == 204

@@ -1,7 +1,9 @@
 """Run workers that are forked from a warm process: one run each, seen when they die."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,6 +23,7 @@ from dagster._core.code_pointer import FileCodePointer
 from dagster._core.launcher import DefaultRunLauncher, LaunchRunContext
 from dagster._core.origin import RepositoryPythonOrigin
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
+from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._core.test_utils import poll_for_finished_run
 
 from s3sync_dagster.defs.dagster_internals.launcher import WarmRunLauncher
@@ -190,9 +193,48 @@ def test_two_runs_at_once_and_one_is_cancelled(instance):
     assert not instance.run_launcher.terminate(waiting)
 
 
-def test_a_request_that_is_none_harms_nothing(home):
-    import socket
+def started(instance, told):
+    """Make a run as a row of a history that somebody else wrote: it names a code server."""
+    return instance.create_run_for_job(
+        wishes, tags={GRPC_INFO_TAG: told}, status=DagsterRunStatus.STARTED
+    ).run_id
 
+
+STRANGERS = (
+    '{{"host": "0.0.0.0", "port": {0}}}',
+    '{{"host": "0.0.0.0", "port": {0}, "socket": "own"}}',
+    '{{"host": "0.0.0.0", "port": "{0}"}}',
+    '{{"socket": "/another"}}',
+    "[{0}]",
+    "{{",
+    "5",
+    '"x"',
+)
+
+
+@pytest.mark.parametrize("form", STRANGERS)
+def test_nobody_is_called_whom_only_the_row_of_a_run_names(instance, monkeypatch, form):
+    monkeypatch.setenv("S3SYNC_CODE_SERVER_SOCKET", "own")
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        stranger.settimeout(0.01)
+        port = stranger.getsockname()[1]
+        assert not instance.run_launcher.terminate(started(instance, form.format(port)))
+        with pytest.raises(TimeoutError):
+            stranger.accept()
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "code", "other"])
+def test_code_servers_of_this_machine_and_those_that_are_named_are_called(
+    instance, monkeypatch, host
+):
+    monkeypatch.setenv("S3SYNC_CODE_SERVER_HOST", "code, other")
+    run_id = started(instance, json.dumps({"host": host, "port": 1}))
+    client = instance.run_launcher._get_grpc_client_for_termination(run_id)
+    assert (client.host, client.port) == (host, 1)
+    instance.report_run_failed(instance.get_run_by_id(run_id))
+
+
+def test_a_request_that_is_none_harms_nothing(home):
     for text in (b"no json\n", b"\n", b"[1]\n", b"{}\n"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
             link.connect(str(home.runs_socket))

@@ -10,6 +10,7 @@ from chromadb.utils.embedding_functions import ChromaCloudQwenEmbeddingFunction
 
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.embedding.endpoint import BATCH_TEXTS, Endpoint
+from s3sync_dagster.embedding.openai import OpenAiModel
 from s3sync_dagster.model import errors
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.embedding_kinds import QWEN
@@ -179,6 +180,7 @@ def test_prompts_stand_before_texts(server, model, prompt, asked):
         ((200, '{"data": [{"embedding": [NaN, 1]}]}', {}), errors.Unavailable, "bad_vectors"),
         ((503, "", {}), errors.Unavailable, "embedding_unavailable"),
         ((429, "", {"retry-after": "9"}), errors.Throttled, "throttled"),
+        ((429, "", {"retry-after": "\u00b2"}), errors.Throttled, "throttled"),
     ],
 )
 def test_what_comes_back_wrong_is_one_of_our_errors(
@@ -192,6 +194,38 @@ def test_what_comes_back_wrong_is_one_of_our_errors(
         embedder.embed_query("x")
     assert type(caught.value) is kind
     assert caught.value.reason == reason
+
+
+ROWS = [
+    ["5", "5"],
+    ["[1]", "[1, 2]"],
+    ["[[1]]", "[[1]]"],
+    [f"[{'9' * 400}]", "[1]"],  # what no number of a vector holds
+    ['"AAAA"', "[1]"],
+    ["{}", "[1]"],
+]
+
+
+@pytest.mark.parametrize("rows", ROWS)
+def test_vectors_of_another_shape_are_none(server, cloud, rows):
+    entries = ",".join(f'{{"embedding": {one}}}' for one in rows)
+    server.decide = lambda _body: (200, f'{{"data": [{entries}]}}', {})
+    cloud.decide = lambda _body: (200, f'{{"embeddings": [{",".join(rows)}]}}', {})
+    for embedder in (open_openai(server), open_cloud(cloud)):
+        with pytest.raises(errors.Unavailable) as caught:
+            embedder.embed_documents(["a", "b"])
+        assert caught.value.reason == "bad_vectors"
+
+
+@pytest.mark.parametrize("told", ['"many"', "Infinity", "[1]", "-5", "1e400", "null", "true"])
+def test_tokens_that_are_no_number_cost_no_vector(server, told):
+    body = f'{{"data": [{{"embedding": [1, 2]}}], "usage": {{"total_tokens": {told}}}}}'
+    server.decide = lambda _body: (200, body, {})
+    model = OpenAiModel(
+        Endpoint(f"{server.url}/embeddings"), model="m", api_base=server.url, api_key_env=None
+    )
+    assert model.infer(["a"]).tolist() == [[1, 2]]
+    assert model.tokens == 0
 
 
 def test_an_endpoint_that_fails_for_a_moment_is_asked_again(server, clock):

@@ -46,7 +46,29 @@ def test_splade_speaks_the_wire_of_the_stock_function(monkeypatch):
     assert sparse.configuration()["config"] == stock.get_config()
 
 
-@pytest.mark.parametrize("body", ['{"embeddings": [{"indices": [1]}]}', '{"error": "x"}', "[]"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"embeddings": [{"indices": [1]}]}',
+        '{"error": "x"}',
+        "[]",
+        *(
+            f'{{"embeddings": [{{"indices": [{index}], "values": [{value}]}}]}}'
+            for index, value in (
+                ("1e400", 1),
+                ("-1", 1),
+                (2**32, 1),
+                (1.5, 1),
+                ("true", 1),
+                (1, "NaN"),
+                (1, "1e400"),
+                (1, "9" * 400),
+                (1, "[]"),
+                (1, '"x"'),
+            )
+        ),
+    ],
+)
 def test_an_answer_that_is_none_is_tried_later(body):
     with scripted_server() as server:
         server.decide = lambda _body: (200, body, {})

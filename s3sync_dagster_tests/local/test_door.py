@@ -52,9 +52,18 @@ def test_pages_of_others_neither_read_nor_ask(dagster, headers):
 
 def test_nothing_is_done_by_a_link(dagster):
     for headers in ({}, {"sec-fetch-site": "none", "sec-fetch-mode": "navigate"}):
-        for path in ("/graphql", "/graphql/", "/%67raphql"):
+        for path in ("/graphql", "/graphql/", "/%67raphql", "/graphql%0a", "/graphql%0A/"):
             answer = send(dagster, "GET", path, params={"query": MUTATION}, headers=headers)
             assert answer.status_code == 403, path
+
+
+@pytest.mark.parametrize("character", ["%0a", "%0d", "%00", "%7f", "%09"])
+def test_no_path_has_what_a_route_and_this_door_read_in_two_ways(dagster, character):
+    for path in (f"/graphql{character}", f"/{character}graphql", f"/runs/{character}x"):
+        assert send(dagster, "GET", path).status_code == 403, path
+        assert send(dagster, "POST", path, json=QUESTION).status_code == 403, path
+    with pytest.raises(InvalidStatus):
+        connect(f"ws://127.0.0.1:{dagster.port}/graphql{character}").close()
 
 
 @pytest.mark.parametrize(

@@ -645,6 +645,24 @@ def test_a_tenant_that_nobody_trusts_gets_nowhere_inside(server, tmp_path, envir
         assert server.seen == []
 
 
+def test_the_server_s_own_netrc_is_not_for_a_tenant_that_nobody_trusts(origin, tmp_path):
+    own = tmp_path / "user"
+    own.mkdir()
+    (own / ".netrc").write_text("machine 127.0.0.1 login x-access-token password s3cret\n")
+    (own / ".netrc").chmod(0o600)
+    environment = {"HOME": str(own)}
+    guard = AddressGuard((ip_network("127.0.0.0/8"),))
+    with git_server(tmp_path / "served", token="s3cret") as server:
+        with opened(server, tmp_path / "operator", environment=environment) as store:
+            assert len(all_refs(store)) == 2
+        with (
+            opened(server, tmp_path / "tenant", environment=environment, guard=guard) as store,
+            pytest.raises(AccessDenied) as caught,
+        ):
+            all_refs(store)
+    assert caught.value.reason == "git_access_denied"
+
+
 def test_a_server_that_has_the_files_alone_is_told_apart(origin, tmp_path):
     origin.git("update-server-info")
     handler = partial(QuietFiles, directory=origin.folder)

@@ -1,16 +1,24 @@
 """Runs start in a process that is warm already; without one, as Dagster starts them."""
 
+import json
 import sys
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any, cast
 
 from dagster import DagsterError
 from dagster._core.launcher import DefaultRunLauncher, LaunchRunContext
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClassData, serialize_value
 
 from s3sync_dagster.ports.run_forker import ask_forker
 from s3sync_dagster.settings import load_settings
+
+CODE_SERVER_SOCKET, CODE_SERVER_HOST = "S3SYNC_CODE_SERVER_SOCKET", "S3SYNC_CODE_SERVER_HOST"
+"""Where ``s3sync up``, or a deployment, has its code server; of hosts several may be named."""
 
 
 class WarmRunLauncher(DefaultRunLauncher):
@@ -44,6 +52,24 @@ class WarmRunLauncher(DefaultRunLauncher):
         self._instance.report_run_canceling(run)  # before the signal: the worker looks at it
         return bool(ask_forker(_socket(), {"run_id": run_id, "signal": "end"}))
 
+    def _get_grpc_client_for_termination(self, run_id: str) -> Any:
+        """Return the way to the code server of a run, None where none of ours is named.
+
+        Its address stands in the run's row: whoever wrote the backup that a history came from may
+        have named any.
+        """
+        run = self._instance.get_run_by_id(run_id)
+        told = None if run is None else run.tags.get(GRPC_INFO_TAG)
+        if run is not None and told is not None and not _is_ours(told):
+            self._instance.report_engine_event(
+                "The run names a code server that is none of this deployment: it is not called. "
+                f"{CODE_SERVER_HOST} names the hosts of those that are.",
+                dagster_run=run,
+                cls=type(self),
+            )
+            return None
+        return super()._get_grpc_client_for_termination(run_id)
+
     def _arguments(self, context: LaunchRunContext) -> str | None:
         run, loaded = context.dagster_run, self._origin(context)
         # The worker takes the program from the run's row. Whoever wrote the backup that a history
@@ -72,6 +98,24 @@ class WarmRunLauncher(DefaultRunLauncher):
             if name not in self._loaded:
                 return None
         return self._loaded[name].get_job_origin(asked.job_name)
+
+
+def _is_ours(told: str) -> bool:
+    """Return whether an address, as a run's tag has it, is that of a code server of ours."""
+    try:
+        found = json.loads(told)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(found, dict):
+        return False
+    address, environment = cast("dict[str, Any]", found), load_settings().environment
+    if address.get("port") is None:  # with a port the socket does not count
+        socket = address.get("socket")
+        return socket == environment.get(CODE_SERVER_SOCKET, socket)
+    host = str(address.get("host"))
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host in ("localhost", *environment.get(CODE_SERVER_HOST, "").replace(",", " ").split())
 
 
 def _socket() -> Path:
