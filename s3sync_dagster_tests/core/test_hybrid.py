@@ -205,6 +205,12 @@ def test_each_ranking_can_be_had_alone(collection):
     ]
 
 
+@pytest.mark.parametrize("ranking", ["Hybrid", "hybird", "", "bm25"])
+def test_a_ranking_that_there_is_not_is_refused_and_not_taken_for_another(collection, ranking):
+    with pytest.raises(InvalidSetting, match="is none of 'hybrid', 'dense', 'words'"):
+        ask(collection, Words("r3"), "other", ranking=ranking)
+
+
 def test_words_that_most_records_have_are_told_as_found():
     assert reasons_of(Hit(id="a", document="a", words=1e-6)) == "words <0.1"
     assert reasons_of(Hit(id="a", document="a", words=0.0, dense=0.5)) == "dense 0.500, words 0.0"
