@@ -180,7 +180,10 @@ class Searcher:
                 known = {
                     hit.id: hit for hit in self.collection.query(vector, limit=depth, where=seen)
                 }
-                nearest = [(hit.id, hit.score) for hit in known.values()]
+                nearest = sorted(
+                    ((hit.id, hit.score) for hit in known.values()),
+                    key=lambda one: (-one[1], _in_document(one[0])),  # a graph's order is any
+                )
                 if ranking == "hybrid" and ties(nearest) and depth < MAX_DEPTH:
                     depth = MAX_DEPTH  # which of the equal ones come first says nothing
                     continue
@@ -316,6 +319,12 @@ def require_ranking(ranking: str) -> None:
     if ranking not in get_args(Ranking):
         known = ", ".join(map(repr, get_args(Ranking)))
         raise InvalidSetting(f"ranking {ranking[:100]!r} is none of {known}")
+
+
+def _in_document(name: str) -> tuple[str, int, str]:
+    """Order equal records by their documents' ids, and those of one as they stand in it."""
+    document, _, place = name.rpartition("-")
+    return document, len(place), place
 
 
 def fetch_hits(collection: RecordReader, ids: Sequence[str]) -> dict[str, Hit]:

@@ -83,7 +83,9 @@ def test_what_is_no_question_no_filter_and_no_collection_is_refused_in_a_sentenc
     s3sync, collection
 ):
     for opened, closed in (('{"a":', "}"), ('{"$and":[', "]}")):
-        deep = s3sync("query", "x", "-c", collection, "--where", opened * 2000 + "1" + closed * 2000)
+        deep = s3sync(
+            "query", "x", "-c", collection, "--where", opened * 2000 + "1" + closed * 2000
+        )
         assert (deep.code, deep.out) == (2, "")
         assert "at most 16 levels" in deep.err
     assert "NUL" in s3sync("query", "a\0b", "-c", collection).err
