@@ -11,13 +11,20 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rights import rights_of
 from s3sync_dagster.catalog.versions import collection_state, document_versions
 from s3sync_dagster.core.filters import require_filter
+from s3sync_dagster.core.keys import validate_collection_name
 from s3sync_dagster.core.rights import Reader
-from s3sync_dagster.engine.hybrid import Ranking, Searcher, versions_by_scan
+from s3sync_dagster.engine.hybrid import Ranking, Searcher, require_ranking, versions_by_scan
 from s3sync_dagster.engine.neighbours import by_document, with_neighbours
 from s3sync_dagster.engine.ports import CollectionPort, Embedder
 from s3sync_dagster.engine.readable import Readable
 from s3sync_dagster.model.document import Hit
-from s3sync_dagster.model.errors import Conflict, EmbeddingMismatch, InvalidSetting, Unavailable
+from s3sync_dagster.model.errors import (
+    Conflict,
+    EmbeddingMismatch,
+    InvalidSetting,
+    NotFound,
+    Unavailable,
+)
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.word_file import DAMAGED
 from s3sync_dagster.ports.word_forms import MAX_WORDS, words_of
@@ -68,7 +75,8 @@ def search(
     Raises:
         NotFound: there is no such collection.
         EmbeddingMismatch: no known model made its vectors.
-        InvalidSetting: the name alone is ambiguous, ``where`` is no filter, or ``words`` no text.
+        InvalidSetting: the name alone is ambiguous, ``where`` is no filter, ``words`` no text, or
+            ``ranking`` none.
         Unavailable: the word index cannot be written, which a dense ranking does without.
         MissingEngine: a reranker is named and not at hand; only a hybrid ranking needs it.
     """
@@ -120,7 +128,7 @@ def require_words(words: str) -> None:
     """Refuse a question that asks for nothing, or that no model and no index can read.
 
     Raises:
-        InvalidSetting: it is blank, or holds half of a surrogate pair.
+        InvalidSetting: it is blank, or holds half of a surrogate pair or a NUL character.
     """
     if not words.strip():
         raise InvalidSetting("the question is blank: say what to search for")
@@ -128,6 +136,8 @@ def require_words(words: str) -> None:
         words.encode()
     except UnicodeEncodeError:
         raise InvalidSetting("the question holds half of a surrogate pair") from None
+    if "\0" in words:
+        raise InvalidSetting("the question holds a NUL character")
 
 
 class _Rested(Exception):
@@ -150,6 +160,8 @@ def opened(
     The one place where rights are put between a collection and who reads it: no door has another
     way to a collection's texts.
     """
+    require_ranking(ranking)
+    _require_possible(collection)
     known = parts.catalog.sources.all(tenant=tenant)  # another's are no affair of this question
     tenant, database = _place(parts, collection, known, tenant=tenant, database=database)
     place = (collection, tenant, database)
@@ -165,6 +177,16 @@ def opened(
         # Also where no source that is known restricts: another one's records may stand there.
         words = index if reader.groups is None else index.seen_by(rights)
         yield Searcher(readable, embedder, words, reranker, rights)
+
+
+def _require_possible(collection: str) -> None:
+    """Refuse a name that no collection can have: it becomes a part of Chroma's address."""
+    try:
+        validate_collection_name(collection)
+    except InvalidSetting:
+        raise NotFound(
+            f"there is no collection {collection[:150]!r}: Chroma takes no such name"
+        ) from None
 
 
 def _collection_of(source: Source) -> tuple[str, str, str]:

@@ -154,7 +154,10 @@ def answer_unexpected(error: Exception, *, route: str, request_id: str) -> JSONR
 def describe(problems: Sequence[Mapping[str, Any]]) -> str:
     """Return what validation found, field by field, without any of the values."""
     if any(problem["type"] == "json_invalid" for problem in problems):
-        return "body: is not strict JSON in UTF-8, or has too many values or levels"
+        return (
+            "body: is not strict JSON in UTF-8, holds a NUL character or half of a surrogate pair, "
+            "or has too many values or levels"
+        )
     sentences = [f"{_place(problem['loc'])}: {_rule(problem)}" for problem in problems[:5]]
     if len(problems) > 5:
         sentences.append(f"and {len(problems) - 5} more")
@@ -162,11 +165,13 @@ def describe(problems: Sequence[Mapping[str, Any]]) -> str:
 
 
 _ROOMS = ("body", "query", "path")
+"""Of a request, the first step of a place; a field may be named so too."""
 
 
 def _place(location: Sequence[Any]) -> str:
     # Keys that a client made up may be anything: what is shown is short and printable.
-    names = [ascii(str(part))[1:-1][:100] for part in location if part not in _ROOMS]
+    fields = location[1:] if location and location[0] in _ROOMS else location
+    names = [ascii(str(part))[1:-1][:100] for part in fields]
     return ".".join(names) or "body"
 
 

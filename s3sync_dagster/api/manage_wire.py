@@ -236,9 +236,7 @@ def _not_blank(text: str) -> str:
     return text
 
 
-SearchWords = Annotated[
-    Text, StringConstraints(min_length=1, max_length=4096), AfterValidator(_not_blank)
-]
+SearchWords = Annotated[Text, AfterValidator(_not_blank), Field(json_schema_extra={"minLength": 1})]
 """A question; no ``Name``, whose own limit would hold too."""
 
 

@@ -21,6 +21,8 @@ class IndexedObject:
     source_id: str
     key: str
     """Object key."""
+    etag: str
+    """Of the bytes that were indexed; empty: not known."""
     metadata: Mapping[str, Any]
     """The user's, of source, sidecar and invocation."""
     chunks: int
@@ -49,6 +51,7 @@ def indexed_objects(
             table.id,
             table.source_id,
             table.object_key,
+            table.etag,
             table.metadata,
             table.chunks,
         )
@@ -69,6 +72,7 @@ def indexed_objects(
             yield IndexedObject(
                 source_id=row.source_id,
                 key=row.object_key,
+                etag=row.etag or "",
                 metadata=row.metadata,
                 chunks=row.chunks,
             )

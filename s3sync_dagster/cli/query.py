@@ -17,6 +17,7 @@ from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, chroma_url, opened
 from s3sync_dagster.cli.showing import people, wrapped
 from s3sync_dagster.cli.source_options import embedding, embedding_config
+from s3sync_dagster.core.filters import MAX_DEPTH
 from s3sync_dagster.core.rights import EVERYTHING
 from s3sync_dagster.engine.hybrid import Ranking, reasons_of
 from s3sync_dagster.engine.neighbours import document_of
@@ -255,6 +256,10 @@ def _condition(where: str | None) -> dict[str, Any] | None:
         value = json.loads(where)
     except ValueError:
         value = None
+    except RecursionError:
+        raise InvalidSetting(
+            f"--where is nested too deeply: a filter has at most {MAX_DEPTH} levels."
+        ) from None
     if not isinstance(value, dict):
         raise InvalidSetting('--where is no JSON object, such as \'{"language": "python"}\'.')
     return value

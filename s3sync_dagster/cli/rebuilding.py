@@ -16,7 +16,7 @@ from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.machine_faults import hushed
 from s3sync_dagster.cli.options import as_json, chroma_url, loudness, opened
 from s3sync_dagster.cli.showing import people
-from s3sync_dagster.cli.source_options import embedding, embedding_config
+from s3sync_dagster.cli.source_options import embedding, embedding_config, written_again_by
 from s3sync_dagster.cli.sync_progress import DrawnProgress
 from s3sync_dagster.cli.sync_summary import Show, print_troubles
 from s3sync_dagster.core.keys import validate_collection_name
@@ -172,6 +172,12 @@ def reindex(
             if not quiet:
                 kind = source.embedding.kind
                 click.echo(f"source {source.name!r} fills {into!r} with {kind}", err=True)
+        elif source.mode is DeleteMode.APPEND and not quiet:
+            click.echo(
+                "mode append leaves what it indexed once as it is; to write it again: "
+                f"{written_again_by(source)}",
+                err=True,
+            )
         show = Show(quiet=quiet, verbose=verbose, as_json=as_json)
         code = _sync(parts, source, show, reindex=True)
         if source.id != before.id:

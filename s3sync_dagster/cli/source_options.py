@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from s3sync_dagster.model.errors import InvalidSetting
-from s3sync_dagster.model.source import EmbeddingConfig, Source
+from s3sync_dagster.model.source import DeleteMode, EmbeddingConfig, Source
 from s3sync_dagster.source_settings import SETTINGS, UNBOUNDED, Door, Setting
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -151,3 +151,17 @@ def _help(setting: Setting, *, new: bool) -> str:
     if not (new and told):
         return setting.help
     return f"{setting.help.rstrip('.')}; {setting.default} when not given."
+
+
+def writes_again_itself(source: Source) -> bool:
+    """Tell whether a source writes what is outdated again unasked; mode append never does."""
+    return source.renews_outdated and source.mode is not DeleteMode.APPEND
+
+
+def written_again_by(source: Source) -> str:
+    """Return the command that writes what a source has indexed under other settings again.
+
+    In mode append a reindex leaves that as it is.
+    """
+    word = "rebuild" if source.mode is DeleteMode.APPEND else "reindex"
+    return f"s3sync {word} {source.name}"

@@ -23,6 +23,8 @@ from s3sync_dagster.cli.source_options import (
     embedding_config,
     setting_options,
     with_settings,
+    writes_again_itself,
+    written_again_by,
 )
 from s3sync_dagster.cli.sync_summary import place_of
 from s3sync_dagster.core.declaration import HOLDS_SECONDS
@@ -121,10 +123,10 @@ def edit(name: str, **options: Any) -> int:
         outdated = changed.fingerprint() != before.fingerprint()
         documents = parts.catalog.views.counts(changed.id).documents if outdated else 0
     click.echo(f"source {name!r} changed", err=True)
-    if documents and not changed.renews_outdated:
+    if documents and not writes_again_itself(changed):
         click.echo(
             f"{documents} documents are outdated now and still served; to index them again: "
-            f"s3sync reindex {name}",
+            f"{written_again_by(changed)}",
             err=True,
         )
     return 0

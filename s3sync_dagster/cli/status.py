@@ -15,6 +15,7 @@ from s3sync_dagster.cli.dagster_door import WAIT_SECONDS, DagsterDoor, dagster_d
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import ago, people, reasons, until, wrapped
+from s3sync_dagster.cli.source_options import writes_again_itself, written_again_by
 from s3sync_dagster.cli.sync_summary import place_of
 from s3sync_dagster.core.declaration import Declaration
 from s3sync_dagster.core.estimate import Estimate
@@ -221,11 +222,11 @@ def _advice(source: Source, one: dict[str, Any]) -> list[str]:
     into = f"s3sync reindex {source.name} --into NEW"
     if EmbeddingMismatch.reason in one["failed"]:
         found.append(f"its collection has the vectors of another embedding: {into}")
-    elif one["outdated"] and source.renews_outdated:
+    elif one["outdated"] and writes_again_itself(source):
         found.append("what is outdated is indexed again by itself")
     elif one["outdated"]:
         other = "" if one["from"] == "catalog" else f", or, after another embedding, {into}"
-        found.append(f"to index what is outdated again: s3sync reindex {source.name}{other}")
+        found.append(f"to index what is outdated again: {written_again_by(source)}{other}")
     if blocked := one["blocked_listing"]:
         found.append(
             f"{blocked['gone']} removals of listing {blocked['id']} wait for a person; which they "

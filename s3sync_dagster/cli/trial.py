@@ -16,6 +16,7 @@ from s3sync_dagster.cli.source_options import (
     named,
     setting_options,
     with_settings,
+    written_again_by,
 )
 from s3sync_dagster.cli.sync_summary import place_of
 from s3sync_dagster.model.source import Source
@@ -27,7 +28,7 @@ from s3sync_dagster.trial.comparing import (
     reciprocal,
     whole,
 )
-from s3sync_dagster.trial.trial import Trial
+from s3sync_dagster.trial.trial import Trial, needs_new_collection
 
 SETTINGS = [one for one in named("chunking", "embedding", "extraction") if "sparse" not in one.word]
 """That change texts or vectors; sparse vectors are asked by no ranking here."""
@@ -172,8 +173,8 @@ def _cpu(seconds: float | None, *, about: str = "") -> str:
 def _steps(trial: Trial, tried: Sequence[str]) -> Iterator[str]:
     """Yield how the change would be made, a line a source."""
     after = whole(trial.sample, trial.tried, trial.today)
-    cost = "" if after is None else f", about {round(after.records * trial.new_texts):,} to embed"
-    if needs_new_collection(trial):
+    cost = "" if after is None else f", about {round(after.written * trial.new_texts):,} to embed"
+    if needs_new_collection(trial.changes):
         yield f"Another model makes a new collection{cost}:"
     else:
         yield f"The change can be made in place; equal chunks keep their vectors{cost}:"
@@ -181,20 +182,15 @@ def _steps(trial: Trial, tried: Sequence[str]) -> Iterator[str]:
         yield f"  {people(command)}"
 
 
-def needs_new_collection(trial: Trial) -> bool:
-    """Tell whether what is tried is another model: a collection has one."""
-    return any(before.embedding != after.embedding for before, after in trial.changes)
-
-
 def commands(trial: Trial, tried: Sequence[str]) -> list[str]:
-    """Return what makes the change, a line for each source that was read."""
+    """Return what makes the change, a line for each source of the collection."""
     model = [one for one in tried if _flag(one).startswith("--embedding")]
     others = [one for one in tried if one not in model]
     made: list[str] = []
     for source, _ in trial.changes:
-        if not needs_new_collection(trial):
+        if not needs_new_collection(trial.changes):
             edit = shlex.join(["s3sync", "source", "edit", source.name, *map(_flag, others)])
-            made.append(f"{edit} && s3sync reindex {source.name}")
+            made.append(f"{edit} && {written_again_by(source)}")
         elif not others:
             words = ["s3sync", "reindex", source.name, *map(_flag, model)]
             made.append(f"{shlex.join(words)} --into NEW")
@@ -233,8 +229,8 @@ def _values(trial: Trial, tried: Sequence[str], k: int) -> dict[str, Any]:
             }
             for today, other in pairs
         },
-        "to_embed_in_all": None if after is None else round(after.records * trial.new_texts),
-        "new_collection": needs_new_collection(trial),
+        "to_embed_in_all": None if after is None else round(after.written * trial.new_texts),
+        "new_collection": needs_new_collection(trial.changes),
         "commands": commands(trial, tried),
         "ranks": [
             {

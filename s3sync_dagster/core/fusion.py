@@ -20,7 +20,7 @@ def fuse(
     ceiling: float,
     alone: Collection[str] = (),
 ) -> list[Scored]:
-    """Return ids and fused scores (0 to 1), best first.
+    """Return ids and fused scores (0 to 1), best first; equal ones as ``nearest`` has them.
 
     The scores of each ranking are spread over 0 to 1 between its first and its ``DEPTH``-th, and
     an id scores the weighted sum of both. So one that leads by far in one ranking keeps its lead
@@ -37,7 +37,12 @@ def fuse(
     scores: dict[str, float] = {}
     best: dict[str, int] = {}
     for ranking, weight in ((nearest, 1 - share), (words, share)):
-        for rank, (name, score) in enumerate(_spread(ranking)):
+        rank, before = 0, None
+        for place, ((name, told), (_, score)) in enumerate(
+            zip(ranking, _spread(ranking), strict=True)
+        ):
+            if told != before:  # equal ones have one rank, whatever stands between them elsewhere
+                rank, before = place, told
             part = 1.0 if name in alone else weight
             scores[name] = scores.get(name, 0.0) + part * score
             best[name] = min(best.get(name, rank), rank)

@@ -42,6 +42,8 @@ MOST_BYTES = 64 * 1024 * 1024
 """Of an answer: 64 vectors of 8,192 numbers take 12 MB."""
 MOST_LISTS = 100_000
 """In an answer: each takes far more memory than it has bytes."""
+SHOWN_LENGTHS = 5
+"""Of vectors that should have one, which people are shown."""
 _ASKED_ONCE = {"answer_too_long": 1}
 Row = TypeVar("Row")
 
@@ -86,13 +88,20 @@ class Endpoint:
     def embed(
         self, texts: Sequence[str], ask: Callable[[Sequence[str]], Sequence[Vector]]
     ) -> Vectors:
-        """Return one row per text as an array (see ``embed_rows``)."""
+        """Return one row per text as an array (see ``embed_rows``).
+
+        Raises:
+            Unavailable: the rows are not all of one length (``bad_vectors``).
+        """
         import numpy as np
 
         rows = self.embed_rows(texts, ask)
         if len({row.shape for row in rows}) > 1:
+            lengths = ", ".join(sorted({str(row.size) for row in rows}, key=int)[:SHOWN_LENGTHS])
             raise Unavailable(
-                f"{self.address} gave vectors of several lengths", reason="bad_vectors"
+                f"{self.address} gave vectors of different lengths ({lengths}): it answers with "
+                "more than one model",
+                reason="bad_vectors",
             )
         return np.stack(rows)
 

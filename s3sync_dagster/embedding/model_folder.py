@@ -250,23 +250,6 @@ def read_part(folder: Path, name: str, default: Any) -> Any:
     return value
 
 
-WEIGHTS_REFUSE = "its weights refuse what its files say"
-
-
-def run_weights(folder: Path, session: Any, output: str, given: Mapping[str, Any]) -> Any:
-    """Return one output of a model's weights for those of the inputs that they have.
-
-    Raises:
-        MissingEngine: they refuse them (``damaged_model``).
-    """
-    wanted = {one.name for one in session.get_inputs()}
-    inputs = {name: value for name, value in given.items() if name in wanted}
-    try:
-        return session.run([output], inputs)[0]
-    except Exception:  # noqa: BLE001  (of ONNX Runtime, with classes of its own)
-        raise damaged(folder, WEIGHTS_REFUSE) from None
-
-
 def damaged(folder: Path, why: str) -> MissingEngine:
     """Return the error of a folder that cannot be used."""
     return MissingEngine(f"the model in {folder} cannot be used: {why}", reason="damaged_model")

@@ -5,22 +5,19 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s3sync_dagster.embedding.minilm import make_batches
 from s3sync_dagster.embedding.model_folder import (
     SHOWN_CHARACTERS,
-    WEIGHTS_REFUSE,
     beside_weights,
     damaged,
     find_model,
     load_files,
     read_recipe,
     require_weights,
-    run_weights,
 )
+from s3sync_dagster.embedding.weights import WEIGHTS_REFUSE, fill_rows, run_weights
 from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.model.errors import LimitExceeded, MissingEngine
 
@@ -129,21 +126,11 @@ class OnnxModel:
         tokens = [tokenizer.encode(text).ids for text in texts]
         # As sentence-transformers makes of a text without tokens, which it is given beside others.
         rows = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        some = [place for place, text in enumerate(tokens) if text]
 
-        def infer_batch(batch: list[int]) -> None:
-            places = [some[one] for one in batch]
-            try:
-                rows[places] = self._pooled(session, [tokens[place] for place in places])
-            except MissingEngine:  # those that were tried took a text: one beside them takes none
-                if len(places) > 1:
-                    for one in batch:
-                        infer_batch([one])
-                else:
-                    rows[places] = np.nan
+        def infer(places: list[int]) -> Vectors:
+            return self._pooled(session, [tokens[place] for place in places])
 
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="onnx") as pool:
-            list(pool.map(infer_batch, make_batches([tokens[place] for place in some])))
+        fill_rows(rows, tokens, infer, workers=self._workers)
         if not np.isfinite(rows).all():
             raise LimitExceeded(
                 f"the model {self._model[:SHOWN_CHARACTERS]!r} makes no numbers of a text, as "

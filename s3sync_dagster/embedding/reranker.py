@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from s3sync_dagster.embedding.minilm import make_batches
 from s3sync_dagster.embedding.model_folder import (
     damaged,
     find_model,
@@ -20,8 +18,8 @@ from s3sync_dagster.embedding.model_folder import (
     read_length,
     read_padding,
     read_part,
-    run_weights,
 )
+from s3sync_dagster.embedding.weights import fill_rows, run_weights
 from s3sync_dagster.model.errors import MissingEngine
 
 
@@ -67,23 +65,12 @@ class CrossEncoder:
         tokenizer, session, output = self._load()
         # One by one: encode_batch starts a thread per core.
         pairs = [tokenizer.encode(question, text) for text in texts]
-        logits = np.empty(len(pairs), dtype=np.float64)
-        refused: list[MissingEngine] = []
+        logits = np.full(len(pairs), np.nan, dtype=np.float64)
 
-        def infer(places: list[int]) -> None:
-            try:
-                logits[places] = self._infer(session, output, [pairs[place] for place in places])
-            except MissingEngine as error:  # a token that the weights lack, of one of them
-                if len(places) > 1:
-                    for place in places:
-                        infer([place])
-                else:
-                    logits[places] = np.nan
-                    refused.append(error)
+        def infer(places: list[int]) -> Any:
+            return self._infer(session, output, [pairs[place] for place in places])
 
-        batches = make_batches([pair.ids for pair in pairs])
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="rerank") as pool:
-            list(pool.map(infer, batches))
+        refused = fill_rows(logits, [pair.ids for pair in pairs], infer, workers=self._workers)
         told = np.isfinite(logits)
         if not told.any():
             raise refused[0] if refused else damaged(self._folder, "it gives numbers that are none")

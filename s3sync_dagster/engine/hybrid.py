@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from s3sync_dagster.core.filters import matches
 from s3sync_dagster.core.fusion import DEPTH, Scored, fuse, ties, words_share
 from s3sync_dagster.core.rights import WHOLE, Rights
 from s3sync_dagster.model.document import Hit
+from s3sync_dagster.model.errors import InvalidSetting
 
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import Embedder, RecordReader
@@ -142,8 +143,9 @@ class Searcher:
             lacks: gains a sentence for people on what was not looked at, if anything.
 
         Raises:
-            InvalidSetting: ``where`` is no filter of Chroma's.
+            InvalidSetting: ``where`` is no filter of Chroma's, or ``ranking`` none.
         """
+        require_ranking(ranking)
         lacks = [] if lacks is None else lacks
         if self.reranker is None or ranking != "hybrid":
             return self._ranked(text, ranking=ranking, limit=limit, where=where, lacks=lacks)
@@ -178,7 +180,10 @@ class Searcher:
                 known = {
                     hit.id: hit for hit in self.collection.query(vector, limit=depth, where=seen)
                 }
-                nearest = [(hit.id, hit.score) for hit in known.values()]
+                nearest = sorted(
+                    ((hit.id, hit.score) for hit in known.values()),
+                    key=lambda one: (-one[1], _in_document(one[0])),  # a graph's order is any
+                )
                 if ranking == "hybrid" and ties(nearest) and depth < MAX_DEPTH:
                     depth = MAX_DEPTH  # which of the equal ones come first says nothing
                     continue
@@ -307,6 +312,19 @@ class Searcher:
         missing = [name for name in ids if name not in known]
         if missing:
             known.update(fetch_hits(self.collection, missing))
+
+
+def require_ranking(ranking: str) -> None:
+    """Refuse with ``InvalidSetting`` a word that is no ranking."""
+    if ranking not in get_args(Ranking):
+        known = ", ".join(map(repr, get_args(Ranking)))
+        raise InvalidSetting(f"ranking {ranking[:100]!r} is none of {known}")
+
+
+def _in_document(name: str) -> tuple[str, int, str]:
+    """Order equal records by their documents' ids, and those of one as they stand in it."""
+    document, _, place = name.rpartition("-")
+    return document, len(place), place
 
 
 def fetch_hits(collection: RecordReader, ids: Sequence[str]) -> dict[str, Hit]:

@@ -16,7 +16,7 @@ from s3sync_dagster.engine.write_ahead import write_ahead
 from s3sync_dagster.model.errors import InvalidSetting, Unavailable
 from s3sync_dagster.ports.word_postings import SCHEMA as POSTINGS
 
-LAYOUT = 9
+LAYOUT = 10
 """Of the file, and of what stands in it; a file of another one is filled again."""
 DAMAGED = "word_index_damaged"
 BUSY_SECONDS = 30

@@ -12,7 +12,9 @@ PIECE = 4
 MAX_WORDS, MAX_PIECES = 64, 512
 """Of a question that are looked up."""
 
-_WORD = re.compile("[\\w\u0900-\u0963\u0966-\u0dff\u0f71-\u0f84]+")
+_EMOJI_MARK = "\ue000"
+"""Begins the word that stands for an emoji: for SQLite a letter, which signs are not."""
+_WORD = re.compile("[\\w\ue000\u0900-\u0963\u0966-\u0dff\u0f71-\u0f84]+")
 """Of Indian scripts with their vowels, which are no letters: a word of them is its letters in a
 row, not each of these wherever it stands."""
 _LETTERS = re.compile(r"[^\W\d_]+")
@@ -35,6 +37,13 @@ _POINTS = (
     "\u00ad\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0640\u064b-\u065f\u0670"
     "\u200b-\u200f\u2060\ufeff"
 )
+_EMOJI = re.compile(
+    "[\U0001f1e6-\U0001f1ff]{2}|"
+    "[\u231a\u231b\u23e9-\u23fa\u2600-\u27bf\u2b1b\u2b1c\u2b50\u2b55\U0001f000-\U0001faff]"
+)
+"""A flag is two letters. Arrows, lines and the like are none: tables are full of them."""
+_SKIN = re.compile("[\U0001f3fb-\U0001f3ff]")
+"""Of hands and faces: who asks for one means those of all colours."""
 _GREEKS = "\u0370-\u03ff\u1f00-\u1fff"
 _SAME = {
     "ß": "ss",
@@ -85,6 +94,10 @@ _OTHERS = frozenset(
     )
 )
 """Short words of German, French, Spanish, Italian, Portuguese, Dutch, Swedish, Polish, Russian."""
+_TELLS_ENGLISH = _ENGLISH.difference(
+    _WORD.findall("a an as at by do for has i in is no on so was will")
+)
+"""Without those that other languages have too."""
 _STOP_WORDS = _ENGLISH | (_OTHERS - {"come", "dos", "den", "per", "te"})
 """Without those that say something in English."""
 
@@ -117,6 +130,8 @@ def folded(text: str) -> str:
     if text.isascii():
         return text
     text = unicodedata.normalize("NFC", text)
+    if _EMOJI.search(text) is not None:
+        text = _EMOJI.sub(_emoji_word, _SKIN.sub("", text))
     if _OTHERWISE.search(text) is None:
         return text
     plain = unicodedata.normalize("NFC", _UNREAD.sub("", _WIDE.sub(_plain, text)))
@@ -146,22 +161,27 @@ def match_words(question: str) -> list[str]:
 
 
 def asked_by_pieces(question: str) -> tuple[str, float]:
-    """Return the words of a question that have pieces; how many words a piece counts."""
-    words = _telling(folded(question))[:MAX_WORDS]
-    long = _within(_with_pieces(words), MAX_PIECES)
-    pieces = {word[at : at + PIECE] for word in long.split() for at in range(len(word) - PIECE + 1)}
-    return long, sum(len(word) >= PIECE for word in words) / max(1, len(pieces))
+    """Return the words of a question that have pieces; how many words a piece counts.
+
+    Those of each of them count together what a word does. An English question has none: its texts
+    have none either, and others would come first by what their words share with its words.
+    """
+    words: list[str] = []
+    counted, left = 0, MAX_PIECES
+    for word in _telling(folded(question))[:MAX_WORDS] if not _is_english(question) else ():
+        long = _with_pieces([word])
+        taken = sum(len(run) - PIECE + 1 for run in long.split())
+        if 0 < taken <= left:  # one that is too long by itself hides none behind it
+            words.append(long)
+            counted, left = counted + 1, left - taken
+    runs = " ".join(words)
+    pieces = {word[at : at + PIECE] for word in runs.split() for at in range(len(word) - PIECE + 1)}
+    return runs, counted / max(1, len(pieces))
 
 
-def _within(words: str, most: int) -> str:
-    """Return the first words that have so many pieces together."""
-    kept: list[str] = []
-    for word in words.split():
-        most -= len(word) - PIECE + 1
-        if most < 0:
-            break
-        kept.append(word)
-    return " ".join(kept)
+def is_pair(expression: str) -> bool:
+    """Tell whether a query of ``match_words`` asks for two characters of an unspaced script."""
+    return len(expression) == len('""') + 2 and _UNSPACED.fullmatch(expression[1:-1]) is not None
 
 
 def _with_pieces(texts: list[str]) -> str:
@@ -193,8 +213,18 @@ def _is_foreign(text: str) -> bool:
         others = sum(map(_OTHERS.__contains__, words))
     else:
         words = _LETTERS.findall(text)
-        others = sum(word in _OTHERS or not word.isascii() for word in words)
-    return others > sum(map(_ENGLISH.__contains__, words))
+        others = sum(map(_is_other, words))
+    return others > sum(map(_TELLS_ENGLISH.__contains__, words))
+
+
+def _is_english(question: str) -> bool:
+    """Tell whether a question has more short words of English than of other languages."""
+    words = _LETTERS.findall(question.lower())
+    return sum(map(_TELLS_ENGLISH.__contains__, words)) > sum(map(_is_other, words))
+
+
+def _is_other(word: str) -> bool:
+    return word in _OTHERS or not word.isascii()
 
 
 def _plain(run: re.Match[str]) -> str:
@@ -207,6 +237,10 @@ def _bare(run: re.Match[str]) -> str:
 
 def _as_alike(letter: re.Match[str]) -> str:
     return _SAME[letter[0]]
+
+
+def _emoji_word(sign: re.Match[str]) -> str:
+    return f" {_EMOJI_MARK}{''.join(str(ord(one)) for one in sign[0])} "
 
 
 def _pairs(run: re.Match[str]) -> str:

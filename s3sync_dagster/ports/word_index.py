@@ -16,19 +16,15 @@ from typing import TYPE_CHECKING
 from s3sync_dagster.engine.hybrid import DocumentVersion, Scored
 from s3sync_dagster.ports.word_both import best_by_both, words_that_lift
 from s3sync_dagster.ports.word_file import WordFile
-from s3sync_dagster.ports.word_forms import (
-    asked_by_pieces,
-    match_words,
-)
+from s3sync_dagster.ports.word_forms import asked_by_pieces, match_words
 from s3sync_dagster.ports.word_memory import ALL_RECORDS, WordMemory
 from s3sync_dagster.ports.word_pieces import PieceScores, piece_scores, scores_of
 from s3sync_dagster.ports.word_ranking import (
     DIGITS,
-    K1,
     any_of,
     best_by_words,
-    idf,
     parted,
+    score_of_all,
 )
 from s3sync_dagster.ports.word_readers import ReaderWords
 from s3sync_dagster.ports.word_records import (
@@ -114,8 +110,7 @@ class FtsWordIndex:
     def ceiling(self, text: str) -> float:
         """Return the BM25 of a record that is full of all words of ``text``; 0 without words."""
         with self._file.guarded(), self._file.snapshot():
-            words, records = self._counted(text)
-        return sum((K1 + 1) * idf(records, number) for _, number in words)
+            return score_of_all(*self._counted(text))
 
     def seen_by(self, rights: Rights) -> ReaderWords:
         """Return the words of what a reader may see; closed with this."""

@@ -15,6 +15,8 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
+from s3sync_dagster.ports.word_forms import is_pair
+
 K1 = 1.2
 """Of FTS5's BM25: a word that fills a text counts ``K1 + 1`` times its rarity."""
 LEAST_IDF = 1e-6
@@ -270,6 +272,17 @@ def idf(records: int, number: int) -> float:
     if 2 * number >= records:  # counts of two moments may even contradict each other
         return LEAST_IDF
     return math.log((records - number + 0.5) / (number + 0.5))
+
+
+def score_of_all(words: Counted, records: int) -> float:
+    """Return what a record scores that is full of all these words.
+
+    Of the pairs in a run of characters every second one is a word; those between two words are
+    rare, and would be most of it.
+    """
+    return sum(
+        (0.5 if is_pair(word) else 1.0) * (K1 + 1) * idf(records, number) for word, number in words
+    )
 
 
 def _first_split(ordered: Counted, limit: int) -> int:

@@ -22,12 +22,12 @@ from s3sync_dagster.ports.word_pieces import PieceScores, piece_scores
 from s3sync_dagster.ports.word_ranking import (
     DIGITS,
     FEW,
-    K1,
     LEAST_IDF,
     apart,
     groupings,
     halves_of,
     idf,
+    score_of_all,
     those_it_takes,
 )
 from s3sync_dagster.ports.word_records import numbers_of
@@ -132,8 +132,8 @@ class ReaderWords:
         with self._file.guarded(), self._file.snapshot():
             self._look()
             records = self._count_seen(None)
-            counts = [self._count_seen(word) for word in match_words(text)]
-        return sum((K1 + 1) * idf(records, number) for number in counts)
+            words = [(word, self._count_seen(word)) for word in match_words(text)]
+        return score_of_all(words, records)
 
     def wake(self) -> bool:
         """Have the collection looked at before the next question; return whether that rested."""

@@ -33,6 +33,8 @@ class Outcome:
     """Records of each object that gave a text."""
     failed: tuple[str, ...]
     """Why objects gave no text."""
+    kept: frozenset[Named]
+    """Of these, objects whose records stay as they are."""
     text_bytes: int
     """Of all texts that were cut."""
     texts: int
@@ -58,6 +60,8 @@ class Whole:
     """What a way would come to on the whole collection, by the objects that the hash chose."""
 
     records: int
+    written: int
+    """Of these, those that the change would write: append mode keeps others."""
     vector_bytes: int
     cpu_seconds: float | None
     """Of embedding all records; None as in ``Outcome``."""
@@ -130,6 +134,7 @@ def ask(
             if one.document_id not in refused
         },
         failed=(*cut.failed, *refused.values()),
+        kept=cut.kept,
         text_bytes=cut.text_bytes,
         texts=embedder.inferred - inferred,
         cpu_seconds=cpu_seconds if way.local else None,
@@ -157,9 +162,10 @@ def whole(sample: Sample, outcome: Outcome, other: Outcome) -> Whole | None:
     """Return the figures of the whole collection; None where the sample does not tell.
 
     What was read is counted. What was not has as many more or fewer records than the catalog says
-    as the objects that only the hash chose: those that answer are seldom like the others. Objects
-    that gave no text in one of the two ways say nothing of it: a place that does not answer for a
-    moment would make the whole collection smaller.
+    as the objects that only the hash chose: those that answer are seldom like the others. What a
+    mode keeps as it is has the records that the catalog says. Other objects that gave no text in
+    one of the two ways say nothing of it: a place that does not answer for a moment would make the
+    whole collection smaller.
 
     Args:
         sample: what was read.
@@ -168,18 +174,23 @@ def whole(sample: Sample, outcome: Outcome, other: Outcome) -> Whole | None:
     """
     known = {(one.source_id, one.key): one.chunks for one in sample.objects}
     rest = sample.records - sum(known.values())
+    stays = {name: known[name] for name in outcome.kept}
+    counts, others = {**outcome.counts, **stays}, {**other.counts, **stays}
     alike = sample.drawn - sample.answering or known.keys()
-    alike = alike & outcome.counts.keys() & other.counts.keys()
+    alike = alike & counts.keys() & others.keys()
     before = sum(known[name] for name in alike)
     if rest and not before:
         return None
-    after = sum(outcome.counts[name] for name in alike)
-    records = outcome.records + (round(rest * after / before) if rest else 0)
+    after = sum(counts[name] for name in alike)
+    counted = sum(counts.values())
+    records = counted + (round(rest * after / before) if rest else 0)
+    written = round(records * outcome.records / counted) if counted else 0
     cpu_seconds = None
     if outcome.cpu_seconds is not None and outcome.records:
-        cpu_seconds = outcome.cpu_seconds * records / outcome.records
+        cpu_seconds = outcome.cpu_seconds * written / outcome.records
     return Whole(
         records=records,
+        written=written,
         vector_bytes=records * outcome.dimension * NUMBER_BYTES,
         cpu_seconds=cpu_seconds,
     )

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ class Trial:
     new_texts: float
     """Share of the tried records that have no vector yet, 0 to 1."""
     changes: tuple[tuple[Source, Source], ...]
-    """Each source as it is and as it would be."""
+    """Each source of the collection as it is and as it would be, whatever the sample has of it."""
 
 
 def try_change(
@@ -76,15 +76,17 @@ def try_change(
     """
     place = _place(parts, collection, tenant=tenant, database=database)
     known = {one.id: one for one in parts.catalog.sources.all()}
+    filling: set[str] = set()
     keys = _keys_of_answers(parts, place, questions)
     sample = choose(
-        (one for one in _objects(parts, place) if one.source_id in known),
+        _noting_sources((one for one in _objects(parts, place) if one.source_id in known), filling),
         answers={key for each in keys for key in each},
         count=count,
     )
     if not sample.objects:
         raise _nobody_fills(collection)
-    sources = [known[name] for name in sorted({one.source_id for one in sample.objects})]
+    sources = [one for one in known.values() if one.id in filling or _fills(one, place)]
+    sources.sort(key=lambda one: (one.id not in filling, one.id))  # the first one's model is asked
     changed = [change(one) for one in sources]
     require_change(sources, changed)
     # What is not at hand is told before anything is read.
@@ -92,7 +94,8 @@ def try_change(
     if not agreed:
         _require_no_pictures(ways, sample)
     note(f"reading {len(sample.objects)} objects")
-    cuts = cut_sample(parts, collection, sample.objects, ways)
+    in_place = not needs_new_collection(zip(sources, changed, strict=True))
+    cuts = cut_sample(parts, collection, sample.objects, ways, in_place=in_place)
     asked = _answerable(questions, keys, cuts)
     if not agreed:
         _require_no_endpoint(ways, cuts, questions=len(asked))
@@ -110,6 +113,11 @@ def try_change(
         new_texts=new_texts((ways[0], cuts[0]), (ways[1], cuts[1])),
         changes=tuple(zip(sources, changed, strict=True)),
     )
+
+
+def needs_new_collection(changes: Iterable[tuple[Source, Source]]) -> bool:
+    """Tell whether sources, each as it is and as it would be, get another model."""
+    return any(before.embedding != after.embedding for before, after in changes)
 
 
 def _tell(note: Callable[[str], None], name: str, line: str) -> None:
@@ -148,6 +156,18 @@ def _objects(parts: Parts, place: Place) -> Iterable[IndexedObject]:
         database_name=database,
         collection_name=collection,
     )
+
+
+def _noting_sources(objects: Iterable[IndexedObject], filling: set[str]) -> Iterator[IndexedObject]:
+    """Yield the objects; ``filling`` gains the ids of their sources, in the sample or not."""
+    for one in objects:
+        filling.add(one.source_id)
+        yield one
+
+
+def _fills(source: Source, place: Place) -> bool:
+    """Tell whether it is the source's own collection, also where nothing of it is there yet."""
+    return (source.tenant, source.database_name, source.collection_name) == place
 
 
 def _keys_of_answers(parts: Parts, place: Place, questions: Sequence[Question]) -> list[list[str]]:

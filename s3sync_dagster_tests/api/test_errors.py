@@ -70,6 +70,24 @@ def test_what_is_no_strict_json(http, body):
     assert body_of(answer)["error"] == "invalid_request"
 
 
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("", "query: is blank: say what to search for"),
+        (" ", "query: is blank: say what to search for"),
+        ("x" * 5000, "query: String should have at most 4096 characters"),
+        (3, "query: Input should be a valid string"),
+        ("a\0b", "holds a NUL character"),
+    ],
+)
+def test_a_question_that_is_none_is_named_by_its_field(http, question, said):
+    """``query`` is a field of the body as well as the place of parameters in an address."""
+    body = {"query": question, "collection_name": "docs"}
+    answer = http.post("/s3sync/v1/search", json=body)
+    assert answer.status_code == 400
+    assert said in body_of(answer)["message"]
+
+
 def test_a_body_that_is_not_sent_as_json(http):
     for headers in ({}, {"content-type": "text/plain"}, {"content-type": "x"}):
         answer = http.post("/api/v1/sources", content=b"{}", headers=headers)

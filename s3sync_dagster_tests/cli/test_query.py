@@ -77,3 +77,20 @@ def test_a_filter_by_a_key_that_nothing_has_says_so(s3sync, collection):
         assert "--where asks for langauge" in told.err
         assert "language" in told.err.partition("they have ")[2]
     assert s3sync(*ask, '{"document_key": "nobody.md"}').err == "No hits.\n"
+
+
+def test_what_is_no_question_no_filter_and_no_collection_is_refused_in_a_sentence(
+    s3sync, collection
+):
+    for opened, closed in (('{"a":', "}"), ('{"$and":[', "]}")):
+        deep = s3sync(
+            "query", "x", "-c", collection, "--where", opened * 2000 + "1" + closed * 2000
+        )
+        assert (deep.code, deep.out) == (2, "")
+        assert "at most 16 levels" in deep.err
+    assert "NUL" in s3sync("query", "a\0b", "-c", collection).err
+    for name in ("", " ", "..", "a/b"):
+        asked = s3sync("query", "x", "-c", name)
+        assert asked.code == 1
+        assert f"there is no collection {name!r}" in asked.err
+        assert repr(collection) in asked.err

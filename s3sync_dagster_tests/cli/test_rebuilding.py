@@ -151,6 +151,23 @@ def test_outdated_documents_are_indexed_again_on_request_only(s3sync, collection
     assert {r.metadata["chunk_strategy"] for r in records(collection).values()} == {"lines"}
 
 
+def test_what_append_mode_keeps_is_written_again_by_a_rebuild_and_every_hint_says_so(
+    s3sync, collection
+):
+    assert s3sync("source", "edit", "docs", "--mode", "append").code == 0
+    edited = s3sync(
+        "source", "edit", "docs", "--chunking", "lines", "--on-config-change", "reindex"
+    )
+    assert "s3sync rebuild docs" in edited.err
+    again = s3sync("reindex", "docs")
+    assert "s3sync rebuild docs" in again.err
+    assert "s3sync rebuild docs" in s3sync("status", "docs").out
+    assert {r.metadata["chunk_strategy"] for r in records(collection).values()} != {"lines"}
+    assert s3sync("rebuild", "docs").code == 0
+    assert {r.metadata["chunk_strategy"] for r in records(collection).values()} == {"lines"}
+    assert "rebuild" not in s3sync("status", "docs").out
+
+
 def test_a_new_model_gets_a_new_collection_while_the_old_one_serves(
     s3sync, collection, chroma_server, name
 ):

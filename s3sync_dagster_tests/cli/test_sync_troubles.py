@@ -183,3 +183,33 @@ def test_what_cannot_be_watched_leaves_no_source_behind(s3sync, chroma_server):
     assert told.code == 1
     assert "--watch follows the changes of a folder; s3://a-bucket/docs is none" in told.err
     assert "a-bucket" not in s3sync("source", "list").out
+
+
+def test_a_text_that_the_model_refuses_is_not_told_as_a_record_that_was_deleted(
+    s3sync, aws_endpoint
+):
+    """Before anything is written it is begun; what was begun and never there goes uncounted."""
+    bucket, collection = aws_endpoint.make_bucket(), f"c-{uuid.uuid4().hex[:12]}"
+    aws_endpoint.put_all(bucket, {"a.txt": "cats and dogs", "z.txt": "a zebra here"})
+
+    def vectors(body):
+        texts = json.loads(body)["input"]
+        if any("zebra" in text for text in texts):
+            return 400, "{}", {}
+        rows = [{"index": n, "embedding": [1.0, 0.5]} for n, _ in enumerate(texts)]
+        return 200, json.dumps({"data": rows}), {}
+
+    with scripted_server() as server:
+        server.decide = vectors
+        sync = (
+            "sync", f"s3://{bucket}/", "--collection", collection, "--json",
+            "--endpoint-url", aws_endpoint.url, "--embedding", "openai",
+            "--embedding-model", "m", "--embedding-url", server.url,
+        )  # fmt: skip
+        first = s3sync(*sync).json
+        assert (first["indexed"], first["failed"]) == (1, {"text_refused": 1})
+        assert (first["chunks_written"], first["chunks_deleted"]) == (1, 0)
+        aws_endpoint.put_all(bucket, {"a.txt": "cats and a zebra"})
+        second = s3sync(*sync).json
+        assert second["failed"] == {"text_refused": 2}
+        assert second["chunks_deleted"] == 1  # the text that the object has no more

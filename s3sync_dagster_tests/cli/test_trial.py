@@ -332,3 +332,60 @@ def test_a_try_without_a_setting_or_with_two_values_of_one_is_refused(s3sync, tm
     options = [word for one in tried for word in ("--try", one)]
     refused = s3sync("evaluate", "any", "--questions", asked, *options)
     assert (refused.code, f"--try {tried[-1]!r}" in refused.err) == (2, True), refused.err
+
+
+def test_of_a_source_that_appends_what_it_keeps_is_foretold_as_it_is(
+    s3sync, aws_endpoint, chroma_server, tmp_path
+):
+    """A reindex leaves it alone; a rebuild writes what its objects have still, and nothing else."""
+    bucket, collection = aws_endpoint.make_bucket(), f"c-{uuid.uuid4().hex[:12]}"
+    aws_endpoint.put_all(bucket, {**corpus(), "team/gone.txt": LONG, "team/new.txt": LONG[::-1]})
+    s3sync(
+        "sync", f"s3://{bucket}/", "--collection", collection, "--mode", "append",
+        "--endpoint-url", aws_endpoint.url, "--embedding", "hash",
+    )  # fmt: skip
+    aws_endpoint.put_all(bucket, {"team/new.txt": f"{FILLER}.\n\n" * 40})
+    aws_endpoint.s3.delete_object(Bucket=bucket, Key="team/gone.txt")
+    asked = questions(tmp_path / "q.jsonl")
+    trial = s3sync(
+        "evaluate", collection, "--questions", asked, "--try", "max-chunk-bytes=130", "--json"
+    ).json
+    for side in ("today", "tried"):
+        assert trial[side]["without_text"] == {"changed_in_append_mode": 1, "object_gone": 1}
+    assert trial["today"]["records_in_all"] == len(records(chroma_server, collection)) == 34
+    assert trial["tried"]["records_in_all"] > 34
+
+    [command] = trial["commands"]
+    for one in command.split(" && "):
+        done = s3sync(*shlex.split(one)[1:])
+        assert done.code == 0, done.err
+    assert len(records(chroma_server, collection)) == trial["tried"]["records_in_all"]
+    after = s3sync("evaluate", collection, "--questions", asked, "--json").json
+    assert [_ranks(one) for one in after["ranks"]] == [one["tried"] for one in trial["ranks"]]
+
+
+def test_the_commands_name_each_source_of_the_collection_in_the_sample_or_not(
+    s3sync, filled, aws_endpoint, tmp_path
+):
+    collection, _ = filled
+    for name in ("beside", "empty"):
+        other = aws_endpoint.make_bucket()
+        if name == "beside":
+            aws_endpoint.put_all(other, {"x.txt": FILLER})
+        done = s3sync(
+            "source", "create", name, "--bucket", other, "--collection", collection,
+            "--endpoint-url", aws_endpoint.url, "--embedding", "hash",
+        )  # fmt: skip
+        assert done.code == 0, done.err
+        place = ("sync", f"s3://{other}/", "--collection", collection)
+        done = s3sync(*place, "--endpoint-url", aws_endpoint.url)
+        assert done.code == 0, done.err
+    asked = questions(tmp_path / "q.jsonl")
+    evaluated = ("evaluate", collection, "--questions", asked, "--sample", "1", "--json")
+    trial = s3sync(*evaluated, "--try", "max-chunk-bytes=130").json
+    assert trial["sample"]["objects"] <= 2
+    edited = [command.split()[3] for command in trial["commands"]]
+    assert len(edited) == 3
+    assert {"beside", "empty"} < set(edited)
+    model = s3sync(*evaluated, "--try", "embedding=static").json
+    assert len(model["commands"]) == 3

@@ -1,5 +1,7 @@
 """Search: scores fused, filters kept, equal texts folded, never a text that is no longer there."""
 
+import random
+
 import pytest
 
 from s3sync_dagster.core.fusion import DEPTH, WORDS_LEAST, fuse, words_share
@@ -99,6 +101,14 @@ def test_a_clear_winner_by_words_is_not_outvoted_by_ranks():
     nearest = [("x", 0.500), ("y", 0.499), ("z", 0.498), ("wanted", 0.497), ("last", 0.1)]
     words = [("wanted", 20.0), ("x", 4.0), ("y", 3.0), ("z", 2.0)]
     assert fuse(nearest, words, ceiling=60.0)[0][0] == "wanted"
+
+
+def test_what_stands_between_equal_ones_does_not_turn_them():
+    words = [("b", 2.0), ("a", 2.0), ("z", 0.0)]
+    for others in ([], [("x", 0.9)]):
+        nearest = [*others, ("a", 0.5), ("b", 0.5), ("z", 0.1)]
+        fused = [name for name, _ in fuse(nearest, words, ceiling=9.0)]
+        assert fused.index("a") < fused.index("b")
 
 
 def test_how_much_is_asked_for_does_not_change_a_score():
@@ -203,6 +213,53 @@ def test_each_ranking_can_be_had_alone(collection):
         ("r4", 3.0, 3.0, None),
         ("r0", 2.0, 2.0, None),
     ]
+
+
+class Shuffled:
+    """A collection whose equal distances come in an order of their own each time, as a graph's."""
+
+    most_nearest = 10_000
+
+    def __init__(self, collection):
+        self.collection, self.draw = collection, random.Random(1)
+
+    def query(self, vector, *, limit=10, where=None):
+        found = self.collection.query(vector, limit=700, where=where)
+        self.draw.shuffle(found)
+        return sorted(found, key=lambda hit: -hit.score)[:limit]
+
+    def __getattr__(self, name):
+        return getattr(self.collection, name)
+
+
+@pytest.mark.parametrize("ranking", ["hybrid", "dense", "words"])
+def test_equal_ones_stand_in_one_order_with_a_filter_and_without(indexed, ranking):
+    """Each group of four is equal to the model and by words, and its texts differ for people."""
+    words = [(group, n) for n in range(4) for group in range(12)]
+    texts = [f"invoice {'again ' * group}" + "!" * (n + 1) for group, n in words]
+    collection, index = indexed(texts)
+    collection.upsert(
+        [
+            Record(id=f"r{n}", document=text, embedding_text="x", metadata={"n": n, "of": n % 12})
+            for n, text in enumerate(texts)
+        ],
+        EMBEDDER.embed_documents([f"invoice {'again ' * group}" for group, _ in words]),
+    )
+    searcher = Searcher(Shuffled(collection), EMBEDDER, index)
+    whole = [hit.id for hit in searcher.search("invoice again", ranking=ranking, limit=48)]
+    assert len(whole) == 48
+    for where in ({"n": {"$gte": 0}}, {"of": {"$ne": 3}}, {"of": {"$gt": 5}}, {"n": {"$lt": 40}}):
+        found = searcher.search("invoice again", ranking=ranking, limit=48, where=where)
+        places = {hit.id: whole.index(hit.id) for hit in found}
+        for group in range(12):  # scores are spread anew, but equal ones stay in their order
+            equal = [place for name, place in places.items() if int(name[1:]) % 12 == group]
+            assert equal == sorted(equal)
+
+
+@pytest.mark.parametrize("ranking", ["Hybrid", "hybird", "", "bm25"])
+def test_a_ranking_that_there_is_not_is_refused_and_not_taken_for_another(collection, ranking):
+    with pytest.raises(InvalidSetting, match="is none of 'hybrid', 'dense', 'words'"):
+        ask(collection, Words("r3"), "other", ranking=ranking)
 
 
 def test_words_that_most_records_have_are_told_as_found():

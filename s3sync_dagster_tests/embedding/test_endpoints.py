@@ -1,6 +1,7 @@
 """``openai`` and ``chroma-cloud`` against local servers that speak their wire."""
 
 import base64
+import itertools
 import json
 import uuid
 
@@ -226,6 +227,25 @@ def test_tokens_that_are_no_number_cost_no_vector(server, told):
     )
     assert model.infer(["a"]).tolist() == [[1, 2]]
     assert model.tokens == 0
+
+
+@pytest.mark.parametrize("texts", [2, 200])
+def test_vectors_of_different_lengths_are_the_endpoint_s_fault(server, texts):
+    """In one answer, or between answers of several machines behind one address."""
+    asked = itertools.count()
+
+    def answer(body):
+        uneven = texts == 2 or next(asked) % 2
+        rows = [
+            {"index": n, "embedding": [1.0] * (3 + (n % 2 if texts == 2 else uneven))}
+            for n, _ in enumerate(json.loads(body)["input"])
+        ]
+        return 200, json.dumps({"data": rows}), {}
+
+    server.decide = answer
+    with pytest.raises(errors.Unavailable, match=r"different lengths \(3, 4\)") as caught:
+        open_openai(server).embed_documents([f"text {n}" for n in range(texts)])
+    assert caught.value.reason == "bad_vectors"
 
 
 def test_an_endpoint_that_fails_for_a_moment_is_asked_again(server, clock):

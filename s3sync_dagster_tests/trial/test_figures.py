@@ -16,14 +16,20 @@ from s3sync_dagster.trial.sample import Sample, choose
 
 
 def indexed(*keys: str, chunks: int = 1, source_id: str = "s") -> list[IndexedObject]:
-    return [IndexedObject(source_id=source_id, key=key, metadata={}, chunks=chunks) for key in keys]
+    return [
+        IndexedObject(source_id=source_id, key=key, etag="", metadata={}, chunks=chunks)
+        for key in keys
+    ]
 
 
-def outcome(counts: dict[str, int], cpu_seconds: float | None = 6.0) -> Outcome:
+def outcome(
+    counts: dict[str, int], cpu_seconds: float | None = 6.0, kept: tuple[str, ...] = ()
+) -> Outcome:
     return Outcome(
         measured=(),
         counts={("s", key): number for key, number in counts.items()},
         failed=(),
+        kept=frozenset(("s", key) for key in kept),
         text_bytes=500_000,
         texts=0,
         cpu_seconds=cpu_seconds,
@@ -90,6 +96,19 @@ def test_an_object_that_one_of_the_ways_could_not_read_says_nothing_of_the_other
     assert whole(sample, outcome({"a": 10}), all_of_it) is None
 
 
+def test_what_a_mode_keeps_as_it_is_is_counted_as_it_is_and_not_embedded():
+    sample = sampled(answering={"a": 10}, drawn={"a": 10, "b": 4, "c": 4}, records=118)
+    tried = outcome({"a": 20, "b": 8}, cpu_seconds=2.8, kept=("c",))
+    found = whole(sample, tried, outcome({"a": 10, "b": 4}, kept=("c",)))
+    assert found is not None
+    assert found.records == 32 + 150  # half of what the hash chose has twice as many, half as many
+    assert found.written == round(182 * 28 / 32)
+    assert found.cpu_seconds == pytest.approx(2.8 / 28 * found.written)
+    only = whole(sample, outcome({}, kept=("a", "b", "c")), outcome({}, kept=("a", "b", "c")))
+    assert only is not None
+    assert (only.records, only.written) == (118, 0)
+
+
 def test_a_sample_that_is_the_collection_is_counted_alone_and_one_without_records_tells_nothing():
     all_of_it = sampled(answering={"a": 1}, drawn={"a": 1}, records=1)
     seven = outcome({"a": 7})
@@ -134,7 +153,12 @@ def test_a_text_that_the_model_refuses_is_counted_and_ends_nothing(tmp_path):
 
     writes = tuple(written(name, text) for name, text in (("a", "cats"), ("b", "a zebra")))
     cut = CutSample(
-        writes=writes, names=(("s", "a"), ("s", "b")), failed=("empty_text",), told={}, text_bytes=9
+        writes=writes,
+        names=(("s", "a"), ("s", "b")),
+        failed=("empty_text",),
+        kept=frozenset(),
+        told={},
+        text_bytes=9,
     )
     way = SimpleNamespace(embedder=Refusing(), local=True)
     found = ask(way, cut, [Question(question="cats", key="a")], reranker=None, folder=tmp_path)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from s3sync_dagster.core.facts import told_by_head_alone
+from s3sync_dagster.core.plan import possible_ids
 from s3sync_dagster.core.state import DocumentPhase, DocumentState
 from s3sync_dagster.engine.batch.blame import beside_the_bytes
 from s3sync_dagster.engine.batch.lease import Lease
@@ -86,7 +87,14 @@ def _remove(
     collection = _open(parts, collection_name)
     if collection is not None:
         ids = ids_to_delete(collection, held, catalog=parts.catalog)
-        delete_in_steps(collection, ids, before=before, deleted=deleted)
+        # Of what was only begun most was never there: it is asked, or a text that the model
+        # refuses would be told as one that was deleted.
+        begun = {name for one in held if one.never_whole for name in possible_ids(one)}
+        asked = [name for name in ids if name in begun]
+        absent = set(asked).difference(collection.get(asked)) if asked else set[str]()
+        there = [name for name in ids if name not in absent]
+        delete_in_steps(collection, there, before=before, deleted=deleted)
+        delete_in_steps(collection, sorted(absent), before=before)
     ledger.removed(held)
 
 
