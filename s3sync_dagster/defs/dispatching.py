@@ -35,11 +35,12 @@ class InstanceRuns:
         self._instance = instance
         self.requests: list[dg.RunRequest] = []
 
-    def add_partitions(self, source: Source, names: Sequence[str]) -> None:
-        """Tell Dagster of partitions; those that it knows stay."""
+    def add_partitions(self, source: Source, names: Sequence[str], *, shard: int) -> bool:
+        """Tell Dagster of partitions of a shard; those that it knows stay."""
         for start in range(0, len(names), PARTITIONS_A_CALL):
             part = list(names[start : start + PARTITIONS_A_CALL])
-            self._instance.add_dynamic_partitions(partitions_name(source), part)
+            self._instance.add_dynamic_partitions(partitions_name(source, shard), part)
+        return True
 
     def launch(self, order: BatchOrder) -> bool:
         """Ask the daemon for the run of a batch."""
@@ -244,7 +245,7 @@ class Dispatcher:
                 collections=self._runtime.chroma.open,
                 clock=self._clock,
                 drop_partitions=lambda until: drop_all_partitions(
-                    self._instance, source, until=until, clock=self._clock
+                    self._catalog, self._instance, source, until=until, clock=self._clock
                 ),
                 log=log,
                 budget_seconds=seconds,
