@@ -279,7 +279,8 @@ def test_sources_take_turns_and_others_are_left_alone(world, asked):
 
 
 def test_a_reservation_that_nobody_saw_is_asked_for_again_with_its_own_token(world, asked):
-    world.ask("a.txt")
+    world.bucket.put("a.txt", "text")
+    world.listing()
     hand_on(world, asked)
     sources = {world.source.id: world.source}
 
