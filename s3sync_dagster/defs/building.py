@@ -182,7 +182,9 @@ class _Building:
         jobs = [job for one in self._built for job in one.jobs or []]
         sensors: list[dg.SensorDefinition] = []
         if jobs:
-            sensors.append(self._shared(build_dispatch_sensor, "dispatch", jobs, self._names))
+            sensors.append(
+                self._shared(build_dispatch_sensor, "dispatch", jobs, self._names, self._shards)
+            )
         if self._catalog_names:
             sensors.append(
                 self._shared(build_catalog_listing_sensor, "catalog_auto_sync", self._catalog_names)

@@ -8,6 +8,7 @@ import pytest
 from s3sync_dagster.core.naming import asset_path, job_name, partitions_name
 from s3sync_dagster.definitions import read_catalog_sources
 from s3sync_dagster.defs.building import PROBLEMS, build_definitions
+from s3sync_dagster.defs.resources import FolderSource
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster_tests.defs.defs_fixture import open_world
 
@@ -231,6 +232,55 @@ def test_a_moved_source_leaves_each_partition_in_the_asset_where_it_stands(world
     expected = {**before, 3: before[3] | {"docs/new.md", "docs/newer.md"}}
     expected[2] = before[2] - {KEYS[6]}
     assert partitions(world) == expected
+
+
+def test_dispatch_says_which_assets_are_not_loaded_until_they_are(world):
+    put(world, *KEYS)
+    assert "assets by now" not in world.tick("dispatch").skip_message
+    world.sync()
+    assert "docs has 3 assets by now, of which 1 are loaded" in world.tick("dispatch").skip_message
+    load_again(world)
+    assert "assets by now" not in world.tick("dispatch").skip_message
+
+
+def test_a_declared_source_has_all_of_its_assets_once_it_is_loaded_again(
+    world, tmp_path, monkeypatch
+):
+    (tmp_path / "notes").mkdir()
+    for number in range(7):
+        (tmp_path / "notes" / f"{number}.md").write_text(f"# Note {number}")
+
+    def load():
+        notes = FolderSource(
+            name="notes",
+            folder=str(tmp_path / "notes"),
+            collection_name="notes",
+            embedding={"kind": "hash"},
+        )
+        return build_definitions([notes])
+
+    world._defs[:] = [load()]
+    world.tick("notes_auto_sync")
+    [request] = world.tick("dispatch").run_requests
+    job = world.defs.resolve_job_def(request.job_name)
+    result = job.execute_in_process(
+        run_config=request.run_config, tags=dict(request.tags), instance=world.instance
+    )
+    assert result.success
+    assert assets_of(world.defs) == ["s3/notes"]
+    assert assets_of(load()) == ["s3/notes", "s3/notes/2"]
+
+    with monkeypatch.context() as patched:  # a project that has run nothing yet
+        patched.setenv("S3SYNC_DATABASE_URL", f"sqlite:///{tmp_path}/empty/catalog.db")
+        assert assets_of(load()) == ["s3/notes"]
+        assert not (tmp_path / "empty").exists(), "a look makes nothing"
+    with monkeypatch.context() as patched:
+        patched.setenv("S3SYNC_DATABASE_URL", "postgresql://somebody:hunter2@127.0.0.1:9/nothing")
+        definitions = load()
+        assert assets_of(definitions) == ["s3/notes"]
+        [problem] = definitions.metadata[PROBLEMS].value
+        assert problem.startswith("assets of sources with very many keys are missing: ")
+        assert "hunter2" not in problem
 
 
 def test_what_a_project_gives_the_asset_the_further_ones_have_too(world):
