@@ -5,10 +5,11 @@ import os
 import dagster as dg
 import pytest
 
+from s3sync_dagster import FolderSource, asset_keys
 from s3sync_dagster.core.naming import asset_path, job_name, partitions_name
 from s3sync_dagster.definitions import read_catalog_sources
 from s3sync_dagster.defs.building import PROBLEMS, build_definitions
-from s3sync_dagster.defs.resources import FolderSource
+from s3sync_dagster.defs.resources import CatalogSource
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster_tests.defs.defs_fixture import open_world
 
@@ -250,14 +251,16 @@ def test_a_declared_source_has_all_of_its_assets_once_it_is_loaded_again(
     for number in range(7):
         (tmp_path / "notes" / f"{number}.md").write_text(f"# Note {number}")
 
-    def load():
-        notes = FolderSource(
+    def notes():
+        return FolderSource(
             name="notes",
             folder=str(tmp_path / "notes"),
             collection_name="notes",
             embedding={"kind": "hash"},
         )
-        return build_definitions([notes])
+
+    def load():
+        return build_definitions([notes()])
 
     world._defs[:] = [load()]
     world.tick("notes_auto_sync")
@@ -269,6 +272,7 @@ def test_a_declared_source_has_all_of_its_assets_once_it_is_loaded_again(
     assert result.success
     assert assets_of(world.defs) == ["s3/notes"]
     assert assets_of(load()) == ["s3/notes", "s3/notes/2"]
+    assert [key.path for key in asset_keys(notes())] == [["s3", "notes"], ["s3", "notes", "2"]]
 
     with monkeypatch.context() as patched:  # a project that has run nothing yet
         patched.setenv("S3SYNC_DATABASE_URL", f"sqlite:///{tmp_path}/empty/catalog.db")
@@ -300,6 +304,25 @@ def test_what_a_project_gives_the_asset_the_further_ones_have_too(world):
     assert third.partitions_def.name == "s3_docs/3"
     [job] = [job for job in definitions.jobs if job.name == job_name("docs")]
     assert [node.name for node in job.nodes] == ["s3__docs"], "batches are runs of one job"
+
+
+def test_what_comes_after_all_assets_of_a_source_hears_of_each_key(world):
+    put(world, *KEYS)
+    world.sync()
+    anything_new = dg.AutomationCondition.any_deps_updated()
+
+    @dg.asset(deps=asset_keys(CatalogSource.of(world.source)), automation_condition=anything_new)
+    def digest():
+        """After all of it."""
+
+    both = dg.Definitions.merge(load_again(world), dg.Definitions(assets=[digest]))
+    only = {"instance": world.instance, "asset_selection": dg.AssetSelection.assets(digest)}
+    before = dg.evaluate_automation_conditions(both, **only)
+    put(world, KEYS[11], text="# Changed:")
+    (result,) = world.sync()
+    assert told(world, result) == {KEYS[11]: ["s3/docs/3"]}
+    after = dg.evaluate_automation_conditions(both, cursor=before.cursor, **only)
+    assert after.get_num_requested(digest.key) == 1
 
 
 def test_a_source_named_as_a_shard_would_be_loads_beside_it(world):
