@@ -7,7 +7,7 @@ op ends the run in failure.
 
 import multiprocessing
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,10 +23,10 @@ from s3sync_dagster.defs.checks import checks_name
 from s3sync_dagster.defs.dagster_internals.failures import DataFailure
 from s3sync_dagster.defs.dagster_internals.followers import go_on, has_followers
 from s3sync_dagster.defs.dagster_internals.pooling import pool_connections
-from s3sync_dagster.defs.events import report_keys, report_source, show_failed
+from s3sync_dagster.defs.events import Shown, report_keys, report_source, show_failed
 from s3sync_dagster.defs.heartbeat import keep_alive
 from s3sync_dagster.defs.resources import MEMORY_KEY, RUNTIME_KEY, Runtime
-from s3sync_dagster.defs.shown import by_asset, of_partitions, place_keys
+from s3sync_dagster.defs.shown import of_partitions, place_keys, shown
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.run import BatchFailed, BatchRun
 from s3sync_dagster.engine.leasing import Leased, Leasing, aside
@@ -196,13 +196,13 @@ def _finish(context: dg.OpExecutionContext, batch: OpsBatch) -> None:
     if batch.run is not None:
         _upsert(context, batch, batch.run)
     if batch.fails():
-        _show_failed(context, batch, batch.unshown)
-        shown = dict(list(batch.failed.items())[:SHOWN_FAILURES])
+        show_failed(context, _shown(context, batch, batch.unshown))
+        first = dict(list(batch.failed.items())[:SHOWN_FAILURES])
         raise DataFailure(
             f"{len(batch.failed)} of {len(batch.told)} keys failed; the others are done.\n"
-            f"{_told(shown, len(batch.failed))}\n"
+            f"{_told(first, len(batch.failed))}\n"
             "What can pass by itself is tried again; `s3sync failures` lists all of them.",
-            metadata={"failures": dg.MetadataValue.json(shown), **batch.counts},
+            metadata={"failures": dg.MetadataValue.json(first), **batch.counts},
         )
     if batch.left and _is_followed(context, batch.source.name):
         one = batch.left[0]
@@ -304,7 +304,7 @@ def _tell(context: dg.OpExecutionContext, batch: OpsBatch, outcomes: Sequence[Ke
     known = batch.known()
     same = {one.key for one in outcomes if is_repeated(one, known.get(one.key))}
     repeated = set[str]() if batch.asked else same
-    _report(context, batch, outcomes, repeated=repeated)
+    report_keys(context, batch.source, _shown(context, batch, outcomes), repeated=repeated)
     for one in outcomes:
         batch.told.add(one.key)
         batch.counts[one.state] = batch.counts.get(one.state, 0) + 1
@@ -313,30 +313,18 @@ def _tell(context: dg.OpExecutionContext, batch: OpsBatch, outcomes: Sequence[Ke
             batch.unshown.append(one)
             batch.news += is_news(one, known.get(one.key))
     if batch.asked or 0 < batch.source.run_fails_from <= batch.news:
-        _show_failed(context, batch, batch.unshown)  # nothing can help the run any more
+        show_failed(
+            context, _shown(context, batch, batch.unshown)
+        )  # nothing can help the run any more
         batch.unshown.clear()
     if len(batch.told) < len(batch.leased.keys):
         context.log.info(f"{len(batch.told)} of {len(batch.leased.keys)} keys are done")
 
 
-def _report(
-    context: dg.OpExecutionContext,
-    batch: OpsBatch,
-    outcomes: Sequence[KeyOutcome],
-    *,
-    repeated: Collection[str] = (),
-) -> None:
-    told = by_asset(context, batch.runtime.parts.catalog, batch.source, outcomes)
-    for asset, some in told.items():
-        report_keys(context, asset, batch.source, some, repeated=repeated)
-
-
-def _show_failed(
+def _shown(
     context: dg.OpExecutionContext, batch: OpsBatch, outcomes: Sequence[KeyOutcome]
-) -> None:
-    told = by_asset(context, batch.runtime.parts.catalog, batch.source, outcomes)
-    for asset, some in told.items():
-        show_failed(context, asset, some)
+) -> list[Shown]:
+    return shown(context, batch.runtime.parts.catalog, batch.source, outcomes)
 
 
 def _tell_asides(
@@ -363,9 +351,9 @@ def _as_dagster_has_it(context: dg.OpExecutionContext, batch: OpsBatch) -> Itera
         batch.lost = error.message
     except BatchFailed as failed:
         error = failed.error
-        _report(context, batch, failed.outcomes)
+        report_keys(context, batch.source, _shown(context, batch, failed.outcomes))
         unshown = [*batch.unshown, *(one for one in failed.outcomes if not one.result.done)]
-        _show_failed(context, batch, unshown)
+        show_failed(context, _shown(context, batch, unshown))
         tell_others = batch.runtime.hooks.get("report")
         if tell_others is not None:
             tell_others(failed.outcomes)

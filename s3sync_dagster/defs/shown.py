@@ -1,6 +1,5 @@
 """Which asset shows a key: that of its shard, whichever asset's run has worked on it."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 import dagster as dg
@@ -9,6 +8,7 @@ from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.core.naming import asset_path, shard_of
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.defs.dispatching import InstanceRuns
+from s3sync_dagster.defs.events import Shown
 from s3sync_dagster.engine.dispatching import tell_partitions
 from s3sync_dagster.model.source import Source
 
@@ -30,23 +30,25 @@ def place_keys(
     return dict(tell_partitions(catalog, runs, source, keys, asked_in=asked_in))
 
 
-def by_asset(
+def shown(
     context: dg.OpExecutionContext, catalog: Catalog, source: Source, reports: Sequence[KeyOutcome]
-) -> dict[dg.AssetKey, list[KeyOutcome]]:
-    """Return what is told of which asset.
+) -> list[Shown]:
+    """Return which asset is told of each key.
 
     A run for partitions answers the asset that it was launched on as well, also where a key has
     its place in another one: a backfill takes a partition of which it hears nothing for failed.
     """
     places = place_keys(context, catalog, source, [report.key for report in reports])
     launched = _launched(context, source)
-    told: dict[int, list[KeyOutcome]] = defaultdict(list)
+    assets: dict[int, dg.AssetKey] = {}
+    found: list[Shown] = []
     for report in reports:
         shard = places.get(report.key, launched)
-        told[shard].append(report)
-        if shard != launched and of_partitions(context):
-            told[launched].append(report)
-    return {dg.AssetKey(asset_path(source, shard)): some for shard, some in told.items()}
+        for one in {shard, launched} if of_partitions(context) else {shard}:
+            if one not in assets:
+                assets[one] = dg.AssetKey(asset_path(source, one))
+            found.append((assets[one], report))
+    return found
 
 
 def _launched(context: dg.OpExecutionContext, source: Source) -> int:

@@ -78,7 +78,7 @@ def docs(context: dg.AssetExecutionContext):
     """What the last op of a run tells: one key is indexed, another one failed."""
     op = context.op_execution_context
     event_batches.log_together(op, [dg.AssetMaterialization(KEY, partition="good")])
-    event_batches.plan_partitions(op, KEY, ["bad"])
+    event_batches.plan_partitions(op, [(KEY, "bad")])
     event_batches.log_together(op, [dg.AssetObservation(KEY, partition="bad")])
     raise dg.Failure("one failed", allow_retries=False)
     yield
