@@ -54,7 +54,7 @@ def main() -> None:
         for turn in range(options.rounds):
             for most in (few, many) if turn % 2 else (many, few):
                 home = folder / f"home-{turn}-{most}"
-                cost[most].append(sync(home, files, most) / options.files * 1000)
+                cost[most].append(round(sync(home, files, most) / options.files * 1000, 2))
         one, more = (statistics.median(cost[most]) for most in (few, many))
         line = {"one asset: CPU-ms a key": cost[few], f"{SHARDS} assets": cost[many]}
         print(json.dumps(line | {"ratio of medians": round(more / one, 3)}), flush=True)
