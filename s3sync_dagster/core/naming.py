@@ -22,6 +22,11 @@ def asset_path(source: Source, shard: int = FIRST_SHARD) -> list[str]:
     return first if shard == FIRST_SHARD else [*first, str(shard)]
 
 
+def source_name_of(path: Sequence[str]) -> str:
+    """Return the name of the source whose asset, of any shard, has this key."""
+    return path[1]
+
+
 def shard_of(source: Source, path: Sequence[str]) -> int:
     """Return which shard of a source an asset's key is of."""
     further = list(path[:-1]) == asset_path(source) and path[-1].isdecimal()

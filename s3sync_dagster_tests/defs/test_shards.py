@@ -1,11 +1,12 @@
 """One source, several assets: real runs on a real instance, with five partitions an asset."""
 
 import os
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
 
-from s3sync_dagster import FolderSource, asset_keys
+from s3sync_dagster import FolderSource, FolderSyncComponent, asset_keys
 from s3sync_dagster.core.naming import asset_path, job_name, partitions_name
 from s3sync_dagster.definitions import read_catalog_sources
 from s3sync_dagster.defs.building import PROBLEMS, build_definitions
@@ -304,6 +305,20 @@ def test_what_a_project_gives_the_asset_the_further_ones_have_too(world):
     assert third.partitions_def.name == "s3_docs/3"
     [job] = [job for job in definitions.jobs if job.name == job_name("docs")]
     assert [node.name for node in job.nodes] == ["s3__docs"], "batches are runs of one job"
+
+
+def test_what_yaml_gives_the_asset_the_further_ones_have_too(world):
+    put(world, *KEYS)
+    world.sync()
+    component = FolderSyncComponent(
+        name="docs", folder="/nowhere", collection_name="ccc",
+        asset_attributes={"tags": {"tier": "1"}},
+    )  # fmt: skip
+    alone = SimpleNamespace(component_tree=SimpleNamespace(get_all_components=lambda of_type: []))
+    specs = component.build_defs(alone).resolve_all_asset_specs()
+    assert {spec.key.to_user_string(): spec.tags.get("tier") for spec in specs} == dict.fromkeys(
+        ["s3/docs", "s3/docs/2", "s3/docs/3"], "1"
+    )
 
 
 def test_what_comes_after_all_assets_of_a_source_hears_of_each_key(world):
