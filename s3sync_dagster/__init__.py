@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from s3sync_dagster.defs.asset_keys import asset_keys
     from s3sync_dagster.defs.building import build_definitions
     from s3sync_dagster.defs.chroma_resource import (
         ChromaResource,
@@ -48,6 +49,7 @@ __all__ = [
     "WebSource",
     "WebSyncComponent",
     "__version__",
+    "asset_keys",
     "build_definitions",
 ]
 
@@ -69,6 +71,7 @@ _PLACES = {
     "S3SyncError": "model.errors",
     "WebSource": "defs.resources",
     "WebSyncComponent": "defs.component",
+    "asset_keys": "defs.asset_keys",
     "build_definitions": "defs.building",
 }
 

@@ -4,16 +4,14 @@ In a project of your own: ``defs = build_definitions([S3Source(...)])``, see doc
 """
 
 import logging
-import threading
 
 import dagster as dg
 
-from s3sync_dagster.catalog import open_catalog
-from s3sync_dagster.catalog.schema import require_known
+from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.defs.building import build_definitions
+from s3sync_dagster.defs.catalog_reading import CATALOG_SECONDS, ask_catalog
 from s3sync_dagster.defs.chroma_resource import ChromaResource, CloudConfig, HttpConfig, LocalConfig
 from s3sync_dagster.defs.resources import S3Source
-from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.settings import Settings, load_settings
 
@@ -30,45 +28,24 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-CATALOG_SECONDS = 5.0
-"""A catalog that does not answer must not keep the code location from loading."""
-
 
 def read_catalog_sources(
     settings: Settings, *, timeout_seconds: float = CATALOG_SECONDS
 ) -> tuple[list[Source], list[str]]:
-    """Return the catalog's own sources, and a sentence for each that is missing.
+    """Return the catalog's own sources, and a sentence for each that is missing."""
 
-    Reads rows and nothing else: every run loads the definitions, and none may wait for a
-    migration.
-    """
-    sources: list[Source] = []
-    problems: list[str] = []
+    def ask(catalog: Catalog, _revision: str) -> tuple[list[Source], list[str]]:
+        rows, unreadable = catalog.sources.read(origin="catalog")
+        return [row.source for row in rows], unreadable
 
-    def read() -> None:
-        try:
-            catalog = open_catalog(settings.database_url, migrate=False)
-            try:
-                revision = catalog.database.current_revision()
-                if revision is None:
-                    return  # a new home: nothing was created yet
-                require_known(catalog.database, revision)
-                rows, unreadable = catalog.sources.read(origin="catalog")
-                sources.extend(row.source for row in rows)
-                problems.extend(unreadable)
-            finally:
-                catalog.close()
-        except S3SyncError as error:
-            problems.append(f"the sources of the catalog are missing: {error.message}")
-        except Exception as error:  # noqa: BLE001  (declared sources load whatever happens here)
-            problems.append(f"the sources of the catalog are missing: {type(error).__name__}")
-
-    reader = threading.Thread(target=read, name="s3sync-sources", daemon=True)
-    reader.start()
-    reader.join(timeout_seconds)
-    if reader.is_alive():
-        why = f"the sources of the catalog are missing: no answer in {timeout_seconds:.0f} s"
-        sources, problems = [], [why]
+    found, problems = ask_catalog(
+        settings,
+        ask,
+        missing="the sources of the catalog are missing",
+        timeout_seconds=timeout_seconds,
+    )
+    sources, unreadable = found or ([], [])
+    problems += unreadable
     for problem in problems:
         _log.error("%s", problem)
     return sources, problems
@@ -78,6 +55,7 @@ def read_catalog_sources(
 def defs() -> dg.Definitions:
     """Load the sources of the catalog."""
     sources, problems = read_catalog_sources(load_settings())
-    ours = build_definitions(catalog_sources=sources, problems=problems)
+    shards = None if sources else {}  # who has no source, or no catalog that answers, asks no more
+    ours = build_definitions(catalog_sources=sources, problems=problems, shards=shards)
     # This location is ours alone: a process for each step would only cost time.
     return dg.Definitions.merge(ours, dg.Definitions(executor=dg.in_process_executor))

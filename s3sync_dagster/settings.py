@@ -11,6 +11,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from s3sync_dagster.core.reservation import MAX_LIVE
+from s3sync_dagster.core.shards import PARTITIONS_PER_ASSET
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import EmbeddingConfig
 
@@ -22,6 +23,7 @@ MOST_CHECKED_RECORDS = 1_000_000
 MOST_OBJECTS = 10**12
 RUNS_OF_TENANT = 2
 MOST_RUNS = 10_000
+MOST_PARTITIONS = 10**9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,8 @@ class Settings:
     """``S3SYNC_RUNS_PER_TENANT``: live batches of all sources of a tenant that is not trusted."""
     runs_per_source: int = MAX_LIVE
     """``S3SYNC_RUNS_PER_SOURCE``: live batches of a source, and one more for people and events."""
+    partitions_per_asset: int = PARTITIONS_PER_ASSET
+    """``S3SYNC_PARTITIONS_PER_ASSET``: a source with more keys has further assets in Dagster."""
     embedding_prices: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     """``S3SYNC_EMBEDDING_PRICES``, a JSON object: model -> what a million tokens cost."""
     reranker: str | None = None
@@ -154,6 +158,8 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         objects_per_tenant=_limit(environ, "S3SYNC_OBJECTS_PER_TENANT", most=MOST_OBJECTS),
         runs_per_tenant=_limit(environ, "S3SYNC_RUNS_PER_TENANT", most=MOST_RUNS) or RUNS_OF_TENANT,
         runs_per_source=_limit(environ, "S3SYNC_RUNS_PER_SOURCE", most=MOST_RUNS) or MAX_LIVE,
+        partitions_per_asset=_limit(environ, "S3SYNC_PARTITIONS_PER_ASSET", most=MOST_PARTITIONS)
+        or PARTITIONS_PER_ASSET,
         embedding_prices=_prices(environ, "S3SYNC_EMBEDDING_PRICES"),
         reranker=environ.get("S3SYNC_RERANKER") or None,
         chroma_api_key=environ.get("CHROMA_API_KEY") or None,

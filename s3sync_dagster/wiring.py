@@ -74,7 +74,10 @@ class Parts:
         with self._lock:
             if self._catalog is None:
                 self._catalog = open_catalog(
-                    self.settings.database_url, clock=self.clock, quota=self._object_quota()
+                    self.settings.database_url,
+                    clock=self.clock,
+                    quota=self._object_quota(),
+                    partitions_per_asset=self.settings.partitions_per_asset,
                 )
                 self._catalog.sources.server_of = _server_of
             return self._catalog

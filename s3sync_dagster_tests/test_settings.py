@@ -44,6 +44,7 @@ def test_all_variables_are_read(tmp_path):
             "S3SYNC_OBJECTS_PER_TENANT": "9",
             "S3SYNC_RUNS_PER_TENANT": "4",
             "S3SYNC_RUNS_PER_SOURCE": "8",
+            "S3SYNC_PARTITIONS_PER_ASSET": "5000",
             "S3SYNC_EMBEDDING_PRICES": '{"qwen": 0.02, "minilm": 1}',
             "S3SYNC_MODEL_DIR": str(tmp_path / "model"),
             "S3SYNC_ENCRYPTION_KEY": KEY,
@@ -61,6 +62,8 @@ def test_all_variables_are_read(tmp_path):
     assert settings.embedding_workers == 3
     quotas = (settings.objects_per_tenant, settings.runs_per_tenant, settings.runs_per_source)
     assert quotas == (9, 4, 8)
+    assert settings.partitions_per_asset == 5000
+    assert load_settings({}).partitions_per_asset == 100_000
     named = [EmbeddingConfig(kind="openai", model=name) for name in ("qwen", "other")]
     prices = [settings.price_of(one) for one in (*named, EmbeddingConfig())]
     assert prices == [0.02, None, 1.0]

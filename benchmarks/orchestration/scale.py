@@ -24,7 +24,8 @@ from dagster._core.events.log import EventLogEntry
 from benchmarks.orchestration.run import stack_cpu_seconds
 from benchmarks.orchestration.storage import storage
 from s3sync_dagster.defs.dagster_internals.pooling import pool_connections
-from s3sync_dagster.defs.partitions import add_partitions
+from s3sync_dagster.defs.dispatching import InstanceRuns
+from s3sync_dagster.engine.dispatching import tell_partitions
 from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.engine.store_ports import ListPage
 from s3sync_dagster.model.object import ObjectRef
@@ -115,7 +116,7 @@ def discover(stage: Stage, bucket: Bucket, instance: dg.DagsterInstance) -> dict
     found["first listing CPU s"] = round(time.process_time() - began, 1)
     began = time.process_time()
     _, found["partitions added s"] = timed(
-        lambda: add_partitions(parts.catalog, instance, source, bucket.keys)
+        lambda: tell_partitions(parts.catalog, InstanceRuns(instance), source, bucket.keys)
     )
     found["partitions added CPU s"] = round(time.process_time() - began, 1)
     began = time.process_time()

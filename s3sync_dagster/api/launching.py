@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.core.naming import job_name, partitions_name, run_config, run_tags
 from s3sync_dagster.core.reservation import MAX_LIVE
+from s3sync_dagster.core.shards import FIRST_SHARD
 from s3sync_dagster.engine.dispatching import BatchOrder, Share, dispatch
 from s3sync_dagster.model.errors import FixConfiguration, NotFound, S3SyncError
 from s3sync_dagster.model.source import Source
@@ -20,13 +21,22 @@ class GraphQLRuns:
     def __init__(self, dagster: DagsterRuns) -> None:
         self._dagster = dagster
 
-    def add_partitions(self, source: Source, names: Sequence[str]) -> None:
-        """Tell Dagster of partitions; those that it knows stay.
+    def add_partitions(self, source: Source, names: Sequence[str], *, shard: int) -> bool:
+        """Tell Dagster of partitions of a shard; those that it knows stay.
+
+        Returns:
+            False where the shard is not loaded yet: the run has the instance, and tells it.
 
         Raises:
             NotFound: the source is not loaded yet.
         """
-        self._dagster.add_partitions(partitions_name(source), names)
+        try:
+            self._dagster.add_partitions(partitions_name(source, shard), names)
+        except NotFound:
+            if shard == FIRST_SHARD:
+                raise
+            return False
+        return True
 
     def launch(self, order: BatchOrder) -> bool:
         """Put the run of a batch into the queue."""

@@ -12,6 +12,7 @@ from s3sync_dagster.catalog.invocations import Invocations
 from s3sync_dagster.catalog.kept_counts import KeptCounts
 from s3sync_dagster.catalog.listings import Listings
 from s3sync_dagster.catalog.moves import Moves
+from s3sync_dagster.catalog.partitions import Partitions
 from s3sync_dagster.catalog.queue_troubles import QueueTroubles
 from s3sync_dagster.catalog.quotas import ObjectQuota
 from s3sync_dagster.catalog.rebuilding import Rebuilding
@@ -24,13 +25,16 @@ from s3sync_dagster.catalog.uploads import Uploads
 from s3sync_dagster.catalog.views import Views
 from s3sync_dagster.catalog.wholes import Wholes
 from s3sync_dagster.catalog.work import Work
+from s3sync_dagster.core.shards import PARTITIONS_PER_ASSET
 from s3sync_dagster.engine.clock import Clock
 
 
 class Catalog:
     """One door a table; all of them share the database and the clock."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, *, partitions_per_asset: int = PARTITIONS_PER_ASSET
+    ) -> None:
         self.database = database
         self.sources = SourceRows(database)
         self.servers = Servers(database)
@@ -45,6 +49,7 @@ class Catalog:
         self.collections = CollectionRows(database)
         self.rebuilding = Rebuilding(database)
         self.work = Work(database)
+        self.partitions = Partitions(database, most=partitions_per_asset)
         self.views = Views(database)
         self.kept_counts = KeptCounts(database)
         self.history = History(database)
@@ -65,6 +70,7 @@ def open_catalog(
     clock: Clock | None = None,
     migrate: bool = True,
     quota: ObjectQuota | None = None,
+    partitions_per_asset: int = PARTITIONS_PER_ASSET,
 ) -> Catalog:
     """Open the catalog at ``url``, with its schema as ``prepare_schema`` leaves it.
 
@@ -78,4 +84,4 @@ def open_catalog(
         except BaseException:
             database.close()
             raise
-    return Catalog(database)
+    return Catalog(database, partitions_per_asset=partitions_per_asset)

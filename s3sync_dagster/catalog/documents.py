@@ -47,6 +47,7 @@ from s3sync_dagster.catalog.tables import (
     is_live,
     listings,
     objects,
+    shards,
     sidecars,
     sources,
     upload_files,
@@ -355,6 +356,7 @@ class Documents(DocumentRows):
                 listings,
                 hours,
                 wholes,
+                shards,
             ):
                 tx.execute(table.delete().where(table.c.source_id == source_id))
             tx.execute(sources.delete().where(sources.c.id == source_id))

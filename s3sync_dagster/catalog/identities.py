@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import source_of
 from s3sync_dagster.catalog.successions import MOVER
-from s3sync_dagster.catalog.tables import documents, has_records, invocations, sources
+from s3sync_dagster.catalog.tables import documents, has_records, invocations, shards, sources
 from s3sync_dagster.catalog.wholes import hand_wholes
 from s3sync_dagster.core.source_identity import prefixes_overlap
 from s3sync_dagster.core.source_rules import validate_source
@@ -59,6 +59,8 @@ def stand_in(database: Database, tx: sa.Connection, row: sa.Row[Any], wanted: So
         .where(sources.c.moved_to == row.id)
         .values(moved_to=new.id, moved_documents=sources.c.moved_gone + indexed)
     )
+    # Dagster has one set of partitions for both.
+    tx.execute(shards.update().where(shards.c.source_id == row.id).values(source_id=new.id))
     require_possible(tx, new)
     tx.execute(
         sources.insert().values(

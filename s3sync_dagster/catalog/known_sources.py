@@ -16,10 +16,9 @@ from s3sync_dagster.catalog.rows import (
     source_of,
     source_row_of,
 )
-from s3sync_dagster.catalog.tables import (
-    sources,
-)
+from s3sync_dagster.catalog.tables import shards, sources
 from s3sync_dagster.core.declaration import Declaration
+from s3sync_dagster.core.shards import FIRST_SHARD
 from s3sync_dagster.core.state import Origin, SourceRow
 from s3sync_dagster.meant import no_source
 from s3sync_dagster.model.errors import InvalidSetting
@@ -201,13 +200,18 @@ class KnownSources:
             return tx.execute(query).first() is not None
 
     def version(self) -> str:
-        """Return a text that changes whenever a source is created, edited or deleted."""
+        """Return a text that changes as sources are made, edited, deleted, or get a shard."""
         with self._db.read() as tx:
             edited = sources.c.updated_at
             # The sum too: an edit under a clock that was put back is not the newest time.
             row = tx.execute(
-                sa.select(sa.func.count(), sa.func.max(edited), sa.func.sum(edited)).select_from(
-                    sources
-                )
+                sa.select(
+                    sa.func.count(),
+                    sa.func.max(edited),
+                    sa.func.sum(edited),
+                    sa.select(sa.func.count())
+                    .where(shards.c.shard > FIRST_SHARD)
+                    .scalar_subquery(),
+                ).select_from(sources)
             ).one()
         return ":".join(str(one) for one in row)

@@ -123,6 +123,9 @@ objects = sa.Table(
     sa.Column("retry_class", sa.Text),
     sa.Column("next_retry_at", Time),
     sa.Column("partition_added", sa.Boolean, nullable=False, server_default=sa.false()),
+    # Which asset of its source shows it (core.shards); NULL: none yet, or the first one where
+    # ``partition_added`` says that a program told of it that knows no others.
+    sa.Column("shard", sa.Integer),
     sa.CheckConstraint("outcome IN ('indexed', 'skipped', 'failed')", name="ck_objects_outcome"),
 )
 sa.Index("uq_objects_partition", objects.c.source_id, objects.c.partition_key, unique=True)
@@ -151,6 +154,15 @@ sa.Index(
 is_gone = sa.text("objects.gone")
 is_missed = sa.text("objects.missed_listing_id > 0")
 is_not_indexed = sa.text("(objects.outcome IS NULL OR objects.outcome <> 'indexed')")
+
+# How many partitions the assets of a source have. One that was opened stays.
+shards = sa.Table(
+    "shards",
+    metadata,
+    sa.Column("source_id", sa.Text, primary_key=True),
+    sa.Column("shard", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("partitions", sa.Integer, nullable=False),
+)
 
 documents = sa.Table(
     "documents",

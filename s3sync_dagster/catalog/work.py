@@ -37,7 +37,6 @@ from s3sync_dagster.catalog.tables import (
     documents,
     invocations,
     is_gone,
-    is_live,
     objects,
     sidecars,
     sources,
@@ -282,32 +281,6 @@ class Work:
         with self._db.read() as tx:
             return claims_on(tx, source_id, paths)
 
-    def partitions_to_add(self, source_id: str, keys: Sequence[str]) -> list[str]:
-        """Return partition keys of these object keys that Dagster was not told yet."""
-        names: list[str] = []
-        with self._db.read() as tx:
-            for part in groups(keys):
-                names += tx.execute(
-                    sa.select(objects.c.partition_key).where(
-                        objects.c.source_id == source_id,
-                        objects.c.object_key.in_(part),
-                        objects.c.partition_added.is_(False),
-                        objects.c.gone.is_(False),
-                    )
-                ).scalars()
-        return names
-
-    def partitions_added(self, source_id: str, partitions: Sequence[str], *, added: bool) -> None:
-        """Note that Dagster knows these partitions, or knows them no more."""
-        with self._db.write() as tx:
-            self._db.lock_source(tx, source_id)
-            for part in groups(partitions):
-                tx.execute(
-                    objects.update()
-                    .where(objects.c.source_id == source_id, objects.c.partition_key.in_(part))
-                    .values(partition_added=added)
-                )
-
     def ask_again_where_answered(self, source_id: str) -> int:
         """Ask at once for what a service has failed that answers again; returns how many keys.
 
@@ -334,29 +307,6 @@ class Work:
         gone = sa.select(objects.c.source_id).where(is_gone, objects.c.partition_added.is_(True))
         with self._db.read() as tx:
             return set(tx.execute(sa.union(unclean, gone, silent)).scalars())
-
-    def partitions_to_drop(self, source_id: str, *, limit: int = 500) -> list[str]:
-        """Return partitions of objects that are gone and have neither documents nor work."""
-        alive = sa.union_all(
-            sa.select(documents.c.object_key).where(documents.c.source_id == source_id),
-            sa.select(invocations.c.object_key).where(
-                invocations.c.source_id == source_id,
-                is_live,
-            ),
-        )
-        with self._db.read() as tx:
-            return list(
-                tx.execute(
-                    sa.select(objects.c.partition_key)
-                    .where(
-                        objects.c.source_id == source_id,
-                        objects.c.gone.is_(True),
-                        objects.c.partition_added.is_(True),
-                        objects.c.object_key.not_in(alive),
-                    )
-                    .limit(limit)
-                ).scalars()
-            )
 
     def _now(self) -> float:
         return self._db.now()

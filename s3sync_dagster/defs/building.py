@@ -3,15 +3,17 @@
 import logging
 import re
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from s3sync_dagster.core.keys import validate_source_name
+from s3sync_dagster.core.shards import FIRST_SHARD
 from s3sync_dagster.core.source_identity import overlap
 from s3sync_dagster.core.state import Origin
+from s3sync_dagster.defs.catalog_reading import read_shards
 from s3sync_dagster.defs.chroma_resource import ChromaResource
 from s3sync_dagster.defs.resources import (
     RUNTIME_KEY,
@@ -55,6 +57,7 @@ def build_definitions(
     name: str = "",
     attributes: Attributes | None = None,
     stand_at: Sequence[str] = (),
+    shards: Mapping[str, int] | None = None,
 ) -> dg.Definitions:
     """Return one ``Definitions`` of all sources.
 
@@ -79,6 +82,7 @@ def build_definitions(
         attributes: returns each asset's spec with what a project wants it to have besides: a
             freshness policy, an automation condition, tags, kinds, another description.
         stand_at: where each of ``declared`` stands, such as a file and line, for messages.
+        shards: how many assets sources have that have several, by name; None: the catalog is asked.
 
     Raises:
         InvalidSetting: the name has other characters than letters, digits and underscores, or
@@ -88,7 +92,10 @@ def build_definitions(
         validate_source_name(name)
     if isinstance(declared, DeclaredSource):
         raise InvalidSetting(f"build_definitions takes a list: [{type(declared).__name__}(...)].")
-    building = _Building(list(problems), chroma, name, attributes)
+    told = list(problems)
+    if shards is None:
+        shards = read_shards(load_settings(), problems=told)
+    building = _Building(told, chroma, name, attributes, shards)
     for number, resource in enumerate(declared):
         if chroma is None:
             building.require_chroma(resource.name)
@@ -105,8 +112,10 @@ class _Building:
         chroma: ChromaResource | None,
         name: str,
         attributes: Attributes | None,
+        shards: Mapping[str, int],
     ) -> None:
         self._problems = problems
+        self._shards = shards
         self._attributes = attributes
         self._before, behind = (f"{name}_", f"_{name}") if name else ("", "")
         # A key for each call: one with a Chroma of its own and one without merge, too.
@@ -173,7 +182,9 @@ class _Building:
         jobs = [job for one in self._built for job in one.jobs or []]
         sensors: list[dg.SensorDefinition] = []
         if jobs:
-            sensors.append(self._shared(build_dispatch_sensor, "dispatch", jobs, self._names))
+            sensors.append(
+                self._shared(build_dispatch_sensor, "dispatch", jobs, self._names, self._shards)
+            )
         if self._catalog_names:
             sensors.append(
                 self._shared(build_catalog_listing_sensor, "catalog_auto_sync", self._catalog_names)
@@ -211,6 +222,7 @@ class _Building:
             resources=self._resources,
             runtime_key=self._runtime_key,
             attributes=self._attributes,
+            shards=self._shards.get(resource.name, FIRST_SHARD),
         )
         self._built.append(one)
         self._names.append(resource.name)

@@ -10,6 +10,7 @@ from dagster.components import Scaffolder, ScaffoldRequest, scaffold_with
 from dagster.components.resolved.core_models import ResolvedAssetAttributes
 from pydantic import Field, PrivateAttr
 
+from s3sync_dagster.core.naming import source_name_of
 from s3sync_dagster.defs.building import build_definitions
 from s3sync_dagster.defs.resources import (
     DeclaredSource,
@@ -176,7 +177,7 @@ class SourceComponent(dg.Model):
         wanted = {one.name: one.asset_attributes for one in those if one.asset_attributes}
 
         def attributes(spec: dg.AssetSpec) -> dg.AssetSpec:
-            given = dict(wanted.get(spec.key.path[-1], {}))
+            given = dict(wanted.get(source_name_of(spec.key.path), {}))
             added = {name: given.pop(name) for name in ("metadata", "tags") if name in given}
             return spec.replace_attributes(**given).merge_attributes(**added)
 

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 import dagster as dg
@@ -10,6 +10,7 @@ from dagster import DagsterRunStatus, RunsFilter
 
 from s3sync_dagster.core.naming import TOKEN_TAG, job_name, partitions_name, run_config, run_tags
 from s3sync_dagster.core.patience import is_due, unbegun_seconds
+from s3sync_dagster.core.shards import FIRST_SHARD
 from s3sync_dagster.defs.partitions import PARTITIONS_A_CALL, drop_all_partitions, drop_partitions
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.engine.deleting import sweep, take_down
@@ -35,11 +36,12 @@ class InstanceRuns:
         self._instance = instance
         self.requests: list[dg.RunRequest] = []
 
-    def add_partitions(self, source: Source, names: Sequence[str]) -> None:
-        """Tell Dagster of partitions; those that it knows stay."""
+    def add_partitions(self, source: Source, names: Sequence[str], *, shard: int) -> bool:
+        """Tell Dagster of partitions of a shard; those that it knows stay."""
         for start in range(0, len(names), PARTITIONS_A_CALL):
             part = list(names[start : start + PARTITIONS_A_CALL])
-            self._instance.add_dynamic_partitions(partitions_name(source), part)
+            self._instance.add_dynamic_partitions(partitions_name(source, shard), part)
+        return True
 
     def launch(self, order: BatchOrder) -> bool:
         """Ask the daemon for the run of a batch."""
@@ -200,6 +202,17 @@ class Dispatcher:
                 )
         return awake
 
+    def not_shown(self, loaded: Mapping[str, int]) -> list[str]:
+        """Return a sentence for each source that has more assets by now than were ``loaded``."""
+        known = {source.name for source in self.sources}
+        return [
+            f"{name} has {number} assets by now, of which {loaded.get(name, FIRST_SHARD)} are "
+            "loaded: what the others show is worked on as all else, and seen once the code "
+            "location is loaded again"
+            for name, number in self._catalog.partitions.shards_by_name().items()
+            if name in known and number > loaded.get(name, FIRST_SHARD)
+        ]
+
     def idle_reason(self) -> str:
         """Return what was looked at when there is nothing to do."""
         live = sum(one.source_id in self._sources for one in self._catalog.batches.live())
@@ -244,7 +257,7 @@ class Dispatcher:
                 collections=self._runtime.chroma.open,
                 clock=self._clock,
                 drop_partitions=lambda until: drop_all_partitions(
-                    self._instance, source, until=until, clock=self._clock
+                    self._catalog, self._instance, source, until=until, clock=self._clock
                 ),
                 log=log,
                 budget_seconds=seconds,

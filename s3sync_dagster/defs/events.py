@@ -13,6 +13,8 @@ from s3sync_dagster.defs.dagster_internals.event_batches import log_together, pl
 from s3sync_dagster.model.source import Source
 
 T = TypeVar("T")
+Shown = tuple[dg.AssetKey, KeyOutcome]
+"""How a key ended, and the asset that shows it."""
 DATA_VERSION_TAG = "dagster/data_version"
 """Where Dagster looks for the version of what was made."""
 EVENTS_AT_ONCE = 100
@@ -22,9 +24,8 @@ SHOWN_FAILURES = 50
 
 def report_keys(
     context: dg.OpExecutionContext,
-    asset_key: dg.AssetKey,
     source: Source,
-    reports: Sequence[KeyOutcome],
+    shown: Sequence[Shown],
     *,
     repeated: Collection[str] = (),
 ) -> None:
@@ -34,32 +35,29 @@ def report_keys(
 
     Args:
         context: of the run's op.
-        asset_key: the source's asset.
         source: the source.
-        reports: how keys ended.
+        shown: how keys ended.
         repeated: keys that ended as they had before: they are observed, since who waits for new
             data downstream takes each materialisation for some.
     """
-    failed = [report for report in reports if not report.result.done]
-    for report in failed[:SHOWN_FAILURES]:
+    failed = [(asset, report) for asset, report in shown if not report.result.done]
+    for _, report in failed[:SHOWN_FAILURES]:
         again = " (tried again by itself)" if report.state == "pending" else ""
         context.log.warning(f"{report.key!r} failed: {report.reason}: {report.error}{again}")
     done = [
         dg.AssetMaterialization(
-            asset_key,
+            asset,
             partition=_partition(report),
             description=report.error,
             metadata=_metadata(report, source),
             tags={DATA_VERSION_TAG: report.etag} if report.etag else None,
         )
-        for report in reports
+        for asset, report in shown
         if report.result.done and report.key not in repeated
     ]
     seen = [
-        dg.AssetObservation(
-            asset_key, partition=_partition(report), metadata=_metadata(report, source)
-        )
-        for report in reports
+        dg.AssetObservation(asset, partition=_partition(report), metadata=_metadata(report, source))
+        for asset, report in shown
         if report.result.done and report.key in repeated
     ]
     for part in _groups(done):
@@ -71,7 +69,7 @@ def report_keys(
             context,
             [
                 dg.AssetObservation(
-                    asset_key,
+                    asset,
                     partition=_partition(report),
                     metadata={
                         "state": report.state,
@@ -79,17 +77,15 @@ def report_keys(
                         "error": report.error or "",
                     },
                 )
-                for report in part
+                for asset, report in part
             ],
         )
 
 
-def show_failed(
-    context: dg.OpExecutionContext, asset_key: dg.AssetKey, reports: Sequence[KeyOutcome]
-) -> None:
+def show_failed(context: dg.OpExecutionContext, shown: Sequence[Shown]) -> None:
     """Make partitions show FAILED once the run has ended in failure."""
-    for part in _groups(reports):
-        plan_partitions(context, asset_key, [_partition(report) for report in part])
+    for part in _groups(shown):
+        plan_partitions(context, [(asset, _partition(report)) for asset, report in part])
 
 
 def report_source(

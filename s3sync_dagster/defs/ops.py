@@ -23,13 +23,12 @@ from s3sync_dagster.defs.checks import checks_name
 from s3sync_dagster.defs.dagster_internals.failures import DataFailure
 from s3sync_dagster.defs.dagster_internals.followers import go_on, has_followers
 from s3sync_dagster.defs.dagster_internals.pooling import pool_connections
-from s3sync_dagster.defs.dispatching import InstanceRuns
-from s3sync_dagster.defs.events import report_keys, report_source, show_failed
+from s3sync_dagster.defs.events import Shown, report_keys, report_source, show_failed
 from s3sync_dagster.defs.heartbeat import keep_alive
 from s3sync_dagster.defs.resources import MEMORY_KEY, RUNTIME_KEY, Runtime
+from s3sync_dagster.defs.shown import of_partitions, place_keys, shown
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.run import BatchFailed, BatchRun
-from s3sync_dagster.engine.dispatching import tell_partitions
 from s3sync_dagster.engine.leasing import Leased, Leasing, aside
 from s3sync_dagster.model.errors import LeaseLost, S3SyncError
 from s3sync_dagster.model.invocation import Result
@@ -76,7 +75,7 @@ class OpsBatch:
 
     @property
     def asset_key(self) -> dg.AssetKey:
-        """The source's asset."""
+        """The source's first asset, which stands for all of it."""
         return dg.AssetKey(asset_path(self.source))
 
     def known(self) -> dict[str, ObjectState | None]:
@@ -197,13 +196,13 @@ def _finish(context: dg.OpExecutionContext, batch: OpsBatch) -> None:
     if batch.run is not None:
         _upsert(context, batch, batch.run)
     if batch.fails():
-        show_failed(context, batch.asset_key, batch.unshown)
-        shown = dict(list(batch.failed.items())[:SHOWN_FAILURES])
+        show_failed(context, _shown(context, batch, batch.unshown))
+        first = dict(list(batch.failed.items())[:SHOWN_FAILURES])
         raise DataFailure(
             f"{len(batch.failed)} of {len(batch.told)} keys failed; the others are done.\n"
-            f"{_told(shown, len(batch.failed))}\n"
+            f"{_told(first, len(batch.failed))}\n"
             "What can pass by itself is tried again; `s3sync failures` lists all of them.",
-            metadata={"failures": dg.MetadataValue.json(shown), **batch.counts},
+            metadata={"failures": dg.MetadataValue.json(first), **batch.counts},
         )
     if batch.left and _is_followed(context, batch.source.name):
         one = batch.left[0]
@@ -247,7 +246,7 @@ def _lease(
     if found is not None:
         return found, False
     keys, asides = list(config.keys), list[KeyOutcome]()
-    if not keys and _of_partitions(context):
+    if not keys and of_partitions(context):
         keys, asides = leasing.of_partitions(source, list(context.partition_keys))
     leased = leasing.asked(source, keys, force=config.force)
     return Leased(lease=leased.lease, keys=leased.keys, asides=[*asides, *leased.asides]), True
@@ -298,15 +297,14 @@ def _counted_texts(
 
 
 def _tell_partitions(context: dg.OpExecutionContext, batch: OpsBatch) -> None:
-    catalog = batch.runtime.parts.catalog
-    tell_partitions(catalog, InstanceRuns(context.instance), batch.source, batch.leased.keys)
+    place_keys(context, batch.runtime.parts.catalog, batch.source, batch.leased.keys)
 
 
 def _tell(context: dg.OpExecutionContext, batch: OpsBatch, outcomes: Sequence[KeyOutcome]) -> None:
     known = batch.known()
     same = {one.key for one in outcomes if is_repeated(one, known.get(one.key))}
     repeated = set[str]() if batch.asked else same
-    report_keys(context, batch.asset_key, batch.source, outcomes, repeated=repeated)
+    report_keys(context, batch.source, _shown(context, batch, outcomes), repeated=repeated)
     for one in outcomes:
         batch.told.add(one.key)
         batch.counts[one.state] = batch.counts.get(one.state, 0) + 1
@@ -315,10 +313,18 @@ def _tell(context: dg.OpExecutionContext, batch: OpsBatch, outcomes: Sequence[Ke
             batch.unshown.append(one)
             batch.news += is_news(one, known.get(one.key))
     if batch.asked or 0 < batch.source.run_fails_from <= batch.news:
-        show_failed(context, batch.asset_key, batch.unshown)  # nothing can help the run any more
+        show_failed(
+            context, _shown(context, batch, batch.unshown)
+        )  # nothing can help the run any more
         batch.unshown.clear()
     if len(batch.told) < len(batch.leased.keys):
         context.log.info(f"{len(batch.told)} of {len(batch.leased.keys)} keys are done")
+
+
+def _shown(
+    context: dg.OpExecutionContext, batch: OpsBatch, outcomes: Sequence[KeyOutcome]
+) -> list[Shown]:
+    return shown(context, batch.runtime.parts.catalog, batch.source, outcomes)
 
 
 def _tell_asides(
@@ -326,18 +332,13 @@ def _tell_asides(
 ) -> None:
     """Tell of keys that are not worked on, where somebody waits for their partitions."""
     batch.left += [one for one in asides if one.result is Result.LEFT_TO_RUN]
-    if asides and _of_partitions(context):
+    if asides and of_partitions(context):
         _tell(context, batch, asides)
 
 
 def _tell_rest(context: dg.OpExecutionContext, batch: OpsBatch, *, reason: str, error: str) -> None:
     rest = [key for key in batch.leased.keys if key not in batch.told]
     _tell_asides(context, batch, [aside(key, reason=reason, error=error) for key in rest])
-
-
-def _of_partitions(context: dg.OpExecutionContext) -> bool:
-    """Return whether a person or a backfill launched the run for partitions."""
-    return context.has_partition_key or context.has_partition_key_range
 
 
 @contextmanager
@@ -350,12 +351,9 @@ def _as_dagster_has_it(context: dg.OpExecutionContext, batch: OpsBatch) -> Itera
         batch.lost = error.message
     except BatchFailed as failed:
         error = failed.error
-        report_keys(context, batch.asset_key, batch.source, failed.outcomes)
-        show_failed(
-            context,
-            batch.asset_key,
-            [*batch.unshown, *(one for one in failed.outcomes if not one.result.done)],
-        )
+        report_keys(context, batch.source, _shown(context, batch, failed.outcomes))
+        unshown = [*batch.unshown, *(one for one in failed.outcomes if not one.result.done)]
+        show_failed(context, _shown(context, batch, unshown))
         tell_others = batch.runtime.hooks.get("report")
         if tell_others is not None:
             tell_others(failed.outcomes)

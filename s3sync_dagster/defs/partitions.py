@@ -4,6 +4,7 @@ import dagster as dg
 
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.core.naming import asset_path, partitions_name
+from s3sync_dagster.core.shards import FIRST_SHARD
 from s3sync_dagster.defs.dagster_internals.backfills import is_backfilled
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.model.source import Source
@@ -20,23 +21,33 @@ def drop_partitions(catalog: Catalog, instance: dg.DagsterInstance, source: Sour
     Not while a batch or a backfill of the source works: Dagster resolves ranges of partitions
     when a run starts, and one that has lost its end fails.
     """
-    gone = catalog.work.partitions_to_drop(source.id, limit=DROPPED_A_CALL)
+    gone = catalog.partitions.to_drop(source.id, limit=DROPPED_A_CALL)
     if not gone or catalog.batches.live(source_id=source.id):
         return 0
-    if is_backfilled(instance, dg.AssetKey(asset_path(source))):
+    shards = range(FIRST_SHARD, catalog.partitions.shards(source.id) + 1)
+    if is_backfilled(instance, [dg.AssetKey(asset_path(source, shard)) for shard in shards]):
         return 0
-    for name in gone:
-        instance.delete_dynamic_partition(partitions_name(source), name)
-    catalog.work.partitions_added(source.id, gone, added=False)
-    return len(gone)
+    for shard, names in gone.items():
+        for name in names:
+            instance.delete_dynamic_partition(partitions_name(source, shard), name)
+    dropped = [name for names in gone.values() for name in names]
+    catalog.partitions.dropped(source.id, dropped)
+    return len(dropped)
 
 
 def drop_all_partitions(
-    instance: dg.DagsterInstance, source: Source, *, until: float, clock: Clock
+    catalog: Catalog,
+    instance: dg.DagsterInstance,
+    source: Source,
+    *,
+    until: float,
+    clock: Clock,
 ) -> bool:
     """Take all partitions of a source back until that monotonic time; True when none is left."""
-    for name in instance.get_dynamic_partitions(partitions_name(source)):
-        instance.delete_dynamic_partition(partitions_name(source), name)
-        if clock.monotonic() > until:
-            return False
+    for shard in range(FIRST_SHARD, catalog.partitions.shards(source.id) + 1):
+        definition = partitions_name(source, shard)
+        for name in instance.get_dynamic_partitions(definition):
+            instance.delete_dynamic_partition(definition, name)
+            if clock.monotonic() > until:
+                return False
     return True

@@ -4,7 +4,8 @@ Each has a time budget of its own: after the daemon's timeout of 60 s the tick i
 function goes on, so every side effect can be repeated.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -161,11 +162,20 @@ def build_intake_sensor(
 def build_dispatch_sensor(
     jobs: Sequence[Any],
     names: Sequence[str],
+    shards: Mapping[str, int] = MappingProxyType({}),
     *,
     name: str = "dispatch",
     runtime_key: str = RUNTIME_KEY,
 ) -> dg.SensorDefinition:
-    """Return ``dispatch``, which turns pending work of all sources into runs."""
+    """Return ``dispatch``, which turns pending work of all sources into runs.
+
+    Args:
+        jobs: of the sources.
+        names: of the sources.
+        shards: how many assets of sources are loaded that have several, by name.
+        name: of the sensor.
+        runtime_key: the resource that opens the parts.
+    """
 
     @dg.sensor(
         name=name,
@@ -198,7 +208,7 @@ def build_dispatch_sensor(
                 minutes, cursor = keep_minutes(
                     runtime, context.instance, dispatcher.sources, cursor=cursor
                 )
-                notes += minutes
+                notes += [*minutes, *dispatcher.not_shown(shards)]
             text = "; ".join(notes) or dispatcher.idle_reason()
             if requests:
                 return dg.SensorResult(run_requests=requests, cursor=cursor)

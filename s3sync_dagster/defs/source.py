@@ -8,7 +8,14 @@ from typing import Any
 import dagster as dg
 
 from s3sync_dagster.core.keys import validate_source_name
-from s3sync_dagster.core.naming import SOURCE_TAG, job_name, partitions_name
+from s3sync_dagster.core.naming import (
+    SOURCE_TAG,
+    asset_path,
+    job_name,
+    partitions_name,
+    shard_node_name,
+)
+from s3sync_dagster.core.shards import FIRST_SHARD
 from s3sync_dagster.defs.checks import build_checks
 from s3sync_dagster.defs.ops import build_ops, chunk
 from s3sync_dagster.defs.resources import (
@@ -40,6 +47,7 @@ def build_source_definitions(
     resources: Mapping[str, Any] = RESOURCES,
     runtime_key: str = RUNTIME_KEY,
     attributes: Attributes | None = None,
+    shards: int = FIRST_SHARD,
 ) -> dg.Definitions:
     """Return the definitions of one source.
 
@@ -50,6 +58,7 @@ def build_source_definitions(
         resources: what opens the parts of a run, what it needs itself, and the memory of batches.
         runtime_key: which of them opens the parts.
         attributes: returns the asset's spec with what a project wants it to have besides.
+        shards: how many assets it has by now; runs tell others of their keys too.
 
     Raises:
         InvalidSetting: a setting breaks its rule, such as a name that cannot name an asset.
@@ -61,7 +70,11 @@ def build_source_definitions(
     extract, upsert = build_ops(name, lookup, runtime_key)
     partitions = dg.DynamicPartitionsDefinition(name=partitions_name(declared))
 
-    @dg.graph_asset(
+    def compose() -> Any:
+        documents = extract.alias("extract")()
+        return upsert.alias("upsert")(chunk.alias("chunk")(documents))
+
+    index = dg.graph_asset(
         name=name,
         key_prefix=declared.place.asset_prefix,
         partitions_def=partitions,
@@ -76,15 +89,17 @@ def build_source_definitions(
             "collection": declared.collection_name,
             "chroma_database": f"{declared.tenant}/{declared.database_name}",
         },
-    )
-    def index() -> None:
-        documents = extract.alias("extract")()
-        return upsert.alias("upsert")(chunk.alias("chunk")(documents))
+    )(compose)
 
-    asset = index if attributes is None else _with_attributes(index, attributes)
+    def more(shard: int) -> dg.AssetsDefinition:
+        return _further(index, compose, declared, shard)
+
+    assets = [index, *map(more, range(FIRST_SHARD + 1, shards + 1))]
+    if attributes is not None:
+        assets = [_with_attributes(asset, attributes) for asset in assets]
     job = dg.define_asset_job(
         job_name(name),
-        selection=dg.AssetSelection.assets(asset).without_checks(),
+        selection=dg.AssetSelection.assets(assets[0]).without_checks(),
         executor_def=dg.in_process_executor,
         tags={SOURCE_TAG: name, "dagster/max_runtime": str(MAX_RUN_SECONDS)},
         description=f"Bring {declared.collection_name!r} in line with objects of {name!r}.",
@@ -93,7 +108,7 @@ def build_source_definitions(
     if sensor and (declared.list_interval_seconds > 0 or declared.place.webhook_secret is not None):
         sensors.append(build_listing_sensor(name, declared, lookup, runtime_key))
     parts: dict[str, Any] = {
-        "assets": [asset],
+        "assets": assets,
         "asset_checks": [build_checks(declared, lookup, runtime_key)],
         "resources": {**resources, f"source_{name}": source},
     }
@@ -101,6 +116,30 @@ def build_source_definitions(
     # each describe 200 sources are 85 MB that each reload moves three times.
     resolved = dg.Definitions(jobs=[job], **parts).resolve_job_def(job.name)
     return dg.Definitions(jobs=[resolved], sensors=sensors, **parts)
+
+
+def _further(
+    first: dg.AssetsDefinition, compose: Callable[[], Any], source: Source, shard: int
+) -> dg.AssetsDefinition:
+    """Return the asset of a further shard: like the first one, with partitions of its own."""
+    node = dg.graph(name=shard_node_name(source, shard), out={"result": dg.GraphOut()})(compose)
+    asset = dg.AssetsDefinition.from_graph(
+        node,
+        keys_by_output_name={"result": dg.AssetKey(asset_path(source, shard))},
+        partitions_def=dg.DynamicPartitionsDefinition(name=partitions_name(source, shard)),
+        backfill_policy=dg.BackfillPolicy.multi_run(BACKFILL_KEYS),
+    )
+    [like] = first.specs
+    return asset.map_asset_specs(
+        lambda spec: spec.replace_attributes(
+            description=f"More keys of the source `{source.name}`: its first asset says the rest. "
+            "Dagster bears so many partitions in one asset; no key moves from one to another.",
+            group_name=like.group_name,
+            owners=like.owners,
+            tags=like.tags,
+            metadata=like.metadata,
+        )
+    )
 
 
 def _with_attributes(asset: dg.AssetsDefinition, attributes: Attributes) -> dg.AssetsDefinition:

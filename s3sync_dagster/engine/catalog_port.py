@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from s3sync_dagster.core.moving import Succession
     from s3sync_dagster.core.news import Told
     from s3sync_dagster.core.reservation import Take
+    from s3sync_dagster.core.shards import Placement
     from s3sync_dagster.core.state import (
         BatchRow,
         DocumentState,
@@ -208,12 +209,18 @@ class WorkPort(Protocol):
         """Return partition key -> object key."""
         ...
 
-    def partitions_to_add(self, source_id: str, keys: Sequence[str]) -> list[str]:
-        """Return partition keys that Dagster was not told yet."""
+
+class PartitionsPort(Protocol):
+    """What Dagster was told of keys."""
+
+    def place(
+        self, source_id: str, keys: Sequence[str], *, asked_in: int | None = None
+    ) -> Placement:
+        """Return where keys are shown; those that have no shard yet get one."""
         ...
 
-    def partitions_added(self, source_id: str, partitions: Sequence[str], *, added: bool) -> None:
-        """Note that Dagster knows these partitions, or knows them no more."""
+    def added(self, source_id: str, partitions: Sequence[str]) -> None:
+        """Note that Dagster knows these partitions."""
         ...
 
 
@@ -323,6 +330,11 @@ class CatalogPort(Protocol):
     @property
     def work(self) -> WorkPort:
         """Keys of a batch."""
+        ...
+
+    @property
+    def partitions(self) -> PartitionsPort:
+        """What Dagster was told of keys."""
         ...
 
     @property

@@ -44,8 +44,12 @@ class BatchOrder:
 class Runs(Protocol):
     """Where batches become runs: a sensor's tick, Dagster's GraphQL, this process."""
 
-    def add_partitions(self, source: Source, names: Sequence[str]) -> None:
-        """Tell Dagster of partitions; those that it knows stay."""
+    def add_partitions(self, source: Source, names: Sequence[str], *, shard: int) -> bool:
+        """Tell Dagster of partitions of a shard; those that it knows stay.
+
+        Returns:
+            False where only their run can tell it: the asset is not loaded here yet.
+        """
         ...
 
     def launch(self, order: BatchOrder) -> bool:
@@ -75,11 +79,31 @@ Refused = Callable[[Source, S3SyncError], None]
 """Told of a source of which no run can be asked for, for a reason of its own: the others go on."""
 
 
-def tell_partitions(catalog: CatalogPort, runs: Runs, source: Source, keys: Sequence[str]) -> None:
-    """Tell Dagster of keys that it does not know yet, before their run."""
-    names = catalog.work.partitions_to_add(source.id, keys)
-    runs.add_partitions(source, names)
-    catalog.work.partitions_added(source.id, names, added=True)
+def tell_partitions(
+    catalog: CatalogPort,
+    runs: Runs,
+    source: Source,
+    keys: Sequence[str],
+    *,
+    asked_in: int | None = None,
+) -> Mapping[str, int]:
+    """Tell Dagster of keys that it does not know yet, before their run.
+
+    Args:
+        catalog: the catalog.
+        runs: who tells Dagster.
+        source: the source.
+        keys: of objects.
+        asked_in: the shard to which somebody has added partitions of new keys already.
+
+    Returns:
+        The shard of each key that has one.
+    """
+    placement = catalog.partitions.place(source.id, keys, asked_in=asked_in)
+    for shard, names in placement.untold.items():
+        if runs.add_partitions(source, names, shard=shard):
+            catalog.partitions.added(source.id, names)
+    return placement.shards
 
 
 def dispatch(

@@ -1,5 +1,7 @@
 """What was asked for over HTTP becomes a run of a real Dagster."""
 
+from contextlib import closing
+
 import pytest
 
 from s3sync_dagster.api.launching import Launcher
@@ -15,6 +17,7 @@ from s3sync_dagster.core.naming import (
 from s3sync_dagster.model.errors import FixConfiguration, InvalidSetting, NotFound, Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
+from s3sync_dagster_tests.catalog.scenes import ref
 from s3sync_dagster_tests.dagster_partitions import partition_counts
 from s3sync_dagster_tests.sources import s3_source
 
@@ -51,11 +54,12 @@ class Asked:
 
 
 def test_it_says_what_the_definitions_say(catalog):
+    catalog.work.record_objects("s-1", [(ref("a"), None), (ref("b"), None)])
     catalog.invocations.request(SOURCE, ["a", "b"], trigger=Trigger.API)
     asked = Asked()
     Launcher(catalog, asked, share=any_number)(["s-1"])
     (batch,) = catalog.batches.live()
-    assert [definition for definition, _ in asked.partitions] == [partitions_name(SOURCE)]
+    assert asked.partitions == [(partitions_name(SOURCE), ["a", "b"])]
     (launch,) = asked.launches
     assert launch == (
         job_name("one"),
@@ -104,6 +108,22 @@ class TestWithDagster:
         Launcher(catalog, tiny_stack.dagster, share=any_number)(["s-2", "gone"])
         assert statuses(catalog) == ["pending"]
         assert catalog.batches.live() == []
+
+    def test_keys_of_an_asset_that_is_not_loaded_are_launched_and_told_by_their_run(
+        self, tmp_path, tiny_stack
+    ):
+        url = f"sqlite:///{tmp_path}/few.db"
+        with closing(open_catalog(url, partitions_per_asset=2)) as catalog:
+            catalog.sources.add(SOURCE)
+            keys = [f"few/{number}" for number in range(3)]
+            catalog.work.record_objects("s-1", [(ref(key), None) for key in keys])
+            catalog.invocations.request(SOURCE, keys, trigger=Trigger.API)
+            asked = Asked()
+            asked.add_partitions = tiny_stack.dagster.add_partitions
+            Launcher(catalog, asked, share=any_number)(["s-1"])
+            assert [len(config["ops"]) for _, config, _ in asked.launches] == [1]
+            assert len(catalog.batches.live()) == 1
+            assert catalog.partitions.place("s-1", keys).untold == {2: ["few/2"]}
 
     def test_partitions_are_added_many_at_a_time_and_those_there_stay(self, tiny_stack):
         dagster = tiny_stack.dagster

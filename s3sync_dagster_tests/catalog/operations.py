@@ -85,7 +85,7 @@ def build(catalog: Catalog) -> None:
     catalog.sources.add(OTHER)
     catalog.sources.add(BEFORE)
     index_all(catalog, BEFORE, ["before/x"])
-    catalog.work.partitions_added(BEFORE.id, ["before/x"], added=True)
+    catalog.partitions.added(BEFORE.id, ["before/x"])
     with catalog.database.write() as tx:
         moved = sa.text("UPDATE sources SET moved_to = :to, origin = 'moved' WHERE id = :id")
         tx.execute(moved, {"to": SRC.id, "id": BEFORE.id})
@@ -200,7 +200,9 @@ OPERATIONS: dict[str, Operation] = {
     "sidecars": lambda c: c.work.apply_sidecars(
         SCENE.running, SRC.id, [SidecarChange(sidecar_key="s.meta.json", before=None, now=SIDECAR)]
     ),
-    "partitions": lambda c: c.work.partitions_added(SRC.id, ["b", "a"], added=True),
+    "place": lambda c: c.partitions.place(SRC.id, ["d", "b", "a", "before/x"]),
+    "partitions": lambda c: c.partitions.added(SRC.id, ["b", "a"]),
+    "partitions gone": lambda c: c.partitions.dropped(SRC.id, ["b", "a"]),
     "answered": lambda c: c.work.ask_again_where_answered(SRC.id),
     "page": lambda c: c.listings.commit_page(
         SCENE.listing,

@@ -34,10 +34,11 @@ class AskedRuns:
     broken = None
     """Id of a source whose partitions nobody takes."""
 
-    def add_partitions(self, source, names):
+    def add_partitions(self, source, names, *, shard):
         if source.id == self.broken:
             raise ValueError("a definition that is none")
         self.partitions.append((source.name, list(names)))
+        return True
 
     def launch(self, order):
         if isinstance(self.answer, Exception):
@@ -174,7 +175,8 @@ def test_runs_that_end_before_they_begin_are_not_repeated_for_ever(world):
 
 def test_a_sync_that_met_an_error_holds_nothing_while_its_process_lives_on(world):
     """As where a folder is watched: nobody would take the batch from a process that is alive."""
-    world.ask("a.txt")
+    world.bucket.put("a.txt", "text")
+    world.listing()
     told = AskedRuns()
     told.broken = world.source.id
     with pytest.raises(ValueError, match="a definition"):
@@ -277,7 +279,8 @@ def test_sources_take_turns_and_others_are_left_alone(world, asked):
 
 
 def test_a_reservation_that_nobody_saw_is_asked_for_again_with_its_own_token(world, asked):
-    world.ask("a.txt")
+    world.bucket.put("a.txt", "text")
+    world.listing()
     hand_on(world, asked)
     sources = {world.source.id: world.source}
 
@@ -302,6 +305,7 @@ def test_a_reservation_that_nobody_saw_is_asked_for_again_with_its_own_token(wor
     token = world.catalog.batches.reserve(other.id, take=_take()).token
     world.clock.seconds += UNSEEN_SECONDS
     asked.broken = world.source.id
+    world.catalog.partitions.dropped(world.source.id, first.keys)
     assert again("unknown") == 1
     assert asked.orders[-1].token == token
     assert asked.refused == [(world.source.id, "unexpected_error")]

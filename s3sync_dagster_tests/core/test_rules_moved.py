@@ -516,9 +516,10 @@ def test_no_record_is_left_that_names_a_source_whose_id_is_forgotten(declared, k
 
 def test_partitions_of_objects_that_only_the_place_before_had_are_taken_back(declared):
     names = [f"{key}" for key in KEYS]
-    declared.catalog.work.partitions_added(declared.source.id, names, added=True)
+    declared.catalog.partitions.place(declared.source.id, names)
+    declared.catalog.partitions.added(declared.source.id, names)
     move(declared, bucket_name="bucket-eu")
     declared.bucket.delete("a.md")
     declared.sync()
     assert finish(declared, now=True) is None
-    assert declared.catalog.work.partitions_to_drop(declared.source.id) == ["a.md"]
+    assert declared.catalog.partitions.to_drop(declared.source.id) == {1: ["a.md"]}

@@ -78,7 +78,7 @@ def docs(context: dg.AssetExecutionContext):
     """What the last op of a run tells: one key is indexed, another one failed."""
     op = context.op_execution_context
     event_batches.log_together(op, [dg.AssetMaterialization(KEY, partition="good")])
-    event_batches.plan_partitions(op, KEY, ["bad"])
+    event_batches.plan_partitions(op, [(KEY, "bad")])
     event_batches.log_together(op, [dg.AssetObservation(KEY, partition="bad")])
     raise dg.Failure("one failed", allow_retries=False)
     yield
@@ -101,7 +101,7 @@ def execute(instance):
 
 
 def uses_backfills(instance, _):
-    assert not backfills.is_backfilled(instance, KEY)
+    assert not backfills.is_backfilled(instance, [KEY])
     from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
     one = PartitionBackfill(
@@ -109,10 +109,10 @@ def uses_backfills(instance, _):
         backfill_timestamp=0.0, asset_selection=[KEY],
     )  # fmt: skip
     instance.add_backfill(one)
-    assert backfills.is_backfilled(instance, KEY)
-    assert not backfills.is_backfilled(instance, dg.AssetKey(["s3", "another"]))
+    assert backfills.is_backfilled(instance, [KEY])
+    assert not backfills.is_backfilled(instance, [dg.AssetKey(["s3", "another"])])
     instance.update_backfill(one.with_status(BulkActionStatus.COMPLETED_SUCCESS))
-    assert not backfills.is_backfilled(instance, KEY)
+    assert not backfills.is_backfilled(instance, [KEY])
 
 
 def uses_event_batches(instance, _):

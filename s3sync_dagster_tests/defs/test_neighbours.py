@@ -232,6 +232,12 @@ def test_a_name_that_cannot_name_a_sensor_is_refused():
         build_definitions([s3("docs")], name="red team")
 
 
+def told(world, keys):
+    """Return the partition keys of object keys that Dagster is to be told of."""
+    placement = world.catalog.partitions.place(world.source.id, keys)
+    return [name for names in placement.untold.values() for name in names]
+
+
 def job_of_another_executor():
     """What *Materialize* in the UI launches where a project has an executor of its own."""
     sources, _ = read_catalog_sources(load_settings())
@@ -251,7 +257,7 @@ def test_a_partition_is_indexed_under_an_executor_with_a_process_for_each_step(d
     world = defs_world
     world.aws.put_all(world.bucket, {"docs/a.md": "# Some text", "docs/b.pdf": b"%PDF no"})
     world.listing()
-    names = list(world.catalog.work.partitions_to_add(world.source.id, ["docs/a.md", "docs/b.pdf"]))
+    names = told(world, ["docs/a.md", "docs/b.pdf"])
     world.instance.add_dynamic_partitions(world.partitions.name, names)
     job = dg.reconstructable(job_of_another_executor)
     digest = dg.AssetKey("digest")
@@ -299,7 +305,7 @@ def two_keys(defs_world):
     world.listing()
     world.instance.add_dynamic_partitions(
         world.partitions.name,
-        list(world.catalog.work.partitions_to_add(world.source.id, ["docs/a.md", "docs/b.pdf"])),
+        told(world, ["docs/a.md", "docs/b.pdf"]),
     )
     return world
 

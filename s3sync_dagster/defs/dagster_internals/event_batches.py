@@ -28,7 +28,7 @@ def log_together(
 
 
 def plan_partitions(
-    context: dg.OpExecutionContext, asset_key: dg.AssetKey, partitions: Sequence[str]
+    context: dg.OpExecutionContext, partitions: Sequence[tuple[dg.AssetKey, str]]
 ) -> None:
     """Log that this run was to materialise these partitions.
 
@@ -40,7 +40,7 @@ def plan_partitions(
     )
 
     together = isinstance(context.instance.event_log_storage, BatchingEventLog)
-    for partition, batch in _numbered(partitions):
+    for (asset_key, partition), batch in _numbered(partitions):
         context.instance.report_dagster_event(
             DagsterEvent.build_asset_materialization_planned_event(
                 context.job_name,
