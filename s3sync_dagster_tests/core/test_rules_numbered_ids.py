@@ -79,6 +79,7 @@ def test_what_gave_way_to_what_was_never_written_is_not_written_over(mode, then)
     world.listing()
     away = Refusing(world, upsert=refuse_with(Unavailable("away", reason="chroma_unavailable")))
     world.run_batches(collections=away)
+    away.on = False
 
     def fault(_asked, key):
         if key == keys[-1]:
