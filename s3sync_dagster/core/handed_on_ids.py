@@ -58,7 +58,7 @@ class Turns:
         for key, holders in self._left.items():
             for holder in holders:
                 self._behind[holder].append(key)
-        self.aside = _one_of_each_ring(self._left)
+        self.aside = _one_of_each_ring(waits)
         """Keys that step aside, each before any other turn."""
 
     def waits(self, key: str) -> bool:
@@ -76,10 +76,11 @@ class Turns:
         ready: list[str] = []
         for holder in gave_up:
             for key in self._behind.pop(holder, ()):
-                holders = self._left.get(key, set())
-                holders.discard(holder)
-                if not holders and self._left.pop(key, None) is not None:
-                    ready.append(key)
+                if key in self._left:
+                    self._left[key].discard(holder)
+                    ready += [] if self._left[key] else [key]
+        for key in ready:
+            del self._left[key]
         in_vain = list(stay)
         for holder in in_vain:
             behind = [one for one in self._behind.pop(holder, ()) if one in self._left]
@@ -91,7 +92,7 @@ class Turns:
 
 
 def _one_of_each_ring(waits: Mapping[str, Collection[str]]) -> list[str]:
-    """Return keys without which nobody waits for himself."""
+    """Return keys without which none waits for itself by way of others."""
     aside: dict[str, None] = {}
     done = set[str]()
     for first in waits:

@@ -41,7 +41,7 @@ class HandingOn:
         """Yield whose turn it is; each is written before the next is asked for."""
         order = Turns(
             {
-                key: {self._holders[place] for place in places}
+                key: sorted({self._holders[place] for place in places})
                 for key, places in self._wanted.items()
             }
         )
@@ -62,8 +62,9 @@ class HandingOn:
         return not deed.refused and not isinstance(deed.error, FixInput | FixConfiguration)
 
     def _next(self, order: Turns, keys: Sequence[str]) -> list[str]:
-        gave_up = [key for key in keys if self._is_elsewhere(key)]
-        ready = order.after(gave_up, stay=[key for key in keys if key not in gave_up])
+        elsewhere = {key for key in keys if self._is_elsewhere(key)}
+        gave_up = [key for key in keys if key in elsewhere]
+        ready = order.after(gave_up, stay=[key for key in keys if key not in elsewhere])
         self._remove_left(ready)
         return ready
 
@@ -81,7 +82,7 @@ class HandingOn:
         """
         places = {place for key in keys for place in self._wanted[key]}
         left: dict[str, list[DocumentState]] = {}
-        for holder in {self._holders[place] for place in places}:
+        for holder in sorted({self._holders[place] for place in places}):
             for one in self._ledger.doomed(holder) if self._is_elsewhere(holder) else ():
                 if (one.collection_name, one.document_id) in places:
                     left.setdefault(one.collection_name, []).append(one)
