@@ -1,8 +1,7 @@
 """Intents in bulk: who may write which record ids, decided in one transaction."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,7 +10,6 @@ from s3sync_dagster.catalog.claimed_rows import ClaimedRows
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.deleted_sources import cleared_owners
 from s3sync_dagster.catalog.doubted import close
-from s3sync_dagster.catalog.exchanged_ids import Place, Rings, handed_on
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.kept_ids import give_way
 from s3sync_dagster.catalog.moves import predecessors
@@ -19,7 +17,9 @@ from s3sync_dagster.catalog.quotas import no_room, room_for_documents
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.successions import count_out
 from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
+from s3sync_dagster.core.gave_way import still_gives_way
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
+from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.model.source import Source
 
 Row = sa.Row[Any]
@@ -31,8 +31,6 @@ def claim_documents(
     token: str,
     source: Source,
     intents: Sequence[Intent],
-    *,
-    ready: Mapping[str, Collection[Place]],
 ) -> list[Claim | Refusal]:
     """Put documents under a batch's intent; returns an answer for each intent, in order.
 
@@ -42,7 +40,6 @@ def claim_documents(
         token: of the batch.
         source: whose documents they are to be.
         intents: of one collection, or of several.
-        ready: keys of the batch that are to be written, and where they come to.
     """
     give_way(database, tx, source, intents)
     answers: dict[int, Claim | Refusal] = {}
@@ -51,7 +48,7 @@ def claim_documents(
         by_collection.setdefault(intent.target.collection_name, []).append(place)
     for name, places in by_collection.items():
         part = [intents[place] for place in places]
-        found = _Claiming(database, tx, token, source, name, ready).claim(part)
+        found = _Claiming(database, tx, token, source, name).claim(part)
         answers.update(zip(places, found, strict=True))
     return [answers[place] for place in range(len(intents))]
 
@@ -66,16 +63,15 @@ class _Claiming:
         token: str,
         source: Source,
         collection: str,
-        ready: Mapping[str, Collection[Place]],
     ) -> None:
         self._db, self._tx, self._token, self._source = database, tx, token, source
-        self._collection, self._ready = collection, ready
+        self._collection = collection
         self._heir_of: set[str] = set()
         self._values = ClaimedRows(source, collection, self._heir_of)
         self._adopters: set[str] = set()
         """Other sources that take over as well: what one has stays its, else they never end."""
-        self._later: dict[str, int] = {}
-        """Key -> how many others of the claim have to be whole before it gets its id."""
+        self._only_texts: set[int] = set()
+        """Rows that are on their way out for documents which have never come to be."""
         self._place = (
             documents.c.tenant == source.tenant,
             documents.c.database_name == source.database_name,
@@ -93,9 +89,7 @@ class _Claiming:
         if others:
             self._heir_of |= predecessors(self._tx, self._source.id)
         self._adopters = self._that_adopt(others - self._heir_of) if self._source.adopt else set()
-        moving = self._let_go(intents, rows, ending)
-        if moving:
-            rows = self._rows_of(intents)
+        self._only_texts = self._that_still_give_way(intents, rows)
         of_keys = self._of_keys(intents)
         by_id = {row.document_id: row for row in rows}
         by_key = {row.object_key: row for row in of_keys if row.phase != "removing"}
@@ -120,7 +114,7 @@ class _Claiming:
             {
                 place: intent
                 for place, intent in enumerate(intents)
-                if place not in refusals and intent.key not in replaced and intent.key not in moving
+                if place not in refusals and intent.key not in replaced
             },
             by_id,
         )
@@ -175,9 +169,8 @@ class _Claiming:
         # Another document's: free once it is on its way out and nobody clears its records.
         if row.batch_token is not None:
             return self._busy(intent)
-        if ours and row.object_key != intent.key and row.phase != "removing":
-            if behind := self._later.get(intent.key, 0):
-                return replace(self._busy(intent), behind=behind)
+        stands = row.phase != "removing" or row.id in self._only_texts
+        if ours and row.object_key != intent.key and stands:
             return Refusal(message=self._taken_by_key(intent, row.object_key))
         return None
 
@@ -185,24 +178,26 @@ class _Claiming:
         keys = [intent.key for intent in intents]
         return self._rows(documents.c.object_key, keys, documents.c.source_id == self._source.id)
 
-    def _let_go(
-        self, intents: Sequence[Intent], rows: Sequence[Row], ending: Collection[str]
-    ) -> set[str]:
-        """Turn documents ``removing`` whose ids are exchanged; return the keys that had them."""
-        by_id = {row.document_id: row for row in rows}
-
-        def may_take(intent: Intent) -> bool:
-            row = by_id.get(intent.document_id)
-            return row is None or (
-                row.source_id not in ending and self._refusal(intent, row, {}) is None
-            )
-
-        rings = Rings(self._tx, self._source, ready=self._ready)
-        let_go, self._later = handed_on(rings, self._collection, intents, rows, may_take=may_take)
-        for part in groups([row.id for row in let_go]):
-            where = documents.c.id.in_(part)
-            self._tx.execute(documents.update().where(where).values(phase="removing"))
-        return {row.object_key for row in let_go}
+    def _that_still_give_way(self, intents: Sequence[Intent], rows: Sequence[Row]) -> set[int]:
+        """Return the rows of other objects on their way out that are the only texts of these."""
+        asking = {intent.document_id: intent.key for intent in intents}
+        leaving = [
+            document_of(row)
+            for row in rows
+            if row.phase == "removing"
+            and row.etag is not None
+            and row.source_id == self._source.id
+            and row.object_key != asking[row.document_id]
+        ]
+        if not leaving:
+            return set()
+        begun = defaultdict[str, list[DocumentState]](list)
+        of_source = (documents.c.source_id == self._source.id, documents.c.etag.is_(None))
+        for row in self._rows(
+            documents.c.object_key, [one.object_key for one in leaving], *of_source
+        ):
+            begun[row.object_key].append(document_of(row))
+        return {one.id for one in leaving if still_gives_way(one, begun[one.object_key])}
 
     def _that_adopt(self, source_ids: set[str]) -> set[str]:
         adopts = sources.c.config["adopt"].as_boolean()

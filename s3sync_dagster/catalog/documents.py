@@ -1,6 +1,6 @@
 """Documents: written under an intent, trusted only after the commit, removed with evidence."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
@@ -74,24 +74,14 @@ from s3sync_dagster.model.source import Source
 class Documents(DocumentRows):
     """The table ``documents`` and the settlement of keys."""
 
-    def claim(
-        self,
-        token: str,
-        source: Source,
-        intents: Sequence[Intent],
-        *,
-        ready: Mapping[str, Collection[tuple[str, str]]] | None = None,
-    ) -> list[Claim | Refusal]:
+    def claim(self, token: str, source: Source, intents: Sequence[Intent]) -> list[Claim | Refusal]:
         """Put documents under the batch's intent before their first write, in one transaction.
-
-        ``ready`` are the keys of the batch that are still to be written, with the collections and
-        ids that they come to: they may give ids up.
 
         Raises ``LeaseLost`` when the batch is not running any more.
         """
         with self._db.write() as tx:
             require_running(self._db, tx, token, source.id)
-            return claim_documents(self._db, tx, token, source, intents, ready=ready or {})
+            return claim_documents(self._db, tx, token, source, intents)
 
     def forget_bytes(self, token: str, source_id: str, ids: Sequence[int]) -> None:
         """Forget of which bytes documents are that were read back and are written over now."""

@@ -1,23 +1,20 @@
-"""Ids that objects exchange, or hand on: each waits for one that the next one gives up."""
+"""Rings of objects that failed of an id, each of the one that the next one would give up."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, objects, sidecars
-from s3sync_dagster.core.handed_on_ids import Turn, turns
-from s3sync_dagster.core.intent import Intent
+from s3sync_dagster.core.handed_on_ids import Place
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.sidecar_owners import KEPT_OWNER, SIDECAR_OWNER
 from s3sync_dagster.model.source import DeleteMode, Source
 
 Row = sa.Row[Any]
-Place = tuple[str, str]
-"""Collection and document id."""
 MOST = 200
-"""Objects of a ring beside those of one batch."""
+"""Objects of a ring."""
 LACKS_AN_ID = ("record_ids_taken", "record_ids_busy")
 """Why an object has failed that lacks nothing but an id."""
 
@@ -28,20 +25,10 @@ class Rings:
     Args:
         tx: an open transaction.
         source: whose they are.
-        ready: keys of a batch that were read and are to be written, with where they come to: ids
-            are taken of these alone, since what failed of an id before may be archived or closed to
-            us by now. None: those that have failed of an id, which might come together in one
-            batch.
     """
 
-    def __init__(
-        self,
-        tx: sa.Connection,
-        source: Source,
-        *,
-        ready: Mapping[str, Collection[Place]] | None = None,
-    ) -> None:
-        self._tx, self.source, self._ready = tx, source, ready
+    def __init__(self, tx: sa.Connection, source: Source) -> None:
+        self._tx, self.source = tx, source
         self._rows: dict[Place, Row | None] = {}
         self._wanted: dict[int, Place | None] = {}
         self._lacking: dict[str, bool] = {}
@@ -65,11 +52,10 @@ class Rings:
         self._look_up_wanted([row for row in rows if _may_move(row)])
 
     def of(self, key: str, place: Place) -> list[str] | None:
-        """Return the objects of a ring in which ids are exchanged; None: ``key`` may not take this.
+        """Return the objects of the ring that ``key`` closes by asking for a place; None: none.
 
-        An id is taken of another object only where that one comes to another place itself: each of
-        them lacks nothing but an id, and the last one's is what ``key`` gives up. Else its text
-        would go and nothing come for it. Append mode keeps all.
+        Each of them lacks nothing but an id, and the last one's is what ``key`` would give up: in
+        one batch they exchange them. Append mode keeps all.
 
         Args:
             key: of the object that asks.
@@ -77,9 +63,8 @@ class Rings:
         """
         if self.source.mode is DeleteMode.APPEND:
             return None
-        asked, ring, others = place, [key], 0
-        there = {key}
-        while others <= MOST:
+        asked, ring = place, [key]
+        while len(ring) <= MOST:
             self.look_up([asked])
             row = self._rows[asked]
             if row is None or not _may_move(row):
@@ -89,11 +74,9 @@ class Rings:
                 return None
             if row.object_key == key:
                 return ring
-            if row.object_key in there or not self._comes_to(row.object_key, wanted):
+            if row.object_key in ring or not self._lacks_an_id(row.object_key):
                 return None
             ring.append(row.object_key)
-            there.add(row.object_key)
-            others += self._ready is None
             asked = wanted
         return None
 
@@ -113,10 +96,8 @@ class Rings:
         for row in rows:
             self._wanted[row.id] = told.get((_sidecar_of(row), row.object_key))
 
-    def _comes_to(self, key: str, place: Place) -> bool:
-        """Return whether an object is being written there, or failed of the id that it wants."""
-        if self._ready is not None:
-            return place in self._ready.get(key, ())
+    def _lacks_an_id(self, key: str) -> bool:
+        """Return whether an object has failed of the id that it wants."""
         if key not in self._lacking:
             query = sa.select(objects.c.object_key).where(
                 objects.c.source_id == self.source.id,
@@ -136,56 +117,3 @@ def _may_move(row: Row) -> bool:
 def _sidecar_of(row: Row) -> str:
     """Return the sidecar that asked for a document; a mode keeps one of what cannot be read."""
     return row.owner.removeprefix(SIDECAR_OWNER).removeprefix(KEPT_OWNER)
-
-
-def handed_on(
-    rings: Rings,
-    collection: str,
-    intents: Sequence[Intent],
-    rows: Sequence[Row],
-    *,
-    may_take: Callable[[Intent], bool],
-) -> tuple[list[Row], dict[str, int]]:
-    """Return who gives ids up to other objects of a claim, at once or one after the other.
-
-    An id is given up once its object's other document is whole; in a ring that cannot be, and all
-    of it is written at once.
-
-    Args:
-        rings: of the source.
-        collection: of the claim.
-        intents: of the claim, in the order in which they are granted.
-        rows: that have their ids.
-        may_take: whether an id can be had that no object of the source holds.
-
-    Returns:
-        The rows of rings; key -> how many others of the claim it comes behind.
-    """
-    held = {
-        row.document_id: row
-        for row in rows
-        if row.source_id == rings.source.id and row.phase != "removing" and row.batch_token is None
-    }
-    standing = {(name, row.object_key) for name, row in held.items()}
-    asking: dict[str, Intent] = {}
-    for one in sorted(intents, key=lambda one: (one.document_id, one.key) not in standing):
-        asking.setdefault(one.document_id, one)
-    others = {name: row for name, row in held.items() if row.object_key != asking[name].key}
-    if not others:
-        return [], {}
-    found: dict[str, Turn] = turns(
-        {one.key: name for name, one in asking.items()},
-        {name: row.object_key for name, row in others.items()},
-        lambda name: may_take(asking[name]),
-    )
-    turn_of = {name: found[asking[name].key] for name in others}
-    if None in turn_of.values():
-        rings.look_up((collection, name) for name in asking)
-    let_go = [
-        row
-        for name, row in others.items()
-        if turn_of[name] == "ring"
-        or (turn_of[name] is None and rings.of(asking[name].key, (collection, name)))
-    ]
-    later = {asking[name].key: turn for name, turn in turn_of.items() if isinstance(turn, int)}
-    return let_go, later

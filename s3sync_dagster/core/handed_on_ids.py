@@ -1,42 +1,110 @@
-"""Ids that objects of one batch hand on to each other: each is free once its holder moves on."""
+"""Ids that objects of one batch hand on to each other, each once its holder is elsewhere."""
 
-from collections.abc import Callable, Mapping
-from typing import Literal
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 
-Turn = int | Literal["ring"] | None
-"""When a key gets the id that it wants: behind so many others, with those of a ring, or never."""
+from s3sync_dagster.core.deed import Deed
+from s3sync_dagster.core.gave_way import still_gives_way
+from s3sync_dagster.core.keys import document_id
+from s3sync_dagster.core.state import DocumentPhase
+
+Place = tuple[str, str]
+"""Collection and document id."""
 
 
-def turns(
-    wants: Mapping[str, str], holders: Mapping[str, str], may_take: Callable[[str], bool]
-) -> dict[str, Turn]:
-    """Return key -> when it gets the id that it wants, if all that can be is handed on.
+def places_to_come(deed: Deed, *, id_prefix: str) -> dict[str, Place]:
+    """Return collection -> where a key's document there is still to be written."""
+    return {
+        one.collection_name: (
+            one.collection_name,
+            document_id(deed.key, custom_id=one.custom_id, id_prefix=id_prefix),
+        )
+        for one in (deed.open_targets if deed.writing else ())
+    }
 
-    A document that is put in front of numbered ones has each take the id of the next: the last gets
-    one that is free, and then the one before it. In a ring the last gets the first one's. What ends
-    at an id that is refused gives up nothing.
+
+def places_given_up(deed: Deed, *, id_prefix: str) -> set[Place]:
+    """Return what a key's documents have now and give up once what it is to have is whole.
+
+    So does one on its way out whose successor has never come to be: until then it is its object's
+    only text.
+    """
+    to_come = places_to_come(deed, id_prefix=id_prefix)
+    removals = {one.id for one in deed.decision.removals}
+    known = deed.decision.facts.documents
+    return {
+        (one.collection_name, one.document_id)
+        for one in known
+        if to_come
+        and (one.phase is not DocumentPhase.REMOVING or still_gives_way(one, known))
+        and (one.id in removals or one.collection_name in to_come)
+    } - set(to_come.values())
+
+
+class Turns:
+    """The order in which keys of a batch are written, where some wait for the ids of others.
+
+    A document that is put in front of numbered ones has each take the id of the next: the last
+    gets one that is free, and then the one before it. Of each ring one key steps aside first: it is
+    written under an id that nobody else wants, and what it had is free for the next.
 
     Args:
-        wants: key -> the id that it is to have; at most one key wants an id.
-        holders: id -> the key that has it, where it may be handed on.
-        may_take: whether an id of nobody among the holders can be had as it stands.
+        waits: key -> keys that have what it is to have; each of them is to be elsewhere itself.
     """
-    found: dict[str, Turn] = {}
-    for first in wants:
-        way: list[str] = []
-        on_way: set[str] = set()
-        key = first
-        while key in wants and key not in found and key not in on_way:
-            way.append(key)
-            on_way.add(key)
-            holder = holders.get(wants[key], key)
-            if holder == key:
-                found[key] = 0 if may_take(wants[key]) else None
-            key = holder
-        # An id has one taker: a way that comes back to itself does so to its first key.
-        turn: Turn = found.get(key, "ring" if key in on_way else None)
-        for one in reversed(way):
-            if one not in found:
-                turn = turn + 1 if isinstance(turn, int) else turn
-                found[one] = turn
-    return found
+
+    def __init__(self, waits: Mapping[str, Collection[str]]) -> None:
+        self._left = {key: set(holders) for key, holders in waits.items() if holders}
+        self._behind = defaultdict[str, list[str]](list)
+        for key, holders in self._left.items():
+            for holder in holders:
+                self._behind[holder].append(key)
+        self.aside = _one_of_each_ring(waits)
+        """Keys that step aside, each before any other turn."""
+
+    def waits(self, key: str) -> bool:
+        """Return whether a key waits for another one still."""
+        return key in self._left
+
+    def after(self, gave_up: Iterable[str], *, stay: Iterable[str] = ()) -> list[str]:
+        """Return whose turn it is now, each behind whom it waited for.
+
+        Args:
+            gave_up: keys that are elsewhere now.
+            stay: keys that have kept what they had: all that are behind them, one way or another,
+                wait in vain, and hear so in one turn.
+        """
+        ready: list[str] = []
+        for holder in gave_up:
+            for key in self._behind.pop(holder, ()):
+                if key in self._left:
+                    self._left[key].discard(holder)
+                    ready += [] if self._left[key] else [key]
+        for key in ready:
+            del self._left[key]
+        in_vain = list(stay)
+        for holder in in_vain:
+            behind = [one for one in self._behind.pop(holder, ()) if one in self._left]
+            for key in behind:
+                del self._left[key]
+            ready += behind
+            in_vain += behind
+        return ready
+
+
+def _one_of_each_ring(waits: Mapping[str, Collection[str]]) -> list[str]:
+    """Return keys without which none waits for itself by way of others."""
+    aside: dict[str, None] = {}
+    done = set[str]()
+    for first in waits:
+        way = {first: iter(waits[first])} if first not in done else {}
+        while way:
+            key, holders = next(reversed(way.items()))
+            holder = next(holders, None)
+            if holder is None:
+                way.popitem()
+                done.add(key)
+            elif holder in way:
+                aside[holder] = None
+            elif holder not in done:
+                way[holder] = iter(waits.get(holder, ()))
+    return list(aside)

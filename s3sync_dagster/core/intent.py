@@ -46,8 +46,6 @@ class Refusal:
     message: str
     passes: bool = False
     """True when it is only a matter of time: somebody is clearing these records."""
-    behind: int = 0
-    """So many others of the claim have to be written whole before: then it is to be had."""
     reason: str | None = None
     """Stable word where it is not about the record ids, such as ``too_many_objects``."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -21,19 +21,8 @@ if TYPE_CHECKING:
 class DocumentsPort(Protocol):
     """Intents and commits."""
 
-    def claim(
-        self,
-        token: str,
-        source: Source,
-        intents: Sequence[Intent],
-        *,
-        ready: Mapping[str, Collection[tuple[str, str]]] | None = None,
-    ) -> list[Claim | Refusal]:
-        """Put documents under the batch's intent.
-
-        ``ready`` are the keys of the batch that are still to be written, with the collections and
-        ids that they come to: they may give ids up.
-        """
+    def claim(self, token: str, source: Source, intents: Sequence[Intent]) -> list[Claim | Refusal]:
+        """Put documents under the batch's intent."""
         ...
 
     def forget_bytes(self, token: str, source_id: str, ids: Sequence[int]) -> None:

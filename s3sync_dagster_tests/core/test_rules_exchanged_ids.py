@@ -8,7 +8,7 @@ from s3sync_dagster.catalog.rights import rights_of
 from s3sync_dagster.core.rights import Reader
 from s3sync_dagster.model.errors import AccessDenied, Unavailable
 from s3sync_dagster.model.source import AutoSync, DeleteMode
-from s3sync_dagster_tests.core.rules import event, sidecar
+from s3sync_dagster_tests.core.rules import Refusing, event, refuse_with, sidecar
 from s3sync_dagster_tests.core.test_rules_disputed import BY_PATH, HR, KEY
 from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
 from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
@@ -313,3 +313,39 @@ def test_a_sidecar_that_loses_its_object_to_another_one_closes_no_ring(mode):
     for _ in range(3):
         goes_on(world, 1)
         assert {f"text of {key}" for key in ("a.md", "b.md", "c.md")} == set(world.texts().values())
+
+
+@pytest.mark.parametrize("mode", REPLACES)
+@pytest.mark.parametrize("closes", ["a.md", "b.md"])
+@pytest.mark.parametrize("away", [True, False])
+def test_what_is_closed_while_ids_are_exchanged_is_shown_under_no_id(mode, closes, away):
+    world = make_world(auto_sync=AutoSync.METADATA, mode=mode, reader_keys=("team",))
+    for key, custom_id in (("a.md", "x"), ("b.md", "y")):
+        world.bucket.put(key, f"text of {key}")
+        told = sidecar(key, custom_id, target_collection_name="first", metadata={"team": "sales"})
+        world.bucket.put(f"{key}.meta.json", told)
+    world.sync()
+    for key, custom_id in (("a.md", "y"), ("b.md", "x")):
+        team = "hr" if key == closes else "sales"
+        told = sidecar(key, custom_id, target_collection_name="first", metadata={"team": team})
+        world.bucket.put(f"{key}.meta.json", told)
+    world.listing()
+    world.clock.seconds += 10
+    shown = []
+
+    def look(step):
+        if step != "begun":  # before its sidecar was read nobody knows of it
+            shown.extend((step, key) for key in everybody(world, "first", "sales") & {closes})
+
+    refusing = Refusing(world, upsert=refuse_with(Unavailable("away", reason="chroma_unavailable")))
+    refusing.on = away
+    world.run_batches(collections=refusing)
+    refusing.on = False
+    for _ in range(4):
+        assert closes not in everybody(world, "first", "sales")
+        world.clock.seconds += 7200
+        world.listing()
+        world.run_batches(at=look)
+    assert not shown
+    assert everybody(world, "first", "sales") == {"a.md", "b.md"} - {closes}
+    assert world.texts("first") == {"x-0": "text of b.md", "y-0": "text of a.md"}

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.core.handed_on_ids import turns
+from s3sync_dagster.core.handed_on_ids import Turns
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.run import sync_batch
 from s3sync_dagster.model.errors import AccessDenied, RecordRejected, Unavailable
@@ -60,6 +60,37 @@ def test_a_shift_is_done_in_one_batch(mode, by):
     number(world, by, of=keys)
     assert pass_by(world, max_keys=500) <= 2  # sidecars, and what they ask for
     assert texts_by_id(world) == as_numbered(keys, by)
+
+
+@pytest.mark.parametrize("mode", REPLACES)
+def test_a_shift_of_documents_that_fill_a_write_each_is_done_in_one_batch(mode, monkeypatch):
+    monkeypatch.setattr("s3sync_dagster.engine.batch.groups.DOCUMENTS_AT_ONCE", 1)
+    world, keys = numbered(mode, 12)
+    number(world, 1, of=keys)
+    assert pass_by(world, max_keys=500) <= 2
+    assert texts_by_id(world) == as_numbered(keys, 1)
+
+
+@pytest.mark.parametrize("mode", REPLACES)
+@pytest.mark.parametrize("then", ["denied", "archived"])
+def test_what_gave_way_to_what_was_never_written_is_not_written_over(mode, then):
+    world, keys = numbered(mode, 4)
+    number(world, 1, of=keys)
+    world.listing()
+    away = Refusing(world, upsert=refuse_with(Unavailable("away", reason="chroma_unavailable")))
+    world.run_batches(collections=away)
+    away.on = False
+
+    def fault(_asked, key):
+        if key == keys[-1]:
+            raise AccessDenied("not allowed")
+
+    if then == "archived":
+        world.bucket.put(keys[-1], f"text of {keys[-1]}", storage_class="GLACIER")
+    world.fault = fault if then == "denied" else None
+    for _ in range(3):
+        pass_by(world, max_keys=500)
+        assert set(world.texts().values()) == {f"text of {key}" for key in keys}
 
 
 def test_where_the_first_one_goes_the_others_move_up():
@@ -147,39 +178,42 @@ def test_whoever_shuffles_ids_has_each_text_under_its_id_in_the_end(seed):
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_a_key_s_turn_is_when_it_would_get_its_id_one_after_another(seed):
-    """Against a slow oracle: grant what can be taken, let the ring turn, until nothing moves."""
+def test_a_key_s_turn_is_behind_whom_it_waits_for(seed):
+    """What stays, and who steps aside, is drawn; then each is written that could be, in the end."""
     chance = random.Random(seed)
-    keys = [f"k{place}" for place in range(chance.randint(1, 7))]
-    ids = [f"i{place}" for place in range(9)]
-    holders = {name: key for name, key in zip(chance.sample(ids, len(keys)), keys, strict=True)
-               if chance.random() < 0.8}  # fmt: skip
-    asking = [key for key in keys if chance.random() < 0.8]
-    wants = {
-        key: name for key, name in zip(asking, chance.sample(ids, len(asking)), strict=True)
-        if holders.get(name) != key
-    }  # fmt: skip
-    refused = set(chance.sample(ids, 2))
-    found: dict[str, int | str] = {}
-    turn = 0
-    while free := {
-        key
-        for key, name in wants.items()
-        if key not in found
-        and (found.get(holders[name]) == turn - 1 if name in holders else name not in refused)
-    }:
-        found.update(dict.fromkeys(free, turn))
-        turn += 1
-    for first in wants:
-        ring, key = [], first
-        while key in wants and key not in ring:
-            ring.append(key)
-            key = holders.get(wants[key])
-        if ring and key == first:
-            found.update(dict.fromkeys(ring, "ring"))
-    told = turns(wants, holders, lambda name: name not in refused)
-    assert {key: turn for key, turn in told.items() if turn is not None} == found
-    assert told.keys() == wants.keys()
+    keys = [f"k{place}" for place in range(chance.randint(1, 9))]
+    waits = {key: chance.sample(keys, min(chance.choice([0, 1, 1, 2]), len(keys))) for key in keys}
+    waits = {key: {one for one in some if one != key} for key, some in waits.items()}
+    stays = set(chance.sample(keys, chance.choice([0, 0, 1])))
+    order, told = Turns(waits), []
+    elsewhere = set(order.aside) - stays
+    keys_now = [key for key in keys if not order.waits(key)]
+    keys_now += order.after(elsewhere, stay=stays & set(order.aside))
+    vain = set()
+    while keys_now:
+        told += keys_now
+        for key in keys_now:
+            if key in stays or waits[key] & (stays | vain):
+                vain.add(key)
+            assert key in vain or waits[key] <= elsewhere
+        moved = [key for key in keys_now if key not in vain]
+        elsewhere |= set(moved)
+        keys_now = order.after(moved, stay=[key for key in keys_now if key in vain])
+    assert sorted(told) == keys
+    assert all(_comes_back(waits, key, but=()) for key in order.aside)
+    assert not any(_comes_back(waits, key, but=order.aside) for key in {*keys} - {*order.aside})
+
+
+def _comes_back(waits, key, *, but):
+    seen, to_see = set(), list(waits[key])
+    while to_see:
+        one = to_see.pop()
+        if one == key:
+            return True
+        if one not in seen and one not in but:
+            seen.add(one)
+            to_see += waits[one]
+    return False
 
 
 def refuses_second(first):

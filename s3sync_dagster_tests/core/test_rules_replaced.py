@@ -45,6 +45,31 @@ def test_a_death_in_between_and_an_object_that_goes_then_cost_no_text(mode, step
     assert dead or mode is DeleteMode.APPEND  # which leaves the id that it has
 
 
+@pytest.mark.parametrize("mode", [DeleteMode.MIRROR, DeleteMode.KEEP_DELETED])
+@pytest.mark.parametrize("step", ["upserted", "before_commit", "after_commit", "claimed_removal"])
+def test_a_death_before_what_is_left_in_another_collection_goes_leaves_nothing_there(mode, step):
+    world = make_world(mode=mode, auto_sync=AutoSync.METADATA)
+    world.bucket.put("a.md", "one")
+    for name in ("first", "other"):
+        told = sidecar("a.md", "x", target_collection_name=name)
+        world.bucket.put("a.md.meta.json", told)
+        world.sync() if name == "first" else world.listing()
+    dead = []
+
+    def die(at):
+        if at == step and not dead:
+            dead.append(at)
+            raise Died
+
+    work_and_die(world, workers=2, at=die)
+    for _ in range(2):
+        world.clock.seconds += 7200
+        world.sync()
+    assert dead
+    assert world.texts("first") == {}
+    assert world.texts("other") == {"x-0": "one"}
+
+
 def test_what_cannot_be_deleted_for_now_goes_at_the_next_attempt():
     world = renamed(DeleteMode.MIRROR)
     away = refuse_with(Unavailable("away", reason="chroma_unavailable"))

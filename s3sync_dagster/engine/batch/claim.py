@@ -1,6 +1,6 @@
 """Documents under the batch's intent: nothing is written whose record ids are not ours."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
@@ -39,21 +39,22 @@ _NOTHING = Found()
 
 
 def claim_group(
-    parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledger, *, waited: bool = False
-) -> tuple[list[Write], dict[int, list[Write]]]:
-    """Put a group's documents under the batch's intent.
+    parts: BatchParts,
+    lease: Lease,
+    group: WriteGroup,
+    ledger: Ledger,
+    *,
+    is_to_come: Callable[[Write], bool],
+) -> list[Write]:
+    """Put a group's documents under the batch's intent; returns those that it got.
 
     Args:
         parts: of the batch.
         lease: of the batch.
         group: what is to be claimed.
         ledger: takes what is refused.
-        waited: whether it comes behind others of the batch: where these are not whole, their next
-            attempt is waited for.
-
-    Returns:
-        Those that it got; those whose ids others of the group give up once they are whole, by how
-        many have to be before.
+        is_to_come: whether another key of the batch has the ids of a document, and its next attempt
+            will give them up.
 
     Records with our ids are looked for before: a row of the catalog is the right to delete them.
 
@@ -98,27 +99,22 @@ def claim_group(
         )
         for one in free
     ]
-    answers = parts.catalog.documents.claim(
-        lease.token, parts.source, intents, ready=ledger.to_write()
-    )
+    answers = parts.catalog.documents.claim(lease.token, parts.source, intents)
     claimed: list[Write] = []
-    later: dict[int, list[Write]] = {}
     for one, answer in zip(free, answers, strict=True):
         match answer:
-            case Refusal(behind=behind) if behind:
-                later.setdefault(behind, []).append(one)
             case Refusal(passes=True):
                 ledger.fail(one.key, busy(answer.message))
             case Refusal(reason=str(reason)):
                 ledger.fail(one.key, FixConfiguration(answer.message, reason=reason))
-            case Refusal() if waited:
+            case Refusal() if is_to_come(one):
                 ledger.fail(one.key, busy(answer.message))
             case Refusal():
                 ledger.refuse(one.key, name, answer.message, document_id=one.document_id)
             case Claim():
                 ledger.hold(one.key, answer.before)
                 claimed.append(replace(one, before=answer.before, replaced=answer.replaced))
-    return claimed, later
+    return claimed
 
 
 def _unless_others_read(parts: BatchParts, one: Write, found: Found) -> Write:

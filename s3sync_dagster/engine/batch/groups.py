@@ -33,6 +33,8 @@ class Write:
     replaced: DocumentState | None = None
     """The key's document under another custom id, which goes when this one is whole."""
     plan: WritePlan | None = None
+    aside: bool = False
+    """Whether it is the key's document until others give up the id that it is to have."""
 
     @property
     def key(self) -> str:
@@ -86,7 +88,9 @@ class WriteGroup:
             start += number
 
 
-def build_write(source: Source, deed: Deed, target: Target, chunks: Sequence[Chunk]) -> Write:
+def build_write(
+    source: Source, deed: Deed, target: Target, chunks: Sequence[Chunk], *, aside: bool = False
+) -> Write:
     """Return a document with its records.
 
     Raises:
@@ -113,7 +117,7 @@ def build_write(source: Source, deed: Deed, target: Target, chunks: Sequence[Chu
         metadata=metadata,
         chunks=chunks,
     )
-    return Write(deed=deed, target=target, document_id=name, records=tuple(records))
+    return Write(deed=deed, target=target, document_id=name, records=tuple(records), aside=aside)
 
 
 def fill_groups(

@@ -7,9 +7,8 @@ from dataclasses import replace
 from s3sync_dagster.core.decision import Decision, hold_back
 from s3sync_dagster.core.deed import Deed, documents_to_remove
 from s3sync_dagster.core.intent import DocumentCommit
-from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.outcome import KeyOutcome, outcome_of
-from s3sync_dagster.core.state import DocumentState, stood_last
+from s3sync_dagster.core.state import DocumentPhase, DocumentState, stood_last
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.model.document import Chunk
@@ -45,22 +44,6 @@ class Ledger:
     def deeds(self) -> list[Deed]:
         """Return all deeds, in the order of the batch."""
         return list(self._deeds.values())
-
-    def to_write(self) -> dict[str, set[tuple[str, str]]]:
-        """Return the keys that were read and are to be written -> collections and ids of theirs."""
-        prefix = self._parts.source.id_prefix
-        with self._lock:
-            return {
-                key: {
-                    (
-                        target.collection_name,
-                        document_id(key, custom_id=target.custom_id, id_prefix=prefix),
-                    )
-                    for target in one.open_targets
-                }
-                for key, one in self._deeds.items()
-                if one.writing
-            }
 
     def doomed(self, key: str) -> list[DocumentState]:
         """Return the documents of a key whose records go now."""
@@ -142,30 +125,50 @@ class Ledger:
 
     def commit(
         self,
-        written: Sequence[tuple[str, str, DocumentCommit, Result]],
+        written: Sequence[tuple[str, str, DocumentCommit, Result | None]],
         removed: Sequence[DocumentState],
     ) -> None:
         """Commit written documents together with the keys that are whole now.
 
         Args:
-            written: key, collection, document and what became of it.
+            written: key, collection, document and what became of it; None: its key has stepped
+                aside, and is not whole.
             removed: documents that gave way to them.
         """
         with self._lock:
-            for key, collection_name, _, result in written:
-                deed = self._deeds[key]
-                done = {**deed.written, collection_name: result}
-                self._deeds[key] = replace(deed, written=done)
+            for key, collection_name, commit, result in written:
+                if result is not None:
+                    deed = self._deeds[key]
+                    done = {**deed.written, collection_name: result}
+                    self._deeds[key] = replace(deed, written=done)
             whole = [
                 key
                 for key in dict.fromkeys(key for key, *_ in written)
                 if key not in self._settled
                 and self._deeds[key].writing
                 and not self._deeds[key].open_targets
+                and not self.doomed(key)  # else who dies now leaves what nobody asks for
             ]
             self._settled.update(whole)
         new = [one[2] for one in written if one[2].id not in self._stored]
-        self._commit([self._outcome(key) for key in whole], new, removed)
+        lost = self._commit([self._outcome(key) for key in whole], new, removed)
+        for key, collection_name, commit, result in written:
+            if result is None and commit.id not in lost:
+                self._step_aside(key, collection_name, commit)
+
+    def _step_aside(self, key: str, collection_name: str, commit: DocumentCommit) -> None:
+        with self._lock:
+            deed = self._deeds[key]
+            [before] = [one for one in deed.held if one.id == commit.id]
+            whole = replace(
+                before,
+                phase=DocumentPhase.CLEAN,
+                etag=commit.etag,
+                fingerprint=commit.fingerprint,
+                count=commit.count,
+                high_water=commit.count,
+            )
+            self._deeds[key] = replace(deed, aside={**deed.aside, collection_name: whole})
 
     def removed(self, documents: Sequence[DocumentState]) -> None:
         """Commit that the records of documents are gone."""
@@ -190,11 +193,11 @@ class Ledger:
     def settle_removed(self, key: str, error: S3SyncError | None) -> None:
         """Settle a key whose documents were to be removed."""
         with self._lock:
-            had_records = any(one.high_water for one in self.doomed(key))
+            deed, had_records = self._deeds[key], any(one.high_water for one in self.doomed(key))
             self._deeds[key] = replace(
-                self._deeds[key],
-                removed=error is None and had_records,
-                error=error or self._deeds[key].error,
+                deed,
+                removed=error is None and had_records and not deed.written,
+                error=error or deed.error,
             )
         self.settle(key)
 

@@ -36,7 +36,7 @@ def remove_doomed(parts: BatchParts, lease: Lease, ledger: Ledger) -> None:
         for start in range(0, len(pairs), DOCUMENTS_AT_ONCE):
             part = pairs[start : start + DOCUMENTS_AT_ONCE]
             try:
-                _remove(parts, lease, ledger, name, [document for _, document in part])
+                remove_documents(parts, lease, ledger, name, [document for _, document in part])
             except LeaseLost:
                 raise
             except S3SyncError as error:
@@ -66,13 +66,20 @@ def _claim_told_by_heads(parts: BatchParts, lease: Lease, ledger: Ledger) -> Non
             ledger.hold_back(key)
 
 
-def _remove(
+def remove_documents(
     parts: BatchParts,
     lease: Lease,
     ledger: Ledger,
     collection_name: str,
     documents: Sequence[DocumentState],
 ) -> None:
+    """Take the records of documents of a collection away, and forget them.
+
+    Raises:
+        LeaseLost: another batch took over.
+        S3SyncError: Chroma does not do it; they are on their way out all the same.
+    """
+
     def before() -> None:
         lease.require()
         parts.at("before_remove")

@@ -22,6 +22,7 @@ from s3sync_dagster.engine.batch.blame import (
 from s3sync_dagster.engine.batch.claim import claim_group
 from s3sync_dagster.engine.batch.cut import Cuts
 from s3sync_dagster.engine.batch.groups import Write, WriteGroup, build_write, fill_groups
+from s3sync_dagster.engine.batch.handing_on import HandingOn, Turn
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
@@ -46,38 +47,38 @@ class Writer:
     def __init__(self, parts: BatchParts, lease: Lease, ledger: Ledger, cuts: Cuts) -> None:
         self._parts, self._lease, self._ledger, self._cuts = parts, lease, ledger, cuts
         self._in_time = FIRST_RECORDS
-        self._later: list[WriteGroup] = []
-        """What waits for ids that are given up in this batch, in the order of its turns."""
+        self._handing = HandingOn(parts, lease, ledger)
 
     def write(self) -> None:
-        """Write all that is to be written, and commit it group by group."""
+        """Write all that is to be written, turn by turn, and commit it group by group."""
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="s3sync-write") as writer:
-            running: Future[None] | None = None
-            try:
-                for group in self._groups():
-                    self._lease.require(seconds=0)
-                    ready = self._prepare(group)
-                    if running is not None:
-                        running.result()  # one write in flight; its errors end the batch
-                        running = None
-                    if self._parts.threads > 1:
-                        running = writer.submit(self._write, ready)
-                    else:
-                        self._write(ready)
-            finally:  # that the lease is lost counts for more than what was met beside it
-                if running is not None:
-                    running.result()
-        while self._later:  # one after the other: each id is free once its holder is whole
-            group = self._later.pop(0)
-            self._lease.require(seconds=0)
-            self._write(self._prepare(group, waited=True))
+            for turn in self._handing.turns():
+                self._write_turn(turn, writer)
 
-    def _groups(self) -> Iterator[WriteGroup]:
+    def _write_turn(self, turn: Turn, writer: ThreadPoolExecutor) -> None:
+        running: Future[None] | None = None
+        try:
+            for group in self._groups(turn):
+                self._lease.require(seconds=0)
+                ready = self._prepare(group)
+                if running is not None:
+                    running.result()  # one write in flight; its errors end the batch
+                    running = None
+                if self._parts.threads > 1:
+                    running = writer.submit(self._write, ready)
+                else:
+                    self._write(ready)
+        finally:  # that the lease is lost counts for more than what was met beside it
+            if running is not None:
+                running.result()
+
+    def _groups(self, turn: Turn) -> Iterator[WriteGroup]:
         """Yield groups collection by collection; what cannot be written is given up."""
         by_collection: dict[str, list[tuple[str, Target]]] = {}
-        for deed in self._ledger.deeds():
+        for key in turn.keys:
+            deed = self._ledger.deed(key)
             for target in deed.open_targets if deed.writing else ():
-                by_collection.setdefault(target.collection_name, []).append((deed.key, target))
+                by_collection.setdefault(target.collection_name, []).append((key, target))
         source = self._parts.source
         for name, pairs in by_collection.items():
             try:
@@ -96,9 +97,10 @@ class Writer:
                 for key, _target in pairs:
                     self._ledger.fail(key, beside_the_bytes(error))
                 continue
-            yield from fill_groups(collection, self._writes(pairs), in_time=lambda: self._in_time)
+            writes = self._writes(pairs, aside=turn.aside)
+            yield from fill_groups(collection, writes, in_time=lambda: self._in_time)
 
-    def _writes(self, pairs: list[tuple[str, Target]]) -> Iterator[Write]:
+    def _writes(self, pairs: list[tuple[str, Target]], *, aside: bool) -> Iterator[Write]:
         for key, target in pairs:
             deed = self._ledger.deed(key)
             if not deed.writing:
@@ -107,7 +109,9 @@ class Writer:
                 cut = self._cuts[key].result()
                 if not deed.chunks:
                     self._ledger.cut(key, cut.chunks, milliseconds=cut.milliseconds)
-                write = build_write(self._parts.source, deed, target, cut.chunks)
+                if aside:
+                    target = replace(target, custom_id=None)
+                write = build_write(self._parts.source, deed, target, cut.chunks, aside=aside)
             except S3SyncError as error:
                 self._ledger.fail(key, fault_of_text(self._parts, deed, target, error))
             except Exception as error:  # noqa: BLE001  (a fault must not end the batch)
@@ -115,11 +119,15 @@ class Writer:
             else:
                 yield write
 
-    def _prepare(self, group: WriteGroup, *, waited: bool = False) -> list[WriteGroup]:
+    def _prepare(self, group: WriteGroup) -> list[WriteGroup]:
         """Claim, plan and embed a group; returns what of it is ready to be written."""
         try:
-            claimed, later = claim_group(
-                self._parts, self._lease, group, self._ledger, waited=waited
+            claimed = claim_group(
+                self._parts,
+                self._lease,
+                group,
+                self._ledger,
+                is_to_come=self._handing.is_to_come,
             )
         except LeaseLost:
             raise
@@ -127,7 +135,6 @@ class Writer:
             self._fail(group, beside_the_bytes(error))
             return []
         self._parts.at("claimed")
-        self._later += [replace(group, writes=tuple(later[turn])) for turn in sorted(later)]
         planned = tuple(
             replace(
                 one,
@@ -176,7 +183,8 @@ class Writer:
         self._parts.at("stored")
         if lost:  # written anew by whoever has them: what they replace stays until then
             writes = [one for one in group.writes if one.before and one.before.id in lost]
-            self._ledger.commit(self._commits(replace(group, writes=tuple(writes))), [])
+            ended = tuple(one for one in writes if not one.aside)
+            self._ledger.commit(self._commits(replace(group, writes=ended)), [])
             kept = tuple(one for one in group.writes if one not in writes)
             group = replace(group, writes=kept, vectors=None)
         if not group.writes:
@@ -306,7 +314,7 @@ class Writer:
     def _commit(self, group: WriteGroup) -> None:
         self._ledger.commit(self._commits(group), group.replaced())
 
-    def _commits(self, group: WriteGroup) -> list[tuple[str, str, DocumentCommit, Result]]:
+    def _commits(self, group: WriteGroup) -> list[tuple[str, str, DocumentCommit, Result | None]]:
         """Return key, collection, document and what became of it, of what is written."""
         fingerprint = self._parts.source.fingerprint()
         return [
@@ -324,7 +332,7 @@ class Writer:
                     pages=one.deed.document.page_count if one.deed.document else 0,
                     withheld=withheld(one.target, self._parts.source),
                 ),
-                result_of(one.before, one.plan),
+                None if one.aside else result_of(one.before, one.plan),
             )
             for one in group.writes
             if one.before is not None and one.plan is not None

@@ -1,0 +1,95 @@
+"""Whose turn it is in a batch whose objects hand ids on to each other."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from s3sync_dagster.core.handed_on_ids import Place, Turns, places_given_up, places_to_come
+from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.engine.batch.groups import Write
+from s3sync_dagster.engine.batch.lease import Lease
+from s3sync_dagster.engine.batch.ledger import Ledger
+from s3sync_dagster.engine.batch.parts import BatchParts
+from s3sync_dagster.engine.batch.remove import remove_documents
+from s3sync_dagster.model.errors import FixConfiguration, FixInput, LeaseLost, S3SyncError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """Keys that are written together."""
+
+    keys: Sequence[str]
+    aside: bool = False
+    """Whether they step aside: see ``core.handed_on_ids``."""
+
+
+class HandingOn:
+    """The turns of a batch, made before its first claim by what is known of its keys."""
+
+    def __init__(self, parts: BatchParts, lease: Lease, ledger: Ledger) -> None:
+        self._parts, self._lease, self._ledger = parts, lease, ledger
+        prefix, deeds = parts.source.id_prefix, ledger.deeds()
+        self._holders = {
+            place: deed.key for deed in deeds for place in places_given_up(deed, id_prefix=prefix)
+        }
+        self._wanted: dict[str, set[Place]] = {}
+        if self._holders:
+            for deed in deeds:
+                places = set(places_to_come(deed, id_prefix=prefix).values())
+                self._wanted[deed.key] = places & self._holders.keys()
+
+    def turns(self) -> Iterator[Turn]:
+        """Yield whose turn it is; each is written before the next is asked for."""
+        order = Turns(
+            {
+                key: sorted({self._holders[place] for place in places})
+                for key, places in self._wanted.items()
+            }
+        )
+        keys = [one.key for one in self._ledger.deeds() if not order.waits(one.key)]
+        if order.aside:
+            yield Turn(keys=order.aside, aside=True)
+            keys += self._next(order, order.aside)
+        while keys:
+            yield Turn(keys=keys)
+            keys = self._next(order, keys)
+
+    def is_to_come(self, write: Write) -> bool:
+        """Return whether a key of the batch gives up the ids of a document at its next attempt."""
+        holder = self._holders.get((write.target.collection_name, write.document_id))
+        if holder is None:
+            return False
+        deed = self._ledger.deed(holder)
+        return not deed.refused and not isinstance(deed.error, FixInput | FixConfiguration)
+
+    def _next(self, order: Turns, keys: Sequence[str]) -> list[str]:
+        elsewhere = {key for key in keys if self._is_elsewhere(key)}
+        gave_up = [key for key in keys if key in elsewhere]
+        ready = order.after(gave_up, stay=[key for key in keys if key not in elsewhere])
+        self._remove_left(ready)
+        return ready
+
+    def _is_elsewhere(self, key: str) -> bool:
+        deed = self._ledger.deed(key)
+        if deed.error is not None or deed.refused or deed.gone:
+            return False
+        return all(one.collection_name in deed.aside for one in deed.open_targets)
+
+    def _remove_left(self, keys: Sequence[str]) -> None:
+        """Remove what has lost its reason in a place that is wanted by one of these keys.
+
+        What a claim has replaced in its collection is gone by now; what has moved to another one,
+        or was left by a batch that died, goes at the end of the batch else.
+        """
+        places = {place for key in keys for place in self._wanted[key]}
+        left: dict[str, list[DocumentState]] = {}
+        for holder in sorted({self._holders[place] for place in places}):
+            for one in self._ledger.doomed(holder) if self._is_elsewhere(holder) else ():
+                if (one.collection_name, one.document_id) in places:
+                    left.setdefault(one.collection_name, []).append(one)
+        for name, documents in left.items():
+            try:
+                remove_documents(self._parts, self._lease, self._ledger, name, documents)
+            except LeaseLost:
+                raise
+            except S3SyncError as error:  # it is tried again when the batch ends
+                self._parts.log(f"{len(documents)} documents of {name!r} stay: {error.message}")

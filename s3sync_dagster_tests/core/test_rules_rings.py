@@ -1,0 +1,213 @@
+"""Objects that exchange their ids in a ring: at no step is a text of theirs not to be found."""
+
+from contextlib import suppress
+
+import pytest
+
+from s3sync_dagster.engine.batch.run import BatchFailed
+from s3sync_dagster.model.errors import AccessDenied, RecordRejected, Unavailable
+from s3sync_dagster.model.source import AutoSync, DeleteMode
+from s3sync_dagster_tests.core.rules import Died, Refusing, sidecar, work_and_die
+from s3sync_dagster_tests.engine_fixture import make_world
+
+CALLS = ("get", "upsert", "update_metadata", "delete")
+COUNTS = pytest.mark.parametrize("number", [2, 3])
+STEP_BY_STEP = pytest.mark.parametrize("number", [2, pytest.param(3, marks=pytest.mark.long)])
+MODES = pytest.mark.parametrize("mode", list(DeleteMode))
+
+
+class Ring:
+    """Objects of a source, each of which is to have the id of the next by now."""
+
+    def __init__(self, mode, number, *, changes=False, names=()):
+        requests = mode is DeleteMode.APPEND  # where automatic work leaves each its id
+        auto_sync = AutoSync.NONE if requests else AutoSync.METADATA
+        self.world = make_world(mode=mode, auto_sync=auto_sync)
+        self.keys = [f"{place}.md" for place in range(number)]
+        self.lost, self.may_lack = set(), set()
+        self._requests = requests
+        places = [(f"id-{place}", names[place] if names else "docs") for place in range(number)]
+        self._names = {name for _, name in places}
+        for key in self.keys:
+            self.world.bucket.put(key, f"text of {key}")
+        self._ask(places)
+        self.pass_by(at=lambda _step: None)
+        assert self.there() == dict(zip(places, self.keys, strict=True))
+        for key in self.keys if changes else ():
+            self.world.bucket.put(key, f"text of {key} two")
+        self._moved = places[1:] + places[:1]
+        self._ask(self._moved)
+        self.wanted = dict(zip(self._moved, self.keys, strict=True))
+        if not requests:
+            self.world.listing()
+
+    def _ask(self, places):
+        for key, (custom_id, name) in zip(self.keys, places, strict=True):
+            if self._requests:
+                self.world.ask(key, custom_id=custom_id, target_collection_name=name)
+            else:
+                told = sidecar(key, custom_id, target_collection_name=name)
+                self.world.bucket.put(f"{key}.meta.json", told)
+
+    def pass_by(self, **changes):
+        self.world.clock.seconds += 7200
+        if not self._requests:
+            self.world.listing()
+        self.world.catalog.documents.enqueue_unclean(self.world.source.id)
+        self.world.run_batches(**{"at": self.look, **changes})
+
+    def look(self, step):
+        """Note whose text is not to be found, under whichever id; an engine's step must not fail"""
+        lost = set(self.keys) - {self._of(one) for one in self._texts().values()}
+        self.lost |= {(step, key) for key in lost - self.may_lack}
+
+    def there(self):
+        """Return place -> whose text it has, of the newest bytes."""
+        found = {place: self._of(one) for place, one in self._texts().items()}
+        newest = {self.world.bucket.objects()[key].decode() for key in self.keys}
+        assert set(self._texts().values()) <= newest
+        return found
+
+    def _texts(self):
+        return {
+            (one.removesuffix("-0"), name): text
+            for name in self._names
+            for one, text in self.world.texts(name).items()
+        }
+
+    @staticmethod
+    def _of(text):
+        return text.removeprefix("text of ").removesuffix(" two")
+
+    def deny(self, key):
+        def fault(_kind, asked):
+            if asked == key:
+                raise AccessDenied("not allowed")
+
+        self.world.fault = fault if key else None
+
+    def comes_to_rest(self, *, denied=None):
+        self.deny(denied)
+        for _ in range(1 if denied else 0):
+            self.pass_by()
+            self.look("denied")
+        self.deny(None)
+        if self._requests:  # one that failed is forgotten
+            self._ask(self._moved)
+        for _ in range(3):
+            self.pass_by()
+        assert not self.lost
+        assert self.there() == self.wanted
+        assert self.world.catalog.invocations.live_count(self.world.source.id) == 0
+
+
+@MODES
+@COUNTS
+@pytest.mark.parametrize("changes", [True, False])
+def test_a_ring_is_written_in_one_pass_and_no_text_is_ever_away(mode, number, changes):
+    ring = Ring(mode, number, changes=changes)
+    ring.world.run_batches(at=ring.look)
+    if mode is not DeleteMode.APPEND:  # sidecars, and what they ask for
+        ring.world.run_batches(at=ring.look)
+    assert not ring.lost
+    assert ring.there() == ring.wanted
+
+
+@MODES
+@STEP_BY_STEP
+@pytest.mark.parametrize("denied", [None, "0.md", "1.md"])
+def test_a_death_at_any_step_of_a_ring_costs_no_text(mode, number, denied):
+    for step in range(1000):
+        ring, steps = Ring(mode, number), []
+
+        def die(at, steps=steps, ring=ring, step=step):
+            ring.look(at)
+            steps.append(at)
+            if len(steps) == step + 1:
+                raise Died
+
+        work_and_die(ring.world, workers=1, at=die)
+        died = len(steps) == step + 1
+        ring.comes_to_rest(denied=denied)
+        if not died:
+            assert step > 20, steps
+            return
+    pytest.fail("it never came to an end")
+
+
+@MODES
+@STEP_BY_STEP
+@pytest.mark.parametrize("lasts", [1, 1000])
+@pytest.mark.parametrize("denied", [None, "0.md", "1.md"])
+def test_an_outage_at_any_call_of_a_ring_costs_no_text(mode, number, lasts, denied):
+    for call in range(1000):
+        ring, calls = Ring(mode, number), []
+
+        def rule(_first, calls=calls, call=call):
+            calls.append(call)
+            if call < len(calls) <= call + lasts:
+                raise Unavailable("away", reason="chroma_unavailable")
+
+        refusing = Refusing(ring.world, **dict.fromkeys(CALLS, rule))
+
+        def look(step, ring=ring, refusing=refusing):
+            refusing.on = False
+            ring.look(step)
+            refusing.on = True
+
+        with suppress(BatchFailed):  # where it is the model that is asked about
+            ring.world.run_batches(at=look, collections=refusing)
+        refusing.on = False
+        ring.comes_to_rest(denied=denied)
+        if len(calls) <= call:
+            assert call > 5
+            return
+    pytest.fail("it never came to an end")
+
+
+@MODES
+@COUNTS
+@pytest.mark.parametrize("bad", ["0.md", "1.md"])
+@pytest.mark.parametrize("changes", [True, False])
+def test_a_record_of_a_ring_that_chroma_refuses_costs_no_text(mode, number, bad, changes):
+    ring = Ring(mode, number, changes=changes)
+    place = next(place for place, key in ring.wanted.items() if key == bad)
+
+    def rule(records):
+        ids = [one if isinstance(one, str) else one.id for one in records]
+        if any(name == f"{place[0]}-0" for name in ids):
+            raise RecordRejected("no")
+
+    refusing = Refusing(ring.world, upsert=rule, update_metadata=rule)
+    if mode is DeleteMode.MIRROR:  # what is left of other bytes than those at fault goes
+        ring.may_lack = {bad}
+    ring.world.run_batches(at=ring.look, collections=refusing)
+    for _ in range(3):
+        ring.pass_by(collections=refusing)
+    assert not ring.lost
+    refusing.on = False
+    ring.world.ask(bad, force=True, custom_id=place[0])
+    ring.comes_to_rest()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mode", [DeleteMode.MIRROR, DeleteMode.KEEP_DELETED])
+@pytest.mark.parametrize("names", [("docs", "other", "third"), ("docs", "docs", "other")])
+@pytest.mark.parametrize("denied", [None, "0.md", "1.md", "2.md"])
+def test_a_death_at_any_step_of_a_ring_over_collections_costs_no_text(mode, names, denied):
+    for step in range(1000):
+        ring, steps = Ring(mode, 3, names=names), []
+
+        def die(at, steps=steps, ring=ring, step=step):
+            ring.look(at)
+            steps.append(at)
+            if len(steps) == step + 1:
+                raise Died
+
+        work_and_die(ring.world, workers=1, at=die)
+        died = len(steps) == step + 1
+        ring.comes_to_rest(denied=denied)
+        if not died:
+            assert step > 20, steps
+            return
+    pytest.fail("it never came to an end")
