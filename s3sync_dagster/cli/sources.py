@@ -236,7 +236,7 @@ def delete(name: str, keep_records: bool, undeclared: bool) -> int:
                     collections=lambda: parts.collections,
                     clock=parts.clock,
                     drop_partitions=lambda until: drop_all_partitions(
-                        instance, found, until=until, clock=parts.clock
+                        parts.catalog, instance, found, until=until, clock=parts.clock
                     ),
                     log=lambda _: None,
                     budget_seconds=5.0,
