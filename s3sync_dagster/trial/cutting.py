@@ -74,8 +74,7 @@ def cut_sample(
             try:
                 found[number] += [_records(batch, deed, cuts) for deed in mine]
             finally:
-                for cut in cuts.values():  # an interruption waits for none that is left
-                    cut.cancel()
+                cuts.cancel()  # an interruption waits for none that is left
     return [_sum(cuts) for cuts in found]
 
 
@@ -148,7 +147,7 @@ def _records(parts: BatchParts, deed: Deed, cuts: Cuts) -> _Cut:
         return _Cut(name, failed="object_gone", told=f"{deed.key!r} is not there any more")
     target = deed.open_targets[0]
     try:
-        write = build_write(parts.source, deed, target, cuts[deed.key].result().chunks)
+        write = build_write(parts.source, deed, target, cuts.take(deed.key).chunks)
     except Exception as error:  # noqa: BLE001  (as in _read)
         return _failed(name, _ours(error, deed.key))
     return _Cut(name, write, text_bytes=len(deed.document.text.encode(errors="replace")))
