@@ -10,12 +10,14 @@ from s3sync_dagster.chunking.rows import DEFAULT_LINES_BYTES, cut_lines
 from s3sync_dagster.chunking.stages import Cut, Stage, cut_document, stage_of
 from s3sync_dagster.engine.ports import ModelLimits, WorkerPool
 from s3sync_dagster.model.document import Chunk, Document
-from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.errors import InvalidSetting, LimitExceeded
 from s3sync_dagster.model.source import ChunkingConfig
 
 MIN_SIZE_BYTES = 16
 MAX_SIZE_BYTES = 16_384
 """Chroma Cloud refuses longer documents."""
+MAX_CHUNKS = 500_000
+"""Of a document: each takes 2.6 KB of a run's memory, and whoever uploads chooses the sizes."""
 
 
 class _Draft(Chunk):
@@ -52,6 +54,7 @@ def chunk_document(
 
     Raises:
         InvalidSetting: the configured sizes are impossible.
+        LimitExceeded: there would be more than ``MAX_CHUNKS`` (``too_many_chunks``).
         MissingEngine: the model's tokenizer cannot be read.
     """
     budget = budget_of(config, limits)
@@ -60,11 +63,17 @@ def chunk_document(
     data = document.text.encode("utf-8", "replace")  # a lone surrogate becomes a question mark
     stage = stage_of(document, object_key, data)
     if config.type == "lines":
-        lines = cut_lines(data, max_lines=config.max_lines, limit=budget.max_bytes)
+        lines = cut_lines(data, max_lines=config.max_lines, limit=budget.max_bytes, most=MAX_CHUNKS)
         cut = Cut(lines)
         stage = Stage("lines", stage.language, stage.scanner)
     else:
-        cut = cut_document(data, stage, budget, pool)
+        cut = cut_document(data, stage, budget, pool, most=MAX_CHUNKS)
+    if len(cut.pieces) > MAX_CHUNKS:
+        raise LimitExceeded(
+            f"{object_key!r} would be more than {MAX_CHUNKS:,} chunks: choose a larger "
+            "chunking.max_size_bytes or chunking.max_lines, or split the document.",
+            reason="too_many_chunks",
+        )
     contexts = [""] * len(cut.pieces)
     if config.context:
         contexts = _contexts(object_key, cut.pieces, limits)

@@ -70,11 +70,14 @@ def outline_json_lines(data: bytes, limit: int) -> Outline:
     return outline
 
 
-def cut_lines(data: bytes, *, max_lines: int, limit: int) -> list[Piece]:
-    """Return pieces of at most ``max_lines`` lines and ``limit`` bytes (strategy ``lines``)."""
+def cut_lines(data: bytes, *, max_lines: int, limit: int, most: int) -> list[Piece]:
+    """Return pieces of at most ``max_lines`` lines and ``limit`` bytes (strategy ``lines``).
+
+    The rest is not cut where there are more than ``most``.
+    """
     pieces: list[Piece] = []
     start = 0
-    while start < len(data):
+    while start < len(data) and len(pieces) <= most:
         end = start
         for _ in range(max_lines):
             following = data.find(b"\n", end) + 1 or len(data)

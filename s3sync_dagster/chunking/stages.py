@@ -24,6 +24,8 @@ _PARSE_SECONDS = 5.0
 _PARSE_SECONDS_PER_MB = 15.0
 """Twenty times what ordinary source needs on a slow machine."""
 TOO_LARGE_TO_PARSE = "too_large_to_parse"
+SCANNED_BYTES = 8_000_000
+"""Most that is scanned at once: what is all marks takes up to 185 bytes of memory per byte."""
 _BINARY_CHECK_BYTES = 8192
 
 Scanner = Callable[[bytes, int], Outline]
@@ -83,14 +85,19 @@ def stage_of(document: Document, object_key: str, data: bytes) -> Stage:
     return Stage("tree_sitter", language, scanner, grammar)
 
 
-def cut_document(data: bytes, stage: Stage, budget: Budget, pool: WorkerPool | None) -> Cut:
-    """Return the pieces of a document; whatever a grammar does, pieces come back."""
+def cut_document(
+    data: bytes, stage: Stage, budget: Budget, pool: WorkerPool | None, *, most: int
+) -> Cut:
+    """Return the pieces of a document; whatever a grammar does, pieces come back.
+
+    The rest is not cut where there are more than ``most``.
+    """
     if len(data) <= budget.max_bytes and budget.weights([data])[0] <= budget.max_bytes:
         return Cut([Piece(0, len(data))])
     if stage.grammar is None:
-        return Cut(_scan(data, stage, budget))
+        return Cut(_scan_all(data, stage, budget, most=most))
     if stage.language in _WITHOUT_GRAMMAR and len(data) > WINDOW_BYTES:
-        return Cut(_scan(data, stage, budget), TOO_LARGE_TO_PARSE)
+        return Cut(_scan_all(data, stage, budget, most=most), TOO_LARGE_TO_PARSE)
     pieces: list[Piece] = []
     fallback: str | None = None
     for start, end in windows(data):
@@ -101,6 +108,8 @@ def cut_document(data: bytes, stage: Stage, budget: Budget, pool: WorkerPool | N
             fallback = error.reason
             found = _scan(part, stage, budget)
         pieces.extend(piece.shifted(start) for piece in found)
+        if len(pieces) > most:
+            break
     return Cut(pieces, fallback)
 
 
@@ -113,6 +122,31 @@ def _parse(data: bytes, grammar: str, budget: Budget, pool: WorkerPool | None) -
         memory_bytes=_PARSE_MEMORY_BYTES,
     )
     return pool.submit(function, data, grammar, budget, limits=limits).result()
+
+
+def _scan_all(data: bytes, stage: Stage, budget: Budget, *, most: int) -> list[Piece]:
+    """Scan a document, a large one window by window; each has the header row of the first."""
+    if len(data) <= SCANNED_BYTES:
+        return _scan(data, stage, budget)
+    pieces: list[Piece] = []
+    header = 0
+    for start, end in windows(data, SCANNED_BYTES):
+        found = _scan(data[:header] + data[start:end], stage, budget)
+        pieces.extend(_behind(piece, header, start) for piece in found if piece.end > header)
+        if start == 0:
+            header = next((one.header[1] for one in found if one.header is not None), 0)
+        if len(pieces) > most:
+            break
+    return pieces
+
+
+def _behind(piece: Piece, header: int, start: int) -> Piece:
+    """Return a piece of a window before which the header row of the document was put."""
+    if not header:
+        return piece.shifted(start)
+    repeats = piece.header is not None or piece.start < header
+    moved = piece._replace(start=max(piece.start, header), header=None).shifted(start - header)
+    return moved._replace(header=(0, header)) if repeats else moved
 
 
 def _scan(data: bytes, stage: Stage, budget: Budget) -> list[Piece]:

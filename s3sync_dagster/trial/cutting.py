@@ -98,8 +98,7 @@ def cut_sample(
             try:
                 found[number] += [_records(batch, deed, cuts, kept=kept) for deed in mine]
             finally:
-                for cut in cuts.values():  # an interruption waits for none that is left
-                    cut.cancel()
+                cuts.cancel()  # an interruption waits for none that is left
     return [_sum(cuts) for cuts in found]
 
 
@@ -185,7 +184,7 @@ def _records(parts: BatchParts, deed: Deed, cuts: Cuts, *, kept: frozenset[str])
         if deed.gone or deed.document is None:
             raise NotFound(f"{deed.key!r} is not there any more", reason=_GONE)
         target = deed.open_targets[0]
-        write = build_write(parts.source, deed, target, cuts[deed.key].result().chunks)
+        write = build_write(parts.source, deed, target, cuts.take(deed.key).chunks)
     except Exception as problem:  # noqa: BLE001  (as in _read)
         error = _ours(problem, deed.key)
         return _Cut(name, failed=error.reason, told=str(error), kept=error.reason in kept)

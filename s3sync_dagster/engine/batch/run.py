@@ -89,7 +89,8 @@ class BatchRun:
         too that ended in an error: whoever owns their documents now is told not to trust them.
         """
         with self._all_or_none():
-            parts, lease, cuts = self.parts, self._lease, self._cuts or {}
+            parts, lease = self.parts, self._lease
+            cuts = self._cuts if self._cuts is not None else Cuts(parts, ())
             ledger = Ledger(parts, lease, self.deeds)
             try:
                 for deed in self.deeds:
@@ -104,8 +105,7 @@ class BatchRun:
                 ledger.distrust_begun()
                 raise
             finally:
-                for cut in cuts.values():  # nobody will ask for those that are left
-                    cut.cancel()
+                cuts.cancel()
 
     @contextmanager
     def _all_or_none(self) -> Generator[None]:

@@ -106,7 +106,7 @@ class Writer:
             if not deed.writing:
                 continue  # another target of the key failed with its bytes
             try:
-                cut = self._cuts[key].result()
+                cut = self._cuts.take(key)
                 if not deed.chunks:
                     self._ledger.cut(key, cut.chunks, milliseconds=cut.milliseconds)
                 if aside:

@@ -1,0 +1,86 @@
+"""What a document costs however it is made: a number of chunks, and memory by the window."""
+
+import tracemalloc
+
+import pytest
+
+from s3sync_dagster.chunking import chunk_document, document, stages
+from s3sync_dagster.model.document import Document
+from s3sync_dagster.model.errors import LimitExceeded
+from s3sync_dagster.model.source import ChunkingConfig
+from s3sync_dagster_tests.chunking.invariants import FORMATS, LIMITS, check, chunks_of
+
+MANY = {
+    "csv": "a,b\n",
+    "json": "1,\n",
+    "jsonl": '{"a":1}\n',
+    "log": "2026-01-01 00:00:00 x\n",
+    "markdown": "# a\n\nb\n\n",
+    "text": "a. b\n\n",
+    "xml": "<b/>\n",
+}
+"""Of each format what is all marks."""
+
+
+def cut(text, kind="text", **config):
+    return chunk_document(
+        Document(text=text, format=kind),
+        object_key=f"a.{kind}",
+        config=ChunkingConfig(**config),
+        limits=LIMITS,
+    )
+
+
+@pytest.mark.parametrize("config", [{"type": "lines", "max_lines": 1}, {"max_size_bytes": 64}])
+def test_a_document_has_so_many_chunks_and_no_more(monkeypatch, config):
+    monkeypatch.setattr(document, "MAX_CHUNKS", 100)
+    text = "a" * 63 + "\n"
+    assert len(cut(100 * text, **config)) == 100
+    with pytest.raises(LimitExceeded, match="max_lines") as caught:
+        cut(102 * text, **config)
+    assert caught.value.reason == "too_many_chunks"
+
+
+def test_lines_that_are_too_many_are_not_cut_to_their_end(monkeypatch):
+    monkeypatch.setattr(document, "MAX_CHUNKS", 100)
+    text = "a\n" * 60_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(LimitExceeded):
+            cut(text, type="lines", max_lines=1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * len(text)  # 275 times, where each line is a chunk
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_windows_tile_a_document(monkeypatch, kind):
+    monkeypatch.setattr(stages, "SCANNED_BYTES", 3000)
+    monkeypatch.setattr(stages, "WINDOW_BYTES", 3000)
+    text = MANY[kind] * (12_000 // len(MANY[kind]))
+    check(text, chunks_of(kind, text, 256), 256)
+
+
+def test_each_window_repeats_the_header_row_of_the_document(monkeypatch):
+    monkeypatch.setattr(stages, "SCANNED_BYTES", 3000)
+    rows = [f'{number},"one\ntwo {number}",x' for number in range(400)]
+    text = "id,text,flag\n" + "\n".join(rows) + "\n"
+    chunks = chunks_of("csv", text, 256)
+    check(text, chunks, 256)
+    assert all(one.text.startswith("id,text,flag\n") for one in chunks)
+    assert [one.repeated_header for one in chunks] == [False] + [True] * (len(chunks) - 1)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_no_format_takes_memory_by_the_whole_of_a_document(monkeypatch, kind):
+    monkeypatch.setattr(stages, "SCANNED_BYTES", 8_000)
+    monkeypatch.setattr(stages, "WINDOW_BYTES", 8_000)
+    text = MANY[kind] * (160_000 // len(MANY[kind]))
+    tracemalloc.start()
+    try:
+        cut(text, kind)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 25 * len(text)  # a window's 185 times, and what comes of the whole
