@@ -25,6 +25,7 @@ DOCUMENT = {
     "metadata": {"team": None, "n": 1.5}, "metadata_keys": ["a"], "high_water": 3, "chunks": 3,
     "indexed_at": 1_700_000_000.123456,
 }  # fmt: skip
+SHARD = {"shard": 2, "partitions": 7}
 UPLOAD = {
     "source_id": "id-docs", "object_key": "up\x00.md", "etag": "e", "size": 20_000,
     "modified_at": 1.5, "metadata": {"a": None}, "body": "b",
@@ -41,6 +42,7 @@ def fill(catalog):
             tx.execute(documents.insert().values(**row))
         tx.execute(documents.delete().where(documents.c.object_key == "gone.md"))
         tx.execute(audit.insert().values(**AUDIT))
+        tx.execute(metadata.tables["shards"].insert().values(source_id="id-docs", **SHARD))
         files, pieces = metadata.tables["upload_files"], metadata.tables["upload_bytes"]
         tx.execute(files.insert().values(**UPLOAD))
         for place in range(20):

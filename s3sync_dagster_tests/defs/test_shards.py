@@ -36,11 +36,12 @@ def asset(world, shard):
 
 
 def partitions(world):
-    """Return the partitions of each asset of the source, by shard, up to the first without."""
-    found, shard = {}, 1
-    while names := set(world.instance.get_dynamic_partitions(partitions_name(world.source, shard))):
-        found[shard], shard = names, shard + 1
-    return found
+    """Return the partitions of each asset of the source that has some, by shard."""
+    found = {
+        shard: set(world.instance.get_dynamic_partitions(partitions_name(world.source, shard)))
+        for shard in range(1, 6)
+    }
+    return {shard: names for shard, names in found.items() if names}
 
 
 def statuses(world, shard, *keys):
