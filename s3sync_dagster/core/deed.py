@@ -32,10 +32,10 @@ class Deed:
     sidecar: SidecarChange | None = None
     """What a sidecar's own key changes."""
     held: tuple[DocumentState, ...] = ()
-    """Documents under this batch's intent, as they were before."""
-    aside: Mapping[str, DocumentState] = field(default_factory=dict[str, DocumentState])
-    """Collection -> its document under its plain id, which is whole, until others have given up the
-    one that it is to have: see ``core.handed_on_ids``."""
+    """Documents under this batch's intent, as they were before, or as they were committed."""
+    aside: frozenset[str] = frozenset()
+    """Collections where its document is whole under its plain id, until others have given up the one
+    that it is to have: see ``core.handed_on_ids``."""
     written: Mapping[str, Result] = field(default_factory=dict[str, Result])
     """Collections whose target is committed."""
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -84,8 +84,7 @@ def documents_to_remove(deed: Deed, *, mirror: bool) -> list[DocumentState]:
     end = deed.end
     if end.held_back:
         return []
-    states = (*end.facts.documents, *deed.held, *deed.aside.values())
-    known = list({one.id: one for one in states}.values())
+    known = list({one.id: one for one in (*end.facts.documents, *deed.held)}.values())
     doomed = [one for one in known if _named_by(end, one) and (mirror or one.never_whole)]
     if end.targets is not None:
         doomed += _without_reason(deed, end, mirror=mirror)
@@ -120,7 +119,7 @@ def _awaited(deed: Deed, end: Decision, *, mirror: bool) -> frozenset[str]:
         return frozenset()
     there = {one.collection_name for one in end.facts.documents if not one.never_whole}
     to_come = {one.collection_name for one in end.targets or ()}
-    return frozenset(to_come - there - deed.written.keys() - deed.aside.keys())
+    return frozenset(to_come - there - deed.written.keys() - deed.aside)
 
 
 def _waits(document: DocumentState, end: Decision, awaited: frozenset[str]) -> bool:
@@ -147,7 +146,7 @@ def _without_reason(deed: Deed, end: Decision, *, mirror: bool) -> list[Document
     awaited = _awaited(deed, end, mirror=mirror)
     kept = {target.collection_name for target in end.targets or ()}
     stand = {one.collection_name for one in end.facts.documents if one.phase is DocumentPhase.CLEAN}
-    whole = kept if end.verdict == "unchanged" else stand | deed.written.keys() | deed.aside.keys()
+    whole = kept if end.verdict == "unchanged" else stand | deed.written.keys() | deed.aside
     rewritten = {one.document_id for one in deed.held}
     leaving = [
         one
