@@ -139,7 +139,7 @@ def _without_reason(deed: Deed, end: Decision, *, mirror: bool) -> list[Document
     """Return documents that lost their reason and that no document to come has to outlive.
 
     Where a collection has a target the claim has replaced what was there; one that was on its way
-    out before goes when its successor is whole. Of several only the newest waits for that: the
+    out before goes when its successor is whole. Of several only the newest text waits for that: the
     others had successors, which have lost their reason since. What its sidecar asks for elsewhere
     in the place of one is waited for too, and where the object cannot be read whatever is to come.
     """
@@ -153,13 +153,15 @@ def _without_reason(deed: Deed, end: Decision, *, mirror: bool) -> list[Document
         for one in end.removals
         if one.phase is DocumentPhase.REMOVING and one.document_id not in rewritten
     ]
-    last = {one.collection_name: one.id for one in sorted(leaving, key=lambda one: one.id)}
+    had_text = [one for one in leaving if not one.never_whole]
+    last = {one.collection_name: one.id for one in sorted(had_text, key=lambda one: one.id)}
     return [
         one
         for one in end.removals
         if (one.collection_name not in kept and not _waits(one, end, awaited))
         or (one.begun_only and one.document_id not in rewritten)
         or (
-            one in leaving and (one.collection_name in whole or one.id != last[one.collection_name])
+            one in leaving
+            and (one.collection_name in whole or one.id != last.get(one.collection_name))
         )
     ]
