@@ -32,10 +32,10 @@ class Deed:
     sidecar: SidecarChange | None = None
     """What a sidecar's own key changes."""
     held: tuple[DocumentState, ...] = ()
-    """Documents under this batch's intent, as they were before."""
-    aside: Mapping[str, DocumentState] = field(default_factory=dict[str, DocumentState])
-    """Collection -> its document under its plain id, which is whole, until others have given up the
-    one that it is to have: see ``core.handed_on_ids``."""
+    """Documents under this batch's intent, as they were before, or as they were committed."""
+    aside: frozenset[str] = frozenset()
+    """Collections where its document is whole under its plain id, until others have given up that
+    which it is to have: see ``core.handed_on_ids``."""
     written: Mapping[str, Result] = field(default_factory=dict[str, Result])
     """Collections whose target is committed."""
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -84,8 +84,7 @@ def documents_to_remove(deed: Deed, *, mirror: bool) -> list[DocumentState]:
     end = deed.end
     if end.held_back:
         return []
-    states = (*end.facts.documents, *deed.held, *deed.aside.values())
-    known = list({one.id: one for one in states}.values())
+    known = list({one.id: one for one in (*end.facts.documents, *deed.held)}.values())
     doomed = [one for one in known if _named_by(end, one) and (mirror or one.never_whole)]
     if end.targets is not None:
         doomed += _without_reason(deed, end, mirror=mirror)
@@ -120,7 +119,7 @@ def _awaited(deed: Deed, end: Decision, *, mirror: bool) -> frozenset[str]:
         return frozenset()
     there = {one.collection_name for one in end.facts.documents if not one.never_whole}
     to_come = {one.collection_name for one in end.targets or ()}
-    return frozenset(to_come - there - deed.written.keys() - deed.aside.keys())
+    return frozenset(to_come - there - deed.written.keys() - deed.aside)
 
 
 def _waits(document: DocumentState, end: Decision, awaited: frozenset[str]) -> bool:
@@ -140,27 +139,29 @@ def _without_reason(deed: Deed, end: Decision, *, mirror: bool) -> list[Document
     """Return documents that lost their reason and that no document to come has to outlive.
 
     Where a collection has a target the claim has replaced what was there; one that was on its way
-    out before goes when its successor is whole. Of several only the newest waits for that: the
+    out before goes when its successor is whole. Of several only the newest text waits for that: the
     others had successors, which have lost their reason since. What its sidecar asks for elsewhere
     in the place of one is waited for too, and where the object cannot be read whatever is to come.
     """
     awaited = _awaited(deed, end, mirror=mirror)
     kept = {target.collection_name for target in end.targets or ()}
     stand = {one.collection_name for one in end.facts.documents if one.phase is DocumentPhase.CLEAN}
-    whole = kept if end.verdict == "unchanged" else stand | deed.written.keys() | deed.aside.keys()
+    whole = kept if end.verdict == "unchanged" else stand | deed.written.keys() | deed.aside
     rewritten = {one.document_id for one in deed.held}
     leaving = [
         one
         for one in end.removals
         if one.phase is DocumentPhase.REMOVING and one.document_id not in rewritten
     ]
-    last = {one.collection_name: one.id for one in sorted(leaving, key=lambda one: one.id)}
+    had_text = [one for one in leaving if not one.never_whole]
+    last = {one.collection_name: one.id for one in sorted(had_text, key=lambda one: one.id)}
     return [
         one
         for one in end.removals
         if (one.collection_name not in kept and not _waits(one, end, awaited))
         or (one.begun_only and one.document_id not in rewritten)
         or (
-            one in leaving and (one.collection_name in whole or one.id != last[one.collection_name])
+            one in leaving
+            and (one.collection_name in whole or one.id != last.get(one.collection_name))
         )
     ]

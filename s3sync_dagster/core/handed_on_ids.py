@@ -29,9 +29,9 @@ def places_given_up(deed: Deed, *, id_prefix: str) -> set[Place]:
     So does one on its way out whose successor has never come to be: until then it is its object's
     only text.
     """
-    to_come = places_to_come(deed, id_prefix=id_prefix)
-    removals = {one.id for one in deed.decision.removals}
     known = deed.decision.facts.documents
+    to_come = places_to_come(deed, id_prefix=id_prefix) if known else {}
+    removals = {one.id for one in deed.decision.removals}
     return {
         (one.collection_name, one.document_id)
         for one in known

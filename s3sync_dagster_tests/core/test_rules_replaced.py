@@ -3,7 +3,7 @@
 import pytest
 
 from s3sync_dagster.core.state import DocumentPhase
-from s3sync_dagster.model.errors import LeaseLost, Unavailable
+from s3sync_dagster.model.errors import AccessDenied, LeaseLost, RecordRejected, Unavailable
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.core.rules import Died, Refusing, refuse_with, sidecar, work_and_die
 from s3sync_dagster_tests.engine_fixture import make_world
@@ -68,6 +68,57 @@ def test_a_death_before_what_is_left_in_another_collection_goes_leaves_nothing_t
     assert dead
     assert world.texts("first") == {}
     assert world.texts("other") == {"x-0": "one"}
+
+
+@pytest.mark.parametrize("mode", list(DeleteMode))
+@pytest.mark.parametrize("changes", [True, False])
+def test_what_is_whole_in_one_collection_stays_where_another_one_refuses_it(mode, changes):
+    world = make_world(mode=mode)
+    if changes:
+        world.bucket.put("a.md", "one")
+        world.sync()
+    world.bucket.put("a.md", "two")
+    world.bucket.put("a.md.meta.json", sidecar("a.md", "x", target_collection_name="other"))
+    no = refuse_with(RecordRejected("no"), lambda records: records[0].id == "x-0")
+    world.listing()
+    world.run_batches(collections=Refusing(world, upsert=no))
+    kept = "one" if changes and mode is DeleteMode.APPEND else "two"
+    assert list(world.texts().values()) == [kept]
+
+
+@pytest.mark.parametrize("mode", [DeleteMode.MIRROR, DeleteMode.KEEP_DELETED])
+@pytest.mark.parametrize("ids", ["yz", "yzw", "yzx", "yx"])
+@pytest.mark.parametrize("then", ["denied", ""])
+def test_a_document_outlives_all_that_it_gives_way_to_and_that_never_came(mode, ids, then):
+    world = make_world(mode=mode, auto_sync=AutoSync.METADATA)
+    world.bucket.put("a.md", "one")
+    world.bucket.put("a.md.meta.json", sidecar("a.md", "x"))
+    world.sync()
+    away = refuse_with(Unavailable("away", reason="chroma_unavailable"))
+    refusing = Refusing(world, upsert=away, update_metadata=away, delete=away)
+    for name in ids:
+        refusing.on = True
+        world.bucket.put("a.md.meta.json", sidecar("a.md", name))
+        world.clock.seconds += 7200
+        world.listing()
+        world.run_batches(collections=refusing)
+        refusing.on = False
+        assert "one" in world.texts().values()
+
+    def fault(_asked, key):
+        if key == "a.md":
+            raise AccessDenied("not allowed")
+
+    world.fault = fault if then == "denied" else None
+    for _ in range(3):
+        world.clock.seconds += 7200
+        world.sync()
+        assert "one" in world.texts().values()
+    world.fault = None
+    for _ in range(2):
+        world.clock.seconds += 7200
+        world.sync()
+    assert world.texts() == {f"{ids[-1]}-0": "one"}
 
 
 def test_what_cannot_be_deleted_for_now_goes_at_the_next_attempt():

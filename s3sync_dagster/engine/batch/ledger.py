@@ -30,6 +30,7 @@ class Ledger:
         self._deeds = {deed.key: deed for deed in deeds}
         self._settled: set[str] = set()
         self._waiting: list[KeyOutcome] = []
+        self._key_of: dict[int, str] = {}
         self._begun: dict[int, DocumentState] = {}
         self._stored: set[int] = set()
         self._refused: dict[str, set[tuple[str, str]]] = {}
@@ -64,6 +65,7 @@ class Ledger:
         with self._lock:
             deed = self._deeds[key]
             self._deeds[key] = replace(deed, held=(*deed.held, before))
+            self._key_of[before.id] = key
 
     def charge(self, milliseconds: dict[str, float], step: str) -> None:
         """Enter what a step took, by key."""
@@ -152,23 +154,11 @@ class Ledger:
             self._settled.update(whole)
         new = [one[2] for one in written if one[2].id not in self._stored]
         lost = self._commit([self._outcome(key) for key in whole], new, removed)
-        for key, collection_name, commit, result in written:
-            if result is None and commit.id not in lost:
-                self._step_aside(key, collection_name, commit)
-
-    def _step_aside(self, key: str, collection_name: str, commit: DocumentCommit) -> None:
         with self._lock:
-            deed = self._deeds[key]
-            [before] = [one for one in deed.held if one.id == commit.id]
-            whole = replace(
-                before,
-                phase=DocumentPhase.CLEAN,
-                etag=commit.etag,
-                fingerprint=commit.fingerprint,
-                count=commit.count,
-                high_water=commit.count,
-            )
-            self._deeds[key] = replace(deed, aside={**deed.aside, collection_name: whole})
+            for key, collection_name, commit, result in written:
+                if result is None and commit.id not in lost:
+                    deed = self._deeds[key]
+                    self._deeds[key] = replace(deed, aside=deed.aside | {collection_name})
 
     def removed(self, documents: Sequence[DocumentState]) -> None:
         """Commit that the records of documents are gone."""
@@ -240,10 +230,31 @@ class Ledger:
         with self._lock:
             for one in (*(commit.id for commit in written), *gone):
                 self._begun.pop(one, None)
+            for commit in written:
+                if commit.id not in lost:
+                    self._is_whole(commit)
         if lost:
             self._parts.log(f"{len(lost)} documents were taken over meanwhile; they are redone")
         self._parts.report(outcomes)
         return lost
+
+    def _is_whole(self, commit: DocumentCommit) -> None:
+        """Remember a document as it was committed: what its key fails of later is not its fault."""
+        deed = self._deeds[self._key_of[commit.id]]
+        held = tuple(
+            replace(
+                one,
+                phase=DocumentPhase.CLEAN,
+                etag=commit.etag,
+                fingerprint=commit.fingerprint,
+                count=commit.count,
+                high_water=commit.count,
+            )
+            if one.id == commit.id
+            else one
+            for one in deed.held
+        )
+        self._deeds[deed.key] = replace(deed, held=held)
 
     def _outcome(self, key: str) -> KeyOutcome:
         parts = self._parts
