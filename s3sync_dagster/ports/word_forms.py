@@ -179,6 +179,12 @@ def asked_by_pieces(question: str) -> tuple[str, float]:
     return runs, counted / max(1, len(pieces))
 
 
+def voters(question: str) -> list[str]:
+    """Return the FTS5 query of each word of a question that has pieces."""
+    words = _telling(folded(question))[:MAX_WORDS]
+    return _quoted([word for word in words if _with_pieces([word])])
+
+
 def is_pair(expression: str) -> bool:
     """Tell whether a query of ``match_words`` asks for two characters of an unspaced script."""
     return len(expression) == len('""') + 2 and _UNSPACED.fullmatch(expression[1:-1]) is not None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from s3sync_dagster.engine.hybrid import DocumentVersion, Scored
 from s3sync_dagster.ports.word_both import best_by_both, words_that_lift
 from s3sync_dagster.ports.word_file import WordFile
-from s3sync_dagster.ports.word_forms import asked_by_pieces, match_words
+from s3sync_dagster.ports.word_forms import asked_by_pieces, match_words, voters
 from s3sync_dagster.ports.word_memory import ALL_RECORDS, WordMemory
 from s3sync_dagster.ports.word_pieces import PieceScores, piece_scores, scores_of
 from s3sync_dagster.ports.word_ranking import (
@@ -34,6 +34,7 @@ from s3sync_dagster.ports.word_records import (
     replace_documents,
     stands,
 )
+from s3sync_dagster.ports.word_votes import are_asked
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.rights import Rights
@@ -274,8 +275,11 @@ class FtsWordIndex:
                 yield scores
 
     def _pieces_of(self, text: str) -> PieceScores | None:
-        """Return what the pieces of a question count; None: no record has one."""
-        return piece_scores(self._database, *asked_by_pieces(text))
+        """Return what the pieces of a question count; None: no record has one, or none is asked."""
+        words, weight = asked_by_pieces(text)
+        if not words or not are_asked(self._database, voters(text)):
+            return None
+        return piece_scores(self._database, words, weight)
 
     def _id_of(self, number: int) -> str:
         found = self._database.execute("SELECT id FROM records WHERE number = ?", (number,))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.core.rights import SOURCE
 from s3sync_dagster.ports.word_both import best_by_both
-from s3sync_dagster.ports.word_forms import asked_by_pieces, match_words
+from s3sync_dagster.ports.word_forms import asked_by_pieces, match_words, voters
 from s3sync_dagster.ports.word_memory import MAY, Seen
 from s3sync_dagster.ports.word_pieces import PieceScores, piece_scores
 from s3sync_dagster.ports.word_ranking import (
@@ -32,6 +32,7 @@ from s3sync_dagster.ports.word_ranking import (
 )
 from s3sync_dagster.ports.word_records import numbers_of
 from s3sync_dagster.ports.word_terms import Term, beside, most_of
+from s3sync_dagster.ports.word_votes import are_asked
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.rights import Rights
@@ -188,7 +189,7 @@ class ReaderWords:
         self, text: str, words: Sequence[Term], *, limit: int, only: Collection[int] | None
     ) -> dict[int, float]:
         """Return the best records by words, and by the pieces of the question's words."""
-        pieces = piece_scores(self._file.database, *asked_by_pieces(text), seen=self._seen)
+        pieces = self._pieces_of(text)
         if pieces is None:
             return self._best(words, limit=limit, only=only)
         if only is not None:
@@ -200,6 +201,13 @@ class ReaderWords:
             limit=limit,
         )
         return dict(best[:limit])
+
+    def _pieces_of(self, text: str) -> PieceScores | None:
+        """Return what the pieces of a question count; None: no record has one, or none is asked."""
+        words, weight = asked_by_pieces(text)
+        if not words or not are_asked(self._file.database, voters(text), seen=self._seen):
+            return None
+        return piece_scores(self._file.database, words, weight, seen=self._seen)
 
     def _best(
         self, terms: Sequence[Term], *, limit: int, only: Collection[int] | None

@@ -6,6 +6,7 @@ from s3sync_dagster.core.fusion import words_share
 from s3sync_dagster.ports.word_forms import MAX_PIECES, asked_by_pieces
 from s3sync_dagster.ports.word_index import FtsWordIndex
 from s3sync_dagster_tests.ports.test_word_index import make_collection, names, version, write
+from s3sync_dagster_tests.ports.test_word_readers import SALES, collection_of, versions
 
 INVOICES = (
     "Die Rechnung ist mit der nächsten Rechnung zu verrechnen, und Rechnungen sind zu prüfen.",
@@ -90,3 +91,42 @@ def test_an_emoji_is_a_word(index, text, question):
     assert names(index, question) == ["a-1"]
     assert index.ceiling(question) > 0
     assert names(index, "→ │ ©") == []
+
+
+GERMAN = (
+    "Die Immunologie und die immunologischen Studien der Immunologen in der Universität.",
+    "Das Studium der Immunität, das Immunsystem und die Studenten der Immunologie nicht.",
+    *(f"Der Hafen, das Krankenhaus und die Studie Nummer {n} der Stadt." for n in range(20)),
+)
+ENGLISH = (
+    "The immune system: a study of immunology that is on the long list of what they teach there.",
+    *(
+        f"This is of the study number {n}, and that of a hospital in the harbour."
+        for n in range(20)
+    ),
+)
+
+
+def test_words_alone_are_of_the_language_of_the_texts_that_have_them(index):
+    """Most questions have no short word that tells. Those that no text has speak for pieces."""
+    fill(index, *ENGLISH, *GERMAN)
+    found = names(index, "immunology study")
+    assert found[0] == "a-0"
+    assert not {f"a-{len(ENGLISH)}", f"a-{len(ENGLISH) + 1}"} & set(found)
+    assert names(index, "Immunologen")[0] == f"a-{len(ENGLISH)}"
+    assert f"a-{len(ENGLISH) + 1}" in names(index, "Immunologin")
+    assert f"a-{len(ENGLISH) + 1}" in names(index, "Immunologin study")
+
+
+def test_texts_that_a_reader_may_not_see_have_no_vote(tmp_path):
+    asked = []
+    for kept in ([], [(f"e{n}", text, "hr") for n, text in enumerate(ENGLISH * 3)]):
+        texts = [
+            (f"g{n}", f"{text} Study, hospital, harbour.", "sales") for n, text in enumerate(GERMAN)
+        ]
+        index = FtsWordIndex(tmp_path / f"{len(kept)}.db")
+        index.follow(collection_of([*texts, *kept]), versions([*texts, *kept]))
+        asked.append(index.seen_by(SALES).search("Immunologin study hospital harbour", limit=9))
+        index.close()
+    assert asked[0] == asked[1]
+    assert asked[0][0][0] in ("g0-0", "g1-0")
