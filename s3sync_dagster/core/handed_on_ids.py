@@ -1,5 +1,6 @@
 """Ids that objects of one batch hand on to each other, each once its holder is elsewhere."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
@@ -39,6 +40,14 @@ def places_given_up(deed: Deed, *, id_prefix: str) -> set[Place]:
         and (one.phase is not DocumentPhase.REMOVING or still_gives_way(one, known))
         and (one.id in removals or one.collection_name in to_come)
     } - set(to_come.values())
+
+
+def id_aside(source_id: str, key: str) -> str:
+    """Return the id under which a key steps aside: one of its own.
+
+    That which it has without any custom id may be another source's, of an object of the same key.
+    """
+    return hashlib.sha256(f"aside {source_id} {key}".encode(errors="surrogatepass")).hexdigest()
 
 
 class Turns:

@@ -4,11 +4,14 @@ from contextlib import suppress
 
 import pytest
 
+from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.engine.batch.run import BatchFailed
 from s3sync_dagster.model.errors import AccessDenied, RecordRejected, Unavailable
 from s3sync_dagster.model.source import AutoSync, DeleteMode
+from s3sync_dagster.ports.memory_s3 import MemoryBucket
 from s3sync_dagster_tests.core.rules import Died, Refusing, sidecar, work_and_die
-from s3sync_dagster_tests.engine_fixture import make_world
+from s3sync_dagster_tests.engine_fixture import World, make_world
+from s3sync_dagster_tests.sources import s3_source
 
 CALLS = ("get", "upsert", "update_metadata", "delete")
 COUNTS = pytest.mark.parametrize("number", [2, 3])
@@ -211,3 +214,39 @@ def test_a_death_at_any_step_of_a_ring_over_collections_costs_no_text(mode, name
             assert step > 20, steps
             return
     pytest.fail("it never came to an end")
+
+
+@pytest.mark.parametrize("adopt", [False, True])
+def test_a_ring_takes_no_id_of_another_source_with_the_same_keys(adopt):
+    theirs = make_world()
+    keys = ("0.md", "1.md")
+    for key in keys:
+        theirs.bucket.put(key, f"their {key}")
+    theirs.sync()
+    source = s3_source(
+        id="00000000-0000-4000-8000-000000000002",
+        name="second",
+        bucket_name="bucket2",
+        collection_name="docs",
+        auto_sync=AutoSync.METADATA,
+        adopt=adopt,
+    )
+    theirs.catalog.sources.add(source)
+    world = World(
+        source=source,
+        bucket=MemoryBucket(),
+        catalog=theirs.catalog,
+        collections=theirs.collections,
+        clock=theirs.clock,
+    )
+    for turn in (keys, keys[::-1]):
+        for place, key in enumerate(turn):
+            world.bucket.put(key, f"our {key}")
+            world.bucket.put(f"{key}.meta.json", sidecar(key, f"id-{place}"))
+        world.clock.seconds += 7200
+        world.listing()
+        world.run_batches()
+    ours = {"id-0-0": "our 1.md", "id-1-0": "our 0.md"}
+    left = {f"{document_id(key, custom_id=None, id_prefix='')}-0": f"their {key}" for key in keys}
+    assert world.texts() == {**ours, **left}
+    assert len(theirs.catalog.documents.of_source(theirs.source.id)) == 2

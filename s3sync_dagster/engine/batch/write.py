@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
+from s3sync_dagster.core.handed_on_ids import id_aside
 from s3sync_dagster.core.intent import DocumentCommit
 from s3sync_dagster.core.plan import plan_writes, result_of
 from s3sync_dagster.core.state import DocumentState, Target
@@ -110,7 +111,7 @@ class Writer:
                 if not deed.chunks:
                     self._ledger.cut(key, cut.chunks, milliseconds=cut.milliseconds)
                 if aside:
-                    target = replace(target, custom_id=None)
+                    target = replace(target, custom_id=id_aside(self._parts.source.id, key))
                 write = build_write(self._parts.source, deed, target, cut.chunks, aside=aside)
             except S3SyncError as error:
                 self._ledger.fail(key, fault_of_text(self._parts, deed, target, error))
