@@ -4,8 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from s3sync_dagster.engine.batch import cut
+from s3sync_dagster.engine.batch import cut, read
 from s3sync_dagster.model.errors import LimitExceeded
+from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster_tests.engine_fixture import make_world, paragraph_chunker
 
 CHUNKS, DOCUMENTS = 4, 30
 
@@ -66,3 +68,25 @@ def test_what_cannot_be_cut_says_so_whenever_it_is_asked_for(threads):
     assert cuts.take("1").chunks
     cuts.cancel()
     assert made.count("0") == 1
+
+
+def test_a_batch_holds_so_much_text_and_gives_the_other_keys_back(monkeypatch):
+    """Nobody has told how large they are: a listing has not met them."""
+    monkeypatch.setattr(read, "HELD_CHARACTERS", 1000)
+    world = make_world()
+    keys = [f"{number}.txt" for number in range(5 * read.BEGUN_AT_ONCE)]
+    for key in keys:
+        world.bucket.put(key, "x" * 100)
+    world.catalog.invocations.request(world.source, keys, trigger=Trigger.API)
+    held: list[int] = []
+
+    def chunker(document, **named):
+        held.append(len(document.text))
+        return paragraph_chunker(document, **named)
+
+    taken: list[int] = []
+    world.at = lambda point: taken.append(len(held)) if point == "chunked" else None
+    world.run_batches(chunker=chunker)
+    assert len(world.texts()) == len(keys)
+    ends = [0, *taken]
+    assert max(b - a for a, b in zip(ends, taken, strict=False)) == read.BEGUN_AT_ONCE

@@ -39,6 +39,10 @@ from s3sync_dagster.model.errors import EmptyPlace, S3SyncError, Unavailable
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import DeleteMode
 
+HELD_CHARACTERS = 256 * 1024**2
+"""Of text that a batch has read and not written yet. How large its objects are nobody may have
+told when it took them: uploads, and what is asked for before a listing met it."""
+
 
 def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
     """Read and extract the keys that the batch holds; keys not begun in time go back.
@@ -154,10 +158,13 @@ def _read_all(
     with ThreadPoolExecutor(max_workers=max(parts.threads, 1)) as threads:
         for place in range(0, len(found), BEGUN_AT_ONCE):
             group = found[place : place + BEGUN_AT_ONCE]
-            if begun and parts.clock.monotonic() > until:
+            why = "time is up" if begun and parts.clock.monotonic() > until else None
+            if _held(deeds) > HELD_CHARACTERS:
+                why = "enough text is held"
+            if why is not None:
                 left = [facts.key for facts in found[place:]]
                 parts.catalog.batches.give_back(lease.token, left)
-                parts.log(f"time is up: {len(left)} keys go back to pending")
+                parts.log(f"{why}: {len(left)} keys go back to pending")
                 break
             lease.require(seconds=0)
             keys = [facts.key for facts in group]
@@ -174,6 +181,10 @@ def _read_all(
     if marked:
         parts.catalog.batches.begin(lease.token, (), survived=marked)
     return deeds
+
+
+def _held(deeds: Sequence[Deed]) -> int:
+    return sum(len(deed.document.text) for deed in deeds if deed.document is not None)
 
 
 def _read_alone(parts: BatchParts, lease: Lease, deed: Deed, *, until: float) -> Deed:
