@@ -15,7 +15,15 @@ from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.moves import predecessors
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import documents, invocations, is_live, objects, shards, sources
+from s3sync_dagster.catalog.tables import (
+    documents,
+    has_place,
+    invocations,
+    is_live,
+    objects,
+    shards,
+    sources,
+)
 from s3sync_dagster.core.shards import FIRST_SHARD, PARTITIONS_PER_ASSET, Placement, spread
 
 # None where it stands from before there were shards, or a program of before has told it since.
@@ -64,8 +72,7 @@ class Partitions:
             freed = Counter[int]()
             for part in groups(partitions):
                 here = (objects.c.source_id == source_id, objects.c.partition_key.in_(part))
-                had = sa.or_(objects.c.partition_added, objects.c.shard.is_not(None))
-                query = sa.select(_shard, sa.func.count()).where(*here, had).group_by(_shard)
+                query = sa.select(_shard, sa.func.count()).where(*here, has_place).group_by(_shard)
                 freed.update(_pairs(tx.execute(query)))
                 tx.execute(objects.update().where(*here).values(partition_added=False, shard=None))
             self._count(tx, source_id, {shard: -number for shard, number in freed.items()})
@@ -84,7 +91,7 @@ class Partitions:
             .where(
                 objects.c.source_id == source_id,
                 objects.c.gone.is_(True),
-                objects.c.partition_added.is_(True),
+                has_place,
                 objects.c.object_key.not_in(alive),
             )
             .limit(limit)

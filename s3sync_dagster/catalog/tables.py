@@ -152,6 +152,8 @@ sa.Index(
 )
 # Text, because SQLite takes a partial index only for a condition that reads like its own.
 is_gone = sa.text("objects.gone")
+# Dagster knows its partition, was about to, or did until a program of before has lost sight of it.
+has_place = sa.or_(objects.c.partition_added.is_(True), objects.c.shard.is_not(None))
 is_missed = sa.text("objects.missed_listing_id > 0")
 is_not_indexed = sa.text("(objects.outcome IS NULL OR objects.outcome <> 'indexed')")
 

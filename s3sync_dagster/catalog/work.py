@@ -35,6 +35,7 @@ from s3sync_dagster.catalog.sidecar_rows import (
 )
 from s3sync_dagster.catalog.tables import (
     documents,
+    has_place,
     invocations,
     is_gone,
     objects,
@@ -304,7 +305,7 @@ class Work:
             documents.c.phase != "clean", documents.c.batch_token.is_(None)
         )
         silent = sa.select(sources.c.id).where(sources.c.unanswered_at.is_not(None))
-        gone = sa.select(objects.c.source_id).where(is_gone, objects.c.partition_added.is_(True))
+        gone = sa.select(objects.c.source_id).where(is_gone, has_place)
         with self._db.read() as tx:
             return set(tx.execute(sa.union(unclean, gone, silent)).scalars())
 

@@ -109,6 +109,24 @@ def test_a_key_whose_partition_was_taken_back_takes_whatever_room_there_is(catal
     assert counts(catalog) == {1: 3, 2: 3, 3: 1}
 
 
+def test_room_that_was_kept_for_a_key_or_left_by_a_program_of_before_is_given_back(catalog):
+    listed(catalog, names(5))
+    catalog.partitions.place(DOCS.id, ["k00"])  # and the run dies before Dagster is told
+    tell(catalog, names(5, first=1)[:4])
+    assert counts(catalog) == {1: 3, 2: 2}
+    with catalog.database.write() as tx:
+        gone = objects.update().where(objects.c.object_key.in_(["k00", "k04"]))
+        tx.execute(gone.values(gone=True))
+        late = objects.update().where(objects.c.object_key == "k04")
+        tx.execute(late.values(partition_added=False))  # it knows no other set than the first
+        tx.execute(sa.text("DELETE FROM invocations"))
+    assert catalog.work.untidy_sources() == {DOCS.id}
+    assert catalog.partitions.to_drop(DOCS.id) == {1: ["k00"], 2: ["k04"]}
+    catalog.partitions.dropped(DOCS.id, ["k00", "k04"])
+    assert counts(catalog) == {1: 2, 2: 1}
+    assert catalog.work.untidy_sources() == set()
+
+
 def test_a_partition_that_somebody_has_added_stays_where_he_did(catalog):
     listed(catalog, names(6))
     tell(catalog, names(4))
