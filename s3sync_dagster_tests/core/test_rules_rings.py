@@ -15,7 +15,7 @@ from s3sync_dagster_tests.sources import s3_source
 
 CALLS = ("get", "upsert", "update_metadata", "delete")
 COUNTS = pytest.mark.parametrize("number", [2, 3])
-STEP_BY_STEP = pytest.mark.parametrize("number", [2, pytest.param(3, marks=pytest.mark.long)])
+DENIED = pytest.mark.parametrize("denied", [None, "0.md", "1.md"])
 MODES = pytest.mark.parametrize("mode", list(DeleteMode))
 
 
@@ -116,56 +116,100 @@ def test_a_ring_is_written_in_one_pass_and_no_text_is_ever_away(mode, number, ch
     assert ring.there() == ring.wanted
 
 
+def die_at(step, ring):
+    """Die at a step of the ring's work; returns whether it had so many."""
+    steps = []
+
+    def die(at):
+        ring.look(at)
+        steps.append(at)
+        if len(steps) == step + 1:
+            raise Died
+
+    work_and_die(ring.world, workers=1, at=die)
+    return len(steps) == step + 1
+
+
 @MODES
-@STEP_BY_STEP
-@pytest.mark.parametrize("denied", [None, "0.md", "1.md"])
+@DENIED
+@pytest.mark.parametrize("first", [3, 11, 17])
+def test_a_death_at_some_steps_of_a_ring_costs_no_text(mode, denied, first):
+    step = first
+    while die_at(step, ring := Ring(mode, 2)):
+        ring.comes_to_rest(denied=denied)
+        step += 20
+    assert step > 20
+
+
+@pytest.mark.long
+@MODES
+@COUNTS
+@DENIED
 def test_a_death_at_any_step_of_a_ring_costs_no_text(mode, number, denied):
-    for step in range(1000):
-        ring, steps = Ring(mode, number), []
-
-        def die(at, steps=steps, ring=ring, step=step):
-            ring.look(at)
-            steps.append(at)
-            if len(steps) == step + 1:
-                raise Died
-
-        work_and_die(ring.world, workers=1, at=die)
-        died = len(steps) == step + 1
+    step = 0
+    while die_at(step, ring := Ring(mode, number)):
         ring.comes_to_rest(denied=denied)
-        if not died:
-            assert step > 20, steps
-            return
-    pytest.fail("it never came to an end")
+        step += 1
+    assert step > 20
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mode", [DeleteMode.MIRROR, DeleteMode.KEEP_DELETED])
+@pytest.mark.parametrize("names", [("docs", "other", "third"), ("docs", "docs", "other")])
+@DENIED
+def test_a_death_at_any_step_of_a_ring_over_collections_costs_no_text(mode, names, denied):
+    step = 0
+    while die_at(step, ring := Ring(mode, 3, names=names)):
+        ring.comes_to_rest(denied=denied)
+        step += 1
+    assert step > 20
+
+
+def is_away_from(call, ring, *, lasts):
+    """Work with a Chroma that is away from a call on; returns whether there were so many."""
+    calls = []
+
+    def rule(_first):
+        calls.append(call)
+        if call < len(calls) <= call + lasts:
+            raise Unavailable("away", reason="chroma_unavailable")
+
+    refusing = Refusing(ring.world, **dict.fromkeys(CALLS, rule))
+
+    def look(step):
+        refusing.on = False
+        ring.look(step)
+        refusing.on = True
+
+    with suppress(BatchFailed):  # where it is the model that is asked about
+        ring.world.run_batches(at=look, collections=refusing)
+    refusing.on = False
+    return len(calls) > call
 
 
 @MODES
-@STEP_BY_STEP
+@DENIED
 @pytest.mark.parametrize("lasts", [1, 1000])
-@pytest.mark.parametrize("denied", [None, "0.md", "1.md"])
-def test_an_outage_at_any_call_of_a_ring_costs_no_text(mode, number, lasts, denied):
-    for call in range(1000):
-        ring, calls = Ring(mode, number), []
-
-        def rule(_first, calls=calls, call=call):
-            calls.append(call)
-            if call < len(calls) <= call + lasts:
-                raise Unavailable("away", reason="chroma_unavailable")
-
-        refusing = Refusing(ring.world, **dict.fromkeys(CALLS, rule))
-
-        def look(step, ring=ring, refusing=refusing):
-            refusing.on = False
-            ring.look(step)
-            refusing.on = True
-
-        with suppress(BatchFailed):  # where it is the model that is asked about
-            ring.world.run_batches(at=look, collections=refusing)
-        refusing.on = False
+@pytest.mark.parametrize("first", [2, 6])
+def test_an_outage_at_some_calls_of_a_ring_costs_no_text(mode, denied, lasts, first):
+    call = first
+    while is_away_from(call, ring := Ring(mode, 2), lasts=lasts):
         ring.comes_to_rest(denied=denied)
-        if len(calls) <= call:
-            assert call > 5
-            return
-    pytest.fail("it never came to an end")
+        call += 9
+    assert call > 5
+
+
+@pytest.mark.long
+@MODES
+@COUNTS
+@DENIED
+@pytest.mark.parametrize("lasts", [1, 1000])
+def test_an_outage_at_any_call_of_a_ring_costs_no_text(mode, number, denied, lasts):
+    call = 0
+    while is_away_from(call, ring := Ring(mode, number), lasts=lasts):
+        ring.comes_to_rest(denied=denied)
+        call += 1
+    assert call > 5
 
 
 @MODES
