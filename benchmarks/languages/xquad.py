@@ -47,9 +47,7 @@ def read(folder: Path) -> tuple[list[Piece], list[Asked]]:
             for paragraph in article["paragraphs"]:
                 text = paragraph["context"]
                 pieces.append(Piece(text, text, 0, len(text)))
-                asked += [
-                    (language, one["question"], len(pieces) - 1) for one in paragraph["qas"]
-                ]
+                asked += [(language, one["question"], len(pieces) - 1) for one in paragraph["qas"]]
     return pieces, asked
 
 
