@@ -43,16 +43,16 @@ class Question:
     """First character and the one behind the last."""
 
 
-def fetch(folder: Path) -> None:
+def fetch(folder: Path, repository: str = REPOSITORY, commit: str = COMMIT) -> None:
     """Fetch the pinned commit into a new repository, which appears when it is complete."""
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     for command in (
         ["init", "--quiet"],
-        ["remote", "add", "origin", REPOSITORY],
+        ["remote", "add", "origin", repository],
         # What is read of it comes when it is read: its databases are larger than its texts.
-        ["fetch", "--quiet", "--depth", "1", "--filter=blob:none", "origin", COMMIT],
+        ["fetch", "--quiet", "--depth", "1", "--filter=blob:none", "origin", commit],
     ):
         subprocess.run(["git", "-C", str(part), *command], check=True)
     part.rename(folder)
