@@ -237,29 +237,6 @@ def test_a_record_of_a_ring_that_chroma_refuses_costs_no_text(mode, number, bad,
     ring.comes_to_rest()
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("mode", [DeleteMode.MIRROR, DeleteMode.KEEP_DELETED])
-@pytest.mark.parametrize("names", [("docs", "other", "third"), ("docs", "docs", "other")])
-@pytest.mark.parametrize("denied", [None, "0.md", "1.md", "2.md"])
-def test_a_death_at_any_step_of_a_ring_over_collections_costs_no_text(mode, names, denied):
-    for step in range(1000):
-        ring, steps = Ring(mode, 3, names=names), []
-
-        def die(at, steps=steps, ring=ring, step=step):
-            ring.look(at)
-            steps.append(at)
-            if len(steps) == step + 1:
-                raise Died
-
-        work_and_die(ring.world, workers=1, at=die)
-        died = len(steps) == step + 1
-        ring.comes_to_rest(denied=denied)
-        if not died:
-            assert step > 20, steps
-            return
-    pytest.fail("it never came to an end")
-
-
 @pytest.mark.parametrize("adopt", [False, True])
 def test_a_ring_takes_no_id_of_another_source_with_the_same_keys(adopt):
     theirs = make_world()
