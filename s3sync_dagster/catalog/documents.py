@@ -125,7 +125,6 @@ class Documents(DocumentRows):
         removed: Sequence[int] = (),
         left: Collection[int] = (),
         outcomes: Sequence[KeyOutcome] = (),
-        together: Collection[str] = (),
     ) -> set[int]:
         """Make acknowledged writes the truth and settle their keys, in one transaction.
 
@@ -136,7 +135,6 @@ class Documents(DocumentRows):
             removed: row ids of documents whose records are gone.
             left: those among them whose objects are gone, or left out.
             outcomes: of keys.
-            together: all keys of the batch, which had their chance to exchange ids.
 
         Returns ids of documents whose commit was lost to another batch: they are not clean and
         are enqueued. When the whole batch was lost nothing is settled and ``LeaseLost`` is raised
@@ -159,7 +157,7 @@ class Documents(DocumentRows):
                 # was: without the request the key's next batch brings it in line. So it does with
                 # what stands again.
                 refused = [*stood, *(one.key for one in outcomes if one.refused)]
-                refused += free_by_now(tx, source, outcomes, together=together)
+                refused += free_by_now(tx, source, outcomes)
                 refused += refused_before(tx, source.id, freed)
                 insert_automatic(self._db, tx, source.id, refused, trigger="retry", now=now)
                 ended = [one for one in outcomes if one.result is not Result.PENDING]

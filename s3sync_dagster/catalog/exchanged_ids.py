@@ -9,14 +9,13 @@ from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, objects, sidecars
 from s3sync_dagster.core.handed_on_ids import Place
 from s3sync_dagster.core.keys import document_id
+from s3sync_dagster.core.outcome import LACKS_AN_ID
 from s3sync_dagster.core.sidecar_owners import KEPT_OWNER, SIDECAR_OWNER
 from s3sync_dagster.model.source import DeleteMode, Source
 
 Row = sa.Row[Any]
 MOST = 200
 """Objects of a ring."""
-LACKS_AN_ID = ("record_ids_taken", "record_ids_busy")
-"""Why an object has failed that lacks nothing but an id."""
 
 
 class Rings:

@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.exchanged_ids import LACKS_AN_ID, Rings
+from s3sync_dagster.catalog.exchanged_ids import Rings
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, objects, sidecars
 from s3sync_dagster.core.intent import Intent
-from s3sync_dagster.core.outcome import KeyOutcome
+from s3sync_dagster.core.outcome import LACKS_AN_ID, KeyOutcome
 from s3sync_dagster.core.sidecar_owners import KEPT_OWNER, SIDECAR_OWNER
 from s3sync_dagster.model.source import DeleteMode, Source
 
@@ -66,27 +66,21 @@ def give_way(
     insert_automatic(database, tx, source.id, keys, trigger="retry", now=database.now())
 
 
-def free_by_now(
-    tx: sa.Connection,
-    source: Source,
-    outcomes: Sequence[KeyOutcome],
-    *,
-    together: Collection[str],
-) -> list[str]:
+def free_by_now(tx: sa.Connection, source: Source, outcomes: Sequence[KeyOutcome]) -> list[str]:
     """Return keys that end here for an id which nothing has any more since it was refused them.
 
     Whoever freed it, this batch or another, found no key that had failed of it. With them those
-    that exchange ids, once the last of them waits for nothing else: but for those that were in one
-    batch, where they would have done so if they could.
+    that exchange ids, once, when the last of them has come to wait for nothing else. Where that
+    brought them into no batch together, as it is with large ones, they wait for their time.
 
     Args:
         tx: an open transaction that has locked the source, behind what it removes.
         source: of the batch.
         outcomes: of its keys.
-        together: all its keys.
     """
     held = set[tuple[str, str]]()
     refused = {one.key: one.refused_ids for one in outcomes if one.refused_ids}
+    asked_before = {one.key for one in outcomes if one.lacked_an_id}
     ids = {document_id for some in refused.values() for _, document_id in some}
     for part in groups(ids):
         query = sa.select(documents.c.collection_name, documents.c.document_id).where(
@@ -99,9 +93,8 @@ def free_by_now(
     rings = Rings(tx, source)
     rings.look_up(place for some in refused.values() for place in some)
     for key, some in refused.items():
-        for place in some:
-            ring = rings.of(key, place) or ()
-            free.update(() if set(ring) <= set(together) else ring)
+        for place in some if key not in asked_before else ():
+            free.update(rings.of(key, place) or ())
     return sorted(free)
 
 

@@ -19,6 +19,10 @@ from s3sync_dagster.model.source import DeleteMode, Source
 _STRENGTH = (Result.INDEXED, Result.UPDATED, Result.METADATA_UPDATED)
 
 
+LACKS_AN_ID = ("record_ids_taken", "record_ids_busy")
+"""Why an object has failed that lacks nothing but an id."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyOutcome:
     """How a key ended: what the catalog stores, and what partition, log and summary show."""
@@ -44,6 +48,8 @@ class KeyOutcome:
     """True where records of it were taken away and nothing took their place."""
     known_gone: bool = False
     """Whether it was said to be gone before the batch began with it."""
+    lacked_an_id: bool = False
+    """Whether it had failed of an id before the batch began with it."""
     told_count: int | None = None
     """How often something had been told of the object when the batch began with it; None: what was
     told since is no matter."""
@@ -154,6 +160,7 @@ def _told(deed: Deed, end: Decision) -> KeyOutcome:
         etag=facts.etag,
         lost_records=deed.removed,
         known_gone=facts.object is not None and facts.object.gone,
+        lacked_an_id=facts.object is not None and facts.object.reason in LACKS_AN_ID,
         told_count=facts.object.told_count if facts.object else 0,
         ms=deed.ms,
     )

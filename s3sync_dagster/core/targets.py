@@ -229,13 +229,17 @@ def _unasked(
 def _moved_by_sidecars(
     item: KeyFacts, source: Source, wanted: Mapping[str, Target]
 ) -> frozenset[str]:
-    """Return the owners of documents in whose place sidecars ask for others; append has none."""
+    """Return the owners of documents in whose place sidecars ask for others; append has none.
+
+    Also of those that the mode kept while nobody knew the object: it is back.
+    """
     if source.mode is DeleteMode.APPEND:
         return frozenset()
     return frozenset(
-        owner_of(one)
+        owner
         for one in item.sidecars
         if (one.target_collection_name or source.collection_name) in wanted
+        for owner in (owner_of(one), KEPT_OWNER + one.sidecar_key)
     )
 
 

@@ -138,7 +138,6 @@ class DocumentsPort(Protocol):
         removed: Sequence[int] = (),
         left: Collection[int] = (),
         outcomes: Sequence[KeyOutcome] = (),
-        together: Collection[str] = (),
     ) -> set[int]:
         """Make acknowledged writes the truth; returns documents lost to another batch.
 

@@ -4,12 +4,23 @@ from contextlib import suppress
 
 import pytest
 
+from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.catalog.tables import documents
 from s3sync_dagster.core.keys import document_id
-from s3sync_dagster.engine.batch.run import BatchFailed
+from s3sync_dagster.core.sidecar_owners import KEPT_OWNER
+from s3sync_dagster.engine.batch.lease import Lease
+from s3sync_dagster.engine.batch.run import BatchFailed, sync_batch
 from s3sync_dagster.model.errors import AccessDenied, RecordRejected, Unavailable
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster.ports.memory_s3 import MemoryBucket
-from s3sync_dagster_tests.core.rules import Died, Refusing, sidecar, work_and_die
+from s3sync_dagster_tests.core.rules import (
+    Died,
+    Refusing,
+    refuse_with,
+    sidecar,
+    states,
+    work_and_die,
+)
 from s3sync_dagster_tests.engine_fixture import World, make_world
 from s3sync_dagster_tests.sources import s3_source
 
@@ -271,3 +282,95 @@ def test_a_ring_takes_no_id_of_another_source_with_the_same_keys(adopt):
     left = {f"{document_id(key, custom_id=None, id_prefix='')}-0": f"their {key}" for key in keys}
     assert world.texts() == {**ours, **left}
     assert len(theirs.catalog.documents.of_source(theirs.source.id)) == 2
+
+
+def test_who_steps_aside_in_one_collection_keeps_the_id_that_a_request_gave_it_in_another():
+    for failing in range(60):
+        world, calls = make_world(auto_sync=AutoSync.NONE), []
+        for key in ("k.md", "l.md"):
+            world.bucket.put(key, f"text of {key}")
+        world.ask("k.md", custom_id="id-5", target_collection_name="docs")
+        world.run_batches()
+        world.ask("k.md", custom_id="id-0", target_collection_name="other")
+        world.ask("l.md", custom_id="id-1", target_collection_name="other")
+        world.run_batches()
+        world.bucket.put("k.md", "text of k.md new")
+        world.ask("k.md", custom_id="id-1", target_collection_name="other")
+        world.ask("l.md", custom_id="id-0", target_collection_name="other")
+
+        def away(call, calls=calls, failing=failing):
+            calls.append(call)
+            if len(calls) == failing + 1:
+                raise Unavailable("away", reason="chroma_unavailable")
+
+        refusing = Refusing(world, **dict.fromkeys(CALLS, away))
+        with suppress(BatchFailed):
+            world.run_batches(collections=refusing)
+        refusing.on = False
+        for _ in range(3):
+            world.clock.seconds += 7200
+            world.catalog.documents.enqueue_unclean(world.source.id)
+            world.run_batches()
+        assert set(world.texts("docs")) == {"id-5-0"}
+        assert world.texts("other") == {"id-0-0": "text of l.md", "id-1-0": "text of k.md new"}
+        if len(calls) <= failing:
+            assert failing > 5
+            return
+    pytest.fail("it never came to an end")
+
+
+def test_a_ring_that_no_batch_can_hold_is_not_asked_for_without_an_end():
+    world = make_world(auto_sync=AutoSync.METADATA)
+    keys = ("0.md", "1.md")
+    for turn in (keys, keys[::-1]):
+        for place, key in enumerate(turn):
+            world.bucket.put(key, f"a long text of {key}")
+            world.bucket.put(f"{key}.meta.json", sidecar(key, f"id-{place}"))
+        world.clock.seconds += 7200
+        world.listing()
+        batches = 0
+        while batch := world.catalog.batches.reserve(
+            world.source.id, take=Take(max_bytes=25), owner="w", run_id="r"
+        ):
+            sync_batch(world.engine(), Lease(batch.token, catalog=world.catalog, clock=world.clock))
+            batches += 1
+            assert batches < 20
+    assert {row[0] for row in states(world).values()} == {"failed", "skipped"}
+    assert world.texts() == {f"id-{n}-0": f"a long text of {key}" for n, key in enumerate(keys)}
+
+
+def test_what_a_mode_kept_makes_room_once_its_object_is_back_and_its_sidecar_asks_elsewhere():
+    world = make_world(mode=DeleteMode.KEEP_DELETED, auto_sync=AutoSync.METADATA)
+    for key, custom_id, name in (("a.md", "x", "other"), ("b.md", "y", "docs")):
+        world.bucket.put(key, f"text of {key}")
+        world.bucket.put(f"{key}.meta.json", sidecar(key, custom_id, target_collection_name=name))
+    world.sync()
+    with world.catalog.database.write() as tx:
+        kept = documents.update().where(documents.c.object_key == "a.md")
+        tx.execute(kept.values(owner=f"{KEPT_OWNER}a.md.meta.json"))
+    world.bucket.put("a.md.meta.json", sidecar("a.md", "y", target_collection_name="docs"))
+    world.bucket.put("b.md.meta.json", sidecar("b.md", "x", target_collection_name="other"))
+    world.clock.seconds += 7200
+    world.sync()
+    assert world.texts("docs") == {"y-0": "text of a.md"}
+    assert world.texts("other") == {"x-0": "text of b.md"}
+
+
+def test_an_object_that_is_whole_elsewhere_is_told_so_while_what_it_had_stays():
+    world = make_world(auto_sync=AutoSync.METADATA)
+    world.bucket.put("a.md", "text")
+    world.bucket.put("a.md.meta.json", sidecar("a.md", "x"))
+    world.sync()
+    world.bucket.put("a.md", "text two")
+    world.bucket.put("a.md.meta.json", sidecar("a.md", "x", target_collection_name="other"))
+    world.clock.seconds += 7200
+    world.listing()
+    away = Unavailable("away", reason="chroma_unavailable")
+    refusing = Refusing(world, delete=refuse_with(away))
+    ended = world.run_batches(collections=refusing)
+    refusing.on = False
+    assert ("a.md", "indexed") in [(one.key, one.state) for one in ended]
+    world.clock.seconds += 7200
+    world.catalog.documents.enqueue_unclean(world.source.id)
+    world.run_batches()
+    assert (world.texts(), world.texts("other")) == ({}, {"x-0": "text two"})

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from s3sync_dagster.core.handed_on_ids import Place, Turns, places_given_up, places_to_come
-from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.core.keys import document_id
+from s3sync_dagster.core.state import DocumentState, Target
 from s3sync_dagster.engine.batch.groups import Write
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
@@ -19,7 +20,7 @@ class Turn:
 
     keys: Sequence[str]
     aside: bool = False
-    """Whether they step aside: see ``core.handed_on_ids``."""
+    """Whether those step aside that wait for an id: see ``core.handed_on_ids``."""
 
 
 class HandingOn:
@@ -52,6 +53,12 @@ class HandingOn:
         while keys:
             yield Turn(keys=keys)
             keys = self._next(order, keys)
+
+    def waits(self, key: str, target: Target) -> bool:
+        """Return whether a key of the batch gives up what another one's document is to have."""
+        prefix = self._parts.source.id_prefix
+        name = document_id(key, custom_id=target.custom_id, id_prefix=prefix)
+        return (target.collection_name, name) in self._wanted.get(key, ())
 
     def is_to_come(self, write: Write) -> bool:
         """Return whether a key of the batch gives up the ids of a document at its next attempt."""

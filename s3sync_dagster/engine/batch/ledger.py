@@ -181,13 +181,17 @@ class Ledger:
             self.settle(key)
 
     def settle_removed(self, key: str, error: S3SyncError | None) -> None:
-        """Settle a key whose documents were to be removed."""
+        """Settle a key whose documents were to be removed.
+
+        One that is whole in another place ends with that: what is left is on its way out, and asked
+        for as such.
+        """
         with self._lock:
             deed, had_records = self._deeds[key], any(one.high_water for one in self.doomed(key))
             self._deeds[key] = replace(
                 deed,
                 removed=error is None and had_records and not deed.written,
-                error=error or deed.error,
+                error=deed.error if deed.written else error or deed.error,
             )
         self.settle(key)
 
@@ -225,7 +229,6 @@ class Ledger:
             removed=gone,
             left=left,
             outcomes=outcomes,
-            together=self._deeds.keys(),
         )
         with self._lock:
             for one in (*(commit.id for commit in written), *gone):

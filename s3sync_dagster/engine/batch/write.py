@@ -110,9 +110,10 @@ class Writer:
                 cut = self._cuts.take(key)
                 if not deed.chunks:
                     self._ledger.cut(key, cut.chunks, milliseconds=cut.milliseconds)
-                if aside:
+                steps_aside = aside and self._handing.waits(key, target)
+                if steps_aside:
                     target = replace(target, custom_id=id_aside(self._parts.source.id, key))
-                write = build_write(self._parts.source, deed, target, cut.chunks, aside=aside)
+                write = build_write(self._parts.source, deed, target, cut.chunks, aside=steps_aside)
             except S3SyncError as error:
                 self._ledger.fail(key, fault_of_text(self._parts, deed, target, error))
             except Exception as error:  # noqa: BLE001  (a fault must not end the batch)
