@@ -125,7 +125,11 @@ def _parse(data: bytes, grammar: str, budget: Budget, pool: WorkerPool | None) -
 
 
 def _scan_all(data: bytes, stage: Stage, budget: Budget, *, most: int) -> list[Piece]:
-    """Scan a document, a large one window by window; each has the header row of the first."""
+    """Scan a document, a large one window by window; each of a CSV has the header row of the first.
+
+    That row stands at the document's begin. What another format repeats is a table's own header,
+    which may stand anywhere and is none of the next window's.
+    """
     if len(data) <= SCANNED_BYTES:
         return _scan(data, stage, budget)
     pieces: list[Piece] = []
@@ -133,7 +137,7 @@ def _scan_all(data: bytes, stage: Stage, budget: Budget, *, most: int) -> list[P
     for start, end in windows(data, SCANNED_BYTES):
         found = _scan(data[:header] + data[start:end], stage, budget)
         pieces.extend(_behind(piece, header, start) for piece in found if piece.end > header)
-        if start == 0:
+        if start == 0 and stage.scanner is outline_csv:
             header = next((one.header[1] for one in found if one.header is not None), 0)
         if len(pieces) > most:
             break

@@ -72,6 +72,24 @@ def test_each_window_repeats_the_header_row_of_the_document(monkeypatch):
     assert [one.repeated_header for one in chunks] == [False] + [True] * (len(chunks) - 1)
 
 
+@pytest.mark.parametrize("before", ["", "# Manual\n\nWhat stands before.\n\n"])
+def test_each_table_repeats_its_own_header_row_in_whatever_window_it_stands(monkeypatch, before):
+    monkeypatch.setattr(stages, "SCANNED_BYTES", 3000)
+    tables = [
+        f"## Part {number}\n\n| of{number} | text |\n|---|---|\n"
+        + "".join(f"| {number}.{row} | {'word ' * 8}|\n" for row in range(20))
+        for number in range(12)
+    ]
+    text = before + "\n".join(tables)
+    chunks = chunks_of("markdown", text, 256)
+    check(text, chunks, 256)
+    repeated = [one for one in chunks if one.repeated_header]
+    assert repeated
+    for one in repeated:
+        header, _, row = one.text.split("\n")[:3]
+        assert header.startswith(f"| of{row[2:].split('.')[0]} |")
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_no_format_takes_memory_by_the_whole_of_a_document(monkeypatch, kind):
     monkeypatch.setattr(stages, "SCANNED_BYTES", 8_000)
