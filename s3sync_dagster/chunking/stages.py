@@ -1,6 +1,6 @@
 """Which stage cuts a document: a grammar, a scanner of its format, or lines."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from s3sync_dagster.chunking.budget import Budget
@@ -9,11 +9,12 @@ from s3sync_dagster.chunking.indented import outline_indented
 from s3sync_dagster.chunking.languages import GRAMMARS, language_of
 from s3sync_dagster.chunking.logs import outline_log
 from s3sync_dagster.chunking.markdown import outline_markdown
-from s3sync_dagster.chunking.nesting import outline_json, outline_xml
+from s3sync_dagster.chunking.nesting import json_positions, outline_json, outline_xml
 from s3sync_dagster.chunking.outline import Outline, Piece
-from s3sync_dagster.chunking.parsing import WINDOW_BYTES, cut_source, windows
-from s3sync_dagster.chunking.rows import outline_csv, outline_json_lines
+from s3sync_dagster.chunking.parsing import WINDOW_BYTES, cut_source
+from s3sync_dagster.chunking.rows import outline_csv, outline_json_lines, row_positions
 from s3sync_dagster.chunking.titles import outline_titles
+from s3sync_dagster.chunking.windows import windows, windows_between
 from s3sync_dagster.engine.ports import WorkerPool, WorkLimits
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import LimitExceeded
@@ -100,7 +101,7 @@ def cut_document(
         return Cut(_scan_all(data, stage, budget, most=most), TOO_LARGE_TO_PARSE)
     pieces: list[Piece] = []
     fallback: str | None = None
-    for start, end in windows(data):
+    for start, end in windows(data, WINDOW_BYTES):
         part = data[start:end]
         try:
             found = _parse(part, stage.grammar, budget, pool)
@@ -133,15 +134,29 @@ def _scan_all(data: bytes, stage: Stage, budget: Budget, *, most: int) -> list[P
     if len(data) <= SCANNED_BYTES:
         return _scan(data, stage, budget)
     pieces: list[Piece] = []
+    of_rows = stage.scanner is outline_csv
     header = 0
-    for start, end in windows(data, SCANNED_BYTES):
-        found = _scan(data[:header] + data[start:end], stage, budget)
+    for start, end in _windows_to_scan(data, stage, budget):
+        part = data[:header] + data[start:end]
+        outline = _outline(part, stage, budget)
+        if of_rows and start and not header:
+            outline.headers.clear()  # what is the window's first row
+        found = cut_outline(part, outline, budget)
         pieces.extend(_behind(piece, header, start) for piece in found if piece.end > header)
-        if start == 0 and stage.scanner is outline_csv:
+        if of_rows and start == 0:
             header = next((one.header[1] for one in found if one.header is not None), 0)
         if len(pieces) > most:
             break
     return pieces
+
+
+def _windows_to_scan(data: bytes, stage: Stage, budget: Budget) -> Iterator[tuple[int, int]]:
+    """Yield windows; none begins inside a row, or a string, that fits into one."""
+    if stage.scanner is outline_csv:
+        return windows_between(data, row_positions(data, budget.for_outline(data)), SCANNED_BYTES)
+    if stage.scanner is outline_json:
+        return windows_between(data, json_positions(data), SCANNED_BYTES)
+    return windows(data, SCANNED_BYTES)
 
 
 def _behind(piece: Piece, header: int, start: int) -> Piece:
@@ -154,4 +169,8 @@ def _behind(piece: Piece, header: int, start: int) -> Piece:
 
 
 def _scan(data: bytes, stage: Stage, budget: Budget) -> list[Piece]:
-    return cut_outline(data, stage.scanner(data, budget.for_outline(data)), budget)
+    return cut_outline(data, _outline(data, stage, budget), budget)
+
+
+def _outline(data: bytes, stage: Stage, budget: Budget) -> Outline:
+    return stage.scanner(data, budget.for_outline(data))

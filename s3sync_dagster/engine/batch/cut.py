@@ -28,8 +28,8 @@ class Cut:
 class Cuts:
     """The chunks of a batch's documents, cut ahead of who writes them. Safe for several threads.
 
-    Small files may be many chunks: once enough wait, a document is cut when its turn comes. How many
-    it is nobody knows before, and it counts as its characters until then.
+    Small files may be many chunks: once enough wait, a document is cut when its turn comes. How
+    many it is nobody knows before, and it counts as its characters until then.
     """
 
     def __init__(self, parts: BatchParts, deeds: Sequence[Deed]) -> None:
