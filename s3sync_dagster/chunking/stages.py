@@ -126,27 +126,33 @@ def _parse(data: bytes, grammar: str, budget: Budget, pool: WorkerPool | None) -
 
 
 def _scan_all(data: bytes, stage: Stage, budget: Budget, *, most: int) -> list[Piece]:
-    """Scan a document, a large one window by window; each of a CSV has the header row of the first.
+    """Scan a document, a large one window by window; each begins with the header row it needs.
 
-    That row stands at the document's begin. What another format repeats is a table's own header,
-    which may stand anywhere and is none of the next window's.
+    With CSV that is the document's, and with Markdown that of the table in which it begins.
     """
     if len(data) <= SCANNED_BYTES:
         return _scan(data, stage, budget)
     pieces: list[Piece] = []
     of_rows = stage.scanner is outline_csv
-    header = 0
+    header = (0, 0)
     for start, end in _windows_to_scan(data, stage, budget):
-        part = data[:header] + data[start:end]
+        size = header[1] - header[0]
+        part = data[slice(*header)] + data[start:end]
         outline = _outline(part, stage, budget)
-        if of_rows and start and not header:
+        if of_rows and start and not size:
             outline.headers.clear()  # what is the window's first row
         found = cut_outline(part, outline, budget)
-        pieces.extend(_behind(piece, header, start) for piece in found if piece.end > header)
-        if of_rows and start == 0:
-            header = next((one.header[1] for one in found if one.header is not None), 0)
+        pieces.extend(_behind(piece, header, start) for piece in found if piece.end > size)
         if len(pieces) > most:
             break
+        if not of_rows:
+            of_last = outline.headers.get(outline.positions[-1])
+            if of_last is None or data[end - 2 : end] == b"\n\n":  # a table has ended
+                header = (0, 0)
+            else:
+                header = _in_document(of_last, header, start)
+        elif start == 0:
+            header = next((one.header for one in found if one.header is not None), header)
     return pieces
 
 
@@ -159,13 +165,21 @@ def _windows_to_scan(data: bytes, stage: Stage, budget: Budget) -> Iterator[tupl
     return windows(data, SCANNED_BYTES)
 
 
-def _behind(piece: Piece, header: int, start: int) -> Piece:
-    """Return a piece of a window before which the header row of the document was put."""
-    if not header:
-        return piece.shifted(start)
-    repeats = piece.header is not None or piece.start < header
-    moved = piece._replace(start=max(piece.start, header), header=None).shifted(start - header)
-    return moved._replace(header=(0, header)) if repeats else moved
+def _behind(piece: Piece, header: tuple[int, int], start: int) -> Piece:
+    """Return a piece of a window before which a header row of the document was put."""
+    size = header[1] - header[0]
+    if piece.start < size:
+        begin, repeats = start, header
+    else:
+        begin = piece.start - size + start
+        repeats = piece.header and _in_document(piece.header, header, start)
+    return Piece(begin, piece.end - size + start, piece.path, repeats)
+
+
+def _in_document(row: tuple[int, int], header: tuple[int, int], start: int) -> tuple[int, int]:
+    """Return where a header row of a window stands in the document."""
+    size = header[1] - header[0]
+    return header if row[0] < size else (row[0] - size + start, row[1] - size + start)
 
 
 def _scan(data: bytes, stage: Stage, budget: Budget) -> list[Piece]:
