@@ -153,22 +153,23 @@ def test_what_is_cancelled_while_it_waits_for_room_is_not_cut(monkeypatch):
     assert line.documents == 1
 
 
-def test_a_batch_holds_so_much_text_and_gives_the_other_keys_back(monkeypatch):
+@pytest.mark.parametrize(("sign", "held"), [("x", 1000), ("\U0001f600", 5000)])
+def test_a_batch_holds_so_much_text_and_gives_the_other_keys_back(monkeypatch, sign, held):
     """Nobody has told how large they are: a listing has not met them."""
-    monkeypatch.setattr(read, "HELD_CHARACTERS", 1000)
+    monkeypatch.setattr(read, "HELD_BYTES", held)
     world = make_world()
     keys = [f"{number}.txt" for number in range(5 * read.BEGUN_AT_ONCE)]
     for key in keys:
-        world.bucket.put(key, "x" * 100)
+        world.bucket.put(key, sign + "x" * 99)
     world.catalog.invocations.request(world.source, keys, trigger=Trigger.API)
-    held: list[int] = []
+    cut_so_far: list[int] = []
 
     def chunker(document, **named):
-        held.append(len(document.text))
+        cut_so_far.append(len(document.text))
         return paragraph_chunker(document, **named)
 
     taken: list[int] = []
-    world.at = lambda point: taken.append(len(held)) if point == "chunked" else None
+    world.at = lambda point: taken.append(len(cut_so_far)) if point == "chunked" else None
     world.run_batches(chunker=chunker)
     assert len(world.texts()) == len(keys)
     ends = [0, *taken]
