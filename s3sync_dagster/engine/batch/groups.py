@@ -153,5 +153,6 @@ def fill_groups(
         if records >= most:  # at once: the next document may be as large
             yield WriteGroup(collection=collection, writes=tuple(group))
             group, records, size = [], 0, 0
+        del one  # nothing of it is kept while the next is made
     if group:
         yield WriteGroup(collection=collection, writes=tuple(group))

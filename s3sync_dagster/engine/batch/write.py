@@ -72,6 +72,7 @@ class Writer:
                     running = writer.submit(self._write, ready)
                 else:
                     self._write(ready)
+                del group, ready  # nothing of it is kept while the next is made
         finally:  # that the lease is lost counts for more than what was met beside it
             if running is not None:
                 running.result()
@@ -121,7 +122,9 @@ class Writer:
             except Exception as error:  # noqa: BLE001  (a fault must not end the batch)
                 self._ledger.fail(key, unexpected_error(error, f"{key!r} could not be written"))
             else:
+                del cut
                 yield write
+                del write  # nothing of it is kept while the next is made
 
     def _prepare(self, group: WriteGroup) -> list[WriteGroup]:
         """Claim, plan and embed a group; returns what of it is ready to be written."""
