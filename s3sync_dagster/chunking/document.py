@@ -3,11 +3,11 @@
 from typing import Any
 
 from s3sync_dagster.chunking.budget import Budget, count_tokens
-from s3sync_dagster.chunking.context import MAX_CONTEXT_SHARE, context_prefix
-from s3sync_dagster.chunking.outline import Piece, joined
+from s3sync_dagster.chunking.context import MAX_CONTEXT_SHARE
 from s3sync_dagster.chunking.positions import locate
 from s3sync_dagster.chunking.rows import DEFAULT_LINES_BYTES, cut_lines
 from s3sync_dagster.chunking.stages import Cut, Stage, cut_document, stage_of
+from s3sync_dagster.chunking.surroundings import Surroundings
 from s3sync_dagster.engine.ports import ModelLimits, WorkerPool
 from s3sync_dagster.model.document import Chunk, Document
 from s3sync_dagster.model.errors import InvalidSetting, LimitExceeded
@@ -17,7 +17,7 @@ MIN_SIZE_BYTES = 16
 MAX_SIZE_BYTES = 16_384
 """Chroma Cloud refuses longer documents."""
 MAX_CHUNKS = 500_000
-"""Of a document: each takes 2.6 KB of a run's memory, and whoever uploads chooses the sizes."""
+"""Of a document: whoever uploads chooses the sizes, and each takes memory of a run."""
 
 
 class _Draft(Chunk):
@@ -54,7 +54,8 @@ def chunk_document(
 
     Raises:
         InvalidSetting: the configured sizes are impossible.
-        LimitExceeded: there would be more than ``MAX_CHUNKS`` (``too_many_chunks``).
+        LimitExceeded: there would be more than ``MAX_CHUNKS``, or too long names around them
+            (``too_many_chunks``).
         MissingEngine: the model's tokenizer cannot be read.
     """
     budget = budget_of(config, limits)
@@ -74,18 +75,17 @@ def chunk_document(
             "chunking.max_size_bytes or chunking.max_lines, or split the document.",
             reason="too_many_chunks",
         )
-    contexts = [""] * len(cut.pieces)
-    if config.context:
-        contexts = _contexts(object_key, cut.pieces, limits)
+    around = Surroundings(object_key, limits if config.context else None)
+    names = [around.of(piece) for piece in cut.pieces]
     places = list(locate(data, cut.pieces, document.pages))
     texts = [place[0] for place in places]
-    truncated = truncated_tokens(texts, contexts, limits)
+    truncated = truncated_tokens(texts, [one[2] for one in names], limits)
     strategy = "lines" if cut.fallback else stage.strategy
     language, fallback = stage.language, cut.fallback
-    rows = zip(cut.pieces, places, contexts, truncated, strict=True)
+    rows = zip(cut.pieces, places, names, truncated, strict=True)
     chunks: list[Chunk] = []
     new = object.__new__
-    for (start, end, path, header), place, context, tokens in rows:
+    for (start, end, _, header), place, (symbol, heading_path, context), tokens in rows:
         text, start_line, end_line, start_col, end_col, page = place
         chunk: Any = new(_Draft)
         chunk.index = len(chunks)
@@ -98,8 +98,8 @@ def chunk_document(
         chunk.end_byte = end
         chunk.strategy = strategy
         chunk.language = language
-        chunk.symbol = joined(path, "symbol", ".")
-        chunk.heading_path = joined(path, "heading", " > ")
+        chunk.symbol = symbol
+        chunk.heading_path = heading_path
         chunk.page = page
         chunk.context = context
         chunk.repeated_header = header is not None
@@ -152,13 +152,3 @@ def truncated_tokens(texts: list[str], contexts: list[str], limits: ModelLimits)
     embedded = [(a + b).encode() for a, b in zip(contexts, texts, strict=True)]
     counts = count_tokens(limits.tokenizer_file, embedded)
     return [max(0, count - (read or count)) for count in counts]
-
-
-def _contexts(object_key: str, pieces: list[Piece], limits: ModelLimits) -> list[str]:
-    tokens = None
-    if limits.max_tokens is not None and limits.tokenizer_file is not None:
-        tokens = limits.max_tokens // MAX_CONTEXT_SHARE
-    return [
-        context_prefix(object_key, piece, max_tokens=tokens, tokenizer_file=limits.tokenizer_file)
-        for piece in pieces
-    ]

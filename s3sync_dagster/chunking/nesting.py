@@ -1,6 +1,7 @@
 """Cuts in JSON and XML that no grammar can take: by brackets and tags, in one linear pass."""
 
 import re
+from collections.abc import Iterator
 
 from s3sync_dagster.chunking.outline import ROOT, Outline, Scope
 from s3sync_dagster.chunking.syntax import DEPTH_COST
@@ -50,6 +51,13 @@ def outline_json(data: bytes, limit: int) -> Outline:
     outline = Outline(inner_cost=DEPTH_COST[-1])
     allow_json(data, (0, len(data)), limit, outline)
     return outline
+
+
+def json_positions(data: bytes) -> Iterator[int]:
+    """Yield where the next element or member begins, behind a comma that stands in no string."""
+    for match in _JSON_TOKEN.finditer(data):
+        if data[match.start()] == 44:
+            yield _after_comma(data, match.end(), len(data))
 
 
 def allow_json(

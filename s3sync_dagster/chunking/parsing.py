@@ -61,29 +61,3 @@ def parse(data: bytes, language: str) -> "Tree":
         raise LimitExceeded(
             f"The {language} grammar did not finish within its budget.", reason="parse_budget"
         ) from None
-
-
-def windows(data: bytes, size: int = WINDOW_BYTES) -> list[tuple[int, int]]:
-    """Return ranges up to ``size`` that tile ``data``, cut at top-level code if possible."""
-    ranges: list[tuple[int, int]] = []
-    start = 0
-    while len(data) - start > size:
-        end = _window_end(data, start + size // 2, start + size)
-        ranges.append((start, end))
-        start = end
-    ranges.append((start, len(data)))
-    return ranges
-
-
-def _window_end(data: bytes, low: int, high: int) -> int:
-    found = data.rfind(b"\n\n", low, high - 1)
-    while found > 0:
-        if data[found + 2] not in b" \t\r\n})]":
-            return found + 2
-        found = data.rfind(b"\n\n", low, found)
-    line = data.rfind(b"\n", low, high)
-    if line > 0:
-        return line + 1
-    while high > low and data[high] & 0xC0 == 0x80:
-        high -= 1
-    return high

@@ -1,5 +1,7 @@
 """Records, one per line or row: CSV with its header repeated, JSON lines, plain lines."""
 
+from collections.abc import Iterator
+
 from s3sync_dagster.chunking.nesting import allow_json
 from s3sync_dagster.chunking.outline import Outline, Piece
 from s3sync_dagster.chunking.text import character_start
@@ -29,12 +31,20 @@ def outline_csv(data: bytes, limit: int) -> Outline:
 
 
 def _row_ends(data: bytes, limit: int) -> list[int]:
-    """Return where rows end; a newline inside quotes ends none.
+    return [end for ends in _rows(data, limit) for end in ends]
+
+
+def row_positions(data: bytes, limit: int) -> Iterator[int]:
+    """Yield where rows end and the next begins, whatever stands before."""
+    return (ends[-1] for ends in _rows(data, limit))
+
+
+def _rows(data: bytes, limit: int) -> Iterator[list[int]]:
+    """Yield where rows end; a newline inside quotes ends none.
 
     A quote that is not closed within ``limit`` bytes is taken for a plain character, so that one
     stray quote does not swallow the rest of the file.
     """
-    ends: list[int] = []
     start = line = 0
     quotes = 0
     pending: list[int] = []  # line ends inside the open quote
@@ -44,14 +54,11 @@ def _row_ends(data: bytes, limit: int) -> list[int]:
         if quotes % 2 and end - start <= limit and end < len(data):
             pending.append(end)
         else:
-            if quotes % 2:
-                ends.extend(pending)
-            ends.append(end)
+            yield [*pending, end] if quotes % 2 else [end]
             pending.clear()
             quotes = 0
             start = end
         line = end
-    return ends
 
 
 def outline_json_lines(data: bytes, limit: int) -> Outline:

@@ -20,6 +20,8 @@ MAX_KEY_BYTES = 36
 MAX_VALUE_BYTES = 8_182
 MAX_USER_KEYS = 16
 """What is left of 32 when every name of the contract and of ours stands on a record."""
+MAX_PLAIN_BYTES = 1_024
+"""A page label, heading path or symbol is cut here: it must not cost the object its record."""
 MAX_METADATA_BYTES = 16 * 1024
 """Of what one request or source brings, as JSON: the contract's limit for an upload. It is kept,
 and read again with each look at the request or source."""
@@ -167,3 +169,10 @@ def shown(value: object) -> str:
     """Return a short form for messages; ``ascii`` keeps broken text printable."""
     text = ascii(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def cut_plain(text: str) -> str:
+    """Return the longest prefix of a label, path or symbol that a record keeps."""
+    if text.isascii() and len(text) <= MAX_PLAIN_BYTES:
+        return text
+    return text.encode(errors="replace")[:MAX_PLAIN_BYTES].decode(errors="ignore")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from s3sync_dagster.core.record_limits import (
     MAX_USER_KEYS,
+    cut_plain,
     utf8,
     validate_record,
     validate_user_metadata,
@@ -13,8 +14,6 @@ from s3sync_dagster.core.record_limits import (
 from s3sync_dagster.model.document import Chunk, Metadata, MetadataValue, Record
 from s3sync_dagster.model.source import Source
 
-_MAX_PLAIN_BYTES = 1_024
-"""A page label, heading path or symbol is cut here: it must not cost the object its record."""
 PLAIN_KEYS = (
     "s3sync_link",
     "page",
@@ -116,7 +115,7 @@ def _chunk_metadata(
     }
     for key in plain_keys:
         if value := plain[key]:
-            values[key] = _cut(value, _MAX_PLAIN_BYTES) if isinstance(value, str) else value
+            values[key] = cut_plain(value) if isinstance(value, str) else value
     return values
 
 
@@ -140,8 +139,3 @@ def metadata_digest(record: Record) -> bytes:
     present = {key: value for key, value in record.metadata.items() if value is not None}
     text = json.dumps(present, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=8).digest()
-
-
-def _cut(text: str, limit_bytes: int) -> str:
-    """Return the longest prefix of at most ``limit_bytes`` that ends between characters."""
-    return text.encode(errors="replace")[:limit_bytes].decode(errors="ignore")

@@ -1,5 +1,6 @@
 """What a document costs however it is made: a number of chunks, and memory by the window."""
 
+import re
 import tracemalloc
 
 import pytest
@@ -20,6 +21,7 @@ MANY = {
     "xml": "<b/>\n",
 }
 """Of each format what is all marks."""
+ROW = re.compile(r'(?<=\n)\d+,("one|very)')
 
 
 def cut(text, kind="text", **config):
@@ -70,6 +72,66 @@ def test_each_window_repeats_the_header_row_of_the_document(monkeypatch):
     check(text, chunks, 256)
     assert all(one.text.startswith("id,text,flag\n") for one in chunks)
     assert [one.repeated_header for one in chunks] == [False] + [True] * (len(chunks) - 1)
+
+
+def test_a_header_row_that_is_too_long_to_be_repeated_is_replaced_by_none(monkeypatch):
+    monkeypatch.setattr(stages, "SCANNED_BYTES", 3000)
+    header = ";".join(f"column_{number}" for number in range(20))
+    text = f"{header}\n" + "".join(f"{number};{'v;' * 20}\n" for number in range(400))
+    chunks = chunks_of("csv", text, 256)
+    check(text, chunks, 256)
+    assert not any(one.repeated_header for one in chunks)
+
+
+@pytest.mark.parametrize("header", ["id,note\n", "id,note" + 200 * "," + "\n"])
+def test_no_window_begins_inside_a_row(monkeypatch, header):
+    monkeypatch.setattr(stages, "SCANNED_BYTES", 3000)
+    rows = [f'{number},"one\n\ntwo, {number}"\n' for number in range(400)]
+    rows[100] = "100,very" + 9000 * " long" + "\n"
+    text = header + "".join(rows)
+    chunks = chunks_of("csv", text, 256)
+    check(text, chunks, 256)
+    long = text.index("100,very")
+    begins = [one.start_byte for one in chunks if one.start_byte >= len(header)]
+    begins = [one for one in begins if not long < one < long + len(rows[100])]
+    assert len(begins) > 30
+    assert [text[one : one + 12] for one in begins if not ROW.match(text, one)] == []
+
+
+@pytest.mark.parametrize("newline", ["", "\n"])
+def test_no_window_begins_inside_a_string(monkeypatch, newline):
+    monkeypatch.setattr(stages, "SCANNED_BYTES", 3000)
+    monkeypatch.setattr(stages, "WINDOW_BYTES", 3000)
+    values = [f"a, b {number}" for number in range(600)]
+    values[200] = "long, " * 1500
+    text = "[" + f",{newline}".join(f'{{"x": "{one}"}}' for one in values) + "]"
+    chunks = chunks_of("json", text, 64)
+    check(text, chunks, 64)
+    long = text.index("long")
+    for one in chunks[1:]:
+        if not long <= one.start_byte <= long + len(values[200]):
+            assert text[one.start_byte - 1] in ",{[ \n:", text[one.start_byte - 20 :][:40]
+            assert text[one.start_byte] in '{["', text[one.start_byte - 20 :][:40]
+
+
+@pytest.mark.parametrize("before", ["", "# Manual\n\nWhat stands before.\n\n"])
+@pytest.mark.parametrize("rows", [20, 300])
+def test_each_table_repeats_its_own_header_row_in_whatever_window(monkeypatch, before, rows):
+    monkeypatch.setattr(stages, "SCANNED_BYTES", 3000)
+    tables = [
+        f"## Part {number}\n\n| of{number} | text |\n|---|---|\n"
+        + "".join(f"| {number}.{row} | {'word ' * 8}|\n" for row in range(rows))
+        for number in range(12)
+    ]
+    text = before + "\n".join(tables)
+    chunks = chunks_of("markdown", text, 256)
+    check(text, chunks, 256)
+    assert sum(one.repeated_header for one in chunks) > 2 * rows
+    for one in chunks:
+        header, _, row = f"{one.text}\n\n\n".split("\n")[:3]
+        assert header.startswith("| of") or not header.startswith("|")
+        if one.repeated_header:
+            assert header.startswith(f"| of{row[2:].split('.')[0]} |")
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -150,5 +150,9 @@ def fill_groups(
         group.append(one)
         records += len(one.records)
         size += added
+        if records >= most:  # at once: the next document may be as large
+            yield WriteGroup(collection=collection, writes=tuple(group))
+            group, records, size = [], 0, 0
+        del one  # nothing of it is kept while the next is made
     if group:
         yield WriteGroup(collection=collection, writes=tuple(group))

@@ -1,5 +1,6 @@
 """Step one of a batch, extract: what each key needs, its bytes, its text."""
 
+import sys
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -39,9 +40,10 @@ from s3sync_dagster.model.errors import EmptyPlace, S3SyncError, Unavailable
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import DeleteMode
 
-HELD_CHARACTERS = 256 * 1024**2
-"""Of text that a batch has read and not written yet. How large its objects are nobody may have
-told when it took them: uploads, and what is asked for before a listing met it."""
+HELD_BYTES = 256 * 1024**2
+"""Of memory for text that a batch has read and not written yet: one sign may make each character of
+a text take four. How large its objects are nobody may have told when it took them: uploads, and
+what is asked for before a listing met it."""
 
 
 def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
@@ -159,7 +161,7 @@ def _read_all(
         for place in range(0, len(found), BEGUN_AT_ONCE):
             group = found[place : place + BEGUN_AT_ONCE]
             why = "time is up" if begun and parts.clock.monotonic() > until else None
-            if _held(deeds) > HELD_CHARACTERS:
+            if _held(deeds) > HELD_BYTES:
                 why = "enough text is held"
             if why is not None:
                 left = [facts.key for facts in found[place:]]
@@ -184,7 +186,7 @@ def _read_all(
 
 
 def _held(deeds: Sequence[Deed]) -> int:
-    return sum(len(deed.document.text) for deed in deeds if deed.document is not None)
+    return sum(sys.getsizeof(deed.document.text) for deed in deeds if deed.document is not None)
 
 
 def _read_alone(parts: BatchParts, lease: Lease, deed: Deed, *, until: float) -> Deed:

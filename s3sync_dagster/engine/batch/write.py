@@ -40,6 +40,9 @@ GROUP_SECONDS = 10.0
 """A group takes the model about so long: what it has done so far is seen, and kept, so often."""
 FIRST_RECORDS = 500
 """In a group before it is known how fast the model is."""
+LARGE_RECORDS = 20_000
+"""Of one document, above which it is embedded part by part as it is written, with nothing beside:
+vectors of a large model take 12 KB for each."""
 
 
 class Writer:
@@ -65,10 +68,11 @@ class Writer:
                 if running is not None:
                     running.result()  # one write in flight; its errors end the batch
                     running = None
-                if self._parts.threads > 1:
+                if self._parts.threads > 1 and not _is_large(group):
                     running = writer.submit(self._write, ready)
                 else:
                     self._write(ready)
+                del group, ready  # nothing of it is kept while the next is made
         finally:  # that the lease is lost counts for more than what was met beside it
             if running is not None:
                 running.result()
@@ -119,7 +123,9 @@ class Writer:
             except Exception as error:  # noqa: BLE001  (a fault must not end the batch)
                 self._ledger.fail(key, unexpected_error(error, f"{key!r} could not be written"))
             else:
+                del cut
                 yield write
+                del write  # nothing of it is kept while the next is made
 
     def _prepare(self, group: WriteGroup) -> list[WriteGroup]:
         """Claim, plan and embed a group; returns what of it is ready to be written."""
@@ -156,7 +162,7 @@ class Writer:
 
     def _embed(self, group: WriteGroup) -> WriteGroup:
         texts = [record.embedding_text for record in group.upserts()]
-        if not texts:
+        if not texts or _is_large(group):
             return group
         begun = self._parts.clock.monotonic()
         ready = replace(group, vectors=self._parts.embedder.embed_documents(texts))
@@ -207,9 +213,14 @@ class Writer:
         step = collection.write_limits.max_records
         upserts = group.upserts()
         for start in range(0, len(upserts), step):
-            self._begin(group)
             part = upserts[start : start + step]
-            collection.upsert(part, group.vectors[start : start + step])
+            if group.vectors is None:
+                texts = [record.embedding_text for record in part]
+                vectors = self._parts.embedder.embed_documents(texts)
+            else:
+                vectors = group.vectors[start : start + step]
+            self._begin(group)
+            collection.upsert(part, vectors)
             tally.chunks_written += len(part)
             at("upserted")
         updates = [record for one in group.writes if one.plan for record in one.plan.update]
@@ -339,3 +350,7 @@ class Writer:
             for one in group.writes
             if one.before is not None and one.plan is not None
         ]
+
+
+def _is_large(group: WriteGroup) -> bool:
+    return len(group.writes) == 1 and len(group.writes[0].records) > LARGE_RECORDS
