@@ -2,14 +2,33 @@
 
 import pytest
 
+from s3sync_dagster.core.rights import Reader, Rights
+from s3sync_dagster.model.document import Record
 from s3sync_dagster.ports import word_votes
 from s3sync_dagster.ports.word_forms import voters
 from s3sync_dagster.ports.word_index import FtsWordIndex
-from s3sync_dagster_tests.ports.test_word_index import make_collection, names, version, write
+from s3sync_dagster.ports.word_memory import WordMemory
+from s3sync_dagster.ports.word_votes import Voters
+from s3sync_dagster_tests.ports.test_word_index import (
+    EMBEDDER,
+    make_collection,
+    names,
+    version,
+    write,
+)
 
 ENGLISH = "The server of note {} and what it is for"
 GERMAN = "Der Server und die Notiz {} ist nicht da"
 ROOM = "Die Serverräume {} und die Klimaanlage sind nicht da"
+
+
+def write_for(collection, document_id, team, *texts):
+    metadata = {"s3sync_source": "s", "team": team}
+    records = [
+        Record(id=f"{document_id}-{n}", document=t, embedding_text=t, metadata=metadata)
+        for n, t in enumerate(texts)
+    ]
+    collection.upsert(records, EMBEDDER.embed_documents(["x"] * len(records)))
 
 
 def filled(tmp_path, *runs):
@@ -24,8 +43,11 @@ def filled(tmp_path, *runs):
     return index
 
 
-def asked(index, question="Server", **options):
-    return word_votes.are_asked(index._file.database, voters(question), **options)
+def asked(index, question="Server", memory=None, **options):
+    given = {"touched": 0, "records": 1000, **options}
+    database = index._file.database
+    one = Voters(database=database, memory=memory or WordMemory(), **given)
+    return one.are_asked(voters(question))
 
 
 @pytest.fixture
@@ -79,3 +101,53 @@ def test_no_more_records_are_looked_at_however_many_have_the_word(tmp_path, clos
         word_votes.LOOKED_AT - word_votes.STRETCHES <= one <= word_votes.LOOKED_AT for one in met
     )
     assert len(met) == 2
+
+
+def test_what_was_looked_at_is_remembered_until_much_has_changed(tmp_path, closing):
+    german = closing(filled(tmp_path / "de", (GERMAN, 20)))
+    english = closing(filled(tmp_path / "en", (ENGLISH, 20)))
+    memory = WordMemory()
+    assert asked(german, memory=memory, touched=5)
+    assert asked(english, memory=memory, touched=15), "of before: the memory takes it for the same"
+    assert not asked(english, memory=memory, touched=16)
+    assert not asked(english, memory=memory, touched=5, name="another reader")
+
+
+def test_who_may_see_few_records_with_a_word_has_no_others_gone_through(tmp_path, closing):
+    """SQLite goes through all of them for those that may be seen, unless it knows when to stop."""
+    index = closing(filled(tmp_path, (GERMAN, 3000)))
+    steps = []
+
+    def cost(**options):
+        steps.clear()
+        index._file.database.set_progress_handler(lambda: steps.append(1) and None, 10)
+        try:
+            assert asked(index, **options)
+        finally:
+            index._file.database.set_progress_handler(None, 0)
+        return len(steps)
+
+    first = index._file.database.execute("SELECT min(number) FROM records").fetchone()[0]
+    few = bytes(first) + b"\x01" * 3 + bytes(3000)
+    through_all = cost(seen=few)
+    assert cost(seen=few, count=lambda _: 3) * 20 < through_all
+    assert cost(seen=bytes(4000), count=lambda _: 0) * 20 < through_all
+
+
+@pytest.mark.parametrize("team", ["sales", "nobody"])
+def test_a_member_asks_of_what_he_may_see_and_once(tmp_path, closing, team, monkeypatch):
+    looked = []
+    look = word_votes._some
+    monkeypatch.setattr(
+        word_votes,
+        "_some",
+        lambda d, word, seen, most: looked.append(most) or look(d, word, seen, most),
+    )
+    collection, index = make_collection(), closing(FtsWordIndex(tmp_path / "words.db"))
+    write_for(collection, "a", "sales", GERMAN.format(1))
+    write_for(collection, "b", "hr", *[ENGLISH.format(n) for n in range(200)])
+    index.follow(collection, [version("a", 1), version("b", 200)])
+    member = index.seen_by(Rights(reader=Reader(frozenset([team])), restricted={"s": ("team",)}))
+    for _ in range(2):
+        assert [name for name, _ in member.search("Server", limit=9)] == ["a-0"] * (team == "sales")
+    assert looked == [1] * (team == "sales")
