@@ -66,17 +66,38 @@ class Partitions:
                     .values(partition_added=True)
                 )
 
+    def dropping(self, source_id: str, partitions: Sequence[str]) -> None:
+        """Note that Dagster may know these partitions no more: what comes back is told again."""
+        with self._db.write() as tx:
+            self._db.lock_source(tx, source_id)
+            for part in groups(partitions):
+                here = objects.c.source_id == source_id, objects.c.partition_key.in_(part)
+                tx.execute(
+                    objects.update().where(*here).values(partition_added=False, shard=_shard)
+                )
+
     def dropped(self, source_id: str, partitions: Sequence[str]) -> None:
-        """Note that Dagster knows these partitions no more: their shards have room again."""
+        """Note that Dagster knows these partitions no more: their shards have room again.
+
+        One whose object came back meanwhile keeps its place, and is told again.
+        """
         with self._db.write() as tx:
             before = predecessors(tx, source_id)
             self._db.lock_sources(tx, {source_id, *before})
             freed = Counter[int]()
             for part in groups(partitions):
-                here = (objects.c.source_id == source_id, objects.c.partition_key.in_(part))
+                here = objects.c.source_id == source_id, objects.c.partition_key.in_(part)
+                back = *here, has_place, objects.c.gone.is_(False)
+                query = sa.select(objects.c.partition_key).where(*back)
+                stay = set(tx.execute(query).scalars())
+                tx.execute(
+                    objects.update().where(*back).values(partition_added=False, shard=_shard)
+                )
+                leave = [name for name in part if name not in stay]
+                here = objects.c.source_id == source_id, objects.c.partition_key.in_(leave)
                 query = sa.select(_shard, sa.func.count()).where(*here, has_place).group_by(_shard)
                 freed.update(_pairs(tx.execute(query)))
-                give_up_places(tx, {source_id, *before}, part)
+                give_up_places(tx, {source_id, *before}, leave)
             self._count(tx, source_id, {shard: -number for shard, number in freed.items()})
 
     def to_drop(self, source_id: str, *, limit: int = 500) -> dict[int, list[str]]:

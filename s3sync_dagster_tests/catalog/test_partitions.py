@@ -109,6 +109,25 @@ def test_a_key_whose_partition_was_taken_back_takes_whatever_room_there_is(catal
     assert counts(catalog) == {1: 3, 2: 3, 3: 1}
 
 
+def test_what_comes_back_while_its_partition_is_taken_back_keeps_its_place_and_is_told_again(
+    catalog,
+):
+    listed(catalog, names(5))
+    first = tell(catalog, names(5))
+    with catalog.database.write() as tx:
+        tx.execute(objects.update().where(objects.c.object_key > "k02").values(gone=True))
+        tx.execute(sa.text("DELETE FROM invocations"))
+    catalog.partitions.dropping(DOCS.id, ["k03", "k04"])  # and the process dies, or is still at it
+    assert catalog.partitions.to_drop(DOCS.id) == {2: ["k03", "k04"]}
+    with catalog.database.write() as tx:
+        tx.execute(objects.update().where(objects.c.object_key == "k03").values(gone=False))
+    assert catalog.partitions.place(DOCS.id, names(5)).untold == {2: ["k03"]}
+    assert tell(catalog, names(4)) == {key: first[key] for key in names(4)}
+    catalog.partitions.dropped(DOCS.id, ["k03", "k04"])
+    assert catalog.partitions.place(DOCS.id, names(5)).untold == {2: ["k03"]}
+    assert counts(catalog) == {1: 3, 2: 1}
+
+
 def test_room_that_was_kept_for_a_key_or_left_by_a_program_of_before_is_given_back(catalog):
     listed(catalog, names(5))
     catalog.partitions.place(DOCS.id, ["k00"])  # and the run dies before Dagster is told
