@@ -55,16 +55,18 @@ class Partitions:
         self._give(source_id, without, asked_in=asked_in)
         return self._placed(source_id, keys)[0]
 
-    def added(self, source_id: str, partitions: Sequence[str]) -> None:
-        """Note that Dagster knows these partitions."""
+    def added(self, source_id: str, partitions: Sequence[str], *, shard: int) -> None:
+        """Note that Dagster knows these partitions of a shard.
+
+        Of those alone that have their place there still: one may have been taken back since it
+        was planned, and have no place by now, or another one.
+        """
         with self._db.write() as tx:
             self._db.lock_source(tx, source_id)
             for part in groups(partitions):
-                tx.execute(
-                    objects.update()
-                    .where(objects.c.source_id == source_id, objects.c.partition_key.in_(part))
-                    .values(partition_added=True)
-                )
+                here = objects.c.source_id == source_id, objects.c.partition_key.in_(part)
+                told = objects.update().where(*here, objects.c.shard == shard)
+                tx.execute(told.values(partition_added=True))
 
     def dropping(self, source_id: str, partitions: Sequence[str]) -> None:
         """Note that Dagster may know these partitions no more: what comes back is told again."""

@@ -31,8 +31,8 @@ def catalog(catalog_url):
 def tell(catalog, keys, src=DOCS, **options):
     """Do what dispatch does before a run; returns the shard of each key."""
     placement = catalog.partitions.place(src.id, keys, **options)
-    for names in placement.untold.values():
-        catalog.partitions.added(src.id, names)
+    for shard, names in placement.untold.items():
+        catalog.partitions.added(src.id, names, shard=shard)
     return dict(placement.shards)
 
 
@@ -125,6 +125,21 @@ def test_what_comes_back_while_its_partition_is_taken_back_keeps_its_place_and_i
     assert tell(catalog, names(4)) == {key: first[key] for key in names(4)}
     catalog.partitions.dropped(DOCS.id, ["k03", "k04"])
     assert catalog.partitions.place(DOCS.id, names(5)).untold == {2: ["k03"]}
+    assert counts(catalog) == {1: 3, 2: 1}
+
+
+def test_what_was_taken_back_since_it_was_planned_has_no_place_that_nobody_counted(catalog):
+    listed(catalog, names(5))
+    tell(catalog, names(3))
+    late = catalog.partitions.place(DOCS.id, ["k03", "k04"]).untold
+    with catalog.database.write() as tx:
+        tx.execute(objects.update().where(objects.c.object_key == "k04").values(gone=True))
+        tx.execute(sa.text("DELETE FROM invocations"))
+    assert drop_all_gone(catalog, DOCS) == {2: ["k04"]}
+    for shard, planned in late.items():
+        catalog.partitions.added(DOCS.id, planned, shard=shard)
+    assert catalog.partitions.to_drop(DOCS.id) == {}
+    assert catalog.partitions.place(DOCS.id, ["k03", "k04"]).shards == {"k03": 2}
     assert counts(catalog) == {1: 3, 2: 1}
 
 
