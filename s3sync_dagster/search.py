@@ -26,7 +26,7 @@ from s3sync_dagster.model.errors import (
     Unavailable,
 )
 from s3sync_dagster.model.source import EmbeddingConfig, Source
-from s3sync_dagster.ports.word_file import DAMAGED
+from s3sync_dagster.ports.word_file import DAMAGED, file_of
 from s3sync_dagster.ports.word_forms import MAX_WORDS, words_of
 from s3sync_dagster.ports.word_index import FtsWordIndex
 from s3sync_dagster.ports.word_memory import WordMemory
@@ -287,7 +287,7 @@ def _word_index(
     # The address is no part of it: the local Chroma has another port at each start.
     place = f"{tenant}\n{database}\n{collection.name}"
     name = hashlib.sha256(place.encode()).hexdigest()[:32]
-    path = parts.settings.home / WORDS / f"{name}.db"
+    path = file_of(parts.settings.home / WORDS, name)
     memory = parts.word_memory(path)
     index = FtsWordIndex(path, memory)
     try:

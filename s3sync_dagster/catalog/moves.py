@@ -11,6 +11,7 @@ from s3sync_dagster.catalog.database import ROWS_A_PART, Database
 from s3sync_dagster.catalog.identities import hand_requests, stand_in
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.object_rows import upsert_objects
+from s3sync_dagster.catalog.places import take_places
 from s3sync_dagster.catalog.rows import document_of, groups, source_of
 from s3sync_dagster.catalog.said import hand_on_words
 from s3sync_dagster.catalog.settlement import forget_removed
@@ -23,6 +24,7 @@ from s3sync_dagster.catalog.successions import (
 )
 from s3sync_dagster.catalog.tables import (
     documents,
+    has_place,
     invocations,
     is_live,
     objects,
@@ -219,6 +221,7 @@ class Moves:
         """Give objects that only the source before had to the new one, as gone; and its requests.
 
         Dagster has one set of partitions for both; it takes back what is of objects that are gone.
+        So the places of all others go over as well.
 
         Returns:
             False while a document that was taken over is not written: its records still say that
@@ -234,7 +237,7 @@ class Moves:
                     sa.select(objects.c.object_key)
                     .where(
                         objects.c.source_id == before_id,
-                        objects.c.partition_added,
+                        has_place,
                         objects.c.object_key.not_in(known),
                         objects.c.partition_key.not_in(names),
                     )
@@ -242,6 +245,8 @@ class Moves:
                 )
                 keys = tx.execute(part).scalars().all()
                 if not keys:
+                    if take_places(tx, before_id, source.id):
+                        continue
                     hand_requests(tx, before_id, source)
                     given_up = list(tx.execute(_given_up(source.id)).scalars())
                     now = self._db.now()

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.moves import predecessors
+from s3sync_dagster.catalog.places import give_up_places, inherited
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import (
     documents,
@@ -54,27 +55,51 @@ class Partitions:
         self._give(source_id, without, asked_in=asked_in)
         return self._placed(source_id, keys)[0]
 
-    def added(self, source_id: str, partitions: Sequence[str]) -> None:
-        """Note that Dagster knows these partitions."""
+    def added(self, source_id: str, partitions: Sequence[str], *, shard: int) -> None:
+        """Note that Dagster knows these partitions of a shard.
+
+        Of those alone that have their place there still: one may have been taken back since it
+        was planned, and have no place by now, or another one.
+        """
         with self._db.write() as tx:
             self._db.lock_source(tx, source_id)
             for part in groups(partitions):
+                here = objects.c.source_id == source_id, objects.c.partition_key.in_(part)
+                told = objects.update().where(*here, objects.c.shard == shard)
+                tx.execute(told.values(partition_added=True))
+
+    def dropping(self, source_id: str, partitions: Sequence[str]) -> None:
+        """Note that Dagster may know these partitions no more: what comes back is told again."""
+        with self._db.write() as tx:
+            self._db.lock_source(tx, source_id)
+            for part in groups(partitions):
+                here = objects.c.source_id == source_id, objects.c.partition_key.in_(part)
                 tx.execute(
-                    objects.update()
-                    .where(objects.c.source_id == source_id, objects.c.partition_key.in_(part))
-                    .values(partition_added=True)
+                    objects.update().where(*here).values(partition_added=False, shard=_shard)
                 )
 
     def dropped(self, source_id: str, partitions: Sequence[str]) -> None:
-        """Note that Dagster knows these partitions no more: their shards have room again."""
+        """Note that Dagster knows these partitions no more: their shards have room again.
+
+        One whose object came back meanwhile keeps its place, and is told again.
+        """
         with self._db.write() as tx:
-            self._db.lock_source(tx, source_id)
+            before = predecessors(tx, source_id)
+            self._db.lock_sources(tx, {source_id, *before})
             freed = Counter[int]()
             for part in groups(partitions):
-                here = (objects.c.source_id == source_id, objects.c.partition_key.in_(part))
+                here = objects.c.source_id == source_id, objects.c.partition_key.in_(part)
+                back = *here, has_place, objects.c.gone.is_(False)
+                query = sa.select(objects.c.partition_key).where(*back)
+                stay = set(tx.execute(query).scalars())
+                tx.execute(
+                    objects.update().where(*back).values(partition_added=False, shard=_shard)
+                )
+                leave = [name for name in part if name not in stay]
+                here = objects.c.source_id == source_id, objects.c.partition_key.in_(leave)
                 query = sa.select(_shard, sa.func.count()).where(*here, has_place).group_by(_shard)
                 freed.update(_pairs(tx.execute(query)))
-                tx.execute(objects.update().where(*here).values(partition_added=False, shard=None))
+                give_up_places(tx, {source_id, *before}, leave)
             self._count(tx, source_id, {shard: -number for shard, number in freed.items()})
 
     def to_drop(self, source_id: str, *, limit: int = 500) -> dict[int, list[str]]:
@@ -154,8 +179,8 @@ class Partitions:
             for part in groups(keys):  # others may have given some of them one meanwhile
                 query = sa.select(objects.c.object_key).where(*bare, objects.c.object_key.in_(part))
                 still += tx.execute(query.order_by(objects.c.object_key)).scalars()
-            inherited = _inherited(tx, source_id, still)
-            new = [key for key in still if key not in inherited]
+            found = inherited(tx, source_id, still, predecessors(tx, source_id))
+            new = [key for key in still if key not in found]
             if asked_in is not None:
                 given = {asked_in: new}
             else:
@@ -163,7 +188,7 @@ class Partitions:
                 has = _pairs(tx.execute(counted.where(shards.c.source_id == source_id)))
                 given = spread(new, has, most=self._most)
             self._count(tx, source_id, {shard: len(some) for shard, some in given.items()})
-            shard_of = inherited | {key: shard for shard, some in given.items() for key in some}
+            shard_of = found | {key: shard for shard, some in given.items() for key in some}
             for shard, some in _by_shard((shard, key) for key, shard in shard_of.items()).items():
                 for part in groups(some):
                     tx.execute(
@@ -187,29 +212,6 @@ class Partitions:
                     set_={"partitions": sa.case((now < 0, 0), else_=now)},
                 )
             )
-
-
-def _inherited(tx: sa.Connection, source_id: str, keys: Sequence[str]) -> dict[str, int]:
-    """Return the shards that keys have already by the name of a source that was moved.
-
-    Both have one set of partitions in Dagster; they were counted when the source before got them.
-    """
-    before = predecessors(tx, source_id)
-    found: dict[str, int] = {}
-    for part in groups(keys) if before else ():
-        mine = objects.alias("mine")
-        query = (
-            sa.select(mine.c.object_key, _shard)
-            .join(mine, mine.c.partition_key == objects.c.partition_key)
-            .where(
-                mine.c.source_id == source_id,
-                mine.c.object_key.in_(part),
-                objects.c.source_id.in_(before),
-                objects.c.partition_added,
-            )
-        )
-        found.update(_pairs(tx.execute(query)))
-    return found
 
 
 def _pairs(rows: Any) -> dict[Any, int]:

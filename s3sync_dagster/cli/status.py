@@ -24,7 +24,7 @@ from s3sync_dagster.core.state import ListingRow, QueueTrouble, SourceRow
 from s3sync_dagster.engine.moving import how_far
 from s3sync_dagster.estimating import still_to_embed
 from s3sync_dagster.model.errors import EmbeddingMismatch, S3SyncError
-from s3sync_dagster.model.source import AutoSync, Source
+from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
 
 if TYPE_CHECKING:
     from s3sync_dagster.wiring import Parts
@@ -227,6 +227,11 @@ def _advice(source: Source, one: dict[str, Any]) -> list[str]:
     elif one["outdated"]:
         other = "" if one["from"] == "catalog" else f", or, after another embedding, {into}"
         found.append(f"to index what is outdated again: {written_again_by(source)}{other}")
+        if source.mode is DeleteMode.APPEND:
+            found.append(
+                "in mode append, records of objects that are gone or have other bytes by now are "
+                "kept, and stay outdated after that"
+            )
     if blocked := one["blocked_listing"]:
         found.append(
             f"{blocked['gone']} removals of listing {blocked['id']} wait for a person; which they "

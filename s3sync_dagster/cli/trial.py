@@ -103,12 +103,12 @@ def _sample_words(trial: Trial) -> str:
     sample, asked = trial.sample, len(trial.questions)
     said = f"{asked} question{'s' * (asked != 1)} asked of "
     if sample.whole:
-        return f"{said}all {sample.population:,} objects.{_left_out(trial)}"
+        return f"{said}all {sample.population:,} objects.{_left_out(trial)}{_kept(trial)}"
     return (
         f"{said}{len(sample.objects):,} of {sample.population:,} objects: "
         f"{len(sample.answering):,} that answer, {len(sample.drawn):,} by hash (--sample)."
-        f"{_left_out(trial)} Among so few every answer is easier to find than in the whole "
-        "collection: the differences count."
+        f"{_left_out(trial)}{_kept(trial)} Among so few every answer is easier to find than in the "
+        "whole collection: the differences count."
     )
 
 
@@ -116,6 +116,18 @@ def _left_out(trial: Trial) -> str:
     if not trial.left_out:
         return ""
     return f" {trial.left_out} not asked: their answers are in no object that was read."
+
+
+def _kept(trial: Trial) -> str:
+    """Say what stays in the collection and takes part in no ranking here."""
+    kept = trial.kept_records
+    if not kept:
+        return ""
+    return (
+        f" {kept:,} records of objects that are gone or have other bytes by now stay as they are "
+        "and are not among what is searched here: in the collection they take places, so answers "
+        "stand somewhat further back than both columns say."
+    )
 
 
 def _scores(trial: Trial, k: int) -> Iterator[tuple[str, ...]]:
@@ -217,6 +229,7 @@ def _values(trial: Trial, tried: Sequence[str], k: int) -> dict[str, Any]:
             "answering": len(sample.answering),
             "by_hash": len(sample.drawn),
             "of": sample.population,
+            "kept_records": trial.kept_records,
         },
         "today": _side(trial, trial.today, trial.tried, k),
         "tried": _side(trial, trial.tried, trial.today, k),

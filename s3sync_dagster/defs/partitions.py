@@ -27,12 +27,14 @@ def drop_partitions(catalog: Catalog, instance: dg.DagsterInstance, source: Sour
     shards = range(FIRST_SHARD, catalog.partitions.shards(source.id) + 1)
     if is_backfilled(instance, [dg.AssetKey(asset_path(source, shard)) for shard in shards]):
         return 0
-    for shard, names in gone.items():
-        for name in names:
-            instance.delete_dynamic_partition(partitions_name(source, shard), name)
-    dropped = [name for names in gone.values() for name in names]
-    catalog.partitions.dropped(source.id, dropped)
-    return len(dropped)
+    names = [name for some in gone.values() for name in some]
+    catalog.partitions.dropping(source.id, names)
+    for shard in shards:  # one may have been launched on another asset than its own
+        definition = partitions_name(source, shard)
+        for name in instance.get_existing_dynamic_partitions(definition, names):
+            instance.delete_dynamic_partition(definition, name)
+    catalog.partitions.dropped(source.id, names)
+    return len(names)
 
 
 def drop_all_partitions(
@@ -43,11 +45,18 @@ def drop_all_partitions(
     until: float,
     clock: Clock,
 ) -> bool:
-    """Take all partitions of a source back until that monotonic time; True when none is left."""
-    for shard in range(FIRST_SHARD, catalog.partitions.shards(source.id) + 1):
+    """Take all partitions of a source back until that monotonic time; True when none is left.
+
+    Also of shards that a catalog which was put back from an older copy does not know.
+    """
+    known, shard = catalog.partitions.shards(source.id), FIRST_SHARD
+    while True:
         definition = partitions_name(source, shard)
-        for name in instance.get_dynamic_partitions(definition):
+        names = instance.get_dynamic_partitions(definition)
+        if not names and shard > known:
+            return True
+        for name in names:
             instance.delete_dynamic_partition(definition, name)
             if clock.monotonic() > until:
                 return False
-    return True
+        shard += 1

@@ -219,8 +219,8 @@ class PartitionsPort(Protocol):
         """Return where keys are shown; those that have no shard yet get one."""
         ...
 
-    def added(self, source_id: str, partitions: Sequence[str]) -> None:
-        """Note that Dagster knows these partitions."""
+    def added(self, source_id: str, partitions: Sequence[str], *, shard: int) -> None:
+        """Note that Dagster knows these partitions, of those that have their place there still."""
         ...
 
 

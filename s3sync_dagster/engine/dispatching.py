@@ -102,7 +102,7 @@ def tell_partitions(
     placement = catalog.partitions.place(source.id, keys, asked_in=asked_in)
     for shard, names in placement.untold.items():
         if runs.add_partitions(source, names, shard=shard):
-            catalog.partitions.added(source.id, names)
+            catalog.partitions.added(source.id, names, shard=shard)
     return placement.shards
 
 

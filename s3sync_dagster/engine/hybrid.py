@@ -318,7 +318,7 @@ def require_ranking(ranking: str) -> None:
     """Refuse with ``InvalidSetting`` a word that is no ranking."""
     if ranking not in get_args(Ranking):
         known = ", ".join(map(repr, get_args(Ranking)))
-        raise InvalidSetting(f"ranking {ranking[:100]!r} is none of {known}")
+        raise InvalidSetting(f"ranking {str(ranking)[:100]!r} is none of {known}")
 
 
 def _in_document(name: str) -> tuple[str, int, str]:

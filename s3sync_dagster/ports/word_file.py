@@ -74,6 +74,26 @@ LIMIT 1
 other letters, it gives what stands there."""
 
 
+def file_of(folder: Path, name: str) -> Path:
+    """Return where the words of a collection lie; where they lay in older layouts is emptied.
+
+    Each layout has a file of its own. A program of before, one that runs on while the package is
+    upgraded, would write what it takes for words into the file of another one, and call it whole.
+
+    Args:
+        folder: of all word indexes.
+        name: of the collection's.
+    """
+    path = folder / f"{name}.{LAYOUT}.db"
+    if not path.exists():
+        for older in (folder / f"{name}.db", *(folder / f"{name}.{n}.db" for n in range(LAYOUT))):
+            try:
+                _remove(older)
+            except OSError:
+                break  # who opens the new one says what is wrong with the folder
+    return path
+
+
 class WordFile:
     """One file, open. Several processes may use it; one thread per object."""
 
@@ -221,8 +241,7 @@ class WordFile:
             with self._path.with_name(f"{self._path.name}.lock").open("a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if met == _file_at(self._path):
-                    for suffix in ("", "-wal", "-shm"):
-                        self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+                    _remove(self._path)
                 return self._create(self._connect())
         except OSError:
             raise self._not_writable() from None
@@ -264,6 +283,12 @@ def _drop_all(database: sqlite3.Connection) -> None:
         for (name,) in database.execute(query.format(kind), (virtual,)).fetchall():
             if not name.startswith("sqlite_"):
                 database.execute(f'DROP TABLE "{name}"')
+
+
+def _remove(path: Path) -> None:
+    """Remove a file with what SQLite has beside it; who has it open goes on with what it had."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _file_at(path: Path) -> tuple[int, int] | None:

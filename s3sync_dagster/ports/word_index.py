@@ -34,7 +34,7 @@ from s3sync_dagster.ports.word_records import (
     replace_documents,
     stands,
 )
-from s3sync_dagster.ports.word_votes import are_asked
+from s3sync_dagster.ports.word_votes import Voters
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.rights import Rights
@@ -277,7 +277,15 @@ class FtsWordIndex:
     def _pieces_of(self, text: str) -> PieceScores | None:
         """Return what the pieces of a question count; None: no record has one, or none is asked."""
         words, weight = asked_by_pieces(text)
-        if not words or not are_asked(self._database, voters(text)):
+        touched = self._file.state("touched") or 0
+        asked = Voters(
+            database=self._database,
+            memory=self._memory,
+            name=self.file_id(),
+            touched=touched,
+            records=self._count_of(ALL_RECORDS, touched),
+        )
+        if not words or not asked.are_asked(voters(text)):
             return None
         return piece_scores(self._database, words, weight)
 

@@ -44,6 +44,8 @@ class WordMemory:
 
     _counts: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     """By word: records that have it, and how much the index had been changed then."""
+    _shares: dict[str, tuple[float, int]] = field(default_factory=dict[str, tuple[float, int]])
+    """By word, likewise: how many of the records that have it have pieces of words."""
     _seen: dict[str, Seen] = field(default_factory=dict[str, Seen])
     _rests_until: float = 0.0
     _recent_until: float = 0.0
@@ -82,6 +84,24 @@ class WordMemory:
             if len(self._counts) >= MOST_KEPT:
                 self._counts.clear()
             self._counts[word] = number, touched
+
+    def share_of(self, word: str, touched: int, records: int) -> float | None:
+        """Return how many of the records with a word have pieces, as a share; None: look.
+
+        Args:
+            word: with what tells the file and the reader from others.
+            touched: rows of the index file that were changed, since it was made.
+            records: that there are.
+        """
+        share, then = self._shares.get(word, (0.0, -1))
+        known = then >= 0 and 0 <= touched - then <= DRIFT * records
+        return share if known else None
+
+    def keep_share(self, word: str, share: float, touched: int) -> None:
+        """Remember that; arguments as above."""
+        if len(self._shares) >= MOST_KEPT:
+            self._shares.clear()
+        self._shares[word] = share, touched
 
     def seen_by(self, reader: str) -> Seen:
         """Return what is known of a reader's records.

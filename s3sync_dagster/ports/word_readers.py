@@ -32,7 +32,7 @@ from s3sync_dagster.ports.word_ranking import (
 )
 from s3sync_dagster.ports.word_records import numbers_of
 from s3sync_dagster.ports.word_terms import Term, beside, most_of
-from s3sync_dagster.ports.word_votes import are_asked
+from s3sync_dagster.ports.word_votes import Voters
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.rights import Rights
@@ -205,7 +205,16 @@ class ReaderWords:
     def _pieces_of(self, text: str) -> PieceScores | None:
         """Return what the pieces of a question count; None: no record has one, or none is asked."""
         words, weight = asked_by_pieces(text)
-        if not words or not are_asked(self._file.database, voters(text), seen=self._seen):
+        asked = Voters(
+            database=self._file.database,
+            memory=self._memory,
+            name=f"{self._of_file}\n{self._rights_name}",
+            touched=self._touched,
+            records=self._count_seen(None),
+            seen=self._seen,
+            count=self._count_seen,
+        )
+        if not words or not asked.are_asked(voters(text)):
             return None
         return piece_scores(self._file.database, words, weight, seen=self._seen)
 

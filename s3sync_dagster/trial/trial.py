@@ -39,6 +39,12 @@ class Trial:
     changes: tuple[tuple[Source, Source], ...]
     """Each source of the collection as it is and as it would be, whatever the sample has of it."""
 
+    @property
+    def kept_records(self) -> int:
+        """Records of the sample that a mode keeps as they are; they take part in no ranking."""
+        kept = self.today.kept | self.tried.kept
+        return sum(one.chunks for one in self.sample.objects if (one.source_id, one.key) in kept)
+
 
 def try_change(
     parts: Parts,

@@ -85,7 +85,8 @@ def build(catalog: Catalog) -> None:
     catalog.sources.add(OTHER)
     catalog.sources.add(BEFORE)
     index_all(catalog, BEFORE, ["before/x"])
-    catalog.partitions.added(BEFORE.id, ["before/x"])
+    catalog.partitions.place(BEFORE.id, ["before/x"])
+    catalog.partitions.added(BEFORE.id, ["before/x"], shard=1)
     with catalog.database.write() as tx:
         moved = sa.text("UPDATE sources SET moved_to = :to, origin = 'moved' WHERE id = :id")
         tx.execute(moved, {"to": SRC.id, "id": BEFORE.id})
@@ -201,8 +202,9 @@ OPERATIONS: dict[str, Operation] = {
         SCENE.running, SRC.id, [SidecarChange(sidecar_key="s.meta.json", before=None, now=SIDECAR)]
     ),
     "place": lambda c: c.partitions.place(SRC.id, ["d", "b", "a", "before/x"]),
-    "partitions": lambda c: c.partitions.added(SRC.id, ["b", "a"]),
-    "partitions gone": lambda c: c.partitions.dropped(SRC.id, ["b", "a"]),
+    "partitions": lambda c: c.partitions.added(SRC.id, ["b", "a"], shard=1),
+    "partitions going": lambda c: c.partitions.dropping(SRC.id, ["b", "a", "before/x"]),
+    "partitions gone": lambda c: c.partitions.dropped(SRC.id, ["b", "a", "before/x"]),
     "answered": lambda c: c.work.ask_again_where_answered(SRC.id),
     "page": lambda c: c.listings.commit_page(
         SCENE.listing,

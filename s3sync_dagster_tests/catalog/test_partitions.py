@@ -31,8 +31,8 @@ def catalog(catalog_url):
 def tell(catalog, keys, src=DOCS, **options):
     """Do what dispatch does before a run; returns the shard of each key."""
     placement = catalog.partitions.place(src.id, keys, **options)
-    for names in placement.untold.values():
-        catalog.partitions.added(src.id, names)
+    for shard, names in placement.untold.items():
+        catalog.partitions.added(src.id, names, shard=shard)
     return dict(placement.shards)
 
 
@@ -107,6 +107,40 @@ def test_a_key_whose_partition_was_taken_back_takes_whatever_room_there_is(catal
         tx.execute(objects.update().values(gone=False))
     assert tell(catalog, ["k00"]) == {"k00": 3}
     assert counts(catalog) == {1: 3, 2: 3, 3: 1}
+
+
+def test_what_comes_back_while_its_partition_is_taken_back_keeps_its_place_and_is_told_again(
+    catalog,
+):
+    listed(catalog, names(5))
+    first = tell(catalog, names(5))
+    with catalog.database.write() as tx:
+        tx.execute(objects.update().where(objects.c.object_key > "k02").values(gone=True))
+        tx.execute(sa.text("DELETE FROM invocations"))
+    catalog.partitions.dropping(DOCS.id, ["k03", "k04"])  # and the process dies, or is still at it
+    assert catalog.partitions.to_drop(DOCS.id) == {2: ["k03", "k04"]}
+    with catalog.database.write() as tx:
+        tx.execute(objects.update().where(objects.c.object_key == "k03").values(gone=False))
+    assert catalog.partitions.place(DOCS.id, names(5)).untold == {2: ["k03"]}
+    assert tell(catalog, names(4)) == {key: first[key] for key in names(4)}
+    catalog.partitions.dropped(DOCS.id, ["k03", "k04"])
+    assert catalog.partitions.place(DOCS.id, names(5)).untold == {2: ["k03"]}
+    assert counts(catalog) == {1: 3, 2: 1}
+
+
+def test_what_was_taken_back_since_it_was_planned_has_no_place_that_nobody_counted(catalog):
+    listed(catalog, names(5))
+    tell(catalog, names(3))
+    late = catalog.partitions.place(DOCS.id, ["k03", "k04"]).untold
+    with catalog.database.write() as tx:
+        tx.execute(objects.update().where(objects.c.object_key == "k04").values(gone=True))
+        tx.execute(sa.text("DELETE FROM invocations"))
+    assert drop_all_gone(catalog, DOCS) == {2: ["k04"]}
+    for shard, planned in late.items():
+        catalog.partitions.added(DOCS.id, planned, shard=shard)
+    assert catalog.partitions.to_drop(DOCS.id) == {}
+    assert catalog.partitions.place(DOCS.id, ["k03", "k04"]).shards == {"k03": 2}
+    assert counts(catalog) == {1: 3, 2: 1}
 
 
 def test_room_that_was_kept_for_a_key_or_left_by_a_program_of_before_is_given_back(catalog):
@@ -211,6 +245,83 @@ def test_the_sources_have_changed_when_one_gets_a_shard(catalog):
     assert catalog.sources.version() == version
     tell(catalog, names(4))
     assert catalog.sources.version() != version
+
+
+def moved(catalog):
+    """Let the code of the source name another collection; returns what stands in its place."""
+    with catalog.database.write() as tx:
+        tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+    catalog.sources.register(DOCS.with_changes(collection_name="other"))
+    return catalog.moves.begin(DOCS.name)
+
+
+def untold(catalog, *keys):
+    """Do what a death between Dagster's telling and its commit leaves."""
+    with catalog.database.write() as tx:
+        late = objects.update().where(objects.c.object_key.in_(keys))
+        tx.execute(late.values(partition_added=False))
+
+
+def end_move(catalog, after):
+    assert catalog.moves.hand_over(DOCS.id, after)
+    catalog.documents.drop_source(DOCS.id)
+    with catalog.database.write() as tx:
+        tx.execute(sa.text("DELETE FROM invocations"))
+
+
+def drop_all_gone(catalog, src):
+    """Do what housekeeping does; returns what was taken back, by shard."""
+    gone = catalog.partitions.to_drop(src.id)
+    catalog.partitions.dropped(src.id, [name for part in gone.values() for name in part])
+    return {shard: sorted(part) for shard, part in gone.items()}
+
+
+def test_what_dagster_may_not_have_heard_of_yet_keeps_its_place_in_a_source_that_is_moved(catalog):
+    listed(catalog, names(8))
+    first = tell(catalog, names(8))
+    untold(catalog, "k03", "k06", "k07")
+    after = moved(catalog)
+    with catalog.database.write() as tx:  # room below, which nobody may take for a second place
+        tx.execute(shards.update().where(shards.c.shard == 1).values(partitions=2))
+    listed(catalog, names(7), src=after)  # k07 is not there
+    assert tell(catalog, names(7), src=after) == {key: first[key] for key in names(7)}
+    with catalog.database.write() as tx:
+        tx.execute(shards.update().where(shards.c.shard == 1).values(partitions=3))
+    end_move(catalog, after)
+    assert counts(catalog, after.id) == {1: 3, 2: 3, 3: 2}
+    assert drop_all_gone(catalog, after) == {3: ["k07"]}
+    assert counts(catalog, after.id) == {1: 3, 2: 3, 3: 1}
+
+
+def test_a_place_that_the_source_before_has_and_the_new_one_never_asked_for_is_handed_over(catalog):
+    listed(catalog, names(4))
+    tell(catalog, names(4))
+    after = moved(catalog)
+    listed(catalog, names(4), src=after)
+    tell(catalog, names(2), src=after)  # nobody works on the others, as where a rule leaves them
+    end_move(catalog, after)
+    assert counts(catalog, after.id) == {1: 3, 2: 1}
+    assert catalog.partitions.place(after.id, names(4)).untold == {}, "Dagster knows them"
+
+
+def test_a_place_that_was_given_back_during_a_move_is_nobodys(catalog):
+    listed(catalog, names(3))
+    tell(catalog, names(3))
+    after = moved(catalog)
+    listed(catalog, names(3), src=after)
+    tell(catalog, names(3), src=after)
+    with catalog.database.write() as tx:
+        mine = objects.c.source_id == after.id, objects.c.object_key == "k01"
+        tx.execute(objects.update().where(*mine).values(gone=True))
+        tx.execute(sa.text("DELETE FROM invocations"))
+    assert drop_all_gone(catalog, after) == {1: ["k01"]}
+    listed(catalog, [*names(3), "new"], src=after)
+    assert tell(catalog, ["new"], src=after) == {"new": 1}
+    with catalog.database.write() as tx:
+        tx.execute(objects.update().where(*mine).values(gone=False))
+    assert tell(catalog, ["k01"], src=after) == {"k01": 2}, "another has its room"
+    end_move(catalog, after)
+    assert counts(catalog, after.id) == {1: 3, 2: 1}
 
 
 def test_shards_are_forgotten_with_their_source(catalog):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from s3sync_dagster.ports import word_file
 from s3sync_dagster_tests.cli.conftest import synced
 
 LONG = "".join(f"## Part {n}\n\n{f'Filler number {n} of this part. ' * 30}\n\n" for n in range(6))
@@ -61,6 +62,16 @@ def test_hits_name_their_copies_their_neighbours_and_their_document(s3sync, coll
     again = s3sync("query", "lighthouse keeper", "-c", collection, "--words", "-n", "1")
     assert (again.code, again.err) == (0, "")
     assert "lighthouse" in again.out
+
+
+def test_an_index_of_another_layout_is_another_file(s3sync, collection, home, monkeypatch):
+    with monkeypatch.context() as before:
+        before.setattr(word_file, "LAYOUT", word_file.LAYOUT - 1)
+        s3sync("query", "lighthouse", "-c", collection, "--words")
+        [old] = (home / "words").glob("*.db")
+    assert "lighthouse" in s3sync("query", "lighthouse", "-c", collection, "--words").out
+    [new] = (home / "words").glob("*.db")
+    assert new != old
 
 
 def test_who_asks_before_anything_is_synced_is_told_what_to_do_first(s3sync):

@@ -102,7 +102,8 @@ def test_what_a_trial_foretells_comes_true_and_nothing_changes_before(
     assert answer.code == 0, answer.err
     assert everything(*world) == before
     trial = answer.json
-    assert trial["sample"] == {"objects": 32, "answering": 2, "by_hash": 32, "of": 32}
+    whole = {"objects": 32, "answering": 2, "by_hash": 32, "of": 32, "kept_records": 0}
+    assert trial["sample"] == whole
     assert trial["today"]["rankings"] == now["rankings"]
     assert [one["today"] for one in trial["ranks"]] == [_ranks(one) for one in now["ranks"]]
     assert trial["today"]["records_in_all"] == len(before[1])
@@ -354,6 +355,11 @@ def test_of_a_source_that_appends_what_it_keeps_is_foretold_as_it_is(
         assert trial[side]["without_text"] == {"changed_in_append_mode": 1, "object_gone": 1}
     assert trial["today"]["records_in_all"] == len(records(chroma_server, collection)) == 34
     assert trial["tried"]["records_in_all"] > 34
+    kept = trial["sample"]["kept_records"]
+    assert kept == 34 - trial["today"]["records"] > 0
+    tried = ("--try", "max-chunk-bytes=130")
+    said = " ".join(s3sync("evaluate", collection, "--questions", asked, *tried).out.split())
+    assert f"{kept} records of objects that are gone or have other bytes by now stay as" in said
 
     [command] = trial["commands"]
     for one in command.split(" && "):

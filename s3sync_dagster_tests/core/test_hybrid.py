@@ -256,7 +256,7 @@ def test_equal_ones_stand_in_one_order_with_a_filter_and_without(indexed, rankin
             assert equal == sorted(equal)
 
 
-@pytest.mark.parametrize("ranking", ["Hybrid", "hybird", "", "bm25"])
+@pytest.mark.parametrize("ranking", ["Hybrid", "hybird", "", "bm25", None, 3])
 def test_a_ranking_that_there_is_not_is_refused_and_not_taken_for_another(collection, ranking):
     with pytest.raises(InvalidSetting, match="is none of 'hybrid', 'dense', 'words'"):
         ask(collection, Words("r3"), "other", ranking=ranking)

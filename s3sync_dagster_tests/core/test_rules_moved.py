@@ -517,7 +517,7 @@ def test_no_record_is_left_that_names_a_source_whose_id_is_forgotten(declared, k
 def test_partitions_of_objects_that_only_the_place_before_had_are_taken_back(declared):
     names = [f"{key}" for key in KEYS]
     declared.catalog.partitions.place(declared.source.id, names)
-    declared.catalog.partitions.added(declared.source.id, names)
+    declared.catalog.partitions.added(declared.source.id, names, shard=1)
     move(declared, bucket_name="bucket-eu")
     declared.bucket.delete("a.md")
     declared.sync()

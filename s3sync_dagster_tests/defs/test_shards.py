@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from s3sync_dagster import FolderSource, FolderSyncComponent, asset_keys
+from s3sync_dagster.catalog.partitions import Partitions
 from s3sync_dagster.core.naming import asset_path, job_name, partitions_name
 from s3sync_dagster.definitions import read_catalog_sources
 from s3sync_dagster.defs.building import PROBLEMS, build_definitions
@@ -152,6 +153,34 @@ def test_a_key_that_is_launched_on_another_asset_than_its_own_is_answered_on_bot
     assert world.catalog.partitions.place(world.source.id, [KEYS[0]]).shards == {KEYS[0]: 1}
 
 
+def test_a_key_that_is_shown_on_two_assets_is_taken_back_from_both(world):
+    put(world, *KEYS)
+    world.sync()
+    load_again(world)
+    world.instance.add_dynamic_partitions(partitions_name(world.source, 2), [KEYS[0]])
+    launch(world, 2, KEYS[0])
+    world.aws.delete(world.bucket, KEYS[0])
+    world.sync()
+    world.dispatcher().keep_house(log=print)
+    assert all(KEYS[0] not in names for names in partitions(world).values())
+
+
+def test_a_key_that_comes_back_after_a_death_in_the_taking_back_of_its_partition_is_shown(
+    world, monkeypatch
+):
+    put(world, *KEYS)
+    world.sync()
+    world.aws.delete(world.bucket, KEYS[7])
+    world.sync()
+    with monkeypatch.context() as dying:
+        dying.setattr(Partitions, "dropped", lambda *_: 1 / 0)
+        world.dispatcher().keep_house(log=print)
+    assert KEYS[7] not in partitions(world)[2]
+    put(world, KEYS[7])
+    world.sync()
+    assert KEYS[7] in partitions(world)[2]
+
+
 @pytest.mark.parametrize("shard", [1, 2])
 def test_a_key_that_is_new_stays_in_the_asset_that_somebody_has_added_it_to(world, shard):
     put(world, *KEYS)
@@ -214,6 +243,39 @@ def test_a_deleted_source_leaves_no_partition_in_any_asset(world):
     world.dispatcher().keep_house(log=print)
     assert partitions(world) == {}
     assert world.catalog.sources.ids() == set()
+
+
+def test_a_deleted_source_leaves_none_that_an_older_catalog_does_not_know(world):
+    put(world, *KEYS)
+    world.sync()
+    with world.catalog.database.write() as tx:
+        tx.exec_driver_sql("DELETE FROM shards WHERE shard > 1")
+        tx.exec_driver_sql("DELETE FROM objects WHERE shard > 1")
+    world.catalog.sources.mark_deleting(world.source.id, keep_records=False)
+    world.dispatcher().keep_house(log=print)
+    assert partitions(world) == {}
+
+
+def test_a_moved_source_that_leaves_keys_out_shows_none_of_them_twice(world):
+    put(world, *KEYS)
+    world.sync()
+    before = partitions(world)
+    with world.catalog.database.write() as tx:
+        tx.exec_driver_sql("UPDATE sources SET origin = 'python'")
+    narrower = {"collection_name": "narrower", "exclude_globs": (KEYS[6], KEYS[7])}
+    world.catalog.sources.register(world.source.with_changes(**narrower))
+    world.source = world.catalog.moves.begin(world.source.name)
+    load_again(world)
+    world.sync()
+    for _ in range(3):
+        world.dispatcher().keep_house(log=print)
+    assert world.catalog.sources.ids() == {world.source.id}
+    world.source = world.source.with_changes(exclude_globs=())
+    world.catalog.sources.update(world.source)
+    load_again(world)
+    world.sync()
+    assert {KEYS[6], KEYS[7]} < world.indexed_keys()
+    assert partitions(world) == before
 
 
 def test_a_moved_source_leaves_each_partition_in_the_asset_where_it_stands(world):

@@ -64,6 +64,31 @@ def test_an_index_that_another_process_just_made_anew_is_not_taken_away(tmp_path
     others[0].close()
 
 
+def test_a_program_of_before_that_runs_on_writes_into_no_file_of_this_one(tmp_path, monkeypatch):
+    """It has its own open, as while the package is upgraded, and says that its own is whole."""
+    collection = make_collection()
+    write(collection, "a", "the cat sits on the mat")
+    write(collection, "b", "dogs bark at cats")
+    both = [version("a", 1), version("b", 1)]
+    with monkeypatch.context() as before:
+        before.setattr(word_file, "LAYOUT", word_file.LAYOUT - 1)
+        old = FtsWordIndex(word_file.file_of(tmp_path, "docs"))
+        old.follow(collection, both[:1])
+    path = word_file.file_of(tmp_path, "docs")
+    with closing(old), closing(FtsWordIndex(path)) as new:
+        old.follow(collection, both[:1], state="whole")
+        assert new.state() is None
+        new.follow(collection, both, state="whole")
+        assert (old.count(), new.count()) == (1, 2)
+        old.follow(collection, [], state="whole")
+        assert (new.state(), new.count()) == ("whole", 2)
+    assert [one.name for one in tmp_path.iterdir()] == [path.name], "what older ones left is gone"
+    with monkeypatch.context() as before:
+        before.setattr(word_file, "LAYOUT", word_file.LAYOUT - 1)
+        FtsWordIndex(word_file.file_of(tmp_path, "docs")).close()
+    assert path.exists(), "one of before takes nothing away"
+
+
 def test_scores_of_records_are_those_of_a_search(tmp_path):
     """Most have the word whole; one that is not English has it as pieces, too."""
     collection = make_collection()
