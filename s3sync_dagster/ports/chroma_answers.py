@@ -15,6 +15,8 @@ from s3sync_dagster.model.errors import Unavailable
 _MAPPINGS = ("metadata", "configuration_json", "schema")
 _WITHIN = ("embedding_function", "hnsw", "spann")
 """Of a collection's configuration."""
+_TROUBLE = frozenset(("error", "errors", "message", "detail", "status", "code"))
+"""Chroma's own errors have the first and the third of them, gateways the others."""
 Fields = dict[str, Any]
 
 
@@ -73,7 +75,17 @@ def reader_of(operation: str, body: Mapping[str, Any] | None) -> Callable[[Any],
         return lambda answer: _records(answer, body)
     if operation == "query":
         return _hits
-    return _fields  # of a write: nothing stands in it, and a blank page is none
+    return written
+
+
+def written(answer: Any) -> Fields:
+    """Return the answer to a write or a deletion. Raises ``Unavailable``.
+
+    Nothing has to stand in it. A blank page is none, nor what tells of trouble with status 200.
+    """
+    found = _fields(answer)
+    _require(not _TROUBLE & found.keys())
+    return found
 
 
 def _records(answer: Any, body: Mapping[str, Any]) -> Fields:

@@ -16,6 +16,7 @@ from s3sync_dagster.ports.chroma_answers import (
     number_of,
     reader_of,
     text_of,
+    written,
 )
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ class RemoteChroma:
     def delete(self, name: str, tenant: str, database: str) -> None:
         """Delete a collection; ``NotFound`` when it does not exist."""
         path = f"{self._collections(tenant, database)}/{quote(name, safe='')}"
-        self.http.call("delete_collection", "DELETE", path, subject=f"collection {name!r}")
+        subject = f"collection {name!r}"
+        self.http.call("delete_collection", "DELETE", path, subject=subject, read=written)
 
     def max_batch_size(self) -> int:
         """Return how many records the server takes at once."""
@@ -94,8 +96,15 @@ class RemoteChroma:
         )
 
     def heartbeat(self, *, within: float | None = None) -> None:
-        """Return when the server answers."""
-        self.http.call("heartbeat", "GET", "heartbeat", subject="heartbeat", within=within)
+        """Return when the server answers, and it is Chroma."""
+        self.http.call(
+            "heartbeat",
+            "GET",
+            "heartbeat",
+            subject="heartbeat",
+            within=within,
+            read=lambda answer: number_of(answer, "nanosecond heartbeat"),
+        )
 
     def sender(self, found: Mapping[str, Any], tenant: str, database: str) -> Send:
         """Return the function that sends an operation to one collection."""

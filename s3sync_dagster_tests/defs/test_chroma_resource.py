@@ -19,6 +19,8 @@ from s3sync_dagster.settings import load_settings
 from s3sync_dagster.wiring import open_parts
 from s3sync_dagster_tests.scripted_http import scripted_server
 
+BEAT = '{"nanosecond heartbeat": 5}'
+
 
 def test_sources_are_written_where_the_resource_says(
     tmp_path, aws_endpoint, chroma_server, defs_environment, monkeypatch
@@ -82,7 +84,7 @@ def test_cloud_and_proxies_get_their_headers():
 
         def decide(_body):
             seen.append(server.asked[-1][2])
-            return 200, "{}", {}
+            return 200, BEAT, {}
 
         server.decide = decide
         for named in (cloud, http):
@@ -96,6 +98,7 @@ def test_cloud_and_proxies_get_their_headers():
 
 def test_headers_of_the_environment_are_sent(tmp_path):
     with scripted_server() as server:
+        server.decide = lambda _body: (200, BEAT, {})
         settings = load_settings(
             {
                 "S3SYNC_HOME": str(tmp_path),

@@ -95,10 +95,18 @@ def test_no_other_value_is_a_number_of_records(server, remote, collection, numbe
         refused(server, number, collection.count)
 
 
-@pytest.mark.parametrize("answer", BLANK)
-def test_no_page_says_that_something_was_written(server, collection, answer):
+@pytest.mark.parametrize(
+    "answer", [*BLANK, OTHER[1], {"error": "InternalError", "message": "x"}, {"detail": "gone"}]
+)
+def test_no_page_says_that_something_was_written(server, remote, collection, answer):
     refused(server, answer, lambda: collection.delete(["a"]))
     refused(server, answer, lambda: collection.update_metadata(["a"], [{"n": 1}]))
+    refused(server, answer, lambda: remote.delete("c", "t", "d"))
+
+
+@pytest.mark.parametrize("answer", [*BLANK, *OTHER, {"nanosecond heartbeat": None}])
+def test_no_page_says_that_chroma_is_there(server, remote, answer):
+    refused(server, answer, remote.heartbeat)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +159,9 @@ def test_what_chroma_answers_is_read(server, remote, collection):
         ([], lambda: remote.list_page("t", "d", limit=9, offset=0), []),
         (0, collection.count, 0),
         ({}, lambda: collection.delete(["a"]), None),
+        ({"deleted": 1}, lambda: collection.delete(["a"]), None),
+        ({}, lambda: remote.delete("c", "t", "d"), None),
+        ({"nanosecond heartbeat": 5}, remote.heartbeat, None),
     ):
         server.script.append((200, json.dumps(answer), {}))
         assert ask() == read
