@@ -289,7 +289,7 @@ def test_searches_of_agents_count_among_those_of_their_tenant(tmp_path, aws_endp
 
     def chroma(_body):
         if "/collections" not in slow.asked[-1][1]:
-            return 200, "{}", {}  # the database exists
+            return 200, '{"id": "d", "name": "default_database"}', {}
         begun.set()
         go_on.wait(20)
         return 401, "", {}

@@ -91,7 +91,7 @@ def test_searches_in_flight_are_counted(tmp_path, aws_endpoint):
 
     def chroma(_body):
         if "/collections" not in slow.asked[-1][1]:
-            return 200, "{}", {}  # the database exists
+            return 200, '{"id": "d", "name": "default_database"}', {}
         begun.set()
         go_on.wait(20)
         return 401, "", {}

@@ -59,6 +59,7 @@ def test_a_source_that_grows_gets_assets_by_itself_and_no_key_moves(stage):
     assert stage.catalog.views.counts(stage.source.id).indexed == 25
 
 
+@pytest.mark.long
 def test_a_change_shows_where_the_key_stands_and_a_removal_is_taken_back_there(stage):
     stage.put("docs/012.md", page("12, second edition"))
     stage.delete("docs/013.md")
@@ -71,6 +72,7 @@ def test_a_change_shows_where_the_key_stands_and_a_removal_is_taken_back_there(s
     stage.wait(lambda: counts(stage) == [(10, 10), (9, 9), (5, 5)], "its room is used again")
 
 
+@pytest.mark.long
 def test_one_partition_of_a_further_asset_from_the_ui(stage):
     parameters = {
         "mode": "default",
