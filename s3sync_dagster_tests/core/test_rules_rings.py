@@ -143,7 +143,7 @@ def die_at(step, ring):
 
 @MODES
 @DENIED
-@pytest.mark.parametrize("first", [3, 11, 17])
+@pytest.mark.parametrize("first", [3, 11, pytest.param(17, marks=pytest.mark.long)])
 def test_a_death_at_some_steps_of_a_ring_costs_no_text(mode, denied, first):
     step = first
     while die_at(step, ring := Ring(mode, 2)):
@@ -201,7 +201,7 @@ def is_away_from(call, ring, *, lasts):
 @MODES
 @DENIED
 @pytest.mark.parametrize("lasts", [1, 1000])
-@pytest.mark.parametrize("first", [2, 6])
+@pytest.mark.parametrize("first", [2, pytest.param(6, marks=pytest.mark.long)])
 def test_an_outage_at_some_calls_of_a_ring_costs_no_text(mode, denied, lasts, first):
     call = first
     while is_away_from(call, ring := Ring(mode, 2), lasts=lasts):
