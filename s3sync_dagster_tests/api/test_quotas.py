@@ -154,12 +154,14 @@ def test_records_that_outlive_their_source_make_no_room_for_others(api, clients)
     assert http.delete(url, params={"delete_records": True}).status_code == 204
 
 
+@pytest.mark.parametrize("catalog_url", ["sqlite"], indirect=True)
 def test_what_has_no_records_goes_without_more_words(api, clients):
     assert upload(clients[0], 10).status_code == 201
     [row] = api.parts.catalog.sources.rows()
     assert clients[0].delete(f"/api/v1/sources/{row.source.id}").status_code == 204
 
 
+@pytest.mark.parametrize("catalog_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("limits", [{**LIMITS, "S3SYNC_API_TRUSTED_TENANTS": "default_tenant"}])
 def test_whose_objects_are_not_counted_may_leave_records(api, clients):
     assert upload(clients[0], 10, collection=f"kept-{uuid.uuid4().hex[:8]}").status_code == 201
