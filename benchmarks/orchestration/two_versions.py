@@ -1,6 +1,6 @@
 """Two versions of this program on one catalog at once: a rolling upgrade, with kills.
 
-    python -m benchmarks orchestration.two_versions [--before REVISION] [--rounds 12]
+    python -m benchmarks.orchestration.two_versions [--before REVISION] [--rounds 12] [--seed 1]
 
 Two hosts, each with a data folder of its own, share Postgres, Chroma and a bucket. One runs this
 tree, the other a commit before it: as a rule the parent of the one that changed the catalog's

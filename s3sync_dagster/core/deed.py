@@ -34,8 +34,8 @@ class Deed:
     held: tuple[DocumentState, ...] = ()
     """Documents under this batch's intent, as they were before, or as they were committed."""
     aside: frozenset[str] = frozenset()
-    """Collections where its document is whole under its plain id, until others have given up that
-    which it is to have: see ``core.handed_on_ids``."""
+    """Collections where its document is whole under an id of its own, until others have given up
+    that which it is to have: see ``core.handed_on_ids``."""
     written: Mapping[str, Result] = field(default_factory=dict[str, Result])
     """Collections whose target is committed."""
     refused: Mapping[str, str] = field(default_factory=dict[str, str])

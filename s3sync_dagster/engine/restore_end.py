@@ -65,13 +65,13 @@ def _unknown_keys(source: Source, catalog: CatalogPort, collections: Collections
             continue
         known = known_at(collection, place)
         for page in collection.scan(source_id=source.id):
-            names = {split_record_id(record.id)[0] for record in page}
-            held = {one.document_id for one in catalog.collections.holders(known, sorted(names))}
-            keys.update(
-                str(record.metadata.get("document_key"))
+            told = {
+                (split_record_id(record.id)[0], str(record.metadata.get("document_key")))
                 for record in page
-                if split_record_id(record.id)[0] not in held
-            )
+            }
+            names = sorted({name for name, _ in told})
+            held = {one.document_id for one in catalog.collections.holders(known, names)}
+            keys.update(key for name, key in told if name not in held)
             if len(keys) >= KEYS_A_LOOK:
                 return sorted(keys)
     return sorted(keys)

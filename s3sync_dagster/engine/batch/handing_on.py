@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from s3sync_dagster.core.handed_on_ids import Place, Turns, places_given_up, places_to_come
-from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.state import DocumentState, Target
 from s3sync_dagster.engine.batch.groups import Write
 from s3sync_dagster.engine.batch.lease import Lease
@@ -56,9 +55,8 @@ class HandingOn:
 
     def waits(self, key: str, target: Target) -> bool:
         """Return whether a key of the batch gives up what another one's document is to have."""
-        prefix = self._parts.source.id_prefix
-        name = document_id(key, custom_id=target.custom_id, id_prefix=prefix)
-        return (target.collection_name, name) in self._wanted.get(key, ())
+        to_come = places_to_come(self._ledger.deed(key), id_prefix=self._parts.source.id_prefix)
+        return to_come[target.collection_name] in self._wanted.get(key, ())
 
     def is_to_come(self, write: Write) -> bool:
         """Return whether a key of the batch gives up the ids of a document at its next attempt."""
