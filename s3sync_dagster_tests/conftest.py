@@ -3,7 +3,10 @@
 import gc
 import os
 from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
+import httpx
 import pytest
 
 from s3sync_dagster_tests.opened import close_all
@@ -22,6 +25,25 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
+
+
+def pytest_configure() -> None:
+    """Read the certificates once, not for each ``httpx.get`` of a test that waits: 30 CPU-ms each.
+
+    What a client asks for by itself (``verify`` that is not True, other files) is made as ever.
+    """
+    made = httpx.create_ssl_context
+
+    @cache
+    def usual(_environment: tuple[str | None, ...], trust_env: bool) -> Any:
+        return made(trust_env=trust_env)
+
+    def create(verify: Any = True, cert: Any = None, trust_env: bool = True) -> Any:
+        if verify is not True or cert:
+            return made(verify=verify, cert=cert, trust_env=trust_env)
+        return usual(tuple(map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR"))), trust_env)
+
+    vars(httpx._transports.default)["create_ssl_context"] = create
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,9 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog import Catalog, open_catalog
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster_tests.fresh_catalogs import fill
+from s3sync_dagster_tests.fresh_catalogs import compile_once, fill
+
+compile_once()
 
 
 @pytest.fixture(scope="session")

