@@ -43,7 +43,8 @@ def pytest_configure() -> None:
             return made(verify=verify, cert=cert, trust_env=trust_env)
         return usual(tuple(map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR"))), trust_env)
 
-    vars(httpx._transports.default)["create_ssl_context"] = create
+    transports: Any = httpx._transports.default
+    transports.create_ssl_context = create
 
 
 @pytest.fixture(autouse=True)

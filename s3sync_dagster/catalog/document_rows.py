@@ -1,6 +1,6 @@
 """What the catalog knows of documents, to be read."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -12,6 +12,7 @@ from s3sync_dagster.catalog.deleted_sources import (
     ended_owners,
     is_left_behind,
 )
+from s3sync_dagster.catalog.exchanged_ids import Rings
 from s3sync_dagster.catalog.listing_end import blocked_listing
 from s3sync_dagster.catalog.moves import predecessors
 from s3sync_dagster.catalog.object_rows import objects_there, sidecars_known
@@ -24,6 +25,7 @@ from s3sync_dagster.catalog.tables import (
     has_records,
     sources,
 )
+from s3sync_dagster.core.handed_on_ids import Place
 from s3sync_dagster.core.state import RESTORED, DocumentState, ObjectState
 from s3sync_dagster.model.source import Source
 
@@ -142,6 +144,19 @@ class DocumentRows:
         """Return which record ids belong to sources whose records are being taken away."""
         with self._db.read() as tx:
             return being_cleared(tx, source, collection_name, document_ids)
+
+    def rings_closed(
+        self, source: Source, asked: Mapping[str, Collection[Place]]
+    ) -> dict[str, set[Place]]:
+        """Return what keys close a ring by asking for: others have failed of an id in turn."""
+        with self._db.read() as tx:
+            rings = Rings(tx, source)
+            rings.look_up(place for places in asked.values() for place in places)
+            found = {
+                key: {place for place in places if rings.closes(key, place)}
+                for key, places in asked.items()
+            }
+        return {key: places for key, places in found.items() if places}
 
     def written_by(
         self,

@@ -50,34 +50,34 @@ class Rings:
         rows = [row for one in new if (row := self._rows[one]) is not None]
         self._look_up_wanted([row for row in rows if _may_move(row)])
 
-    def of(self, key: str, place: Place) -> list[str] | None:
-        """Return the objects of the ring that ``key`` closes by asking for a place; None: none.
+    def closes(self, key: str, place: Place) -> bool:
+        """Return whether ``key`` closes a ring of objects by asking for a place.
 
-        Each of them lacks nothing but an id, and the last one's is what ``key`` would give up: in
-        one batch they exchange them. Append mode keeps all.
+        Each of the others lacks nothing but an id, and the last one's is what ``key`` would give
+        up. Append mode keeps all.
 
         Args:
             key: of the object that asks.
             place: what it asks for.
         """
         if self.source.mode is DeleteMode.APPEND:
-            return None
-        asked, ring = place, [key]
+            return False
+        asked, ring = place, {key}
         while len(ring) <= MOST:
             self.look_up([asked])
             row = self._rows[asked]
             if row is None or not _may_move(row):
-                return None
+                return False
             wanted = self._wanted[row.id]
             if wanted is None or wanted == asked:
-                return None
+                return False
             if row.object_key == key:
-                return ring
+                return True
             if row.object_key in ring or not self._lacks_an_id(row.object_key):
-                return None
-            ring.append(row.object_key)
+                return False
+            ring.add(row.object_key)
             asked = wanted
-        return None
+        return False
 
     def _look_up_wanted(self, rows: Collection[Row]) -> None:
         """Look up what the sidecars that made documents ask for of the same objects by now."""

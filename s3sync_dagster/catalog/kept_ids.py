@@ -69,9 +69,9 @@ def give_way(
 def free_by_now(tx: sa.Connection, source: Source, outcomes: Sequence[KeyOutcome]) -> list[str]:
     """Return keys that end here for an id which nothing has any more since it was refused them.
 
-    Whoever freed it, this batch or another, found no key that had failed of it. With them those
-    that exchange ids, once, when the last of them has come to wait for nothing else. Where that
-    brought them into no batch together, as it is with large ones, they wait for their time.
+    Whoever freed it, this batch or another, found no key that had failed of it. With them the one
+    that closes a ring, once, where another batch wrote the others beside this one: it steps aside
+    in its next.
 
     Args:
         tx: an open transaction that has locked the source, behind what it removes.
@@ -92,9 +92,11 @@ def free_by_now(tx: sa.Connection, source: Source, outcomes: Sequence[KeyOutcome
     free = {key for key, some in refused.items() if not some <= held}
     rings = Rings(tx, source)
     rings.look_up(place for some in refused.values() for place in some)
-    for key, some in refused.items():
-        for place in some if key not in asked_before else ():
-            free.update(rings.of(key, place) or ())
+    free.update(
+        key
+        for key, some in refused.items()
+        if key not in asked_before and any(rings.closes(key, place) for place in some)
+    )
     return sorted(free)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from s3sync_dagster.core.decision import Decision, give_up, not_there
 from s3sync_dagster.core.facts import SidecarChange
 from s3sync_dagster.core.gave_way import still_gives_way
-from s3sync_dagster.core.sidecar_owners import SIDECAR_OWNER, owner_of
+from s3sync_dagster.core.sidecar_owners import KEPT_OWNER, SIDECAR_OWNER, owner_of
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, Target
 from s3sync_dagster.model.document import Document, Metadata, MetadataValue
 from s3sync_dagster.model.errors import S3SyncError
@@ -131,8 +131,10 @@ def _waits(document: DocumentState, end: Decision, awaited: frozenset[str]) -> b
         return False
     claims = {one.owner for one in end.targets or () if one.collection_name in awaited}
     claims |= {owner_of(one) for one in end.facts.sidecars if one.target_collection_name in awaited}
-    of_sidecar = document.owner.startswith(SIDECAR_OWNER)
-    return end.verdict == "fail" or (of_sidecar and document.owner in claims)
+    owner = document.owner
+    if owner.startswith(KEPT_OWNER):  # its sidecar is back, or its object: as ``targets`` has it
+        owner = SIDECAR_OWNER + owner.removeprefix(KEPT_OWNER)
+    return end.verdict == "fail" or (owner.startswith(SIDECAR_OWNER) and owner in claims)
 
 
 def _without_reason(deed: Deed, end: Decision, *, mirror: bool) -> list[DocumentState]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ SLICE_TEXTS, LEAST_SLICE_TEXTS = 256, 16
 SLICE_SECONDS = 2.0
 """About so long is inferred between two writes to the cache: what a run that is killed or
 interrupted has to infer again. Within the bounds above, by the time of the slice before."""
+
+TEXTS_IN_MEMORY = 20_000
+"""Texts whose vectors are held in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +122,10 @@ class ModelEmbedder:
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Return one row per text; equal texts and cached ones cost no inference.
 
+        Of many texts they lie on disk, in a file without a name: those of a large model take 12 KB
+        each. All are made before any is returned, so that a model which refuses one half-way
+        through a large document has changed nothing.
+
         Raises:
             Unavailable: the model's endpoint failed; a retry may help.
             FixConfiguration: it cannot work as configured.
@@ -126,6 +134,18 @@ class ModelEmbedder:
 
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
+        if len(texts) <= TEXTS_IN_MEMORY:
+            return self._embed(texts)
+        with tempfile.TemporaryFile() as file:
+            for start in range(0, len(texts), TEXTS_IN_MEMORY):
+                file.write(self._embed(texts[start : start + TEXTS_IN_MEMORY]).tobytes())
+            file.flush()
+            shape = (len(texts), self.dimension)
+            return np.memmap(file, dtype=np.float32, mode="r", shape=shape)
+
+    def _embed(self, texts: Sequence[str]) -> Vectors:
+        import numpy as np
+
         distinct = list(dict.fromkeys(texts))
         known = self._cache.get(self.cache_key(), distinct) if self._cache else {}
         missing = [text for text in distinct if text not in known]

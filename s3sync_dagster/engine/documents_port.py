@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from s3sync_dagster.core.handed_on_ids import Place
     from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
     from s3sync_dagster.core.outcome import KeyOutcome
     from s3sync_dagster.core.state import (
@@ -78,6 +79,17 @@ class DocumentsPort(Protocol):
         self, source: Source, collection_name: str, document_ids: Sequence[str]
     ) -> set[str]:
         """Return which record ids belong to sources whose records are being taken away."""
+        ...
+
+    def rings_closed(
+        self, source: Source, asked: Mapping[str, Collection[Place]]
+    ) -> dict[str, set[Place]]:
+        """Return what keys close a ring by asking for: others have failed of an id in turn.
+
+        Args:
+            source: whose keys they are.
+            asked: key -> collection and document id of what it is to have.
+        """
         ...
 
     def written_by(

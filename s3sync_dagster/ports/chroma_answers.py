@@ -98,7 +98,10 @@ def _records(answer: Any, body: Mapping[str, Any]) -> Fields:
         if name in body["include"]:
             _require(len(_column(found.get(name), kind)) == len(ids))
     if "embeddings" in body["include"]:
-        _require(all(one is None or _is_vector(one) for one in found["embeddings"]))
+        vectors = found["embeddings"]
+        _require(all(one is None or _is_vector(one) for one in vectors))
+        # A number that JSON has no word for is null: a vector with one is none.
+        found = {**found, "embeddings": [None if one and None in one else one for one in vectors]}
     return found
 
 
@@ -111,9 +114,9 @@ def _hits(answer: Any) -> Fields:
     distances = _list(_only(found.get("distances")))
     _require(None not in columns[0])
     _require({len(one) for one in columns} == {len(distances)})
-    for distance, *texts in zip(distances, *columns[1:], strict=True):
-        # One of a collection that is being deleted has none, and nothing else.
-        _require(_is_finite(distance) or texts == [None, None])
+    # One of a collection that is being deleted has none, nor one that is too far for a number: a
+    # neighbour's vector of 1e30.
+    _require(all(one is None or _is_finite(one) for one in distances))
     return found
 
 
@@ -152,7 +155,7 @@ def _is_finite(value: Any) -> bool:
 
 def _is_vector(numbers: Sequence[Any]) -> bool:
     try:
-        return all(map(math.isfinite, numbers))
+        return all(one is None or math.isfinite(one) for one in numbers)
     except (TypeError, OverflowError):
         return False
 

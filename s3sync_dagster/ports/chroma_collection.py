@@ -218,7 +218,8 @@ class ChromaCollection:
         return [
             Hit(id=name, document=text or "", metadata=_plain(metadata), score=1.0 - distance)
             for name, text, metadata, distance in zip(*(c[0] for c in columns), strict=True)
-            if text is not None or metadata is not None  # of a collection that is being deleted
+            # One without is of a collection that is being deleted, or endlessly far.
+            if distance is not None and not (text is None and metadata is None)
         ]
 
     def ids_meeting(self, where: Mapping[str, Any], *, most: int) -> list[str] | None:

@@ -16,10 +16,12 @@ from s3sync_dagster.ports.memory_s3 import MemoryBucket
 from s3sync_dagster_tests.core.rules import (
     Died,
     Refusing,
+    event,
     refuse_with,
     sidecar,
     states,
     work_and_die,
+    work_on,
 )
 from s3sync_dagster_tests.engine_fixture import World, make_world
 from s3sync_dagster_tests.sources import s3_source
@@ -319,7 +321,45 @@ def test_who_steps_aside_in_one_collection_keeps_the_id_that_a_request_gave_it_i
     pytest.fail("it never came to an end")
 
 
-def test_a_ring_that_no_batch_can_hold_is_not_asked_for_without_an_end():
+def tell(world, key, custom_id):
+    """Have a sidecar give a key an id, told of by an event."""
+    world.bucket.put(f"{key}.meta.json", sidecar(key, custom_id))
+    event(world, f"{key}.meta.json")
+
+
+def test_a_ring_closes_also_where_its_last_object_had_failed_of_another_id():
+    world = make_world(auto_sync=AutoSync.METADATA)
+    for n in range(3):
+        world.bucket.put(f"{n}.md", f"text of {n}")
+        world.bucket.put(f"{n}.md.meta.json", sidecar(f"{n}.md", f"id-{n}"))
+    world.sync()
+    for key, custom_id in (("1.md", "id-2"), ("0.md", "id-1"), ("1.md", "id-0")):
+        tell(world, key, custom_id)
+        world.run_batches()
+    assert world.texts() == {"id-0-0": "text of 1", "id-1-0": "text of 0", "id-2-0": "text of 2"}
+    assert {row[0] for row in states(world).values()} == {"indexed", "skipped"}
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_a_ring_closes_where_each_of_its_objects_comes_alone(order):
+    world = make_world(auto_sync=AutoSync.METADATA)
+    for n in range(3):
+        world.bucket.put(f"{n}.md", f"text of {n}")
+        world.bucket.put(f"{n}.md.meta.json", sidecar(f"{n}.md", f"id-{n}"))
+    world.sync()
+    seen = set()
+    for n in order:
+        tell(world, f"{n}.md", f"id-{(n + 1) % 3}")
+        while batch := world.catalog.batches.reserve(
+            world.source.id, take=Take(max_keys=1), owner="w", run_id="r"
+        ):
+            work_on(world, batch, at=lambda _: seen.add(len(set(world.texts().values()))))
+    assert seen == {3}  # no text is ever away
+    assert world.texts() == {f"id-{(n + 1) % 3}-0": f"text of {n}" for n in range(3)}
+    assert world.catalog.invocations.live_count(world.source.id) == 0
+
+
+def test_a_ring_that_no_batch_can_hold_closes_one_by_one():
     world = make_world(auto_sync=AutoSync.METADATA)
     keys = ("0.md", "1.md")
     for turn in (keys, keys[::-1]):
@@ -335,8 +375,9 @@ def test_a_ring_that_no_batch_can_hold_is_not_asked_for_without_an_end():
             sync_batch(world.engine(), Lease(batch.token, catalog=world.catalog, clock=world.clock))
             batches += 1
             assert batches < 20
-    assert {row[0] for row in states(world).values()} == {"failed", "skipped"}
-    assert world.texts() == {f"id-{n}-0": f"a long text of {key}" for n, key in enumerate(keys)}
+    assert {row[0] for row in states(world).values()} == {"indexed", "skipped"}
+    exchanged = enumerate(keys[::-1])
+    assert world.texts() == {f"id-{n}-0": f"a long text of {key}" for n, key in exchanged}
 
 
 def test_what_a_mode_kept_makes_room_once_its_object_is_back_and_its_sidecar_asks_elsewhere():
@@ -374,3 +415,22 @@ def test_an_object_that_is_whole_elsewhere_is_told_so_while_what_it_had_stays():
     world.catalog.documents.enqueue_unclean(world.source.id)
     world.run_batches()
     assert (world.texts(), world.texts("other")) == ({}, {"x-0": "text two"})
+
+
+def test_what_a_mode_kept_stands_until_the_document_that_its_sidecar_asks_for_has_come():
+    world = make_world(mode=DeleteMode.KEEP_DELETED, auto_sync=AutoSync.METADATA)
+    for key, custom_id, name in (("0.md", "a", "docs"), ("1.md", "x", "other")):
+        world.bucket.put(key, f"text of {key}")
+        world.bucket.put(f"{key}.meta.json", sidecar(key, custom_id, target_collection_name=name))
+    world.sync()
+    world.bucket.delete("0.md.meta.json")
+    world.clock.seconds += 7200
+    world.sync()
+    assert world.texts("docs") == {"a-0": "text of 0.md"}
+    told = sidecar("0.md", "x", target_collection_name="other")  # which the other one has
+    world.bucket.put("0.md.meta.json", told)
+    for _ in range(3):
+        world.clock.seconds += 7200
+        world.sync()
+        assert world.texts("docs") == {"a-0": "text of 0.md"}
+    assert states(world)["0.md"] == ("failed", "record_ids_taken")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.embedding import embedder, open_embedder
 from s3sync_dagster.embedding.embedder import ModelEmbedder, next_slice
 from s3sync_dagster.embedding.hashing import HashModel
 from s3sync_dagster.model.errors import Unavailable
@@ -122,3 +122,14 @@ def test_a_quick_model_gets_large_slices():
     assert next_slice(32, 0.0) == 256
     assert next_slice(32, 4.0) == 16
     assert next_slice(16, 60.0) == 16
+
+
+def test_vectors_of_many_texts_lie_on_disk_and_are_the_same(monkeypatch):
+    monkeypatch.setattr(embedder, "TEXTS_IN_MEMORY", 10)
+    embedder_of_many = open_embedder(EmbeddingConfig(kind="hash"), model_dir=None)
+    texts = [f"text {number % 17}" for number in range(35)]
+    vectors = embedder_of_many.embed_documents(texts)
+    assert isinstance(vectors, np.memmap)
+    monkeypatch.undo()
+    assert np.array_equal(vectors, embedder_of_many.embed_documents(texts))
+    assert vectors[3:5].tolist() == vectors[20:22].tolist()

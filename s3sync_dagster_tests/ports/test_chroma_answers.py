@@ -142,7 +142,6 @@ def test_records_of_another_shape_are_none(server, collection, answer):
         {**HITS, "ids": [["a", "b"]]},
         {**HITS, "documents": None},
         {**HITS, "metadatas": [["x"]]},
-        {**HITS, "distances": [[None]]},
         {**HITS, "distances": [["0.5"]]},
         {**HITS, "distances": [[float("nan")]]},
         {**HITS, "distances": [[10**400]]},
@@ -172,6 +171,12 @@ def test_what_chroma_answers_is_read(server, remote, collection):
                "distances": [[0.5, None]]}  # fmt: skip
     server.script.append((200, json.dumps(leaving), {}))
     assert [hit.id for hit in collection.query(np.zeros(2, dtype=np.float32))] == ["a"]
+    far = {"ids": [["a", "b"]], "metadatas": [[{"n": 1}, {"n": 2}]], "documents": [["t", "u"]],
+           "distances": [[0.5, None]]}  # fmt: skip
+    server.script.append((200, json.dumps(far), {}))
+    assert [hit.id for hit in collection.query(np.zeros(2, dtype=np.float32))] == ["a"]
+    server.script.append((200, json.dumps({**RECORDS, "embeddings": [[1.0, None]]}), {}))
+    assert collection.get(["a"], documents=True, vectors=True)["a"].vector is None
 
 
 @pytest.mark.parametrize("told", ["\u00b2", "9" * 400, "soon", ""])

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.handed_on_ids import Place, Turns, places_given_up, places_to_come
 from s3sync_dagster.core.state import DocumentState, Target
 from s3sync_dagster.engine.batch.groups import Write
@@ -23,7 +24,12 @@ class Turn:
 
 
 class HandingOn:
-    """The turns of a batch, made before its first claim by what is known of its keys."""
+    """The turns of a batch, made before its first claim by what is known of its keys.
+
+    Of a ring of which no other object is in the batch, be it that they are large or were told of
+    earlier, the one that closes it steps aside as well: what it had is free for the others, whose
+    batches come then, and its own id for itself in the end.
+    """
 
     def __init__(self, parts: BatchParts, lease: Lease, ledger: Ledger) -> None:
         self._parts, self._lease, self._ledger = parts, lease, ledger
@@ -36,6 +42,7 @@ class HandingOn:
             for deed in deeds:
                 places = set(places_to_come(deed, id_prefix=prefix).values())
                 self._wanted[deed.key] = places & self._holders.keys()
+        self._alone = self._that_close_rings(deeds)
 
     def turns(self) -> Iterator[Turn]:
         """Yield whose turn it is; each is written before the next is asked for."""
@@ -46,17 +53,18 @@ class HandingOn:
             }
         )
         keys = [one.key for one in self._ledger.deeds() if not order.waits(one.key)]
-        if order.aside:
-            yield Turn(keys=order.aside, aside=True)
-            keys += self._next(order, order.aside)
+        if aside := [*dict.fromkeys([*order.aside, *self._alone])]:
+            yield Turn(keys=aside, aside=True)
+            keys += self._next(order, aside)
         while keys:
             yield Turn(keys=keys)
             keys = self._next(order, keys)
 
     def waits(self, key: str, target: Target) -> bool:
-        """Return whether a key of the batch gives up what another one's document is to have."""
+        """Return whether a key waits for what another one's document gives up."""
         to_come = places_to_come(self._ledger.deed(key), id_prefix=self._parts.source.id_prefix)
-        return to_come[target.collection_name] in self._wanted.get(key, ())
+        place = to_come[target.collection_name]
+        return place in self._wanted.get(key, ()) or place in self._alone.get(key, ())
 
     def is_to_come(self, write: Write) -> bool:
         """Return whether a key of the batch gives up the ids of a document at its next attempt."""
@@ -65,6 +73,19 @@ class HandingOn:
             return False
         deed = self._ledger.deed(holder)
         return not deed.refused and not isinstance(deed.error, FixInput | FixConfiguration)
+
+    def _that_close_rings(self, deeds: Sequence[Deed]) -> dict[str, set[Place]]:
+        """Return what keys of the batch wait for without whom it is to come from."""
+        gives_up, prefix = set(self._holders.values()), self._parts.source.id_prefix
+        asked = {
+            deed.key: places
+            for deed in deeds
+            if deed.key in gives_up
+            and (places := {*places_to_come(deed, id_prefix=prefix).values()} - {*self._holders})
+        }
+        if not asked:
+            return {}
+        return self._parts.catalog.documents.rings_closed(self._parts.source, asked)
 
     def _next(self, order: Turns, keys: Sequence[str]) -> list[str]:
         elsewhere = {key for key in keys if self._is_elsewhere(key)}

@@ -41,8 +41,7 @@ GROUP_SECONDS = 10.0
 FIRST_RECORDS = 500
 """In a group before it is known how fast the model is."""
 LARGE_RECORDS = 20_000
-"""Of one document, above which it is embedded part by part as it is written, with nothing beside:
-vectors of a large model take 12 KB for each."""
+"""Of one document, above which nothing is prepared beside its writing: both would be in memory."""
 
 
 class Writer:
@@ -162,7 +161,7 @@ class Writer:
 
     def _embed(self, group: WriteGroup) -> WriteGroup:
         texts = [record.embedding_text for record in group.upserts()]
-        if not texts or _is_large(group):
+        if not texts:
             return group
         begun = self._parts.clock.monotonic()
         ready = replace(group, vectors=self._parts.embedder.embed_documents(texts))
@@ -214,13 +213,8 @@ class Writer:
         upserts = group.upserts()
         for start in range(0, len(upserts), step):
             part = upserts[start : start + step]
-            if group.vectors is None:
-                texts = [record.embedding_text for record in part]
-                vectors = self._parts.embedder.embed_documents(texts)
-            else:
-                vectors = group.vectors[start : start + step]
             self._begin(group)
-            collection.upsert(part, vectors)
+            collection.upsert(part, group.vectors[start : start + step])
             tally.chunks_written += len(part)
             at("upserted")
         updates = [record for one in group.writes if one.plan for record in one.plan.update]
