@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
 from s3sync_dagster.core.deed import Deed
-from s3sync_dagster.core.gave_way import still_gives_way
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.state import DocumentPhase
 
@@ -27,17 +26,18 @@ def places_to_come(deed: Deed, *, id_prefix: str) -> dict[str, Place]:
 def places_given_up(deed: Deed, *, id_prefix: str) -> set[Place]:
     """Return what a key's documents have now and give up once what it is to have is whole.
 
-    So does one on its way out whose successor has never come to be: until then it is its object's
-    only text.
+    So does one on its way out while no successor of it is known to be whole: until then it may be
+    its object's only text.
     """
     known = deed.decision.facts.documents
+    whole = {one.collection_name for one in known if one.phase is DocumentPhase.CLEAN}
     to_come = places_to_come(deed, id_prefix=id_prefix) if known else {}
     removals = {one.id for one in deed.decision.removals}
     return {
         (one.collection_name, one.document_id)
         for one in known
         if to_come
-        and (one.phase is not DocumentPhase.REMOVING or still_gives_way(one, known))
+        and (one.phase is not DocumentPhase.REMOVING or one.collection_name not in whole)
         and (one.id in removals or one.collection_name in to_come)
     } - set(to_come.values())
 

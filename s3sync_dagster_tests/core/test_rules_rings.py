@@ -154,6 +154,16 @@ def test_a_death_at_some_steps_of_a_ring_costs_no_text(mode, denied, first):
     assert step > 20
 
 
+@pytest.mark.parametrize("first", [1, pytest.param(0, marks=pytest.mark.long)])
+def test_a_ring_that_died_and_whose_records_are_no_longer_trusted_comes_to_its_end(first):
+    step = first
+    while die_at(step, ring := Ring(DeleteMode.KEEP_DELETED, 3)):
+        ring.world.catalog.documents.distrust_all(ring.world.source.id)
+        ring.comes_to_rest()
+        step += 6 * first or 1
+    assert step > 14
+
+
 @pytest.mark.long
 @MODES
 @COUNTS
