@@ -139,7 +139,10 @@ class AgentsRoom:
         caller = await access.aside(authorise, request, sent_token(request))
         body = await read_whole(request)
         if not await _is_message(body):
-            sentence = "body: is not one JSON-RPC message with a method, in strict JSON and UTF-8"
+            sentence = (
+                "body: is not one JSON-RPC message with a method, in strict JSON and UTF-8, or "
+                "holds a NUL character, half of a surrogate pair, too many values or levels"
+            )
             await error_response(400, "invalid_request", sentence)(scope, receive, send)
             return
         await self._manager.handle_request({**scope, CALLER: caller}, _again(body, receive), send)

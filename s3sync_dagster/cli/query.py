@@ -254,8 +254,10 @@ def _condition(where: str | None) -> dict[str, Any] | None:
         return None
     try:
         value = json.loads(where)
-    except ValueError:
+    except json.JSONDecodeError:
         value = None
+    except ValueError:  # of more digits than Python reads
+        raise InvalidSetting("--where has a number that is too long for one.") from None
     except RecursionError:
         raise InvalidSetting(
             f"--where is nested too deeply: a filter has at most {MAX_DEPTH} levels."

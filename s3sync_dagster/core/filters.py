@@ -64,8 +64,8 @@ def require_shape(where: Any) -> None:
         raise _invalid("it has exactly one key; join several with $and")
     ((key, condition),) = cast("Mapping[Any, Any]", where).items()
     if key in _JOINING:
-        if not isinstance(condition, list | tuple):
-            raise _invalid(f"{key} takes a list of filters")
+        if not isinstance(condition, list | tuple) or not condition:
+            raise _invalid(f"{key} takes a list of filters, at least one")
         for part in cast("Sequence[Any]", condition):
             require_shape(part)
         return

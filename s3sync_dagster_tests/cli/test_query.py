@@ -99,6 +99,9 @@ def test_what_is_no_question_no_filter_and_no_collection_is_refused_in_a_sentenc
         )
         assert (deep.code, deep.out) == (2, "")
         assert "at most 16 levels" in deep.err
+    long = s3sync("query", "x", "-c", collection, "--where", '{"a": ' + "9" * 5000 + "}")
+    assert (long.code, long.out) == (2, "")
+    assert "--where has a number that is too long" in long.err
     assert "NUL" in s3sync("query", "a\0b", "-c", collection).err
     for name in ("", " ", "..", "a/b"):
         asked = s3sync("query", "x", "-c", name)

@@ -46,6 +46,8 @@ def test_filters_of_people_pass(where):
         {"$or": [[]] * MAX_PARTS},
         {"a": "x" * MAX_CHARACTERS},
         {"a": {"$in": ["x" * 100] * 200}},
+        {"$and": []},
+        {"$or": [{"a": 1}, {"$and": []}]},
         deep(MAX_DEPTH + 1),
         deep(100_000),
     ],
