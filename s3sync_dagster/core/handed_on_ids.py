@@ -59,15 +59,18 @@ class Turns:
 
     Args:
         waits: key -> keys that have what it is to have; each of them is to be elsewhere itself.
+        sizes: of the objects, in bytes: who steps aside is written twice.
     """
 
-    def __init__(self, waits: Mapping[str, Collection[str]]) -> None:
+    def __init__(
+        self, waits: Mapping[str, Collection[str]], *, sizes: Mapping[str, int] | None = None
+    ) -> None:
         self._left = {key: set(holders) for key, holders in waits.items() if holders}
         self._behind = defaultdict[str, list[str]](list)
         for key, holders in self._left.items():
             for holder in holders:
                 self._behind[holder].append(key)
-        self.aside = _one_of_each_ring(waits)
+        self.aside = _one_of_each_ring(waits, sizes or {})
         """Keys that step aside, each before any other turn."""
 
     def waits(self, key: str) -> bool:
@@ -100,8 +103,11 @@ class Turns:
         return ready
 
 
-def _one_of_each_ring(waits: Mapping[str, Collection[str]]) -> list[str]:
-    """Return keys without which none waits for itself by way of others."""
+def _one_of_each_ring(waits: Mapping[str, Collection[str]], sizes: Mapping[str, int]) -> list[str]:
+    """Return keys without which none waits for itself by way of others.
+
+    Each ring closes with a key that waits for one before it: the smaller of the two steps aside.
+    """
     aside: dict[str, None] = {}
     done = set[str]()
     for first in waits:
@@ -113,7 +119,8 @@ def _one_of_each_ring(waits: Mapping[str, Collection[str]]) -> list[str]:
                 way.popitem()
                 done.add(key)
             elif holder in way:
-                aside[holder] = None
+                if not aside.keys() & {key, holder}:
+                    aside[min(holder, key, key=lambda one: sizes.get(one, 0))] = None
             elif holder not in done:
                 way[holder] = iter(waits.get(holder, ()))
     return list(aside)

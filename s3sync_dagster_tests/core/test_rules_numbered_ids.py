@@ -185,7 +185,7 @@ def test_a_key_s_turn_is_behind_whom_it_waits_for(seed):
     waits = {key: chance.sample(keys, min(chance.choice([0, 1, 1, 2]), len(keys))) for key in keys}
     waits = {key: {one for one in some if one != key} for key, some in waits.items()}
     stays = set(chance.sample(keys, chance.choice([0, 0, 1])))
-    order, told = Turns(waits), []
+    order, told = Turns(waits, sizes={key: chance.randint(0, 9) for key in keys}), []
     elsewhere = set(order.aside) - stays
     keys_now = [key for key in keys if not order.waits(key)]
     keys_now += order.after(elsewhere, stay=stays & set(order.aside))
@@ -202,6 +202,12 @@ def test_a_key_s_turn_is_behind_whom_it_waits_for(seed):
     assert sorted(told) == keys
     assert all(_comes_back(waits, key, but=()) for key in order.aside)
     assert not any(_comes_back(waits, key, but=order.aside) for key in {*keys} - {*order.aside})
+
+
+@pytest.mark.parametrize("ring", ["ab", "ba"])
+def test_the_smaller_one_steps_aside(ring):
+    waits = {ring[0]: {ring[1]}, ring[1]: {ring[0]}}
+    assert Turns(waits, sizes={"a": 300, "b": 2}).aside == ["b"]
 
 
 def _comes_back(waits, key, *, but):

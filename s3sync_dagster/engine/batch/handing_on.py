@@ -50,7 +50,12 @@ class HandingOn:
             {
                 key: sorted({self._holders[place] for place in places})
                 for key, places in self._wanted.items()
-            }
+            },
+            sizes={
+                deed.key: ref.size
+                for deed in self._ledger.deeds()
+                if (ref := deed.decision.facts.ref) is not None
+            },
         )
         keys = [one.key for one in self._ledger.deeds() if not order.waits(one.key)]
         if aside := [*dict.fromkeys([*order.aside, *self._alone])]:
