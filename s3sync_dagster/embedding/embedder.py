@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.model.errors import InvalidSetting, LimitExceeded, Unavailable
@@ -136,18 +137,21 @@ class ModelEmbedder:
             return np.empty((0, self.dimension), dtype=np.float32)
         if len(texts) <= TEXTS_IN_MEMORY:
             return self._embed(texts)
-        with tempfile.TemporaryFile() as file:
-            for start in range(0, len(texts), TEXTS_IN_MEMORY):
-                file.write(self._embed(texts[start : start + TEXTS_IN_MEMORY]).tobytes())
-            file.flush()
-            shape = (len(texts), self.dimension)
-            return np.memmap(file, dtype=np.float32, mode="r", shape=shape)
+        shape = (len(texts), self.dimension)
+        with _room_for(4 * shape[0] * shape[1]) as file:
+            rows = np.memmap(file, dtype=np.float32, mode="r+", shape=shape)
+        for start in range(0, len(texts), TEXTS_IN_MEMORY):
+            part = texts[start : start + TEXTS_IN_MEMORY]
+            rows[start : start + len(part)] = self._embed(part)
+        return rows
 
     def _embed(self, texts: Sequence[str]) -> Vectors:
         import numpy as np
 
         distinct = list(dict.fromkeys(texts))
-        known = self._cache.get(self.cache_key(), distinct) if self._cache else {}
+        cached = self._cache.get(self.cache_key(), distinct) if self._cache else {}
+        # An endpoint may give others under the same name by now: a shorter form, another model.
+        known = {text: row for text, row in cached.items() if len(row) == self.dimension}
         missing = [text for text in distinct if text not in known]
         start = 0
         while part := missing[start : start + self._slice]:
@@ -199,3 +203,22 @@ def next_slice(texts: int, seconds: float) -> int:
     if seconds <= 0:
         return SLICE_TEXTS
     return round(min(max(texts * SLICE_SECONDS / seconds, LEAST_SLICE_TEXTS), SLICE_TEXTS))
+
+
+def _room_for(size: int) -> IO[bytes]:
+    """Return a file without a name that has so many bytes, before a model is paid for them."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115  (the caller closes it)
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
+    except OSError as error:
+        file.close()
+        raise Unavailable(
+            f"the vectors of a large document need {size / 1e6:,.0f} MB in "
+            f"{tempfile.gettempdir()!r} ({error.strerror}): make room there, or set TMPDIR to a "
+            "folder that has it",
+            reason="disk_full",
+        ) from error
+    return file

@@ -1,5 +1,7 @@
 """The embedder around a model: cache, counters, and the check of what comes back."""
 
+import errno
+
 import numpy as np
 import pytest
 
@@ -122,6 +124,31 @@ def test_a_quick_model_gets_large_slices():
     assert next_slice(32, 0.0) == 256
     assert next_slice(32, 4.0) == 16
     assert next_slice(16, 60.0) == 16
+
+
+@pytest.mark.parametrize("many", [4, 40])
+@pytest.mark.parametrize("before", [16, 64])
+def test_cached_vectors_of_another_length_are_none(monkeypatch, many, before):
+    monkeypatch.setattr(embedder, "TEXTS_IN_MEMORY", 10)
+    cache, texts = DictCache(), [f"text {number}" for number in range(many)]
+    for text in texts[::2]:
+        cache.vectors["hash", text] = np.ones(before, dtype=np.float32)
+    model = HashModel(dimension=32)
+    monkeypatch.setattr(model, "cache_key", lambda: "hash")
+    vectors = ModelEmbedder(model, cache=cache).embed_documents(texts)
+    assert np.array_equal(vectors, ModelEmbedder(HashModel(dimension=32)).embed_documents(texts))
+
+
+def test_a_full_disk_is_told_before_a_model_is_asked(monkeypatch):
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(embedder, "TEXTS_IN_MEMORY", 10)
+    monkeypatch.setattr(embedder.os, "posix_fallocate", full)
+    asked = ModelEmbedder(HashModel())
+    with pytest.raises(Unavailable, match="No space left on device.*set TMPDIR") as caught:
+        asked.embed_documents([f"text {number}" for number in range(20)])
+    assert (caught.value.reason, asked.inferred) == ("disk_full", 0)
 
 
 def test_vectors_of_many_texts_lie_on_disk_and_are_the_same(monkeypatch):
