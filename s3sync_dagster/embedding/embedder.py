@@ -28,6 +28,7 @@ class Surroundings:
     api_key: Callable[[str], str | None]
     embed_url: str | None
     workers: int
+    device: str
 
     def required_key(self, variable: str) -> str:
         """Return the key that a variable holds. Raises ``InvalidSetting``."""

@@ -10,6 +10,8 @@ BM25 = "Chroma/BM25"
 SPLADE = "prithivida/Splade_PP_en_v1"
 SPARSE_MODELS = (BM25, SPLADE)
 QWEN = "Qwen/Qwen3-Embedding-0.6B"
+CPU, CUDA = DEVICES = ("cpu", "cuda")
+"""Where models run whose kind is ``local`` and that ONNX Runtime runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
