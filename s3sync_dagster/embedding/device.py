@@ -6,6 +6,7 @@ collection hold what either has made.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from s3sync_dagster.model.embedding_kinds import CPU, CUDA
 from s3sync_dagster.model.errors import MissingEngine, Unavailable
 
 _PROVIDER = "CUDAExecutionProvider"
+_SILENCE = "ORT_DISABLE_TELEMETRY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +47,28 @@ def make_batches(
         yield batch
 
 
+def import_onnxruntime() -> Any:
+    """Return the package, told to report nothing to its maker.
+
+    From 1.31 on it keeps an identifier of the machine and what each process did in the home, and
+    sends them; only a variable that is set while it is imported hinders that.
+    """
+    asked = os.environ.get(_SILENCE)
+    os.environ[_SILENCE] = "1" if asked is None else asked
+    import onnxruntime
+
+    if asked is None:
+        os.environ.pop(_SILENCE, None)  # another thread may have been here
+    return onnxruntime
+
+
 def open_session(weights: Path, device: str = CPU) -> Any:
     """Return a session of ONNX Runtime; on the processor it uses one thread for each call.
 
     Raises:
         MissingEngine: ONNX Runtime has no CUDA here, or it does not start.
     """
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -93,11 +109,11 @@ class _CudaSession:
         self.get_inputs, self.get_outputs = session.get_inputs, session.get_outputs
 
     def run(self, outputs: Sequence[str], given: Any) -> Any:
+        from onnxruntime.capi import onnxruntime_pybind11_state as errors
+
         try:
             return self._session.run(outputs, given)
-        except Exception as problem:  # ONNX Runtime has classes of its own
-            if type(problem).__name__ == "InvalidArgument":  # what it was given is at fault
-                raise
+        except (errors.EPFail, errors.Fail, errors.RuntimeException) as problem:
             raise Unavailable(
                 f"the graphics card could not run the embedding model ({type(problem).__name__}): "
                 "its memory may be full",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
+from s3sync_dagster.embedding.pace import Pace
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.retry import call_with_retries
 from s3sync_dagster.http_bounds import UnboundedAnswer, bounded_client
@@ -77,6 +78,7 @@ class Endpoint:
         self._lock = threading.Lock()
         self._batch_texts = BATCH_TEXTS
         self._text_seconds: float | None = None  # the least that a text has taken; None: not known
+        self._pace = Pace(self._clock)
         self._client = bounded_client(
             MOST_BYTES,
             timeout_seconds,
@@ -169,6 +171,20 @@ class Endpoint:
         )
 
     def _send(self, body: Mapping[str, Any], seconds: float) -> Any:
+        """Ask until the answer is no refusal of the pace, within the seconds that are left."""
+        deadline = self._clock.monotonic() + seconds
+        while (started := self._pace.wait(until=deadline)) is not None:
+            answer = self._ask_once(body, deadline - self._clock.monotonic())
+            if not isinstance(answer, Throttled):
+                self._pace.taken()
+                return answer
+            self._pace.refused(started, asked_seconds=answer.retry_after_seconds)
+        raise Throttled(
+            f"the embedding endpoint {self.address} asks for pauses (HTTP 429) that leave no time",
+            retry_after_seconds=deadline - self._clock.monotonic(),
+        )
+
+    def _ask_once(self, body: Mapping[str, Any], seconds: float) -> Any:
         with self._lock:
             self.requests += 1
         timeout = httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds))
@@ -188,7 +204,10 @@ class Endpoint:
                 reason="embedding_unreachable",
             ) from None
         if not response.is_success:
-            raise _failure(response, self.address)
+            failure = _failure(response, self.address)
+            if isinstance(failure, Throttled):
+                return failure
+            raise failure
         content = response.content
         if content.count(b"[") + content.count(b"{") > MOST_LISTS:
             raise self._too_long()

@@ -37,7 +37,7 @@ class MiniLmModel:
             device: where they are inferred.
         """
         self._folder = folder
-        self._workers = workers
+        self.workers = workers
         self._device = device
         self._loading = threading.Lock()
         self._loaded: tuple[Any, Any] | None = None
@@ -68,11 +68,11 @@ class MiniLmModel:
             rows[places] = _means(session, [tokens[place] for place in places])
 
         batches = make_batches(tokens, BATCH_SIZES[self._device])
-        if self._workers == 1:
+        if self.workers == 1:
             for batch in batches:
                 infer_batch(batch)
         else:
-            with ThreadPoolExecutor(self._workers, thread_name_prefix="minilm") as pool:
+            with ThreadPoolExecutor(self.workers, thread_name_prefix="minilm") as pool:
                 list(pool.map(infer_batch, batches))
         return rows
 
@@ -80,12 +80,16 @@ class MiniLmModel:
         """Return the same vector as for a document: the model has no prompts."""
         return self.infer([text])[0]
 
+    def open_session(self, weights: Path) -> Any:
+        """Return what runs the weights, by ``run`` as a session of ONNX Runtime has it."""
+        return open_session(weights, self._device)
+
     def _load(self) -> tuple[Any, Any]:
         with self._loading:
             if self._loaded is None:
                 self._loaded = (
                     _load_tokenizer(self._folder),
-                    open_session(self._folder / "model.onnx", self._device),
+                    self.open_session(self._folder / "model.onnx"),
                 )
             return self._loaded
 
