@@ -41,7 +41,7 @@ class Bf16MiniLm(MiniLmModel):
 
     def open_session(self, weights: Path) -> Any:
         """Return what runs the weights. Raises ``MissingEngine`` without bfloat16."""
-        openvino = _import_openvino()
+        openvino = import_openvino()
         core = openvino.Core()
         if "BF16" not in core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES"):
             # It would count with whole floats, and say nothing.
@@ -77,9 +77,15 @@ class _Session:
             self._idle.put(request)
 
 
-def _import_openvino() -> Any:
-    # It tells its makers of each import, and keeps a file of that in the home, where this package
-    # is beside it; without it, it does the same work.
+def import_openvino() -> Any:
+    """Return the package, without what reports to its makers.
+
+    That is a package beside it, which sends each import and keeps an identifier in the home;
+    without it, the same work is done.
+
+    Raises:
+        MissingEngine: openvino is not installed.
+    """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         return importlib.import_module("openvino")
