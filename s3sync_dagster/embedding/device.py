@@ -6,6 +6,7 @@ collection hold what either has made.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -109,8 +110,7 @@ class _CudaSession:
         self.get_inputs, self.get_outputs = session.get_inputs, session.get_outputs
 
     def run(self, outputs: Sequence[str], given: Any) -> Any:
-        from onnxruntime.capi import onnxruntime_pybind11_state as errors
-
+        errors: Any = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
         try:
             return self._session.run(outputs, given)
         except (errors.EPFail, errors.Fail, errors.RuntimeException) as problem:

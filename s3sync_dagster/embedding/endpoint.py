@@ -32,14 +32,15 @@ REFUSED = frozenset({400, 413, 422})
 """What endpoints answer to a batch or a text that is too long for them."""
 BATCH_TEXTS = 64
 BATCH_BYTES = 128 * 1024
-CONCURRENCY = 4
+CONCURRENCY = 8
+"""Requests under way: a far service answers each in a tenth of a second, whatever is in it."""
 SLOW_SECONDS, LEAST_TEXTS = 1.0, 4
 """Texts that one request would take so long for are shared by all that may be under way, so many
 each at least: an endpoint that is asked for few texts at a time has one request otherwise."""
 TIMEOUT_SECONDS = 120.0
 TRIES = 8
 CONNECT_SECONDS = 10.0
-MOST_BYTES = 64 * 1024 * 1024
+MOST_BYTES = 32 * 1024 * 1024
 """Of an answer: 64 vectors of 8,192 numbers take 12 MB."""
 MOST_LISTS = 100_000
 """In an answer: each takes far more memory than it has bytes."""

@@ -108,7 +108,7 @@ def test_batches_shrink_to_what_the_server_takes_and_stay_small(server):
 @pytest.mark.parametrize(
     ("text_seconds", "then"),
     [
-        (0.4, {2: [2], 5: [1, 4], 16: [4] * 4, 64: [16] * 4, 300: [44, *[64] * 4]}),
+        (0.4, {2: [2], 5: [1, 4], 16: [4] * 4, 64: [8] * 8, 300: [34, *[38] * 7]}),
         (0.01, {2: [2], 16: [16], 64: [64]}),  # a request of a whole batch is no second
     ],
 )
