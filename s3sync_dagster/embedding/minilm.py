@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s3sync_dagster.embedding.device import BATCH_SIZES, make_batches, open_session
+from s3sync_dagster.embedding.device import BATCH_SIZES, encode, make_batches, open_session
 from s3sync_dagster.embedding.minilm_files import find_minilm
 from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.model.embedding_kinds import CPU
@@ -60,8 +60,7 @@ class MiniLmModel:
         import numpy as np
 
         tokenizer, session = self._load()
-        # One by one: encode_batch starts a thread per core.
-        tokens = [tokenizer.encode(text).ids for text in texts]
+        tokens = encode(tokenizer, texts, self._device)
         rows = np.empty((len(texts), self.dimension), dtype=np.float32)
 
         def infer_batch(places: list[int]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from s3sync_dagster.embedding.device import encode
 from s3sync_dagster.embedding.model_folder import (
     SHOWN_CHARACTERS,
     beside_weights,
@@ -126,8 +127,7 @@ class OnnxModel:
         tokenizer, session = self._load()
         if self.recipe.lower_case:
             texts = [text.lower() for text in texts]
-        # One by one: encode_batch starts a thread per core.
-        tokens = [tokenizer.encode(text).ids for text in texts]
+        tokens = encode(tokenizer, texts, self._device)
         # As sentence-transformers makes of a text without tokens, which it is given beside others.
         rows = np.zeros((len(texts), self.dimension), dtype=np.float32)
 

@@ -8,11 +8,12 @@ import pytest
 from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
 from s3sync_dagster.embedding import open_embedder
-from s3sync_dagster.embedding.device import _CudaSession, open_session
+from s3sync_dagster.embedding.device import _CudaSession, encode, open_session
+from s3sync_dagster.embedding.minilm import _load_tokenizer
 from s3sync_dagster.embedding.minilm_files import find_minilm
 from s3sync_dagster.embedding.reranker import CrossEncoder
 from s3sync_dagster.embedding.weights import run_weights
-from s3sync_dagster.model.embedding_kinds import CUDA
+from s3sync_dagster.model.embedding_kinds import CUDA, DEVICES
 from s3sync_dagster.model.errors import MissingEngine, Unavailable
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster_tests.embedding.test_onnx import folder  # noqa: F401  (a fixture)
@@ -54,6 +55,13 @@ def test_the_processor_never_takes_the_place_of_a_card_in_silence(model_dir, mon
     ):
         open_session(weights, CUDA)
     assert caught.value.reason == "missing_engine"
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_tokens_are_the_same_on_all_devices(model_dir, device):
+    tokenizer = _load_tokenizer(find_minilm(model_dir))
+    texts = ["", "word", "word " * 1000, "\0 \ud7ff"]
+    assert encode(tokenizer, texts, device) == [tokenizer.encode(text).ids for text in texts]
 
 
 def test_what_a_card_cannot_run_is_no_text_s_fault(model_dir, tmp_path):
