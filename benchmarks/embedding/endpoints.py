@@ -82,7 +82,7 @@ def main():
     parser.add_argument("--url", help="an endpoint's base, such as http://host:8080/v1")
     parser.add_argument("--model", default="m")
     parser.add_argument("--key-env", help="variable that holds its key")
-    parser.add_argument("--texts", type=int, default=1024)
+    parser.add_argument("--texts", type=int, default=2048)
     options = parser.parse_args()
     texts = [pair.answer for pair in docstring_pairs(options.texts)]
     if options.url:
@@ -97,7 +97,7 @@ def main():
         ("a card: 20 ms a request, 1 ms a text, one request after the other", card, len(texts)),
         ("a service: 150 ms a request, 0.5 ms a text, any number at once", far, len(texts)),
         ("eight small machines: 30 ms a text", many, len(texts) // 4),
-        ("MiniLM on this machine", own, len(texts) // 8),
+        ("MiniLM on this machine", own, len(texts) // 64),
     ):
         with serving(habits) as server:
             measure(name, server.url, "m", None, texts[:number])

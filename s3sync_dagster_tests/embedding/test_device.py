@@ -57,6 +57,20 @@ def test_the_processor_never_takes_the_place_of_a_card_in_silence(model_dir, mon
     assert caught.value.reason == "missing_engine"
 
 
+def test_a_card_that_cuda_does_not_see_is_refused_without_a_fallback(model_dir, monkeypatch):
+    given = {}
+
+    def start(*_arguments, **options):
+        given.update(options)
+        raise RuntimeError("CUDA failure 100: no CUDA-capable device is detected")
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", start)
+    with pytest.raises(MissingEngine, match="nvidia-smi"):
+        open_session(find_minilm(model_dir) / "model.onnx", CUDA)
+    assert given["enable_fallback"] == 0
+
+
 @pytest.mark.parametrize("device", DEVICES)
 def test_tokens_are_the_same_on_all_devices(model_dir, device):
     tokenizer = _load_tokenizer(find_minilm(model_dir))
