@@ -59,7 +59,7 @@ class OpenVinoInt8(OpenVino):
         import nncf
 
         tokenizer = self.tokenizer
-        texts = [pair.answer for pair in [*docstring_pairs()[-150:], *heading_pairs()[-150:]]]
+        texts = [pair.answer for pair in [*docstring_pairs()[-200:], *heading_pairs()[-100:]]]
 
         def given(text):
             ids = np.array([tokenizer.encode(text).ids], dtype=np.int64)
@@ -127,7 +127,7 @@ def found_again(questions, answers):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--texts", type=int, default=200)
+    parser.add_argument("--texts", type=int, default=160)
     parser.add_argument("--pairs", type=int, default=500)
     parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args()
