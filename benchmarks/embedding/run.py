@@ -59,7 +59,7 @@ class OpenVinoInt8(OpenVino):
         import nncf
 
         tokenizer = self.tokenizer
-        texts = [pair.answer for pair in [*docstring_pairs()[-200:], *heading_pairs()[-100:]]]
+        texts = [pair.answer for pair in docstring_pairs()[-CALIBRATION_TEXTS:]]
 
         def given(text):
             ids = np.array([tokenizer.encode(text).ids], dtype=np.int64)
