@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,16 +100,13 @@ def open_session(weights: Path, device: str = CPU) -> Any:
         )
     if preload := getattr(onnxruntime, "preload_dlls", None):
         preload()  # CUDA's libraries that came as wheels, which no loader finds by itself
-    given = [(_PROVIDER, {"use_tf32": "0"})]
-    try:
+    given, session = [(_PROVIDER, {"use_tf32": "0"})], None
+    with suppress(RuntimeError):  # of CUDA: it sees no card
         session = onnxruntime.InferenceSession(
             str(weights), options, providers=given, enable_fallback=0
         )
-        # Where its libraries are not found it takes the processor, and tells the terminal alone.
-        started = _PROVIDER in session.get_providers()
-    except RuntimeError:  # of CUDA: it sees no card
-        started = False
-    if not started:
+    # Where its libraries are not found it takes the processor, and tells the terminal alone.
+    if session is None or _PROVIDER not in session.get_providers():
         raise MissingEngine(
             "S3SYNC_EMBEDDING_DEVICE is 'cuda', but CUDA does not start: `nvidia-smi` has to show "
             "a card, and the libraries have to be those that onnxruntime-gpu wants (pip install "

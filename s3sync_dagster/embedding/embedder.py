@@ -14,7 +14,7 @@ from s3sync_dagster.model.errors import InvalidSetting, LimitExceeded, Unavailab
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import ModelLimits, SparseEmbedder, Vector, Vectors
 
-SLICE_TEXTS, LEAST_SLICE_TEXTS = 512, 16
+SLICE_TEXTS, LEAST_SLICE_TEXTS = 2048, 16
 SLICE_SECONDS = 2.0
 """About so long is inferred between two writes to the cache: what a run that is killed or
 interrupted has to infer again. Within the bounds above, by the time of the slice before."""
