@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 TRANSIENT = frozenset({408, 425, 500, 502, 503, 504})
 REFUSED = frozenset({400, 413, 422})
 """What endpoints answer to a batch or a text that is too long for them."""
-BATCH_TEXTS = 64
-BATCH_BYTES = 128 * 1024
+BATCH_TEXTS, MOST_TEXTS = 64, 128
+"""Of a request: so many, and up to twice as many where all requests under way are full of a quick
+endpoint's texts."""
+BATCH_BYTES = 256 * 1024
 CONCURRENCY = 8
 """Requests under way: a far service answers each in a tenth of a second, whatever is in it."""
 SLOW_SECONDS, LEAST_TEXTS = 1.0, 4
@@ -41,7 +43,7 @@ TIMEOUT_SECONDS = 120.0
 TRIES = 8
 CONNECT_SECONDS = 10.0
 MOST_BYTES = 32 * 1024 * 1024
-"""Of an answer: 64 vectors of 8,192 numbers take 12 MB."""
+"""Of an answer: 128 vectors of 8,192 numbers take 24 MB."""
 MOST_LISTS = 100_000
 """In an answer: each takes far more memory than it has bytes."""
 SHOWN_LENGTHS = 5
@@ -77,7 +79,7 @@ class Endpoint:
         self._tries = tries
         self._concurrency = concurrency
         self._lock = threading.Lock()
-        self._batch_texts = BATCH_TEXTS
+        self._batch_texts = MOST_TEXTS
         self._text_seconds: float | None = None  # the least that a text has taken; None: not known
         self._pace = Pace(self._clock)
         self._client = bounded_client(
@@ -126,9 +128,12 @@ class Endpoint:
     def _texts_a_request(self, number: int) -> int:
         with self._lock:
             most, each = self._batch_texts, self._text_seconds
-        if each is None or min(number, most) * each < SLOW_SECONDS:
-            return most
-        return min(most, max(LEAST_TEXTS, math.ceil(number / self._concurrency)))
+        share = math.ceil(number / self._concurrency)
+        if each is None:
+            return min(most, BATCH_TEXTS)
+        if min(number, BATCH_TEXTS) * each >= SLOW_SECONDS:
+            return min(most, max(LEAST_TEXTS, share))
+        return min(most, max(BATCH_TEXTS, min(share, int(SLOW_SECONDS / each))))
 
     def _embed(
         self, texts: Sequence[str], ask: Callable[[Sequence[str]], Sequence[Row]]

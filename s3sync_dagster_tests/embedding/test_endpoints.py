@@ -109,7 +109,8 @@ def test_batches_shrink_to_what_the_server_takes_and_stay_small(server):
     ("text_seconds", "then"),
     [
         (0.4, {2: [2], 5: [1, 4], 16: [4] * 4, 64: [8] * 8, 300: [34, *[38] * 7]}),
-        (0.01, {2: [2], 16: [16], 64: [64]}),  # a request of a whole batch is no second
+        (0.0099, {2: [2], 16: [16], 64: [64], 1000: [91, *[101] * 9]}),  # none takes a second
+        (0.001, {64: [64], 500: [52, *[64] * 7], 800: [100] * 8, 2048: [128] * 16}),
     ],
 )
 def test_a_slow_endpoint_is_asked_for_few_texts_side_by_side(text_seconds, then):
