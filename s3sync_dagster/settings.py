@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from s3sync_dagster.core.reservation import MAX_LIVE
 from s3sync_dagster.core.shards import PARTITIONS_PER_ASSET
+from s3sync_dagster.model.embedding_kinds import CPU, DEVICES
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import EmbeddingConfig
 
@@ -43,6 +44,9 @@ class Settings:
     embedding_workers: int | None = None
     """``S3SYNC_EMBEDDING_WORKERS``: batches that a local model infers side by side, a core each;
     None: half of the cores, since Chroma and extraction need some too."""
+    embedding_device: str = CPU
+    """``S3SYNC_EMBEDDING_DEVICE``: ``cuda`` has ONNX Runtime run local models on a graphics card,
+    which gives the same vectors."""
     checked_records_per_day: int = CHECKED_RECORDS_PER_DAY
     """``S3SYNC_CHECKED_RECORDS_PER_DAY``: of each source and collection, looked up in Chroma and
     held against the catalog; 0: none."""
@@ -154,6 +158,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         chroma_url=_url(environ, "S3SYNC_CHROMA_URL"),
         model_dir=_folder(environ, "S3SYNC_MODEL_DIR"),
         embedding_workers=_limit(environ, "S3SYNC_EMBEDDING_WORKERS", most=MAX_EMBEDDING_WORKERS),
+        embedding_device=_device(environ, "S3SYNC_EMBEDDING_DEVICE"),
         checked_records_per_day=_checked_records(environ),
         objects_per_tenant=_limit(environ, "S3SYNC_OBJECTS_PER_TENANT", most=MOST_OBJECTS),
         runs_per_tenant=_limit(environ, "S3SYNC_RUNS_PER_TENANT", most=MOST_RUNS) or RUNS_OF_TENANT,
@@ -225,6 +230,13 @@ def _limit(environ: Mapping[str, str], name: str, *, most: int) -> int | None:
     if not value.isdecimal() or not 1 <= int(value) <= most:
         raise InvalidSetting(f"{name} is not a number from 1 to {most}.")
     return int(value)
+
+
+def _device(environ: Mapping[str, str], name: str) -> str:
+    value = environ.get(name, "").strip() or CPU
+    if value not in DEVICES:
+        raise InvalidSetting(f"{name} is not one of {', '.join(DEVICES)}.")
+    return value
 
 
 def _headers(environ: Mapping[str, str], name: str) -> Mapping[str, str]:

@@ -307,6 +307,7 @@ class Parts:
             api_key=self.resolve_env,
             embed_url=self.settings.chroma_embed_url,
             workers=self._inference_workers(),
+            device=self.settings.embedding_device,
         )
 
     @property
@@ -324,6 +325,7 @@ class Parts:
                     self.settings.reranker,
                     model_dir=self._model_dir(),
                     workers=self._inference_workers(),
+                    device=self.settings.embedding_device,
                 )
             return self._reranker
 

@@ -165,8 +165,10 @@ def test_nothing_else_reads_the_environment():
     # tells uvicorn, which knows no other way, to believe no address that a request brings.
     # The command line tells tqdm, which other libraries draw with, to draw nothing. Whether AWS's
     # own variables name an endpoint is looked up before botocore, which reads them, is loaded.
+    # ONNX Runtime is told to report nothing, before it is imported.
     handed_on = {
         "cli/__init__.py",
+        "embedding/device.py",
         "local/webserver.py",
         "ports/s3_endpoint.py",
         "workers/pool.py",

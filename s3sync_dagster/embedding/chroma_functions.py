@@ -1,7 +1,7 @@
 """Our own models as embedding functions of Chroma's client.
 
 After ``register_embedding_functions()`` a stock client in this process can query collections of
-the kinds ``static`` and ``hash`` by text.
+the kinds ``minilm-bf16``, ``static`` and ``hash`` by text.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def register_embedding_functions() -> None:
-    """Make the names ``s3sync-static`` and ``s3sync-hash`` known to Chroma's client."""
+    """Make the names ``s3sync-{kind}`` of these kinds known to Chroma's client."""
     from chromadb.utils.embedding_functions import register_embedding_function
 
-    for kind in ("static", "hash"):
+    for kind in ("minilm-bf16", "static", "hash"):
         register_embedding_function(_function(EmbeddingConfig(kind=kind)))
 
 

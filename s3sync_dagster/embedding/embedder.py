@@ -16,7 +16,7 @@ from s3sync_dagster.model.errors import InvalidSetting, LimitExceeded, Unavailab
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import ModelLimits, SparseEmbedder, Vector, Vectors
 
-SLICE_TEXTS, LEAST_SLICE_TEXTS = 256, 16
+SLICE_TEXTS, LEAST_SLICE_TEXTS = 2048, 16
 SLICE_SECONDS = 2.0
 """About so long is inferred between two writes to the cache: what a run that is killed or
 interrupted has to infer again. Within the bounds above, by the time of the slice before."""
@@ -33,6 +33,7 @@ class Surroundings:
     api_key: Callable[[str], str | None]
     embed_url: str | None
     workers: int
+    device: str
 
     def required_key(self, variable: str) -> str:
         """Return the key that a variable holds. Raises ``InvalidSetting``."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from s3sync_dagster.embedding.embedder import ModelEmbedder, Surroundings, VectorStore
-from s3sync_dagster.model.embedding_kinds import BM25, EMBEDDING_KINDS, SPARSE_MODELS
+from s3sync_dagster.model.embedding_kinds import BM25, CPU, EMBEDDING_KINDS, SPARSE_MODELS
 from s3sync_dagster.model.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def open_embedder(
     api_key: Callable[[str], str | None] | None = None,
     embed_url: str | None = None,
     workers: int = 1,
+    device: str = CPU,
 ) -> Embedder:
     """Return the embedder for a source's configuration; weights load at the first text.
 
@@ -34,6 +35,7 @@ def open_embedder(
         api_key: gives the value of a variable such as ``api_key_env`` names.
         embed_url: what speaks the wire of Chroma Cloud's embedding service (``CHROMA_EMBED_URL``).
         workers: threads that infer side by side, for a local model that gains from it.
+        device: where ONNX Runtime runs local models, of ``embedding_kinds.DEVICES``.
 
     Raises:
         MissingEngine: a local model is nowhere to be found; names the ways to get it.
@@ -51,6 +53,7 @@ def open_embedder(
         api_key=api_key or (lambda _variable: None),
         embed_url=embed_url,
         workers=workers,
+        device=device,
     )
     # Each kind's module is imported only where it is used: runs pay for what they need.
     module = importlib.import_module(f"s3sync_dagster.embedding.{kind.module}")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from s3sync_dagster.embedding.device import BATCH_SIZES, encode, make_batches, open_session
 from s3sync_dagster.embedding.minilm_files import find_minilm
 from s3sync_dagster.engine.ports import ModelLimits
+from s3sync_dagster.model.embedding_kinds import CPU
 
 if TYPE_CHECKING:
     from s3sync_dagster.embedding.embedder import Surroundings
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
     from s3sync_dagster.model.source import EmbeddingConfig
 
 MAX_TOKENS = 256
-BATCH_TEXTS = 8
-BATCH_TOKENS = 512
-"""Padded tokens of one batch: larger ones leave the processor's cache (+10 to 50 % time)."""
 
 
 class MiniLmModel:
@@ -28,16 +27,18 @@ class MiniLmModel:
     name = "default"
     dimension = 384
 
-    def __init__(self, folder: Path, *, workers: int = 1) -> None:
+    def __init__(self, folder: Path, *, workers: int = 1, device: str = CPU) -> None:
         """Prepare the model; its weights load at the first text.
 
         Args:
             folder: holds ``model.onnx`` and ``tokenizer.json``.
             workers: batches inferred side by side, each in one thread. ONNX Runtime's own threads
                 wait for each other within each operator, and spin while they do.
+            device: where they are inferred.
         """
         self._folder = folder
-        self._workers = workers
+        self.workers = workers
+        self._device = device
         self._loading = threading.Lock()
         self._loaded: tuple[Any, Any] | None = None
         self.limits = ModelLimits(
@@ -59,19 +60,18 @@ class MiniLmModel:
         import numpy as np
 
         tokenizer, session = self._load()
-        # One by one: encode_batch starts a thread per core.
-        tokens = [tokenizer.encode(text).ids for text in texts]
+        tokens = encode(tokenizer, texts, self._device)
         rows = np.empty((len(texts), self.dimension), dtype=np.float32)
 
         def infer_batch(places: list[int]) -> None:
             rows[places] = _means(session, [tokens[place] for place in places])
 
-        batches = make_batches(tokens)
-        if self._workers == 1:
+        batches = make_batches(tokens, BATCH_SIZES[self._device])
+        if self.workers == 1:
             for batch in batches:
                 infer_batch(batch)
         else:
-            with ThreadPoolExecutor(self._workers, thread_name_prefix="minilm") as pool:
+            with ThreadPoolExecutor(self.workers, thread_name_prefix="minilm") as pool:
                 list(pool.map(infer_batch, batches))
         return rows
 
@@ -79,12 +79,16 @@ class MiniLmModel:
         """Return the same vector as for a document: the model has no prompts."""
         return self.infer([text])[0]
 
+    def open_session(self, weights: Path) -> Any:
+        """Return what runs the weights, by ``run`` as a session of ONNX Runtime has it."""
+        return open_session(weights, self._device)
+
     def _load(self) -> tuple[Any, Any]:
         with self._loading:
             if self._loaded is None:
                 self._loaded = (
                     _load_tokenizer(self._folder),
-                    open_session(self._folder / "model.onnx"),
+                    self.open_session(self._folder / "model.onnx"),
                 )
             return self._loaded
 
@@ -107,19 +111,6 @@ def _means(session: Any, tokens: Sequence[Sequence[int]]) -> Vectors:
     return means / np.linalg.norm(means, axis=1, keepdims=True)
 
 
-def make_batches(tokens: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Yield indices of texts of similar length, longest first."""
-    batch: list[int] = []
-    for place in sorted(range(len(tokens)), key=lambda i: -len(tokens[i])):
-        longest = len(tokens[batch[0]]) if batch else 0
-        if batch and (len(batch) == BATCH_TEXTS or (len(batch) + 1) * longest > BATCH_TOKENS):
-            yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch
-
-
 def _load_tokenizer(folder: Path) -> Any:
     from tokenizers import Tokenizer
 
@@ -130,18 +121,7 @@ def _load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def open_session(weights: Path) -> Any:
-    """Return a session of ONNX Runtime that uses one thread for each call."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
-
-
 def open_model(_config: EmbeddingConfig, around: Surroundings) -> MiniLmModel:
     """Return the model. Raises ``MissingEngine`` where it is nowhere to be found."""
-    return MiniLmModel(find_minilm(around.model_dir), workers=around.workers)
+    folder = find_minilm(around.model_dir)
+    return MiniLmModel(folder, workers=around.workers, device=around.device)

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from s3sync_dagster.embedding.device import import_onnxruntime
 from s3sync_dagster.embedding.minilm_onnx import build_onnx
 from s3sync_dagster.model.errors import MissingEngine
 
@@ -121,6 +122,7 @@ def _download() -> Path | None:
     import httpx  # noqa: PLC0415
     from chromadb.utils.embedding_functions import ONNXMiniLM_L6_V2
 
+    import_onnxruntime()
     try:
         ONNXMiniLM_L6_V2()._download_model_if_not_exists()
     except (httpx.HTTPError, OSError, ValueError):

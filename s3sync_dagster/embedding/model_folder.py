@@ -14,7 +14,8 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, cast
 
-from s3sync_dagster.embedding.minilm import open_session
+from s3sync_dagster.embedding.device import open_session
+from s3sync_dagster.model.embedding_kinds import CPU
 from s3sync_dagster.model.errors import MissingEngine
 
 WEIGHTS = ("onnx/model.onnx", "model.onnx")
@@ -195,18 +196,20 @@ def _poolings(folder: Path, pooling: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name in POOLINGS if name in wanted)
 
 
-def load_files(folder: Path, max_tokens: int) -> tuple[Any, Any]:
+def load_files(folder: Path, max_tokens: int, device: str = CPU) -> tuple[Any, Any]:
     """Return the tokenizer, which cuts to ``max_tokens``, and the session of a folder's model.
 
     Raises:
-        MissingEngine: they are gone or damaged (``damaged_model``).
+        MissingEngine: they are gone or damaged (``damaged_model``), or the device is not to be had.
     """
     from tokenizers import Tokenizer
 
     weights = require_weights(folder)
     try:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        session = open_session(weights)
+        session = open_session(weights, device)
+    except MissingEngine:
+        raise
     except Exception:  # noqa: BLE001  (both raise classes of their own for bad files)
         raise damaged(folder, "its files cannot be loaded") from None
     tokenizer.no_padding()

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from s3sync_dagster.embedding.device import encode
 from s3sync_dagster.embedding.model_folder import (
     SHOWN_CHARACTERS,
     beside_weights,
@@ -19,7 +20,8 @@ from s3sync_dagster.embedding.model_folder import (
 )
 from s3sync_dagster.embedding.weights import WEIGHTS_REFUSE, fill_rows, run_weights
 from s3sync_dagster.engine.ports import ModelLimits
-from s3sync_dagster.model.errors import LimitExceeded, MissingEngine
+from s3sync_dagster.model.embedding_kinds import CPU
+from s3sync_dagster.model.errors import LimitExceeded, S3SyncError
 
 if TYPE_CHECKING:
     from s3sync_dagster.embedding.embedder import Surroundings
@@ -47,6 +49,7 @@ class OnnxModel:
         model: str,
         task: Mapping[str, str] | None = None,
         workers: int = 1,
+        device: str = CPU,
     ) -> None:
         """Prepare the model; its weights load at the first text.
 
@@ -55,6 +58,7 @@ class OnnxModel:
             model: the name that people gave, which the collection keeps.
             task: ``document_prompt`` and ``query_prompt`` in place of the folder's own.
             workers: batches inferred side by side, each in one thread.
+            device: where they are inferred.
 
         Raises:
             MissingEngine: the folder cannot be used (``damaged_model``).
@@ -62,6 +66,7 @@ class OnnxModel:
         self._folder = folder
         self._model = model
         self._workers = workers
+        self._device = device
         self._loading = threading.Lock()
         self._loaded: tuple[Any, Any] | None = None
         self._key: str | None = None
@@ -122,15 +127,14 @@ class OnnxModel:
         tokenizer, session = self._load()
         if self.recipe.lower_case:
             texts = [text.lower() for text in texts]
-        # One by one: encode_batch starts a thread per core.
-        tokens = [tokenizer.encode(text).ids for text in texts]
+        tokens = encode(tokenizer, texts, self._device)
         # As sentence-transformers makes of a text without tokens, which it is given beside others.
         rows = np.zeros((len(texts), self.dimension), dtype=np.float32)
 
         def infer(places: list[int]) -> Vectors:
             return self._pooled(session, [tokens[place] for place in places])
 
-        fill_rows(rows, tokens, infer, workers=self._workers)
+        fill_rows(rows, tokens, infer, workers=self._workers, device=self._device)
         if not np.isfinite(rows).all():
             raise LimitExceeded(
                 f"the model {self._model[:SHOWN_CHARACTERS]!r} makes no numbers of a text, as "
@@ -171,7 +175,7 @@ class OnnxModel:
     def _load(self) -> tuple[Any, Any]:
         with self._loading:
             if self._loaded is None:
-                tokenizer, session = load_files(self._folder, self.recipe.max_tokens)
+                tokenizer, session = load_files(self._folder, self.recipe.max_tokens, self._device)
                 self._try(tokenizer, session)
                 self._loaded = (tokenizer, session)
             return self._loaded
@@ -186,7 +190,7 @@ class OnnxModel:
             raise damaged(self._folder, "its tokenizer makes nothing of a word")
         try:
             vectors = self._pooled(session, [long, short])
-        except MissingEngine:
+        except S3SyncError:
             raise
         except Exception:  # noqa: BLE001  (of ONNX Runtime, with classes of its own)
             raise damaged(self._folder, WEIGHTS_REFUSE) from None
@@ -211,4 +215,6 @@ def open_model(config: EmbeddingConfig, around: Surroundings) -> OnnxModel:
     """Return the model of a folder. Raises ``MissingEngine`` where there is none."""
     name = config.model or ""
     folder = find_model(name, around.model_dir)
-    return OnnxModel(folder, model=name, task=config.task, workers=around.workers)
+    return OnnxModel(
+        folder, model=name, task=config.task, workers=around.workers, device=around.device
+    )

@@ -20,24 +20,27 @@ from s3sync_dagster.embedding.model_folder import (
     read_part,
 )
 from s3sync_dagster.embedding.weights import fill_rows, run_weights
+from s3sync_dagster.model.embedding_kinds import CPU
 from s3sync_dagster.model.errors import MissingEngine
 
 
 class CrossEncoder:
     """One folder's model. Safe for several threads."""
 
-    def __init__(self, folder: Path, *, workers: int = 1) -> None:
+    def __init__(self, folder: Path, *, workers: int = 1, device: str = CPU) -> None:
         """Prepare the model; its weights load at the first question.
 
         Args:
             folder: as ``model_folder.find_model`` returns it.
             workers: batches inferred side by side, each in one thread.
+            device: where they are inferred.
 
         Raises:
             MissingEngine: the folder says that it is no model of this kind (``damaged_model``).
         """
         self._folder = folder
         self._workers = workers
+        self._device = device
         self._loading = threading.Lock()
         self._loaded: tuple[Any, Any, str] | None = None
         labels = read_part(folder, "config.json", {}).get("id2label")
@@ -70,7 +73,13 @@ class CrossEncoder:
         def infer(places: list[int]) -> Any:
             return self._infer(session, output, [pairs[place] for place in places])
 
-        refused = fill_rows(logits, [pair.ids for pair in pairs], infer, workers=self._workers)
+        refused = fill_rows(
+            logits,
+            [pair.ids for pair in pairs],
+            infer,
+            workers=self._workers,
+            device=self._device,
+        )
         told = np.isfinite(logits)
         if not told.any():
             raise refused[0] if refused else damaged(self._folder, "it gives numbers that are none")
@@ -96,7 +105,7 @@ class CrossEncoder:
     def _load(self) -> tuple[Any, Any, str]:
         with self._loading:
             if self._loaded is None:
-                tokenizer, session = load_files(self._folder, self.max_tokens)
+                tokenizer, session = load_files(self._folder, self.max_tokens, self._device)
                 output = session.get_outputs()[0]
                 inputs = {one.name for one in session.get_inputs()}
                 if len(output.shape) > 2 or "input_ids" not in inputs:
@@ -105,14 +114,16 @@ class CrossEncoder:
             return self._loaded
 
 
-def open_reranker(name: str, *, model_dir: Path | None, workers: int = 1) -> CrossEncoder:
+def open_reranker(
+    name: str, *, model_dir: Path | None, workers: int = 1, device: str = CPU
+) -> CrossEncoder:
     """Return the cross-encoder of a folder or a name.
 
     Raises:
         MissingEngine: it is nowhere to be found, or cannot be used; says which setting names it.
     """
     try:
-        return CrossEncoder(find_model(name, model_dir), workers=workers)
+        return CrossEncoder(find_model(name, model_dir), workers=workers, device=device)
     except MissingEngine as error:
         raise MissingEngine(
             f"S3SYNC_RERANKER names a model that cannot be used: {error.message}",

@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from s3sync_dagster.embedding.minilm import make_batches
+from s3sync_dagster.embedding.device import BATCH_SIZES, make_batches
 from s3sync_dagster.embedding.model_folder import damaged
-from s3sync_dagster.model.errors import MissingEngine
+from s3sync_dagster.model.embedding_kinds import CPU
+from s3sync_dagster.model.errors import MissingEngine, S3SyncError
 
 WEIGHTS_REFUSE = "its weights refuse what its files say"
 
@@ -24,6 +25,8 @@ def run_weights(folder: Path, session: Any, output: str, given: Mapping[str, Any
     inputs = {name: value for name, value in given.items() if name in wanted}
     try:
         return session.run([output], inputs)[0]
+    except S3SyncError:
+        raise
     except Exception:  # noqa: BLE001  (of ONNX Runtime, with classes of its own)
         raise damaged(folder, WEIGHTS_REFUSE) from None
 
@@ -34,6 +37,7 @@ def fill_rows(
     infer: Callable[[list[int]], Any],
     *,
     workers: int,
+    device: str = CPU,
 ) -> list[MissingEngine]:
     """Fill the rows of texts, by batches of about one length; return what the weights refused.
 
@@ -45,6 +49,7 @@ def fill_rows(
         tokens: of the texts.
         infer: gives the rows of some texts by their places, the longest first.
         workers: batches that are inferred side by side.
+        device: where they are; batches are as large as it has them.
     """
     refused: list[MissingEngine] = []
     some = [place for place, text in enumerate(tokens) if text]
@@ -60,7 +65,7 @@ def fill_rows(
                 rows[places] = float("nan")
                 refused.append(error)
 
-    batches = make_batches([tokens[place] for place in some])
+    batches = make_batches([tokens[place] for place in some], BATCH_SIZES[device])
     with ThreadPoolExecutor(workers, thread_name_prefix="onnx") as pool:
         list(pool.map(fill, ([some[one] for one in batch] for batch in batches)))
     return refused

@@ -10,6 +10,8 @@ BM25 = "Chroma/BM25"
 SPLADE = "prithivida/Splade_PP_en_v1"
 SPARSE_MODELS = (BM25, SPLADE)
 QWEN = "Qwen/Qwen3-Embedding-0.6B"
+CPU, CUDA = DEVICES = ("cpu", "cuda")
+"""Where models run whose kind is ``local`` and that ONNX Runtime runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,7 @@ EMBEDDING_KINDS: Mapping[str, EmbeddingKind] = {
         aliases=("all-MiniLM-L6-v2", "minilm"),
         local=True,
     ),
+    "minilm-bf16": EmbeddingKind(module="minilm_bf16", model_name="s3sync-minilm-bf16", local=True),
     "onnx": EmbeddingKind(module="onnx", needs=("model",), chunk_bytes=2048, local=True),
     "static": EmbeddingKind(
         module="static", model_name="wordllama-l2-supercat-256", aliases=("static",), local=True

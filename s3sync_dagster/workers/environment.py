@@ -20,6 +20,7 @@ _SET = {
     "OMP_THREAD_LIMIT": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_OFFLINE": "1",
+    "ORT_DISABLE_TELEMETRY": "1",  # see embedding/device.py
 }
 
 

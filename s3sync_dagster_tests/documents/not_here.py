@@ -25,7 +25,14 @@ NOT_RUN = {
     ("docs/deployment.md", "kubectl "): KUBERNETES,
     ("docs/deployment.md", "helm "): KUBERNETES,
     ("docs/deployment.md", "systemctl "): "needs systemd; deploy/test_files.py looks at the units",
+    ("docs/embedding.md", "export S3SYNC_EMBEDDING_DEVICE="): (
+        "needs a graphics card; embedding/test_device.py"
+    ),
     ("docs/embedding.md", "huggingface-cli "): "asks a hub for weights",
+    ("docs/embedding.md", "pip "): REGISTRY,
+    ("docs/embedding.md", "s3sync sync s3://bucket/prefix --collection quick"): (
+        "needs a processor with bfloat16; embedding/test_minilm_bf16.py"
+    ),
     ("docs/events.md", "aws sqs start-message-move-task"): "the tests' SQS does not have it",
     ("docs/extraction-benchmark.md", "python -m benchmarks"): HOURS,
     ("docs/guides.md", "export CHROMA_API_KEY="): "Chroma Cloud; ports/test_chroma_cloud.py",

@@ -11,7 +11,7 @@ from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster_tests.opened import open_collections, stock_client
 
 
-@pytest.mark.parametrize("kind", ["static", "hash"])
+@pytest.mark.parametrize("kind", ["minilm-bf16", "static", "hash"])
 def test_a_client_queries_by_text_after_registration(chroma_server, kind):
     register_embedding_functions()
     embedder = open_embedder(EmbeddingConfig(kind=kind))

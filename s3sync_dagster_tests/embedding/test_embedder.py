@@ -120,8 +120,8 @@ def test_a_slow_model_puts_its_vectors_away_every_few_seconds():
 
 
 def test_a_quick_model_gets_large_slices():
-    assert next_slice(32, 0.1) == 256
-    assert next_slice(32, 0.0) == 256
+    assert next_slice(32, 0.01) == 2048
+    assert next_slice(32, 0.0) == 2048
     assert next_slice(32, 4.0) == 16
     assert next_slice(16, 60.0) == 16
 

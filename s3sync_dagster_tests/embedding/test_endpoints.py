@@ -108,8 +108,9 @@ def test_batches_shrink_to_what_the_server_takes_and_stay_small(server):
 @pytest.mark.parametrize(
     ("text_seconds", "then"),
     [
-        (0.4, {2: [2], 5: [1, 4], 16: [4] * 4, 64: [16] * 4, 300: [44, *[64] * 4]}),
-        (0.01, {2: [2], 16: [16], 64: [64]}),  # a request of a whole batch is no second
+        (0.4, {2: [2], 5: [1, 4], 16: [4] * 4, 64: [8] * 8, 300: [34, *[38] * 7]}),
+        (0.0099, {2: [2], 16: [16], 64: [64], 1000: [91, *[101] * 9]}),  # none takes a second
+        (0.001, {64: [64], 500: [52, *[64] * 7], 800: [100] * 8, 2048: [128] * 16}),
     ],
 )
 def test_a_slow_endpoint_is_asked_for_few_texts_side_by_side(text_seconds, then):
@@ -258,6 +259,38 @@ def test_an_endpoint_that_fails_for_a_moment_is_asked_again(server, clock):
     assert endpoint.post({"input": ["x"]})["usage"]["total_tokens"] == 1
     assert clock.seconds - before >= 3
     assert endpoint.requests == 3
+
+
+def test_an_endpoint_with_a_limit_is_asked_little_more_than_it_takes(server, clock):
+    """Two requests a second. Pauses of each request alone would ask for more than a hundred."""
+    taken_at = [clock.seconds]
+
+    def limited(body):
+        if clock.seconds < taken_at[-1] + 0.5:
+            return 429, "", {}
+        taken_at.append(clock.seconds)
+        return OpenAiServer()(body)
+
+    server.decide = limited
+    endpoint = Endpoint(server.url, clock=clock)
+    began = clock.seconds
+    for _ in range(40):
+        endpoint.post({"input": ["x"]})
+    assert endpoint.requests == len(server.asked) <= 55
+    assert clock.seconds - began <= 1.5 * 40 / 2
+
+
+def test_a_pause_that_an_endpoint_asks_for_holds_for_all_its_requests(server, clock):
+    server.decide = None
+    server.script = [(429, "", {"retry-after": "50"})] * 3
+    endpoint = Endpoint(server.url, clock=clock)
+    with pytest.raises(errors.Throttled) as caught:
+        endpoint.post({"input": ["x"]})
+    assert len(server.asked) == 3, "a fourth would be asked after the two minutes that it has"
+    assert 0 < caught.value.retry_after_seconds < 50
+    began = clock.seconds
+    assert endpoint.post({"input": ["x"]}) == {}
+    assert clock.seconds - began >= 50
 
 
 def test_settings_that_are_missing_are_named(server):

@@ -11,9 +11,10 @@ import pytest
 from chromadb.utils.embedding_functions import DefaultEmbeddingFunction, ONNXMiniLM_L6_V2
 
 from s3sync_dagster.embedding import open_embedder
-from s3sync_dagster.embedding.minilm import BATCH_TEXTS, BATCH_TOKENS, make_batches
+from s3sync_dagster.embedding.device import BATCH_SIZES, make_batches
 from s3sync_dagster.embedding.minilm_files import WHEEL_PACKAGE, find_minilm
 from s3sync_dagster.model.document import Record
+from s3sync_dagster.model.embedding_kinds import DEVICES
 from s3sync_dagster.model.errors import MissingEngine
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster_tests.opened import open_collections, stock_client
@@ -111,13 +112,15 @@ def test_a_stock_client_queries_by_text_and_filters(chroma_server, embedder):
     assert port.open(other, **place, embedder=embedder).count() == 0
 
 
-def testmake_batches_hold_texts_of_similar_length_within_bounds():
+@pytest.mark.parametrize("device", DEVICES)
+def test_batches_hold_texts_of_similar_length_within_bounds(device):
+    size = BATCH_SIZES[device]
     lengths = [3, 256, 5, 256, 100, 256, 256, 256, 7, 4, 4, 4, 4, 4, 4, 4]
-    batches = list(make_batches([[0] * n for n in lengths]))
+    batches = list(make_batches([[0] * n for n in lengths], size))
     assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
     for batch in batches:
-        assert len(batch) <= BATCH_TEXTS
-        assert len(batch) * lengths[batch[0]] <= BATCH_TOKENS
+        assert len(batch) <= size.texts
+        assert len(batch) * lengths[batch[0]] <= size.tokens
         assert lengths[batch[0]] == max(lengths[place] for place in batch)
 
 
