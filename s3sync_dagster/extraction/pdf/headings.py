@@ -12,7 +12,7 @@ from itertools import pairwise
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.contents_pages import contents_area, is_entry, may_be_contents
 from s3sync_dagster.extraction.pdf.heads_apart import heads_apart, numbers_apart
-from s3sync_dagster.extraction.pdf.inner_headings import heads_its_text, parted
+from s3sync_dagster.extraction.pdf.inner_headings import columns_of, heads_its_text, parted
 from s3sync_dagster.extraction.pdf.run_in import Runs
 from s3sync_dagster.extraction.pdf.standing_out import as_text, main_size, stands_out
 from s3sync_dagster.extraction.pdf.styles import (
@@ -46,8 +46,9 @@ _MIN_TEXT_WORDS = 12
 """Of the paragraph that a bold line heads; labels of forms have no such below them."""
 _NUMBER_APART = re.compile(r"^\*+((?:\d{1,2}|[A-Z])(?:\.\d{1,2})*\.?)\*+\s+")
 """Emphasis of a number alone, whose title is set in other letters."""
-_SECTION = re.compile(r"\d{1,2}(?:\.\d{1,2})+\.\s+[^\W\d_a-z]")
+_SECTION = re.compile(r"\d{1,2}(?:\.\d{1,2})+(?:\.\s*|\s+)[^\W\d_a-z]")
 """Whose number may be set in ordinary letters before a bold title."""
+_DOTTED = re.compile(r"[\d.]+\.\s*\D")
 _MIN_SECTION_RATIO = 0.85
 """Of the letters of a section's title in another font, whose letters may be larger at a size."""
 _MAX_TITLE_WORDS = 24
@@ -232,24 +233,29 @@ def _bold_words(block: Block, lines: list[list[Piece]], body: float, runs: Runs 
 
 
 def _run_in_sections(block: Block, lines: list[list[Piece]], runs: Runs | None) -> list[Block]:
-    """Return a block in parts at bold titles behind numbers of sections, with their text behind.
+    """Return a block in parts at titles behind numbers of sections, with their text behind.
 
-    ``6.1. Setup. We begin`` stands at the beginning of a line, below the end of a sentence.
+    ``6.1. Setup. We begin`` stands at the beginning of a line, below the end of a sentence, and its
+    title is bold or leans.
     """
     out: list[Block] = []
     rest = block
-    for above, line in pairwise([[], *lines]):
-        first = line[0]
+    for first in (_joined(one) for line in lines for one in columns_of(line)):
         if runs is None or not _SECTION.match(first.text):
             continue
         start = (runs.bold_start(first) or "").rstrip()
+        if _SECTION.match(start) is None:
+            start = (runs.italic_start(first) or "").rstrip()
         title = start.rstrip(" :.")
-        if not start.endswith((".", ":")) or len(start) >= len(first.text.rstrip()) - 1:
+        ends = (".", ":") if _DOTTED.match(start) else (".",)  # a title may go on in code's letters
+        if not start.endswith(ends) or len(start) >= len(first.text.rstrip()) - 1:
             continue
         if not _SECTION.match(title) or len(title.split()) > MAX_WORDS:
             continue
         parts = around(rest.text, start)
-        if parts is None or not parts[1] or (above and not SENTENCE_END.search(above[-1].text)):
+        if parts is None or not parts[1]:
+            continue
+        if parts[0] and not SENTENCE_END.search(parts[0].rstrip("*) ")):
             continue
         if parts[0]:
             out.append(replace(as_text(rest), text=parts[0], height=max(1.0, first.top - rest.top)))
@@ -258,6 +264,13 @@ def _run_in_sections(block: Block, lines: list[list[Piece]], runs: Runs | None) 
         head, rest = _cut(whole, title, parts[1].lstrip(" :."), at=first.top)
         out.append(head)
     return [*out, rest]
+
+
+def _joined(line: Sequence[Piece]) -> Piece:
+    """Return a line's pieces as one."""
+    last = line[-1]
+    width = last.left + last.width - line[0].left
+    return replace(line[0], text=" ".join(piece.text.strip() for piece in line), width=width)
 
 
 def _run_in(block: Block, start: str) -> list[Block]:
