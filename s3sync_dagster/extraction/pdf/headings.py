@@ -129,7 +129,7 @@ def _read(
         whole = replace(block, kind="paragraph", text=_after_number(block))
         is_lone = block.ordered and following is not None and following.kind == "paragraph"
         found = _as_heading(whole, following, lines, body, fonts) if is_lone else None
-        is_found = found is not None and not _bold_words(found, lines, body, runs)
+        is_found = found is not None and not _set_apart(found, lines, body, runs)
         return [found] if found and is_found else parted(block, lines, body, fonts)
     sections = _run_in_sections(block, lines, runs)
     if len(sections) > 1:
@@ -148,7 +148,7 @@ def _read(
         return [as_text(block)]
     if lines and is_entry(lines[-1]):
         return [as_text(block)]
-    start = _bold_words(found, lines, body, runs)
+    start = _set_apart(found, lines, body, runs)
     return _run_in(block, start) if start else [found]
 
 
@@ -221,12 +221,17 @@ def _is_beginning(
     return small and near and following.text.lstrip("* ")[:1].islower()
 
 
-def _bold_words(block: Block, lines: list[list[Piece]], body: float, runs: Runs | None) -> str:
-    """Return the bold words with which a line of the body's size begins, "" where all are bold."""
+def _set_apart(block: Block, lines: list[list[Piece]], body: float, runs: Runs | None) -> str:
+    """Return the bold or leaning words with which a line of the body's size begins.
+
+    "" where all words are set so.
+    """
     if runs is None or not lines or lines[0][0].size > 1.1 * body:
         return ""
     first = lines[0][0]
     start = runs.bold_start(first) if first.weight >= BOLD else None
+    if first.weight < BOLD and first.is_italic:
+        start = runs.italic_start(first)
     if not start or len("".join(start.split())) >= len("".join(first.text.split())) - 1:
         return ""
     return start if without_start(block.text, start) else ""

@@ -1,6 +1,5 @@
 """PDF to Markdown with liteparse, each page checked against pdfium's own text."""
 
-import codecs
 import gc
 from collections import Counter
 from collections.abc import Iterator
@@ -8,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from s3sync_dagster.engine.ports import Content
-from s3sync_dagster.extraction.content import read_all
+from s3sync_dagster.extraction.content import HEADER_BYTES, read_all
 from s3sync_dagster.extraction.models import check_models, has_models
 from s3sync_dagster.extraction.pdf.agreement import agree
 from s3sync_dagster.extraction.pdf.blocks import (
@@ -188,7 +187,8 @@ def _parse(
     pages: OpenPages, content: Content, numbers: list[int], references: list[str]
 ) -> list[Layout]:
     """Return the layout of all pages; those that are not in ``numbers`` have no blocks."""
-    body = read_all(content).removeprefix(codecs.BOM_UTF8)
+    body = read_all(content)
+    body = body[max(0, body.find(b"%PDF-", 0, HEADER_BYTES)) :]  # the engine wants it first
     layouts = [Layout() for _ in references]
     for start in range(0, len(numbers), _WINDOW_PAGES):
         window = numbers[start : start + _WINDOW_PAGES]
