@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.extraction.foreign.cases import Case, find_cases, find_files
 from benchmarks.extraction.foreign.readers import Reader
 from benchmarks.extraction.foreign.repositories import ALL
-from benchmarks.extraction.foreign.scores import NOTHING, Scores, score
+from benchmarks.extraction.foreign.scores import NOTHING, Scores, named_headings, score
 from benchmarks.extraction.foreign.word_recall import (
     pdfs_below,
     pdftotext,
@@ -119,6 +119,10 @@ def print_scores(
                 f"| {_mean(_known(cases, scored, 'headings'))} "
                 f"| {_spread([given[p]['cpu'] for p in places], high=True)} |"
             )
+            if group.endswith("headings"):
+                texts = [(cases[place].truth, given[place].get("text", "")) for place in places]
+                named = [named_headings(truth, text) or 0.0 for truth, text in texts]
+                print(f"    headings, without what outlines hardly ever name: {_mean(named)}")
             if worst:
                 _print_worst(cases, scored, given)
 

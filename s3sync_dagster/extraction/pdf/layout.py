@@ -18,6 +18,7 @@ from s3sync_dagster.extraction.pdf.blocks import (
 )
 from s3sync_dagster.extraction.pdf.bodies import Layout, bodies_of
 from s3sync_dagster.extraction.pdf.engine import ParsedPage, parse_pages
+from s3sync_dagster.extraction.pdf.fields import unsaid
 from s3sync_dagster.extraction.pdf.figures import with_figures
 from s3sync_dagster.extraction.pdf.garbled import is_garbled
 from s3sync_dagster.extraction.pdf.grids import find_grids
@@ -140,11 +141,17 @@ def _read(content: Content) -> PdfPages:
     for number, page in enumerate(seen):
         for figure in page.figures if number not in plain_pages else ():
             put_in_place(bodies[number].blocks, figure)
+        said = blocks_to_markdown(bodies[number].blocks) if page.fields else ""
+        for field in unsaid(page.fields, said) if number not in plain_pages else ():
+            put_in_place(bodies[number].blocks, field)
     blocks = [body.blocks for body in bodies]
     find_rows_over_the_break(blocks)
     continued = join_tables(blocks)
     texts = [
-        with_figures(with_headings(*pages[i], page.text, [*named[i], *page.names]), page.figures)
+        with_figures(
+            with_headings(*pages[i], page.text, [*named[i], *page.names]),
+            (*page.figures, *unsaid(page.fields, page.text)),
+        )
         if i in plain_pages
         else blocks_to_markdown(
             bodies[i].whole(is_continued=i in continued, goes_on=i + 1 in continued)
