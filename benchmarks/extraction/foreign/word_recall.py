@@ -84,9 +84,7 @@ def recall_of(pages: Sequence[str], text: str) -> Recall | None:
         return None
     found = words_of(text)
     letters = in_order(text).replace(" ", "")
-    there = [
-        word in found or (len(word) >= _MIN_LETTERS and word in letters) for word in wanted
-    ]
+    there = [word in found or (len(word) >= _MIN_LETTERS and word in letters) for word in wanted]
     return Recall(
         every=word_recall(whole, text),
         heads_once=word_recall("\n".join(_with_heads_once(pages)), text),

@@ -125,9 +125,7 @@ def look_at_pages(pdf: Any, pages: OpenPages) -> Iterator[SeenPage]:
         fields = tuple(form.of(page))
         if is_drawing:
             pages.drop(number)
-        yield SeenPage(
-            plain(text), figures, count_strange(text), names, fields, is_drawing, turned
-        )
+        yield SeenPage(plain(text), figures, count_strange(text), names, fields, is_drawing, turned)
     form.close()
 
 

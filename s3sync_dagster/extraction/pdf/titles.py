@@ -33,7 +33,7 @@ def is_title(text: str) -> bool:
 
 
 def is_no_heading(text: str) -> bool:
-    """Return whether a text is too long for a heading, a caption, a formula, or of hardly a letter."""
+    """Return whether a text is too long for a heading, a caption, a formula, or of few letters."""
     few = len(_LETTERS.findall(text)) < (1 if _WIDE.search(text) else 3)
     runs = _LETTER_RUNS.findall(text)
     lone = max(map(len, runs), default=0) < 3 and not _WIDE.search(text)  # labels of a figure
