@@ -10,8 +10,8 @@ from s3sync_dagster_tests.extraction.raw_pdf import FONT, build_pdf, stream, tex
 LINES = [f"Line {n} of the form asks for a word." for n in range(1, 4)]
 
 
-def filled_pdf(*fields: bytes) -> bytes:
-    """Return a page of three lines with fields that nobody has drawn."""
+def filled_pdf(*fields: bytes, lines: list[str] = LINES) -> bytes:
+    """Return a page of lines with fields that nobody has drawn."""
     numbers = b" ".join(b"%d 0 R" % (6 + n) for n in range(len(fields)))
     return build_pdf(
         {
@@ -21,7 +21,7 @@ def filled_pdf(*fields: bytes) -> bytes:
             3: FONT,
             4: b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Annots[%s]"
             b"/Resources<</Font<</F1 3 0 R>>>>/Contents 5 0 R>>" % numbers,
-            5: stream(text_content(*LINES)),
+            5: stream(text_content(*lines)),
             **{
                 6 + n: b"<</Type/Annot/Subtype/Widget/Rect[72 600 300 620]/T(name%d)%s>>"
                 % (n, field)
@@ -69,3 +69,11 @@ def test_words_that_the_page_has_are_not_said_again():
     assert "[Field: a new" in text_of(filled_pdf(long.replace(b"a word", b"a new word")))
     twice = filled_pdf(b"/FT/Tx/V(Ada)/F 4", b"/FT/Tx/V(Ada)/F 4")
     assert text_of(twice).count("Ada") == 1
+
+
+def test_page_of_fields_alone_is_a_picture_with_their_values():
+    content = filled_pdf(b"/FT/Tx/V(Ada Lovelace)/F 4", lines=[])
+    pages = read_with_liteparse(content, name="a.pdf", config=ExtractionConfig())
+    assert pages.texts == ("[Field: Ada Lovelace]",)
+    assert pages.scans == (0,)
+    assert pages.pictures == {0}

@@ -163,6 +163,7 @@ def _read(content: Content) -> PdfPages:
     return PdfPages(
         texts=tuple(texts),
         scans=tuple(scans),
+        pictures=frozenset(i for i, page in enumerate(seen) if is_scan(page.text)),
         plain=plain_pages,
         continued=frozenset(continued),
         engine="liteparse",
