@@ -245,7 +245,8 @@ def _run_in_sections(block: Block, lines: list[list[Piece]], runs: Runs | None) 
     """
     out: list[Block] = []
     rest = block
-    for first in (_joined(one) for line in lines for one in columns_of(line)):
+    numbered = (line for line in lines if any(piece.text[:1].isdigit() for piece in line))
+    for first in (_joined(one) for line in numbered for one in columns_of(line)):
         if runs is None or not _SECTION.match(first.text):
             continue
         start = (runs.bold_start(first) or "").rstrip()
