@@ -51,7 +51,9 @@ _NO_TEXT = 9
 """Bytes below the tab are in no text: a magic that has one needs no second look."""
 _IN_PLAIN_CHARACTERS = ("pdf", "rtf")
 """Kinds whose whole file may be plain characters."""
-_PDF_HEADER = re.compile(rb"(?:^|\xef\xbb\xbf)%PDF-\d", re.MULTILINE)
+HEADER_BYTES = 1024
+"""In which a PDF begins; printers and portals write lines of their own before it."""
+_PDF_HEADER = re.compile(rb"(?:^|\r|\xef\xbb\xbf)%PDF-\d", re.MULTILINE)
 _PDF_BEGINS = re.compile(rb"%PDF-\d\.\d\s")
 _PDF_END = re.compile(rb"startxref\s+\d+\s+%%EOF\s*$")
 _BITMAP_HEADER = struct.Struct("<6xIII")
@@ -118,8 +120,7 @@ def sniff(content: Content, *, named_as_text: bool = False) -> str | None:
         return "image"
     if head[:4] == b"RIFF" or head[4:8] == b"ftyp":
         return "media"
-    # A PDF may have junk before its header, within the first kilobyte.
-    return "pdf" if _PDF_HEADER.search(head[:1024]) else None
+    return "pdf" if _PDF_HEADER.search(head[:HEADER_BYTES]) else None
 
 
 def _is_bitmap(head: bytes) -> bool:

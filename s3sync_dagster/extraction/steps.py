@@ -53,6 +53,8 @@ class PdfPages:
     """Markdown or plain text of each page; empty for a scan."""
     scans: tuple[int, ...]
     """Indices of pages whose text layer is missing or garbled."""
+    pictures: frozenset[int] = frozenset()
+    """Those of which it is missing, where that is known; the text is of fields and notes then."""
     plain: dict[int, str] = field(default_factory=dict)
     """Why pages are plain text, by index: their layout was not believed."""
     hard: tuple[int, ...] = ()

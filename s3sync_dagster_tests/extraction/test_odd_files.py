@@ -166,8 +166,18 @@ def test_stream_in_capitals_is_known():
     assert sniff(workbook("WORKBOOK")) == "xls"
 
 
-def test_pdf_after_a_byte_order_mark_is_a_pdf(read: Read):
-    content = b"\xef\xbb\xbf" + raw_pdf.pages_pdf([raw_pdf.text_content("behind a mark")])
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"\xef\xbb\xbf",
+        b"\x1b%-12345X@PJL JOB\r\n@PJL ENTER LANGUAGE=PDF\r\n",
+        b"%%BEGIN_TICKET\r%%COLOUR: ALL\r",
+        b"%%LINE: 1\n" * 90,
+    ],
+    ids=["mark", "printer", "ticket", "lines"],
+)
+def test_pdf_after_what_others_wrote_before_it_is_a_pdf(read: Read, before: bytes):
+    content = before + raw_pdf.pages_pdf([raw_pdf.text_content("behind a mark")])
     assert "behind a mark" in read(content, "a.pdf").text
 
 

@@ -12,7 +12,7 @@ from s3sync_dagster.extraction.pdf.contents_pages import is_entry
 from s3sync_dagster.extraction.pdf.headings import find_headings
 from s3sync_dagster.extraction.pdf.layout import read_with_liteparse
 from s3sync_dagster.extraction.pdf.standing_out import is_in_figure
-from s3sync_dagster.extraction.pdf.styles import Piece, body_size, size_of, weight_of
+from s3sync_dagster.extraction.pdf.styles import Piece, body_size, is_italic, size_of, weight_of
 from s3sync_dagster.extraction.pdf.title_pages import titles_alone, without_authors
 from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster_tests.extraction.conftest import Read
@@ -42,6 +42,10 @@ def kind_of(text: str, size: float, *, weight: int = 400, font: str = "Roman") -
         ("Deducing Dependencies", 10, 700, "Roman", "heading"),
         ("Deducing Dependencies", 10, 400, "Sans", "heading"),
         ("deducing dependencies of", 10, 400, "Sans", "paragraph"),
+        ("information is the act of finding", 12, 400, "Roman", "paragraph"),
+        ("l-asparaginase applications", 12, 400, "Roman", "heading"),
+        ("gold and Linux", 14, 400, "Roman", "heading"),
+        ("Find the MAX = 0 for all in R", 10, 700, "Roman", "paragraph"),
         ("Theme Description", 7, 700, "Roman", "paragraph"),
         ("CONFIGURATION STEPS", 9, 700, "Roman", "heading"),
         ("14 if loc then", 10, 700, "Roman", "paragraph"),
@@ -93,11 +97,24 @@ def test_words_with_wide_white_between_them_are_no_heading():
     [
         *(("AdvTTaf7f9f4f.B", True), ("HFBRBX10", True), ("LinBiolinumTB", True)),
         *(("TradeGothicLTStd-Bd2", True), ("ABCDEF+Arial-BoldMT", True), ("CMBX12", True)),
+        *(("AdvPTimesB", True), ("GillSansBd", True), ("AdvP4DF60EBI", False)),
         *(("LinLibertineT", False), ("AdvTT99c4c969", False), ("HFBR10", False), ("Lib", False)),
     ],
 )
 def test_weight_is_known_by_many_names(font: str, is_bold: bool):
     assert (weight_of(font) == 700) == is_bold
+
+
+@pytest.mark.parametrize(
+    ("font", "leans"),
+    [
+        *(("AdvPTimesI", True), ("RxgxbpMinionProIt", True), ("AdvTT8861b38f.I", True)),
+        *(("LinBiolinumTI", True), ("LinLibertineI", True), ("GaramondBI", True)),
+        *(("LinLibertineT", False), ("GillSansUI", False), ("AdvPTimesB", False), ("Licit", False)),
+    ],
+)
+def test_leaning_letters_are_known_by_many_names(font: str, leans: bool):
+    assert is_italic(font) == leans
 
 
 def test_size_is_that_of_the_letters_where_a_figure_is_scaled():
@@ -158,6 +175,24 @@ def test_line_set_as_three_headings_are_is_one():
     assert kinds(*known, line("Future Developments", SANS))[-1] == "heading"
     assert kinds(*known[:2], line("Future Developments", SANS))[-1] == "paragraph"
     assert kinds(*known, line("Future Developments", ROMAN))[-1] == "paragraph"
+
+
+def kinds_of_labels(*after: Block, label: str = "Server", size: float = 10.0) -> list[str]:
+    """Return what a title and two headings in other letters are, with blocks behind them."""
+    style = ("Sans", size)
+    labels = [line(label, style, "heading"), line("Latency (ms)", style, "heading")]
+    return kinds(line("A Title of the Whole", ROMAN, "heading"), *labels, *after)
+
+
+def test_letters_in_which_nothing_heads_text_are_those_of_labels():
+    text, short = Block(kind="paragraph", text=TEXT), Block(kind="paragraph", text="10 20 30")
+    assert kinds_of_labels(short) == ["heading", "paragraph", "paragraph"]
+    assert kinds_of_labels(short, line("Why", SANS, "heading"), text) == ["heading"] * 4
+    assert kinds_of_labels() == ["heading"] * 3  # the text goes on on the next page
+    assert kinds_of_labels(short, size=13.0) == ["heading"] * 3
+    assert kinds_of_labels(short, label="2 Server") == ["heading"] * 3
+    entry = Block(kind="paragraph", text="1 Server 7", is_entry=True)
+    assert kinds_of_labels(entry) == ["heading"] * 3
 
 
 def test_numbered_headings_below_each_other_are_two():

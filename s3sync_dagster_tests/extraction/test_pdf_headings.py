@@ -2,7 +2,7 @@
 
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.headings import find_headings
-from s3sync_dagster.extraction.pdf.styles import Piece
+from s3sync_dagster.extraction.pdf.styles import Piece, weight_of
 from s3sync_dagster.extraction.words import words_of
 from s3sync_dagster_tests.extraction import raw_pdf
 from s3sync_dagster_tests.extraction.conftest import Read
@@ -92,6 +92,28 @@ def test_bold_title_behind_an_ordinary_number_is_a_heading(read: Read):
     assert words_of(found)["up"] == 1
 
 
+def test_leaning_title_before_text_in_its_line_is_a_heading(read: Read):
+    lines = [(WORDS, 1)] * 4
+
+    def found(title: str, font: int = 3) -> str:
+        content = page_of(*lines, (title, font, "The world is of rows and they"), *lines)
+        return read(content, "a.pdf").text
+
+    assert "\n\n## 3.1. Set up\n\nThe world is of rows and they" in found("3.1. Set up.")
+    assert "\n\n### 3.1.2 Set up\n\nThe world is of rows and they" in found("3.1.2 Set up.")
+    assert "#" not in found("3.1. Set up.", 1)
+
+
+def test_title_before_text_in_the_second_column_is_a_heading(read: Read):
+    lines = "".join(f"(Words of a column go on and on to {n}.)Tj 0 -14 Td " for n in range(30))
+    more = "".join(f"(Words of a column go on and on, {n}.)Tj 0 -14 Td " for n in range(12))
+    title = "/F3 10 Tf (2.2. Setting.)Tj /F1 10 Tf ( The world is of)Tj 0 -14 Td "
+    left = f"BT /F1 10 Tf 72 700 Td {lines} ET"
+    right = f"BT /F1 10 Tf 320 700 Td {more}{title}{more} ET"
+    found = read(raw_pdf.pages_pdf([f"{left} {right}".encode()]), "a.pdf").text
+    assert "\n\n## 2.2. Setting\n\nThe world is of" in found
+
+
 def test_question_in_large_letters_is_a_heading():
     asked = ("2 Why Unit Tests?", piece("2 Why Unit Tests?", 186, size=14))
     ended = ("9 The limits of growth.", piece("9 The limits of growth.", 186, size=14))
@@ -174,6 +196,21 @@ def test_first_line_in_a_font_of_no_text_heads_its_paragraph_though_its_words_co
     assert inside("Roman") == "paragraph"
     assert inside("F7", title="interviews") == "paragraph"
     assert inside("F7", text="and the words of them ") == "paragraph"
+
+
+def test_two_headings_with_which_a_paragraph_begins_are_two_however_wide_the_first_is():
+    title = "Review of documents and participatory observations"
+    lines = [title, "Staffing", *["The words of all interviews " * 2] * 3]
+    fonts = ["Roman-Bold", "F7", *["Roman"] * 3]
+    pieces = [
+        Piece(line, 70, 150 + 12 * n, 5.0 * len(line), 10, 10, weight_of(font), font=font)
+        for n, (line, font) in enumerate(zip(lines, fonts, strict=True))
+    ]
+    other = Piece("words of a block that goes on here", 70, 130, 170, 10, 10, 400, font="Roman")
+    block = paragraph(" ".join(line.strip() for line in lines), 120, height=100)
+    found = find_headings([block], [other, *pieces], body=10, fonts={"Roman"})
+    assert [part.text for part in found[:2]] == [title, "Staffing"]
+    assert [part.kind for part in found] == ["heading", "heading", "paragraph"]
 
 
 def test_numbered_line_in_other_letters_heads_text_however_short():

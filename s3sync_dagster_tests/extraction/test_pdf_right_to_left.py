@@ -12,10 +12,14 @@ LETTERS = {"A": "\u0644\u0627", "B": "\u0628", "C": "\u062a", "D": "\u0645"}
 """Glyph and what it stands for; A is the ligature of lam and alef."""
 
 
-def pdf_of_glyphs(glyphs: str) -> bytes:
+FORMS = {"A": "\ufefb", "B": "\ufe91", "C": "\ufe96", "D": "\ufee3"}
+"""The same, as older programs write it: presentation forms, of which A is one letter."""
+
+
+def pdf_of_glyphs(glyphs: str, letters: dict[str, str] = LETTERS) -> bytes:
     """Return a page on which glyphs stand from left to right."""
     codes = [
-        f"<{ord(glyph):02X}> <{text.encode('utf-16-be').hex()}>" for glyph, text in LETTERS.items()
+        f"<{ord(glyph):02X}> <{text.encode('utf-16-be').hex()}>" for glyph, text in letters.items()
     ]
     table = (
         "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /A def "
@@ -37,8 +41,9 @@ def pdf_of_glyphs(glyphs: str) -> bytes:
 
 @pytest.mark.parametrize("read", [read_with_pdfium, read_with_liteparse])
 @pytest.mark.parametrize("glyphs", ["BAC", "AB", "DBAC", "BCD", "CABAD"])
-def test_words_read_from_right_to_left(read, glyphs: str):
-    pages = read(pdf_of_glyphs(glyphs), name="a.pdf", config=ExtractionConfig())
+@pytest.mark.parametrize("letters", [LETTERS, FORMS], ids=["letters", "forms"])
+def test_words_read_from_right_to_left(read, glyphs: str, letters: dict[str, str]):
+    pages = read(pdf_of_glyphs(glyphs, letters), name="a.pdf", config=ExtractionConfig())
     assert pages.texts == ("".join(LETTERS[glyph] for glyph in reversed(glyphs)),)
 
 
@@ -54,3 +59,21 @@ def test_words_read_from_right_to_left(read, glyphs: str):
 )
 def test_which_pages_run_from_right_to_left(text: str, expected: bool):
     assert is_right_to_left(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("alef", "name", "turned"),
+    [
+        ("\ufefb", "\ufdf2", "\u0627\u0644\u0644\u0647"),
+        ("\u0644\u0627", "\u0627\u0644\u0644\u0647", "\u0627\u0644\u0644\u0647"),
+    ],
+    ids=["forms", "letters"],
+)
+def test_a_glyph_of_other_letters_is_turned_as_those_of_lam_and_alef_are(
+    alef: str, name: str, turned: str
+):
+    letters = {"A": alef, "B": "\u0628", "C": name}
+    pages = read_with_pdfium(
+        pdf_of_glyphs("ACBA", letters), name="a.pdf", config=ExtractionConfig()
+    )
+    assert pages.texts == (f"\u0644\u0627\u0628{turned}\u0644\u0627",)

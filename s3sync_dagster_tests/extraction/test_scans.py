@@ -102,6 +102,27 @@ def test_garbled_text_layer_is_named_without_tesseract():
     )
 
 
+FORM = replace(pages("[Field: Ada Lovelace]", scanned=(0,)), pictures=frozenset({0}))
+
+
+@pytest.mark.usefixtures("installed")
+def test_what_is_filled_into_a_scanned_form_stays_beside_what_its_picture_says():
+    document = read(FORM, Reader())
+    assert document.text.strip() == "seen on page 1\n\n[Field: Ada Lovelace]"
+    assert document.warnings == ()
+    said = replace(FORM, texts=("seen on page",))
+    assert read(said, Reader()).text.strip() == "seen on page 1"
+
+
+@pytest.mark.usefixtures("not_installed")
+def test_scanned_form_without_tesseract_is_a_picture_with_fields():
+    document = read(FORM, Reader())
+    assert document.text.strip() == "[Field: Ada Lovelace]"
+    assert document.warnings == (
+        "1 pages are pictures and were not read: Tesseract is not installed.",
+    )
+
+
 @pytest.mark.usefixtures("installed")
 def test_good_text_layer_taken_for_garbled_stays():
     document = read(pages("SEEN on page 1, exactly", scanned=(0,)), Reader())

@@ -4,7 +4,8 @@
 whose test data these are (about 2 GB; nothing of them is kept here). Then
 ``python -m benchmarks.extraction.foreign score --folder FOLDER --out FOLDER2 [--half report]
 [--reader NAME=PYTHON ...] [--only pdf]`` reads and scores them, and
-``... refusals`` lists what is not read, of all files. Answers are kept below ``--out`` by reader;
+``... refusals`` lists what is not read, of all files, and ``... words`` compares the words of PDFs
+with those of ``pdftotext`` (poppler-utils). Answers are kept below ``--out`` by reader;
 ``--again`` reads anew. Without a half both are scored: look at ``tune`` while you change something.
 """
 
@@ -20,14 +21,20 @@ from typing import Any
 from benchmarks.extraction.foreign.cases import Case, find_cases, find_files
 from benchmarks.extraction.foreign.readers import Reader
 from benchmarks.extraction.foreign.repositories import ALL
-from benchmarks.extraction.foreign.scores import NOTHING, Scores, score
+from benchmarks.extraction.foreign.scores import NOTHING, Scores, named_headings, score
+from benchmarks.extraction.foreign.word_recall import (
+    pdfs_below,
+    pdftotext,
+    print_recalls,
+    recall_of,
+)
 
 _MAX_SHOWN = 8
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("fetch", "score", "refusals"))
+    parser.add_argument("what", choices=("fetch", "score", "refusals", "words"))
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "foreign")
     parser.add_argument("--half", choices=("tune", "report"))
@@ -40,13 +47,15 @@ def main() -> None:
         for repository in ALL:
             repository.clone(options.folder)
         return
-    find = find_cases if options.what == "score" else find_files
+    find = {"score": find_cases, "refusals": find_files, "words": pdfs_below}[options.what]
     cases = [
         case
         for case in find(options.folder)
         if (not options.half or case.half == options.half)
         and (not options.only or case.group in options.only)
     ]
+    if options.what == "words":
+        options.out /= "words"  # other pages than those of the same files with a truth
     entries: list[str] = options.reader or ["product"]
     names = {name: python for name, _, python in (entry.partition("=") for entry in entries)}
     answers = {
@@ -57,6 +66,15 @@ def main() -> None:
     }
     if options.what == "refusals":
         print_refusals(cases, answers)
+    elif options.what == "words":
+        for name, given in answers.items():
+            recalls = [
+                (case, recall_of(pdftotext(case.content), answer.get("text", "")))
+                for case, answer in zip(cases, given, strict=True)
+            ]
+            print(name)
+            known = [(case, recall) for case, recall in recalls if recall is not None]
+            print_recalls(known, worst=_MAX_SHOWN if options.worst else 0)
     else:
         print_scores(cases, answers, worst=options.worst)
 
@@ -101,6 +119,10 @@ def print_scores(
                 f"| {_mean(_known(cases, scored, 'headings'))} "
                 f"| {_spread([given[p]['cpu'] for p in places], high=True)} |"
             )
+            if group.endswith("headings"):
+                texts = [(cases[place].truth, given[place].get("text", "")) for place in places]
+                named = [named_headings(truth, text) or 0.0 for truth, text in texts]
+                print(f"    headings, without what outlines hardly ever name: {_mean(named)}")
             if worst:
                 _print_worst(cases, scored, given)
 

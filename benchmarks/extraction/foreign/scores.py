@@ -20,6 +20,13 @@ _MARKUP = re.compile(
 _TABLE_LINE = re.compile(r"^\s*\|(.+)\|\s*$", re.MULTILINE)
 _RULER = re.compile(r"[|\s:+-]+")
 _HEADING = re.compile(r"^#{1,6}[ ]+(.+)$", re.MULTILINE)
+_SECTION_NUMBER = re.compile(r"\W*(?:\d+|[A-Z](?=\.\d))(?:\.\d+)*")
+_SELDOM_NAMED = re.compile(
+    r"\W*(?:[\dA-Z]{1,3}[.\s]+)?(?:abstract|summary|(?:table of )?contents|key ?words|index terms"
+    r"|general terms|categories and subject descriptors|ccs concepts|acm reference format"
+    r"|acknowledge?ments?|references|bibliography)\W*",
+    re.IGNORECASE,
+)
 _HTML_ROW = re.compile(r"<tr\b.*?</tr>", re.DOTALL | re.IGNORECASE)
 _HTML_CELL = re.compile(r"<t[hd]\b[^>]*>(.*?)</t[hd]>", re.DOTALL | re.IGNORECASE)
 
@@ -111,6 +118,29 @@ def _pairs(markdown: str) -> Counter[str]:
 def _headings(markdown: str) -> Counter[str]:
     lines = (" ".join(words_of(_plain(line))) for line in _HEADING.findall(markdown))
     return Counter(line for line in lines if line)
+
+
+def named_headings(truth: str, found: str) -> float | None:
+    """Return F1 of headings where the truth is a file's own outline, which leaves some out.
+
+    What outlines hardly ever name counts neither way: the document's title, its abstract,
+    references and the like, and sections deeper than the deepest that the outline numbers.
+    """
+    wanted = _headings(truth)
+    depth = max((_depth(line) for line in _HEADING.findall(truth)), default=0)
+    lines = _HEADING.findall(found)
+    judged = [
+        line
+        for place, line in enumerate(lines)
+        if _headings(f"# {line}") & wanted
+        or not (place == 0 or _SELDOM_NAMED.fullmatch(line) or (depth and _depth(line) > depth))
+    ]
+    return _f1(wanted, _headings("\n".join(f"# {line}" for line in judged)))
+
+
+def _depth(heading: str) -> int:
+    number = _SECTION_NUMBER.match(heading)
+    return number[0].count(".") + 1 if number else 0
 
 
 def _f1(wanted: Counter[str], given: Counter[str]) -> float | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.titles import (
     MAX_WORDS,
+    NUMBERED,
     SENTENCE_END,
     is_capital,
     is_no_heading,
@@ -29,6 +30,8 @@ _MIN_TEXT_WORDS = 12
 """Between two of them; items of a list follow each other, or hold their text."""
 _MIN_ALIKE = 3
 """Headings in the same letters, which make a line in such letters one."""
+_LARGE = 1.3
+"""Of a title's letters and the body's."""
 _MIN_SHARE = 0.6
 """Of the lines in these letters that are headings already."""
 Style = tuple[str, float]
@@ -68,6 +71,31 @@ def agree(pages: Sequence[list[Block]], lines: Counter[Style], *, body: Style) -
             )
             if level and block.kind == "paragraph" and _may_be(text) and is_title(text):
                 _promote(blocks, place, text, level=level)
+    _without_labels(pages, body=body)
+
+
+def _without_labels(pages: Sequence[list[Block]], *, body: Style) -> None:
+    """Make text of headings in letters in which no heading of the document heads any text.
+
+    They are labels in figures. Titles in large letters may stand above what is no text.
+    """
+    labels: dict[Style, list[Block]] = defaultdict(list)
+    heading: set[Style] = set()
+    title = next((block for block in pages[0] if block.kind == "heading"), None) if pages else None
+    for blocks in pages:
+        heads = True  # the text goes on on the next page
+        for block in reversed([block for block in blocks if block.kind != "rule"]):
+            if block.kind == "heading" and block.style is not None:
+                if heads or block is title or NUMBERED.match(block.text):
+                    heading.add(block.style)
+                labels[block.style].append(block)
+            elif block.kind != "heading":
+                is_long = len(block.text.split()) >= _MIN_TEXT_WORDS
+                heads = block.kind != "paragraph" or block.is_entry or is_long
+    for style in labels.keys() - heading:
+        if style[1] < _LARGE * body[1]:
+            for block in labels[style]:
+                block.kind, block.level = "paragraph", 0
 
 
 def _chains(pages: Sequence[list[Block]]) -> list[list[_Numbered]]:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.contents_pages import contents_area, is_entry, may_be_contents
 from s3sync_dagster.extraction.pdf.heads_apart import heads_apart, numbers_apart
-from s3sync_dagster.extraction.pdf.inner_headings import heads_its_text, parted
+from s3sync_dagster.extraction.pdf.inner_headings import columns_of, heads_its_text, parted
 from s3sync_dagster.extraction.pdf.run_in import Runs
 from s3sync_dagster.extraction.pdf.standing_out import as_text, main_size, stands_out
 from s3sync_dagster.extraction.pdf.styles import (
@@ -46,8 +46,9 @@ _MIN_TEXT_WORDS = 12
 """Of the paragraph that a bold line heads; labels of forms have no such below them."""
 _NUMBER_APART = re.compile(r"^\*+((?:\d{1,2}|[A-Z])(?:\.\d{1,2})*\.?)\*+\s+")
 """Emphasis of a number alone, whose title is set in other letters."""
-_SECTION = re.compile(r"\d{1,2}(?:\.\d{1,2})+\.\s+[^\W\d_a-z]")
+_SECTION = re.compile(r"\d{1,2}(?:\.\d{1,2})+(?:\.\s*|\s+)[^\W\d_a-z]")
 """Whose number may be set in ordinary letters before a bold title."""
+_DOTTED = re.compile(r"[\d.]+\.\s*\D")
 _MIN_SECTION_RATIO = 0.85
 """Of the letters of a section's title in another font, whose letters may be larger at a size."""
 _MAX_TITLE_WORDS = 24
@@ -128,7 +129,7 @@ def _read(
         whole = replace(block, kind="paragraph", text=_after_number(block))
         is_lone = block.ordered and following is not None and following.kind == "paragraph"
         found = _as_heading(whole, following, lines, body, fonts) if is_lone else None
-        is_found = found is not None and not _bold_words(found, lines, body, runs)
+        is_found = found is not None and not _set_apart(found, lines, body, runs)
         return [found] if found and is_found else parted(block, lines, body, fonts)
     sections = _run_in_sections(block, lines, runs)
     if len(sections) > 1:
@@ -147,7 +148,7 @@ def _read(
         return [as_text(block)]
     if lines and is_entry(lines[-1]):
         return [as_text(block)]
-    start = _bold_words(found, lines, body, runs)
+    start = _set_apart(found, lines, body, runs)
     return _run_in(block, start) if start else [found]
 
 
@@ -220,36 +221,47 @@ def _is_beginning(
     return small and near and following.text.lstrip("* ")[:1].islower()
 
 
-def _bold_words(block: Block, lines: list[list[Piece]], body: float, runs: Runs | None) -> str:
-    """Return the bold words with which a line of the body's size begins, "" where all are bold."""
+def _set_apart(block: Block, lines: list[list[Piece]], body: float, runs: Runs | None) -> str:
+    """Return the bold or leaning words with which a line of the body's size begins.
+
+    "" where all words are set so.
+    """
     if runs is None or not lines or lines[0][0].size > 1.1 * body:
         return ""
     first = lines[0][0]
     start = runs.bold_start(first) if first.weight >= BOLD else None
+    if first.weight < BOLD and first.is_italic:
+        start = runs.italic_start(first)
     if not start or len("".join(start.split())) >= len("".join(first.text.split())) - 1:
         return ""
     return start if without_start(block.text, start) else ""
 
 
 def _run_in_sections(block: Block, lines: list[list[Piece]], runs: Runs | None) -> list[Block]:
-    """Return a block in parts at bold titles behind numbers of sections, with their text behind.
+    """Return a block in parts at titles behind numbers of sections, with their text behind.
 
-    ``6.1. Setup. We begin`` stands at the beginning of a line, below the end of a sentence.
+    ``6.1. Setup. We begin`` stands at the beginning of a line, below the end of a sentence, and its
+    title is bold or leans.
     """
     out: list[Block] = []
     rest = block
-    for above, line in pairwise([[], *lines]):
-        first = line[0]
+    numbered = (line for line in lines if any(piece.text[:1].isdigit() for piece in line))
+    for first in (_joined(one) for line in numbered for one in columns_of(line)):
         if runs is None or not _SECTION.match(first.text):
             continue
         start = (runs.bold_start(first) or "").rstrip()
+        if _SECTION.match(start) is None:
+            start = (runs.italic_start(first) or "").rstrip()
         title = start.rstrip(" :.")
-        if not start.endswith((".", ":")) or len(start) >= len(first.text.rstrip()) - 1:
+        ends = (".", ":") if _DOTTED.match(start) else (".",)  # a title may go on in code's letters
+        if not start.endswith(ends) or len(start) >= len(first.text.rstrip()) - 1:
             continue
         if not _SECTION.match(title) or len(title.split()) > MAX_WORDS:
             continue
         parts = around(rest.text, start)
-        if parts is None or not parts[1] or (above and not SENTENCE_END.search(above[-1].text)):
+        if parts is None or not parts[1]:
+            continue
+        if parts[0] and not SENTENCE_END.search(parts[0].rstrip("*) ")):
             continue
         if parts[0]:
             out.append(replace(as_text(rest), text=parts[0], height=max(1.0, first.top - rest.top)))
@@ -258,6 +270,13 @@ def _run_in_sections(block: Block, lines: list[list[Piece]], runs: Runs | None) 
         head, rest = _cut(whole, title, parts[1].lstrip(" :."), at=first.top)
         out.append(head)
     return [*out, rest]
+
+
+def _joined(line: Sequence[Piece]) -> Piece:
+    """Return a line's pieces as one."""
+    last = line[-1]
+    width = last.left + last.width - line[0].left
+    return replace(line[0], text=" ".join(piece.text.strip() for piece in line), width=width)
 
 
 def _run_in(block: Block, start: str) -> list[Block]:

@@ -85,7 +85,7 @@ def parted(
     """
     if len(lines) < 2 or not _may_hold(lines, body):
         return [block]
-    found = [one for line in lines for one in _columns(line)]
+    found = [_Line(tuple(one)) for line in lines for one in columns_of(line)]
     styles, set_in = Counter[tuple[bool, bool]](), Counter[str]()
     for line in found:
         styles[line.style] += len(line.text)
@@ -103,7 +103,7 @@ def parted(
             known = {*fonts, usual_font}
             is_shown = all(piece.font not in known for piece in line.pieces)
         is_lone = not is_shown and _is_lone(found, i, block)
-        if not is_lone and (not is_shown or not _may_be(found, i, width=block.width)):
+        if not is_lone and (not is_shown or not _may_be(found, i, rest)):
             continue
         if block.kind == "list_item" and (i == 0 or line.left > block.left + _FLUSH):
             continue  # words of the item
@@ -197,8 +197,8 @@ def _is_lone(lines: list[_Line], place: int, block: Block) -> bool:
     return not goes_on and after >= (1 - _MAX_LONE_WIDTH) * block.width - min(before, after)
 
 
-def _columns(line: Sequence[Piece]) -> list[_Line]:
-    """Return a line in pieces where a gap parts it, a number aside that stands before its title."""
+def columns_of(line: Sequence[Piece]) -> list[list[Piece]]:
+    """Return a line in parts where a gap parts it, a number aside that stands before its title."""
     parts: list[list[Piece]] = []
     for piece in line:
         before = parts[-1][-1] if parts else None
@@ -207,10 +207,14 @@ def _columns(line: Sequence[Piece]) -> list[_Line]:
         if before is None or gap > before.height * (3 if is_number else _BLANK):
             parts.append([])
         parts[-1].append(piece)
-    return [_Line(tuple(part)) for part in parts]
+    return parts
 
 
-def _may_be(lines: list[_Line], place: int, *, width: float) -> bool:
+def _may_be(lines: list[_Line], place: int, block: Block) -> bool:
+    """Return whether a line heads the text below it; above it, a sentence ends or the block begins.
+
+    The box of a block that goes on in the next column holds lines of others.
+    """
     line = lines[place]
     count = len(line.text.split())
     if not is_title(line.text) or SENTENCE_END.search(line.text) or is_no_heading(line.text):
@@ -218,15 +222,16 @@ def _may_be(lines: list[_Line], place: int, *, width: float) -> bool:
     if NUMBERED.match(line.text):
         return count <= MAX_WORDS
     below = next((one for one in lines[place + 1 :] if _share(one, line)), None)
+    begins = without_start(block.text, line.text) is not None
     above = next((one for one in reversed(lines[:place]) if _share(one, line)), None)
     return (
         count <= _MAX_WORDS_UNNUMBERED
-        and line.width <= _MAX_WIDTH * width
+        and (line.width <= _MAX_WIDTH * block.width or (begins and line.style[0]))
         and below is not None
         and (below.style != line.style or below.pieces[0].font != line.pieces[-1].font)
         and not below.text[:1].islower()
         and abs(below.left - line.left) <= _MAX_INDENT
-        and (above is None or bool(SENTENCE_END.search(above.text)))
+        and (begins or above is None or bool(SENTENCE_END.search(above.text)))
     )
 
 

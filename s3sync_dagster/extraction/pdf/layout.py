@@ -1,6 +1,5 @@
 """PDF to Markdown with liteparse, each page checked against pdfium's own text."""
 
-import codecs
 import gc
 from collections import Counter
 from collections.abc import Iterator
@@ -8,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from s3sync_dagster.engine.ports import Content
-from s3sync_dagster.extraction.content import read_all
+from s3sync_dagster.extraction.content import HEADER_BYTES, read_all
 from s3sync_dagster.extraction.models import check_models, has_models
 from s3sync_dagster.extraction.pdf.agreement import agree
 from s3sync_dagster.extraction.pdf.blocks import (
@@ -19,6 +18,7 @@ from s3sync_dagster.extraction.pdf.blocks import (
 )
 from s3sync_dagster.extraction.pdf.bodies import Layout, bodies_of
 from s3sync_dagster.extraction.pdf.engine import ParsedPage, parse_pages
+from s3sync_dagster.extraction.pdf.fields import unsaid
 from s3sync_dagster.extraction.pdf.figures import with_figures
 from s3sync_dagster.extraction.pdf.garbled import is_garbled
 from s3sync_dagster.extraction.pdf.grids import find_grids
@@ -141,11 +141,17 @@ def _read(content: Content) -> PdfPages:
     for number, page in enumerate(seen):
         for figure in page.figures if number not in plain_pages else ():
             put_in_place(bodies[number].blocks, figure)
+        said = blocks_to_markdown(bodies[number].blocks) if page.fields else ""
+        for field in unsaid(page.fields, said) if number not in plain_pages else ():
+            put_in_place(bodies[number].blocks, field)
     blocks = [body.blocks for body in bodies]
     find_rows_over_the_break(blocks)
     continued = join_tables(blocks)
     texts = [
-        with_figures(with_headings(*pages[i], page.text, [*named[i], *page.names]), page.figures)
+        with_figures(
+            with_headings(*pages[i], page.text, [*named[i], *page.names]),
+            (*page.figures, *unsaid(page.fields, page.text)),
+        )
         if i in plain_pages
         else blocks_to_markdown(
             bodies[i].whole(is_continued=i in continued, goes_on=i + 1 in continued)
@@ -157,6 +163,7 @@ def _read(content: Content) -> PdfPages:
     return PdfPages(
         texts=tuple(texts),
         scans=tuple(scans),
+        pictures=frozenset(i for i, page in enumerate(seen) if is_scan(page.text)),
         plain=plain_pages,
         continued=frozenset(continued),
         engine="liteparse",
@@ -188,7 +195,8 @@ def _parse(
     pages: OpenPages, content: Content, numbers: list[int], references: list[str]
 ) -> list[Layout]:
     """Return the layout of all pages; those that are not in ``numbers`` have no blocks."""
-    body = read_all(content).removeprefix(codecs.BOM_UTF8)
+    body = read_all(content)
+    body = body[max(0, body.find(b"%PDF-", 0, HEADER_BYTES)) :]  # the engine wants it first
     layouts = [Layout() for _ in references]
     for start in range(0, len(numbers), _WINDOW_PAGES):
         window = numbers[start : start + _WINDOW_PAGES]

@@ -1,10 +1,11 @@
 """Where a line's first font ends: headings that stand in the line of the text that they head."""
 
 import ctypes
+from collections.abc import Callable
 from typing import Any
 
 from s3sync_dagster.extraction.pdf.open_pages import OpenPages
-from s3sync_dagster.extraction.pdf.styles import Piece, weight_of
+from s3sync_dagster.extraction.pdf.styles import Piece, is_italic, weight_of
 
 _MAX_LETTERS = 200
 _NAME_BYTES = 128
@@ -21,6 +22,13 @@ class Runs:
 
         The whole line where all of it is bold. A number before them may be set in other letters.
         """
+        return self._start(line, lambda font: weight_of(font) != 400)
+
+    def italic_start(self, line: Piece) -> str | None:
+        """Return the letters with which a line begins in italics, as ``bold_start`` does."""
+        return self._start(line, is_italic)
+
+    def _start(self, line: Piece, is_set: Callable[[str], bool]) -> str | None:
         import pypdfium2
         from pypdfium2 import raw
 
@@ -46,7 +54,7 @@ class Runs:
                 break
             is_number = letter.isdigit() or letter == "."
             is_number = is_number and not any(map(str.isalpha, letters))
-            if not is_number and weight_of(_font_name(layer, index)) == 400:
+            if not is_number and not is_set(_font_name(layer, index)):
                 break
             letters.append(letter)
         return "".join(letters).strip()

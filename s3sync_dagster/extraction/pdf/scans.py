@@ -1,6 +1,7 @@
 """Pages to one document; docling's models and Tesseract read the hard ones in between."""
 
 import shutil
+from collections.abc import Collection
 from dataclasses import replace
 
 from s3sync_dagster.engine.ports import Content, WorkerPool, WorkLimits
@@ -65,7 +66,7 @@ def read_scans(
         read = read_again(
             pages.scans, content, reader=_TESSERACT, config=config, pool=pool, warnings=warnings
         )
-        if garbled := _take(read, texts):
+        if garbled := _take(read, texts, pictures=pages.pictures):
             warnings.append(
                 f"Pages whose text layer is garbled were read from their pictures: "
                 f"{page_ranges(garbled)}."
@@ -78,7 +79,11 @@ def read_scans(
         )
     elif pages.scans and not empty:
         why = "Tesseract is not installed" if config.ocr else "OCR is off"
-        garbled = [number for number in pages.scans if not is_scan(texts[number])]
+        garbled = [
+            number
+            for number in pages.scans
+            if number not in pages.pictures and not is_scan(texts[number])
+        ]
         if garbled:
             warnings.append(f"Pages with a garbled text layer: {page_ranges(garbled)} ({why}).")
         if pictures := len(pages.scans) - len(garbled):
@@ -88,16 +93,20 @@ def read_scans(
     return join_pages(texts, pages, engine=engine, warnings=warnings)
 
 
-def _take(read: dict[int, str], texts: list[str]) -> list[int]:
+def _take(read: dict[int, str], texts: list[str], *, pictures: Collection[int] = ()) -> list[int]:
     """Put what Tesseract reads in place of texts; return the pages that had a text of their own.
 
-    A text layer that was taken for garbled stays where the picture says the same, or nothing.
+    A text layer that was taken for garbled stays where the picture says the same, or nothing. On a
+    page without one, what stands on its picture stays too: the fields of a form that was scanned.
     """
     replaced: list[int] = []
     for number, text in read.items():
-        if is_scan(texts[number]):
+        had = texts[number]
+        if is_scan(had) or (number in pictures and word_recall(had, text) == 1):
             texts[number] = text
-        elif is_text(text) and word_recall(text, texts[number]) < _MIN_AGREEMENT:
+        elif number in pictures:
+            texts[number] = "\n\n".join(part for part in (text.strip(), had) if part)
+        elif is_text(text) and word_recall(text, had) < _MIN_AGREEMENT:
             texts[number] = text
             replaced.append(number)
     return replaced

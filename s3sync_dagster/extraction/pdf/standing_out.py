@@ -51,6 +51,8 @@ def stands_out(
     ratio = main_size(inside) / body
     if ratio >= _SURE:
         return True
+    if text[:1].islower() and text[1:2].isalpha():
+        return False  # a line of a sentence
     capital = is_capital(text)
     is_other = bool(fonts) and all(piece.font not in fonts for piece in inside)
     is_bold = all(piece.weight >= BOLD for piece in inside)

@@ -17,10 +17,14 @@ _MIN_OWN_SHARE = 0.3
 """Share of a page's letters in the document's size; a page with fewer has a body of its own."""
 _BOLD_NAME = re.compile(
     r"bold|black|heavy|demi(?!c)|[-,]medi\b|-medium\b|[-,](?:bd|b)\d?\b|\bbd\b|\.b$"
-    r"|bx\d*$|cmbx|cmssbx|sfbx|lin(?:libertine|biolinum)[a-z]?b\b",
+    r"|bx\d*$|cmbx|cmssbx|sfbx|lin(?:libertine|biolinum)[a-z]?b\b|(?-i:[a-z](?:B|Bd|BI)$)",
     re.IGNORECASE,
 )
-_ITALIC_NAME = re.compile(r"italic|oblique|[-,]it\b|-reguital|cmti|sfti", re.IGNORECASE)
+_ITALIC_NAME = re.compile(
+    r"italic|oblique|[-,]it\b|-reguital|cmti|sfti|(?-i:[a-z](?:I|It|BI)$)|\.i$"
+    r"|lin(?:libertine|biolinum)[a-z]?i\b",
+    re.IGNORECASE,
+)
 _TRUE_SIZE = 3.0
 """Points; a smaller size of a font is a unit that the page scales."""
 _MAX_SCALE = 1.8

@@ -8,6 +8,7 @@ from typing import Any
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.metadata import Properties
 from s3sync_dagster.extraction.pdf.blocks import Block
+from s3sync_dagster.extraction.pdf.fields import Fields, unsaid
 from s3sync_dagster.extraction.pdf.figures import find_figures, with_figures
 from s3sync_dagster.extraction.pdf.garbled import count_strange
 from s3sync_dagster.extraction.pdf.notes import find_notes
@@ -44,7 +45,10 @@ def read_with_pdfium(content: Content, *, name: str, config: ExtractionConfig) -
     pages = list(look_at_pages(pdf, OpenPages(pdf)))
     known = properties(pdf)
     return PdfPages(
-        texts=tuple(with_figures(page.text, page.figures) for page in pages),
+        texts=tuple(
+            with_figures(page.text, (*page.figures, *unsaid(page.fields, page.text)))
+            for page in pages
+        ),
         scans=tuple(number for number, page in enumerate(pages) if is_scan(page.text)),
         engine="pypdfium2",
         title=known.title,
@@ -83,6 +87,8 @@ class SeenPage:
     """Characters of no script, as wrongly mapped fonts give them; the text is without most."""
     names: tuple[Name, ...] = ()
     """Headings that the file's tags name."""
+    fields: tuple[Block, ...] = ()
+    """Of a form, with what is filled in; no part of the text."""
     is_drawing: bool = False
     """Whether layout analysis would take quadratic time there."""
     is_upside_down: bool = False
@@ -98,6 +104,7 @@ def look_at_pages(pdf: Any, pages: OpenPages) -> Iterator[SeenPage]:
 
     total = 0
     tagged = is_tagged(pdf)
+    form = Fields(pdf)
     for number in range(len(pdf)):
         try:
             page, layer = pages[number]
@@ -115,9 +122,11 @@ def look_at_pages(pdf: Any, pages: OpenPages) -> Iterator[SeenPage]:
         figures = (*(find_figures(page) if tagged else ()), *find_notes(page, plain(text)))
         is_drawing = _has_many_paths(page)
         turned = page.get_rotation() == _HALF
+        fields = tuple(form.of(page))
         if is_drawing:
             pages.drop(number)
-        yield SeenPage(plain(text), figures, count_strange(text), names, is_drawing, turned)
+        yield SeenPage(plain(text), figures, count_strange(text), names, fields, is_drawing, turned)
+    form.close()
 
 
 def plain(text: str) -> str:

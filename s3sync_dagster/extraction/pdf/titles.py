@@ -19,6 +19,8 @@ _CAPTION = re.compile(
 COUNTED = re.compile(r"(?:\d{1,2}|[A-Z])(?:\.\d{1,2})+\.?\s+(?=[^\W\d_])")
 """The number of a section in a section, which no list has."""
 SENTENCE_END = re.compile(r"[.,;:!?。，；：！？、]$")
+_FORMULA = re.compile(r"(?:^|\s)[=¼]\s|\\in\b|[∑∫√∈]")
+"""``¼`` is the sign of equality in fonts that name theirs after letters."""
 _WIDE_ENDS = ("。", "；", "，")
 _LETTER_RUNS = re.compile(r"[^\W\d_]+")
 _LETTERS = re.compile(r"[^\W\d_]")
@@ -31,12 +33,13 @@ def is_title(text: str) -> bool:
 
 
 def is_no_heading(text: str) -> bool:
-    """Return whether a text is too long for a heading, a caption, or of hardly a letter."""
+    """Return whether a text is too long for a heading, a caption, a formula, or of few letters."""
     few = len(_LETTERS.findall(text)) < (1 if _WIDE.search(text) else 3)
     runs = _LETTER_RUNS.findall(text)
     lone = max(map(len, runs), default=0) < 3 and not _WIDE.search(text)  # labels of a figure
     plain = text.strip("* ")
     is_said = plain.endswith(_WIDE_ENDS) or _CAPTION.match(plain) is not None
+    is_said = is_said or _FORMULA.search(plain) is not None
     return count_words(text) > _MAX_HEADING_WORDS or few or lone or is_said
 
 
