@@ -53,6 +53,11 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {  # name: number on x86_64
     "msgctl": (71, 187),
     "mq_open": (240, 180),
     "mq_unlink": (241, 181),
+    # Memory that no limit counts, and groups in which nobody looks for what is left.
+    "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
+    "setsid": (112, 157),
+    "setpgid": (109, 154),
     # Files that may not be opened.
     "truncate": (76, 45),
     "chown": (92, _NONE),

@@ -17,6 +17,7 @@ FILTERED = frozenset(
         *("limit another", "take another's turn", "take another's processor", "share memory"),
         *("open a file to others", "close a file to its user", "change a file's time"),
         *("mark a file", "cut a file", "see what comes and goes", "have namespaces of its own"),
+        "keep memory in no process",
     }
 )
 """What seccomp refuses, whatever Landlock knows."""
