@@ -125,6 +125,8 @@ class LocalPool:
                 kind = wire.read_exactly(link, 1)
                 most = refusals.MAX_BYTES if kind == wire.ERROR else header.limits.output_bytes
                 reply = wire.read_frame(link, max_bytes=most)
+            except wire.TooLarge:  # whoever sends that is not waited for
+                raise refusals.broken_reply() from None
             except (EOFError, OSError):
                 self._raise_verdict(verdict, control, header.limits)
             else:

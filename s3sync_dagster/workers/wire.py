@@ -26,6 +26,10 @@ MAX_HEADER_BYTES = 8192
 _LENGTH = struct.Struct(">Q")
 
 
+class TooLarge(EOFError):
+    """The other end announces more than it may send: nothing of it is read."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """The first frame of a call: plain values, read before anything is unpickled."""
@@ -77,10 +81,10 @@ def read_exactly(link: socket.socket, size: int) -> bytes:
 
 
 def read_frame(link: socket.socket, *, max_bytes: int) -> bytes:
-    """Return one frame's body; raises ``EOFError`` for a broken or an oversized one."""
+    """Return one frame's body; raises ``EOFError`` for a broken one, ``TooLarge`` for such."""
     (size,) = _LENGTH.unpack(read_exactly(link, _LENGTH.size))
     if size > max_bytes:
-        raise EOFError
+        raise TooLarge
     return read_exactly(link, size)
 
 

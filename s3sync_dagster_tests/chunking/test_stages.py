@@ -59,7 +59,7 @@ def test_failed_worker_gives_text_pieces_with_the_reason(reason):
 
 
 SIZE = len(CODE)
-SEVENTEEN: Path = (("symbol", "x"),) * 17
+SEVENTEEN: Path = tuple(("symbol", "x") for _ in range(17))
 
 
 @pytest.mark.parametrize(

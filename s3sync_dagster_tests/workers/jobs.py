@@ -14,7 +14,7 @@ from pathlib import Path
 from s3sync_dagster.model import errors
 from s3sync_dagster.model.document import Document, Page
 from s3sync_dagster.model.errors import UnreadableFile
-from s3sync_dagster.workers import replies
+from s3sync_dagster.workers import refusals, replies
 
 PROGRAMS = (sys.executable, "sleep")
 PRELOAD = {"loaded_modules": ("colorsys",)}
@@ -71,6 +71,12 @@ def leave_quietly(code: int) -> None:
 
 def refuse(message: str) -> None:
     raise UnreadableFile(message, reason="damaged")
+
+
+def announce_an_error(size: int) -> None:
+    """Send an error of some length."""
+    refusals.dump_error = lambda _: b"x" * size
+    raise UnreadableFile("half a file", reason="damaged")
 
 
 def raise_of_ours(name: str) -> None:

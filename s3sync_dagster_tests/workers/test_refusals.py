@@ -85,6 +85,16 @@ def test_an_endless_error_is_not_read():
     assert time.thread_time() - begun < 0.1  # 50 MB take 0.3 s to parse and as long to look at
 
 
+def test_who_announces_an_endless_error_is_not_waited_for():
+    with open_pool(workers=1) as pool:
+        for _ in range(2):
+            job = "s3sync_dagster_tests.workers.jobs:announce_an_error"
+            future = pool.submit(job, 10 * refusals.MAX_BYTES, limits=WorkLimits(seconds=500))
+            with pytest.raises(LimitExceeded) as caught:
+                future.result(100)
+            assert caught.value.reason == "worker_crashed"
+
+
 def test_what_a_worker_may_not_say_is_its_crash():
     with open_pool(workers=1) as pool:
         for name in ("Throttled", "AccessDenied", "EmptyPlace", "RecordRejected", "S3SyncError"):
