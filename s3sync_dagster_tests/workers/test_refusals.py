@@ -89,9 +89,9 @@ def test_who_announces_an_endless_error_is_not_waited_for():
     with open_pool(workers=1) as pool:
         for _ in range(2):
             job = "s3sync_dagster_tests.workers.jobs:announce_an_error"
-            future = pool.submit(job, 10 * refusals.MAX_BYTES, limits=WorkLimits(seconds=500))
+            future = pool.submit(job, 20_000_000, limits=WorkLimits(seconds=500))
             with pytest.raises(LimitExceeded) as caught:
-                future.result(100)
+                future.result(60)
             assert caught.value.reason == "worker_crashed"
 
 
