@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.model.source import CHUNKER_VERSION, EXTRACTOR_VERSION
 
-STAMP = f"3.{EXTRACTOR_VERSION}.{CHUNKER_VERSION}"
+STAMP = f"4.{EXTRACTOR_VERSION}.{CHUNKER_VERSION}"
 """A warm server of another version refuses the call, and the caller starts a server of its own."""
 VALUE, ERROR = b"V", b"E"
 DONE = b"d"
