@@ -11,13 +11,14 @@ from s3sync_dagster.chunking.logs import outline_log
 from s3sync_dagster.chunking.markdown import outline_markdown
 from s3sync_dagster.chunking.nesting import json_positions, outline_json, outline_xml
 from s3sync_dagster.chunking.outline import Outline, Piece
-from s3sync_dagster.chunking.parsing import WINDOW_BYTES, cut_source
+from s3sync_dagster.chunking.parsing import WINDOW_BYTES, cut_source, is_cut
 from s3sync_dagster.chunking.rows import outline_csv, outline_json_lines, row_positions
 from s3sync_dagster.chunking.titles import outline_titles
 from s3sync_dagster.chunking.windows import windows, windows_between
 from s3sync_dagster.engine.ports import WorkerPool, WorkLimits
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import LimitExceeded
+from s3sync_dagster.workers.refusals import broken_reply
 
 _PARSE_MEMORY_BYTES = 1536 * 1024**2
 """Ordinary source needs up to 120 bytes of memory per byte: 500 MB for the largest window."""
@@ -122,7 +123,10 @@ def _parse(data: bytes, grammar: str, budget: Budget, pool: WorkerPool | None) -
         seconds=_PARSE_SECONDS + _PARSE_SECONDS_PER_MB * len(data) / 1e6,
         memory_bytes=_PARSE_MEMORY_BYTES,
     )
-    return pool.submit(function, data, grammar, budget, limits=limits).result()
+    found = pool.submit(function, data, grammar, budget, limits=limits).result()
+    if not is_cut(found, data):
+        raise broken_reply()
+    return found
 
 
 def _scan_all(data: bytes, stage: Stage, budget: Budget, *, most: int) -> list[Piece]:

@@ -37,11 +37,13 @@ CLOCK_BROKEN_SECONDS, CLOCK_NOTE_SECONDS = 300, 30
 WAIT_SECONDS = 5.0
 SILENT_SECONDS = 120.0
 """A daemon gives a sign every 30 s; Dagster itself waits half an hour before it says so."""
-_HELD = "s3sync_dagster.workers.sandbox:held"
+_HELD = "s3sync_dagster.workers.held:held"
 _LEFT = {
     "network": "the network",
     "files": "all files of this user",
     "programs": "all programs",
+    "processes": "ways to end other processes of this user",
+    "modes": "the modes of this user's files",
 }
 
 
@@ -90,11 +92,12 @@ def worker_checks() -> Iterator[Check]:
 
 def _workers(held: Sequence[str]) -> Check:
     if not held:
-        return Check("workers", "ok", "no network, no files of others, no programs of others")
+        return Check("workers", "ok", "no network, no files, programs or processes of others")
     left = ", ".join(_LEFT[name] for name in held)
     text = (
         f"a document that takes its reader over has {left}: this kernel or container allows no "
-        "Landlock (Linux 5.13) or seccomp; a container of its own bounds what is in reach"
+        "Landlock (Linux 5.13; signals: 6.12) or seccomp; a container of its own bounds what is in "
+        "reach"
     )
     return Check("workers", "note", text)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from s3sync_dagster.engine.ports import Content, WorkerPool
+from s3sync_dagster.extraction.answers import answer_of
 from s3sync_dagster.extraction.engines import Engine, engines_for
 from s3sync_dagster.extraction.fences import fence_of
 from s3sync_dagster.extraction.pages import PageWriter
@@ -71,9 +72,12 @@ class Reading:
 
     def _run(self, engine: Engine, content: Content, name: str) -> Document:
         limits = engine.limits(_size_of(content))
-        answer = self.pool.submit(
+        if self.depth > MAX_DEPTH + 1:  # no honest file: what is converted is converted again
+            raise LimitExceeded("Files are nested too deep.", reason="nested_too_deep")
+        found = self.pool.submit(
             engine.function, content, name=name, config=self.config, limits=limits
         ).result()
+        answer = answer_of(found)
         if isinstance(answer, Converted):
             return self._follow(answer)
         if isinstance(answer, Mail):
@@ -86,7 +90,7 @@ class Reading:
         """Return the converted file's document, or the plain text where that says much more."""
         plain = converted.plain
         try:
-            document = self.extract(converted.content, name=converted.name, depth=self.depth)
+            document = self.extract(converted.content, name=converted.name, depth=self.depth + 1)
         except EmptyText:
             if plain is None or not plain.text.strip():
                 raise

@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from s3sync_dagster.engine.ports import Content, WorkerPool, WorkLimits
+from s3sync_dagster.extraction.answers import pictures_of
 from s3sync_dagster.extraction.steps import Picture
 from s3sync_dagster.extraction.vision import Describe
 from s3sync_dagster.model.document import Document, Page
@@ -40,7 +41,7 @@ def add_pictures(
     if languages is None and describe is None and not reads:
         return document
     try:
-        pictures: tuple[Picture, ...] = pool.submit(
+        found = pool.submit(
             _FUNCTION,
             content,
             reader=reader,
@@ -48,6 +49,7 @@ def add_pictures(
             as_jpeg=describe is not None,
             limits=_LIMITS,
         ).result()
+        pictures = pictures_of(found)
     except (FixInput, MissingEngine) as error:
         if document is None:
             return None

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.model.errors import LimitExceeded, S3SyncError
-from s3sync_dagster.workers import linux, replies, sandbox, wire
+from s3sync_dagster.workers import linux, refusals, replies, sandbox, wire
 
 _ADDRESS_SPACE_SLACK_BYTES = 1024**3
 """Above the memory limit: mapped libraries, arenas and thread stacks are no memory yet."""
@@ -126,13 +126,14 @@ def _answer(header: wire.Header, body: bytes, *, folder: str | None) -> tuple[by
         value = _resolve(header)(*args, **kwargs)
         reply = replies.dump_value(value)
     except S3SyncError as error:
-        return wire.ERROR, replies.dump_error(error), True
+        told = error if refusals.is_believed(error) else _foreign(error)
+        return wire.ERROR, refusals.dump_error(told), True
     except MemoryError:
-        return wire.ERROR, replies.dump_error(out_of_memory(header.limits)), False
+        return wire.ERROR, refusals.dump_error(out_of_memory(header.limits)), False
     except BaseException as error:  # noqa: BLE001 (the boundary: nothing foreign leaves the worker)
-        return wire.ERROR, replies.dump_error(_foreign(error)), False
+        return wire.ERROR, refusals.dump_error(_foreign(error)), False
     if len(reply) > header.limits.output_bytes:
-        return wire.ERROR, replies.dump_error(_too_large(header.limits)), False
+        return wire.ERROR, refusals.dump_error(_too_large(header.limits)), False
     return wire.VALUE, reply, True
 
 

@@ -61,11 +61,13 @@ class _Forker:
                     worker.retire()
                 if worker.reap():
                     self._bury(worker)
+            linux.bury_orphans(self.workers)
 
     def end(self) -> None:
         """Kill what still runs and remove its files."""
         for worker in self.workers.values():
             worker.end()
+        linux.end_orphans()
 
     def _patience(self) -> float | None:
         """Return milliseconds until somebody has to be looked at; None: not before a message."""
@@ -188,6 +190,7 @@ def serve(module: str, control: socket.socket) -> NoReturn:
     """Run a forker in this (freshly forked) process and end it."""
     # The server's death is seen as the end of its socket, so that files are cleared up after it.
     linux.leave_network()
+    linux.adopt_orphans()
     forker = _Forker(module=module, control=control)
     try:
         forker.run()

@@ -5,9 +5,11 @@ import os
 import signal
 import struct
 import sys
+from collections.abc import Container
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 _CAPABILITY_VERSION = 0x20080522  # the third
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
@@ -19,6 +21,43 @@ def die_with_parent() -> None:
     """Ask the kernel to kill this process when the one that started it ends (Linux)."""
     if _ON_LINUX:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of all that is started below this process and loses its own (Linux)."""
+    if _ON_LINUX:
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def orphans_of(group: int) -> list[int]:
+    """Return what this process has adopted of a group, which is named by its first process."""
+    return [pid for pid in children_of(os.getpid()) if pid != group and _group_of(pid) == group]
+
+
+def bury_orphans(known: Container[int]) -> None:
+    """Let go of children that have ended and are not known: nobody else waits for them."""
+    for pid in children_of(os.getpid()):
+        if pid not in known:
+            try:
+                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+            except ChildProcessError:
+                continue
+
+
+def end_orphans() -> None:
+    """Kill what this process has adopted: its other children have ended."""
+    for pid in children_of(os.getpid()):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def _group_of(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0
 
 
 def leave_network() -> bool:
@@ -92,7 +131,7 @@ def children_of(pid: int) -> list[int]:
     """Return the processes that a single-threaded process has started; none where unknown."""
     try:
         with open(f"/proc/{pid}/task/{pid}/children", "rb", buffering=0) as file:  # noqa: PTH123
-            return [int(word) for word in file.read(4096).split()]
+            return [int(word) for word in file.read().split()]
     except OSError:
         return []
 

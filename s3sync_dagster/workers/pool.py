@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.model.errors import LimitExceeded, Unavailable
-from s3sync_dagster.workers import child, replies, sandbox, wire
+from s3sync_dagster.workers import child, refusals, replies, sandbox, wire
 from s3sync_dagster.workers.capacity import default_workers
 from s3sync_dagster.workers.environment import worker_environment
 
@@ -123,7 +123,10 @@ class LocalPool:
             try:
                 wire.send_frame(link, body)
                 kind = wire.read_exactly(link, 1)
-                reply = wire.read_frame(link, max_bytes=header.limits.output_bytes + 4096)
+                most = refusals.MAX_BYTES if kind == wire.ERROR else header.limits.output_bytes
+                reply = wire.read_frame(link, max_bytes=most)
+            except wire.TooLarge:  # whoever sends that is not waited for
+                raise refusals.broken_reply() from None
             except (EOFError, OSError):
                 self._raise_verdict(verdict, control, header.limits)
             else:
@@ -202,8 +205,7 @@ def _open_reply(kind: bytes, reply: bytes) -> Any:
     try:
         if kind == wire.VALUE:
             return replies.load_value(reply)
-        error = replies.load_error(reply)
+        error = refusals.load_error(reply)
     except replies.BrokenReply:  # a worker that read a hostile file may send anything
-        message = "The worker sent a reply that cannot be read."
-        raise LimitExceeded(message, reason="worker_crashed") from None
+        raise refusals.broken_reply() from None
     raise error

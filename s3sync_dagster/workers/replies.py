@@ -1,8 +1,9 @@
 """A worker's reply as data: JSON and raw bytes, in which nothing names what is to be called.
 
 A worker reads hostile files and may have been taken over by one. So what its reply can make of
-itself in the caller is plain values, the few classes of ``CLASSES`` and the errors of ours that
-say something of a file; a pickle would be a program.
+itself in the caller is plain values and the few classes of ``CLASSES``, whose fields are of their
+types; a pickle would be a program. What a reply makes of its bytes is bounded before it is made:
+long texts are raw bytes, and of what is left marks are counted.
 """
 
 import dataclasses
@@ -10,11 +11,11 @@ import functools
 import importlib
 import json
 import struct
+import typing
 from collections.abc import Callable
 from typing import Any, cast
 
-from s3sync_dagster.model import errors
-from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.workers.shapes import Check, check_of
 
 CLASSES = {
     "Document": "s3sync_dagster.model.document",
@@ -27,8 +28,15 @@ CLASSES = {
     "Piece": "s3sync_dagster.chunking.outline",
 }
 """Class -> module of all that functions in workers return: frozen values without behaviour."""
-OUTSIDE = (errors.ObjectChanged, errors.LeaseLost)
-"""Errors that no file can cause: a worker that says so would have its batch given back."""
+SHORT_CHARACTERS = 256
+"""A longer text is raw bytes: its commas are no values."""
+MOST_VALUES = 8_000_000
+"""Marks of JSON that begin or part values; each makes at most 100 bytes of memory. Of 250,000
+pieces with six names around each there are as many."""
+MOST_TABLES = 10_000
+"""Dictionaries and sets: each takes 250 bytes, and readers return a few."""
+MAX_TREE_BYTES = 128 * 1024**2
+"""Of JSON: as text it may be four times as large."""
 _LENGTH = struct.Struct(">Q")
 
 
@@ -43,38 +51,23 @@ def dump_value(value: object) -> bytes:
         TypeError: it holds something that is neither plain nor of ``CLASSES``.
     """
     blobs: list[bytes] = []
-    return _frame(_encode(value, blobs), blobs)
-
-
-def load_value(reply: bytes) -> Any:
-    """Return what ``dump_value`` was given. Raises ``BrokenReply``."""
-    return _load(reply, _decode)
-
-
-def dump_error(error: S3SyncError) -> bytes:
-    """Return the reply of an error; its attributes are plain values."""
-    blobs: list[bytes] = []
-    attributes = {"reason": error.reason, **vars(error)}
-    return _frame([type(error).__name__, _encode(attributes, blobs)], blobs)
-
-
-def load_error(reply: bytes) -> S3SyncError:
-    """Return the error that ``dump_error`` was given. Raises ``BrokenReply``."""
-    return _load(reply, _decode_error)
-
-
-def _frame(tree: object, blobs: list[bytes]) -> bytes:
-    text = json.dumps(tree, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(_encode(value, blobs), ensure_ascii=False, separators=(",", ":"))
     body = text.encode("utf-8", "surrogatepass")
     return b"".join([_LENGTH.pack(len(body)), body, *blobs])
 
 
-def _load(reply: bytes, decode: Callable[[Any, memoryview], Any]) -> Any:
+def load_value(reply: bytes) -> Any:
+    """Return what ``dump_value`` was given. Raises ``BrokenReply``."""
     view = memoryview(reply)
     try:
         begins = _LENGTH.size + _LENGTH.unpack(view[: _LENGTH.size])[0]
-        text = str(view[_LENGTH.size : begins], "utf-8", "surrogatepass")
-        return decode(json.loads(text), view[begins:])
+        if begins > MAX_TREE_BYTES:
+            raise BrokenReply
+        body = bytes(view[_LENGTH.size : begins])
+        if sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
+            raise BrokenReply
+        text = body.decode("utf-8", "surrogatepass")
+        return json.loads(text, object_pairs_hook=_Reader(view[begins:]).made_of)
     except Exception:  # noqa: BLE001 - whatever is wrong with it, it is no reply
         raise BrokenReply from None
 
@@ -82,8 +75,13 @@ def _load(reply: bytes, decode: Callable[[Any, memoryview], Any]) -> Any:
 def _encode(value: Any, blobs: list[bytes]) -> Any:
     """Return the JSON form; what JSON does not tell apart is ``{tag: content}``."""
     kind = type(value)
-    if value is None or kind in (bool, int, float, str):
+    if value is None or kind in (bool, int, float):
         return value
+    if kind is str:
+        if len(value) <= SHORT_CHARACTERS:
+            return value
+        blobs.append(value.encode("utf-8", "surrogatepass"))
+        return {"str": len(blobs[-1])}
     if kind is list:
         return [_encode(one, blobs) for one in value]
     if kind is tuple:
@@ -100,58 +98,64 @@ def _encode(value: Any, blobs: list[bytes]) -> Any:
     return {kind.__name__: [_encode(getattr(value, name), blobs) for name in _fields(kind)]}
 
 
-def _decode(tree: Any, blobs: memoryview) -> Any:
-    position = 0
+class _Reader:
+    """Makes values of a reply's objects, from the innermost to the outermost, as they close."""
 
-    def decode(tree: Any) -> Any:
-        nonlocal position
-        if isinstance(tree, list):
-            return [decode(one) for one in cast("list[Any]", tree)]
-        if not isinstance(tree, dict):
-            return tree
-        ((tag, content),) = cast("dict[str, Any]", tree).items()
-        if tag in ("bytes", "bytearray"):
-            begins, position = position, position + content
-            if not begins <= position <= len(blobs):
+    def __init__(self, blobs: memoryview) -> None:
+        self._blobs = blobs
+        self._position = 0
+        self._tables = 0
+
+    def made_of(self, pairs: list[tuple[str, Any]]) -> Any:
+        """Return the value of ``{tag: content}``; ``json`` calls it for each object."""
+        ((tag, content),) = pairs
+        if type(content) is not list:
+            return _BLOBS[tag](self._next(content))
+        if tag == "tuple":
+            return tuple(cast("list[Any]", content))
+        if tag in _TABLES:
+            self._tables += 1
+            if self._tables > MOST_TABLES:
                 raise BrokenReply
-            return _CONTAINERS[tag](blobs[begins:position])
-        if tag == "dict":
-            return {decode(key): decode(of) for key, of in content}
-        values = [decode(one) for one in content]
-        if tag in _CONTAINERS:
-            return _CONTAINERS[tag](values)
-        kind = _find_class(tag)
-        return kind(**dict(zip(_fields(kind), values, strict=True)))
-
-    return decode(tree)
-
-
-def _decode_error(tree: Any, blobs: memoryview) -> S3SyncError:
-    name, attributes = tree
-    kind = getattr(errors, name, None)
-    if not (isinstance(kind, type) and issubclass(kind, S3SyncError)) or kind in OUTSIDE:
-        raise BrokenReply
-    values = cast("dict[str, Any]", _decode(attributes, blobs))
-    error = kind(str(values.pop("message")))
-    for attribute, value in values.items():
-        if attribute.startswith("_"):
+            return _TABLES[tag](content)
+        kind, checks = _find_class(tag)
+        values = cast("list[Any]", content)
+        if len(values) != len(checks):
             raise BrokenReply
-        setattr(error, attribute, value)
-    return error
+        for check, value in zip(checks, values, strict=True):
+            if not check(value):
+                raise BrokenReply
+        return kind(*values)
+
+    def _next(self, size: Any) -> memoryview:
+        begins, self._position = self._position, self._position + size
+        if type(size) is not int or not begins <= self._position <= len(self._blobs):
+            raise BrokenReply
+        return self._blobs[begins : self._position]
 
 
-_CONTAINERS: dict[str, Callable[[Any], Any]] = {
-    "tuple": tuple,
-    "set": set,
-    "frozenset": frozenset,
+_BLOBS: dict[str, Callable[[memoryview], Any]] = {
+    "str": lambda data: str(data, "utf-8", "surrogatepass"),
     "bytes": bytes,
     "bytearray": bytearray,
+}
+_TABLES: dict[str, Callable[[Any], Any]] = {
+    "dict": lambda pairs: {key: of for key, of in pairs},
+    "set": set,
+    "frozenset": frozenset,
 }
 
 
 @functools.cache
-def _find_class(name: str) -> type:
-    return getattr(importlib.import_module(CLASSES[name]), name)
+def _find_class(name: str) -> tuple[Callable[..., Any], tuple[Check, ...]]:
+    """Return what makes a value of the class from its fields in order, and their checks."""
+    kind: Any = getattr(importlib.import_module(CLASSES[name]), name)
+    names, hints = _fields(kind), typing.get_type_hints(kind)
+    checks = tuple(check_of(hints[one]) for one in names)
+    make: Callable[..., Any] = kind
+    if not dataclasses.is_dataclass(kind):
+        return make, checks
+    return lambda *values: make(**dict(zip(names, values, strict=True))), checks
 
 
 @functools.cache

@@ -1,7 +1,8 @@
 """Seccomp: system calls that no reader needs fail in a worker, whatever program it runs.
 
 Sockets of all kinds (Landlock says nothing of UDP, nor of the sockets in folders by which our own
-processes are asked), the memory of other processes, and what has a history of holes.
+processes are asked), the memory, limits and turns of other processes, modes, owners and times of
+files (Landlock has no right for them), and what has a history of holes.
 """
 
 import ctypes
@@ -19,13 +20,64 @@ _MACHINES = {
     "aarch64": (0xC00000B7, 277),
 }
 """The kernel's name of the machine (``AUDIT_ARCH``) and its number of ``seccomp``."""
-_REFUSED = {  # name: number on x86_64 and on aarch64
+_NONE = None
+"""A call that the machine does not have: there another one does the same."""
+_REFUSED: dict[str, tuple[int | None, int | None]] = {  # name: number on x86_64 and on aarch64
     "socket": (41, 198),
     "connect": (42, 203),
+    # Other processes: memory, signals with a message, turns, places.
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
+    "process_madvise": (440, 440),
     "pidfd_getfd": (438, 438),
+    "pidfd_send_signal": (424, 424),
+    "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240),
+    "kcmp": (312, 272),
+    "setpriority": (141, 140),
+    "ioprio_set": (251, 30),
+    "migrate_pages": (256, 238),
+    "move_pages": (279, 239),
+    # What processes of one user share by a number or a name, without a folder.
+    "shmget": (29, 194),
+    "shmat": (30, 196),
+    "shmctl": (31, 195),
+    "semget": (64, 190),
+    "semop": (65, 193),
+    "semctl": (66, 191),
+    "semtimedop": (220, 192),
+    "msgget": (68, 186),
+    "msgsnd": (69, 189),
+    "msgrcv": (70, 188),
+    "msgctl": (71, 187),
+    "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
+    # Memory that no limit counts, and groups in which nobody looks for what is left.
+    "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
+    "setsid": (112, 157),
+    "setpgid": (109, 154),
+    # Files that may not be opened.
+    "truncate": (76, 45),
+    "chown": (92, _NONE),
+    "fchown": (93, 55),
+    "lchown": (94, _NONE),
+    "fchownat": (260, 54),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "setxattrat": (463, 463),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "removexattrat": (466, 466),
+    "file_setattr": (469, 469),
+    "inotify_add_watch": (254, 27),
+    "fanotify_init": (300, 262),
+    "fanotify_mark": (301, 263),
+    "open_by_handle_at": (304, 265),
+    # The kernel's own.
     "io_uring_setup": (425, 425),
     "bpf": (321, 280),
     "perf_event_open": (298, 241),
@@ -37,23 +89,59 @@ _REFUSED = {  # name: number on x86_64 and on aarch64
     "setns": (308, 268),
     "mount": (165, 40),
     "umount2": (166, 39),
+    "mount_setattr": (442, 442),
     "pivot_root": (155, 41),
     "move_mount": (429, 429),
     "open_tree": (428, 428),
+    "open_tree_attr": (467, 467),
     "fsopen": (430, 430),
-    "open_by_handle_at": (304, 265),
+    "fspick": (433, 433),
     "init_module": (175, 105),
     "finit_module": (313, 273),
     "kexec_load": (246, 104),
 }
+_OWN_ALONE: dict[str, tuple[int, int]] = {
+    "prlimit64": (302, 261),
+    "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+}
+"""Calls whose first argument is a process: 0 is the caller, and no other may be named."""
+_WITHOUT_EFFECT: dict[str, tuple[int | None, int | None]] = {
+    "chmod": (90, _NONE),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "utime": (132, _NONE),
+    "utimes": (235, _NONE),
+    "futimesat": (261, _NONE),
+    "utimensat": (280, 88),
+}
+"""Calls that are answered as if they were done. Whoever copies a file in his own folder makes them,
+and gives up where they fail; they would open the files of others as well, or close them."""
+_CLONE, _CLONE3 = (56, 220), (435, 435)
+_NAMESPACES = 0x7E020000
+"""Flags of ``clone``: a process in namespaces of its own. What ``clone3`` is told cannot be seen
+here: libraries call ``clone`` where there is none."""
 _SET_FILTER = 1
 _SPEC_ALLOW = 1 << 2
 """Without it kernels before 5.16 slow the whole process down."""
-_ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | errno.EACCES
+_ALLOW, _IGNORE = 0x7FFF0000, 0x00050000
+_REFUSE, _UNKNOWN = _IGNORE | errno.EPERM, _IGNORE | errno.ENOSYS
 _X32 = 0x40000000
-_LOAD, _AND, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
+_LOAD, _AND, _EQUAL, _AT_LEAST, _ANY_OF, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
 _NUMBER_AT, _MACHINE_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
 """Places in ``struct seccomp_data``."""
+_ENDS: dict[str, list[tuple[int, int | str, int | str, int]]] = {
+    "own": [(_LOAD, 0, 0, _FIRST_ARGUMENT_AT), (_EQUAL, "allow", "refuse", 0)],
+    "clone": [(_LOAD, 0, 0, _FIRST_ARGUMENT_AT), (_ANY_OF, "refuse", "allow", _NAMESPACES)],
+    "refuse": [(_RETURN, 0, 0, _REFUSE)],
+    "ignore": [(_RETURN, 0, 0, _IGNORE)],
+    "unknown": [(_RETURN, 0, 0, _UNKNOWN)],
+    "allow": [(_RETURN, 0, 0, _ALLOW)],
+}
+"""What steps jump to, forwards; the first two look at 32 bits, which is all the kernel takes."""
 
 
 def refuse_calls(*, own_sockets: bool = False) -> bool:
@@ -83,26 +171,37 @@ def program(*, own_sockets: bool) -> bytes | None:
 
 
 def _program(machine: int, *, column: int, own_sockets: bool) -> bytes:
-    """Return the filter: another machine's calls and each of the list are refused."""
-    numbers = [both[column] for name, both in _REFUSED.items() if name != "socket"]
+    """Return the filter: another machine's calls and each of the lists are refused."""
+    refused = [both[column] for name, both in _REFUSED.items() if name != "socket"]
+    ignored = [both[column] for both in _WITHOUT_EFFECT.values()]
+    own = [both[column] for both in _OWN_ALONE.values()]
     steps: list[tuple[int, int | str, int | str, int]] = [
         (_LOAD, 0, 0, _MACHINE_AT),
         (_EQUAL, 0, "refuse", machine),
         (_LOAD, 0, 0, _NUMBER_AT),
         (_AT_LEAST, "refuse", 0, _X32),
-        *((_EQUAL, "refuse", 0, number) for number in numbers),
-        (_EQUAL, 0, "allow", _REFUSED["socket"][column]),
+        *((_EQUAL, "refuse", 0, number) for number in refused if number is not None),
+        *((_EQUAL, "ignore", 0, number) for number in ignored if number is not None),
+        *((_EQUAL, "own", 0, number) for number in own),
+        (_EQUAL, "clone", 0, _CLONE[column]),
+        (_EQUAL, "unknown", 0, _CLONE3[column]),
     ]
-    if own_sockets:
+    made = _REFUSED["socket"][column] or 0
+    if not own_sockets:
+        steps.append((_EQUAL, "refuse", "allow", made))
+    else:
         steps += [
+            (_EQUAL, 0, "allow", made),
             (_LOAD, 0, 0, _FIRST_ARGUMENT_AT),
             (_EQUAL, 0, "refuse", socket.AF_UNIX),
             (_LOAD, 0, 0, _FIRST_ARGUMENT_AT + 8),
             (_AND, 0, 0, 0xFF),  # without the flags
-            (_EQUAL, "allow", 0, socket.SOCK_STREAM),
+            (_EQUAL, "allow", "refuse", socket.SOCK_STREAM),
         ]
-    ends = {"refuse": len(steps), "allow": len(steps) + 1}
-    steps += [(_RETURN, 0, 0, _REFUSE), (_RETURN, 0, 0, _ALLOW)]
+    ends: dict[str, int] = {}
+    for name, found in _ENDS.items():
+        ends[name] = len(steps)
+        steps += found
     return b"".join(
         struct.pack("=HBBI", code, *(_distance(one, at, ends) for one in (yes, no)), value)
         for at, (code, yes, no, value) in enumerate(steps)

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.model.source import CHUNKER_VERSION, EXTRACTOR_VERSION
 
-STAMP = f"3.{EXTRACTOR_VERSION}.{CHUNKER_VERSION}"
+STAMP = f"4.{EXTRACTOR_VERSION}.{CHUNKER_VERSION}"
 """A warm server of another version refuses the call, and the caller starts a server of its own."""
 VALUE, ERROR = b"V", b"E"
 DONE = b"d"
@@ -24,6 +24,10 @@ AGAIN = "again"
 """Reason of a child that read other documents before the one it died of: no proof against that."""
 MAX_HEADER_BYTES = 8192
 _LENGTH = struct.Struct(">Q")
+
+
+class TooLarge(EOFError):
+    """The other end announces more than it may send: nothing of it is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +81,10 @@ def read_exactly(link: socket.socket, size: int) -> bytes:
 
 
 def read_frame(link: socket.socket, *, max_bytes: int) -> bytes:
-    """Return one frame's body; raises ``EOFError`` for a broken or an oversized one."""
+    """Return one frame's body; raises ``EOFError`` for a broken one, ``TooLarge`` for such."""
     (size,) = _LENGTH.unpack(read_exactly(link, _LENGTH.size))
     if size > max_bytes:
-        raise EOFError
+        raise TooLarge
     return read_exactly(link, size)
 
 

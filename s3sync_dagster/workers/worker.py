@@ -107,6 +107,7 @@ class Worker:
             self.served < CALLS
             and used <= self.born_bytes + GROWTH_BYTES
             and not linux.children_of(self.pid)
+            and not linux.orphans_of(self.pid)
             and not os.listdir(self.folder)  # noqa: PTH208 (after each call: a name is enough)
         )
 
@@ -127,7 +128,7 @@ class Worker:
         if now > self.call.ends_at:
             self.kill("timeout")
             return
-        used = linux.memory_of_tree(self.pid)
+        used = sum(map(linux.memory_of_tree, (self.pid, *linux.orphans_of(self.pid))))
         self.call.peak_bytes = max(self.call.peak_bytes, used)
         if used > self.call.header.limits.memory_bytes:
             self.kill("out_of_memory")

@@ -7,6 +7,7 @@ import pytest
 
 from s3sync_dagster.chunking import chunk_document
 from s3sync_dagster.chunking.languages import GRAMMARS, grammar, language_of
+from s3sync_dagster.chunking.outline import Path, Piece
 from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import LimitExceeded, Unavailable
@@ -34,6 +35,19 @@ class FailingPool:
         """Nothing to end."""
 
 
+class AnsweringPool(FailingPool):
+    """A pool whose workers were taken over."""
+
+    def __init__(self, answer: object) -> None:
+        super().__init__(Exception())
+        self.answer = answer
+
+    def submit(self, function, /, *args, limits, **kwargs):
+        future = Future()
+        future.set_result(self.answer)
+        return future
+
+
 @pytest.mark.parametrize("reason", ["timeout", "worker_crashed", "out_of_memory"])
 def test_failed_worker_gives_text_pieces_with_the_reason(reason):
     pool = FailingPool(LimitExceeded("It failed.", reason=reason))
@@ -42,6 +56,41 @@ def test_failed_worker_gives_text_pieces_with_the_reason(reason):
     assert pool.calls == ["s3sync_dagster.chunking.parsing:cut_source"]
     assert {(c.fallback, c.strategy, c.language) for c in chunks} == {(reason, "lines", "python")}
     assert all(chunk.text.startswith("# about") for chunk in chunks)  # indentation still tells
+
+
+SIZE = len(CODE)
+SEVENTEEN: Path = tuple(("symbol", "x") for _ in range(17))
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        None,
+        [],
+        "pieces",
+        (Piece(0, SIZE),),
+        [(0, SIZE, (), None)],
+        [Piece(0, SIZE - 1)],
+        [Piece(0, SIZE + 1)],
+        [Piece(1, SIZE)],
+        [Piece(0, 10), Piece(5, SIZE)],
+        [Piece(0, 0), Piece(0, SIZE)],
+        [Piece(0, SIZE, (), (0, SIZE))],
+        [Piece(0, SIZE, SEVENTEEN)],
+    ],
+)
+def test_pieces_of_no_grammar_are_text_pieces_with_the_reason(pieces):
+    chunks = chunks_of("python", CODE, 256, AnsweringPool(pieces))
+    check(CODE, chunks, 256)
+    assert {chunk.fallback for chunk in chunks} == {"worker_crashed"}
+
+
+def test_a_worker_cuts_no_character():
+    text = CODE + "# ö\n"
+    cut = len(text.encode()) - 2  # behind the first byte of the letter
+    chunks = chunks_of("python", text, 256, AnsweringPool([Piece(0, cut), Piece(cut, cut + 2)]))
+    check(text, chunks, 256)
+    assert {chunk.fallback for chunk in chunks} == {"worker_crashed"}
 
 
 def test_other_errors_of_the_pool_are_not_swallowed():

@@ -1,9 +1,15 @@
 """What a parser that was taken over would try, as functions of a worker that names no program."""
 
+import ctypes
 import os
+import platform
+import resource
+import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +34,18 @@ def try_all(secret: str, server_socket: str, port: int) -> dict[str, bool]:
         "ask our own servers": lambda: _connect(server_socket),
         "start a program": lambda: subprocess.run(["/bin/true"], check=True),
         "start its own program": _own_program,
+        "limit another": lambda: resource.prlimit(parent, resource.RLIMIT_CORE, (0, 0)),
+        "take another's turn": lambda: os.setpriority(os.PRIO_PROCESS, parent, 1),
+        "take another's processor": lambda: os.sched_setaffinity(parent, {0}),
+        "open a file to others": lambda: _set_mode(Path(secret), 0o666),
+        "close a file to its user": lambda: _set_mode(Path(secret), 0),
+        "change a file's time": lambda: _set_time(secret),
+        "mark a file": lambda: os.setxattr(secret, "user.mine", b"1"),
+        "cut a file": lambda: os.truncate(Path(secret).parent / "long", 0),
+        "see what comes and goes": lambda: _watch(str(Path(secret).parent)),
+        "share memory": lambda: _done(_LIBC.shmget(0, 4096, 0o1600)),
+        "have namespaces of its own": _namespaces,
+        "keep memory in no process": lambda: os.close(os.memfd_create("mine")),
     }
     return {name: _succeeds(attempt) for name, attempt in attempts.items()}
 
@@ -38,7 +56,7 @@ def try_again(secret: str) -> bool:
 
 
 def hold_files() -> tuple[str, ...]:
-    """Return what ``sandbox.held`` says on a kernel without Landlock but with seccomp."""
+    """Return what ``held.held`` says on a kernel without Landlock but with seccomp."""
     return ("files",)
 
 
@@ -55,8 +73,15 @@ def use_own_folder() -> bytes:
     (folder / "deeper").mkdir()
     moved = (folder / "b").rename(folder / "deeper" / "c")
     (folder / "link").symlink_to(moved)
-    found = (folder / "link").read_bytes()
-    moved.unlink()
+    shutil.copy2(folder / "link", folder / "copied")  # with its mode, times and marks
+    shutil.copytree(folder / "deeper", folder / "copies")
+    with zipfile.ZipFile(folder / "archive.zip", "w") as archive:
+        archive.write(folder / "copied", "inner/copied")
+    with zipfile.ZipFile(folder / "archive.zip") as archive:
+        archive.extractall(folder / "unpacked")
+    (folder / "copied").chmod(0o600)
+    found = (folder / "unpacked" / "inner" / "copied").read_bytes()
+    shutil.rmtree(folder)
     return found
 
 
@@ -76,6 +101,44 @@ def _datagram(family: int, address: tuple[str, int]) -> None:
 def _connect(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as link:
         link.connect(path)
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    path.chmod(mode)
+    if path.stat().st_mode & 0o777 != mode:
+        raise PermissionError
+
+
+def _set_time(path: str) -> None:
+    os.utime(path, (1, 1))
+    if Path(path).stat().st_mtime != 1:
+        raise PermissionError
+
+
+_LIBC = ctypes.CDLL(None)
+
+
+def _watch(folder: str) -> None:
+    watcher = _done(_LIBC.inotify_init())
+    try:
+        _done(_LIBC.inotify_add_watch(watcher, folder.encode(), 0xFFF))
+    finally:
+        os.close(watcher)
+
+
+def _namespaces() -> None:
+    number = {"x86_64": 56, "aarch64": 220}[platform.machine()]
+    flags = 0x10000000 | signal.SIGCHLD
+    child = _LIBC.syscall(ctypes.c_long(number), ctypes.c_long(flags), None, None, None, None)
+    if child == 0:
+        os._exit(0)
+    os.waitpid(_done(child), 0)
+
+
+def _done(result: int) -> int:
+    if result < 0:
+        raise PermissionError
+    return result
 
 
 def _own_program() -> None:

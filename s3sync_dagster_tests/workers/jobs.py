@@ -1,5 +1,6 @@
 """Functions that tests run in workers: good ones, greedy ones, dying ones."""
 
+import contextlib
 import os
 import resource
 import signal
@@ -10,9 +11,10 @@ import threading
 import time
 from pathlib import Path
 
+from s3sync_dagster.model import errors
 from s3sync_dagster.model.document import Document, Page
 from s3sync_dagster.model.errors import UnreadableFile
-from s3sync_dagster.workers import replies
+from s3sync_dagster.workers import refusals, replies
 
 PROGRAMS = (sys.executable, "sleep")
 PRELOAD = {"loaded_modules": ("colorsys",)}
@@ -71,6 +73,16 @@ def refuse(message: str) -> None:
     raise UnreadableFile(message, reason="damaged")
 
 
+def announce_an_error(size: int) -> None:
+    """Send an error of some length."""
+    refusals.dump_error = lambda _: b"x" * size
+    raise UnreadableFile("half a file", reason="damaged")
+
+
+def raise_of_ours(name: str) -> None:
+    raise getattr(errors, name)("It says so.")
+
+
 def fail(secret: str) -> None:
     raise ValueError(secret)
 
@@ -108,6 +120,25 @@ def start_a_program_and_wait(pid_file: str) -> None:
 def start_a_program_and_return(pid_file: str) -> None:
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     Path(pid_file).write_text(f"{os.getpid()} {process.pid}")
+
+
+def fork_away(size: int, seconds: float) -> int:
+    """Leave a process that is nobody's child and tries to leave the group; return its id."""
+    reads, writes = os.pipe()
+    if os.fork() == 0:
+        if os.fork() == 0:
+            for leave in (os.setsid, lambda: os.setpgid(0, 0)):
+                with contextlib.suppress(PermissionError):
+                    leave()
+            hoard = b"x" * size
+            os.write(writes, str(os.getpid()).encode())
+            time.sleep(60)
+            os._exit(len(hoard) % 2)
+        os._exit(0)
+    os.wait()
+    left = int(os.read(reads, 20))
+    time.sleep(seconds)
+    return left
 
 
 def loaded_modules() -> list[str]:

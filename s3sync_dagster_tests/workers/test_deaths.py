@@ -98,6 +98,29 @@ def test_program_of_a_worker_that_ran_out_of_time_is_killed(tmp_path: Path):
         wait_until_gone(map(int, pids.read_text().split()))
 
 
+def test_what_forks_away_ends_with_its_call(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("S3SYNC_WORKER_SANDBOX")
+    with open_pool(workers=1) as pool:
+        left = pool.submit(JOBS + "fork_away", 0, 0, limits=PLENTY).result()
+        wait_until_gone([left])
+        assert pool.submit(JOBS + "add", 1, limits=PLENTY).result() == 1
+
+
+def test_what_forks_away_and_leaves_the_group_ends_with_the_pool():
+    with open_pool(workers=1) as pool:
+        left = pool.submit(JOBS + "fork_away", 0, 0, limits=PLENTY).result()
+    wait_until_gone([left])
+
+
+def test_memory_of_what_forks_away_counts(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("S3SYNC_WORKER_SANDBOX")
+    limits = WorkLimits(seconds=30, memory_bytes=200 * 1024**2)
+    with open_pool(workers=1) as pool:
+        with pytest.raises(LimitExceeded) as caught:
+            pool.submit(JOBS + "fork_away", 400 * 1024**2, 10, limits=limits).result()
+        assert caught.value.reason == "out_of_memory"
+
+
 def test_closing_leaves_no_process(tmp_path: Path):
     pool = open_pool(workers=2)
     pool.submit(JOBS + "add", 1, limits=PLENTY).result()

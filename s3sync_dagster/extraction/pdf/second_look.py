@@ -6,6 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 
 from s3sync_dagster.engine.ports import Content, WorkerPool, WorkLimits
+from s3sync_dagster.extraction.answers import texts_of
 from s3sync_dagster.model.errors import FixInput
 from s3sync_dagster.model.source import ExtractionConfig
 
@@ -56,7 +57,7 @@ def read_again(
         for future in done:
             row = at_work.pop(future)
             try:
-                read.update(zip(row, future.result(), strict=True))
+                read.update(zip(row, texts_of(future.result(), len(row)), strict=True))
             except FixInput as error:
                 warnings.append(f"{_named(row)} not read: {error.message}")
     late = sum(len(row) for row in waiting)

@@ -1,0 +1,136 @@
+"""The filter itself, read as the kernel reads it, for both machines that it is written for."""
+
+import errno
+import socket
+import struct
+
+import pytest
+
+from s3sync_dagster.workers import seccomp
+
+MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+ALLOW, ERROR = 0x7FFF0000, 0x00050000
+OWN_FLAGS = 0x003D0F00  # of a thread, as libraries make it
+
+
+def answer(program: bytes, number: int, *arguments: int, machine: int) -> int:
+    """Return what the filter says of a call: all that it is made of is in this function."""
+    data = struct.pack("=IIQ6Q", number, machine, 0, *arguments, *[0] * (6 - len(arguments)))
+    steps = list(struct.iter_unpack("=HBBI", program))
+    at = held = 0
+    while True:
+        code, yes, no, value = steps[at]
+        at += 1
+        match code:
+            case 0x20:
+                (held,) = struct.unpack_from("=I", data, value)
+            case 0x54:
+                held &= value
+            case 0x06:
+                return value
+            case 0x15:
+                at += yes if held == value else no
+            case 0x35:
+                at += yes if held >= value else no
+            case 0x45:
+                at += yes if held & value else no
+
+
+@pytest.fixture(params=MACHINES)
+def ask(request, monkeypatch):
+    """Ask the filter of one machine."""
+    monkeypatch.setattr(seccomp.platform, "machine", lambda: request.param)
+    seccomp.program.cache_clear()
+    column = list(MACHINES).index(request.param)
+
+    def ask(call: str, *arguments: int, own_sockets: bool = False) -> int:
+        program = seccomp.program(own_sockets=own_sockets)
+        assert program is not None
+        machine = MACHINES[request.param]
+        return answer(program, CALLS[call][column], *arguments, machine=machine)
+
+    yield ask
+    seccomp.program.cache_clear()
+
+
+CALLS = {
+    "read": (0, 63),
+    "openat": (257, 56),
+    "fork": (57, 1079),
+    "clone": (56, 220),
+    "clone3": (435, 435),
+    "socket": (41, 198),
+    "prlimit64": (302, 261),
+    "sched_setaffinity": (203, 122),
+    "setpriority": (141, 140),
+    "ioprio_set": (251, 30),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "utimensat": (280, 88),
+    "chmod": (90, 53),
+    "fchownat": (260, 54),
+    "setxattr": (188, 5),
+    "setxattrat": (463, 463),
+    "file_setattr": (469, 469),
+    "truncate": (76, 45),
+    "inotify_add_watch": (254, 27),
+    "shmget": (29, 194),
+    "pidfd_send_signal": (424, 424),
+}
+"""Numbers of ``asm/unistd_64.h`` and ``asm-generic/unistd.h``."""
+
+
+def test_what_readers_need_is_left(ask):
+    assert {ask(call, 3, 4) for call in ("read", "openat", "fork")} == {ALLOW}
+    assert ask("clone", OWN_FLAGS) == ALLOW
+
+
+def test_other_processes_have_their_limits_and_turns(ask):
+    for call in ("prlimit64", "sched_setaffinity"):
+        assert ask(call, 0, 7) == ALLOW
+        for other in (1, 4711, 0xFFFFFFFF, 1 << 32 | 4711):
+            assert ask(call, other, 7) == ERROR | errno.EPERM
+    for call in ("setpriority", "ioprio_set", "pidfd_send_signal", "shmget"):
+        assert ask(call) == ERROR | errno.EPERM
+
+
+def test_modes_and_times_are_left_as_they_are_and_nobody_fails_for_it(ask):
+    for call in ("chmod", "fchmod", "fchmodat", "fchmodat2", "utimensat"):
+        assert ask(call) == ERROR
+
+
+def test_owners_marks_and_lengths_are_refused(ask):
+    for call in ("fchownat", "setxattr", "setxattrat", "file_setattr", "truncate"):
+        assert ask(call) == ERROR | errno.EPERM
+    assert ask("inotify_add_watch") == ERROR | errno.EPERM
+
+
+def test_no_process_is_made_in_namespaces_of_its_own(ask):
+    for namespace in (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000):
+        assert ask("clone", namespace | 17) == ERROR | errno.EPERM
+    assert ask("clone3") == ERROR | errno.ENOSYS  # libraries call ``clone`` then
+
+
+def test_sockets_are_made_by_who_needs_them_alone(ask):
+    assert ask("socket", socket.AF_UNIX, socket.SOCK_STREAM) == ERROR | errno.EPERM
+    given = {
+        (family, kind): ask("socket", family, kind | flags, own_sockets=True)
+        for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, 16)
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+        for flags in (0x80000,)
+    }
+    allowed = [pair for pair, said in given.items() if said == ALLOW]
+    assert allowed == [(socket.AF_UNIX, socket.SOCK_STREAM)]
+    assert set(given.values()) == {ALLOW, ERROR | errno.EPERM}
+
+
+def test_another_machines_calls_are_refused():
+    for own_sockets in (False, True):
+        program = seccomp.program(own_sockets=own_sockets)
+        if program is None:
+            assert seccomp.platform.machine() not in MACHINES
+            return
+        assert answer(program, 0, machine=0x40000003) == ERROR | errno.EPERM
+        own = MACHINES[seccomp.platform.machine()]
+        assert answer(program, 0x40000000, machine=own) == ERROR | errno.EPERM
