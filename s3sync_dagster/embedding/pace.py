@@ -18,6 +18,9 @@ SLACK = 1.05
 GROWTH = 1 / 64
 """By which the distance shrinks with each request that is taken: about one in sixteen is refused
 where the limit stays what it is."""
+IDLE_SECONDS = 5.0
+"""Longer than that without a request, or a wait for one, and what was measured is forgotten: time in
+which nobody asked says nothing of what an endpoint takes."""
 
 
 class Pace:
@@ -35,16 +38,21 @@ class Pace:
         self._refusals = 0
         """One behind the other, each of a request that started after the refusal before."""
         self._refused_at = float("-inf")
+        self._asked_at = clock.monotonic()
+        """When a request began or was answered last."""
 
     def wait(self, *, until: float) -> float | None:
         """Wait for a turn and return when it began; None where none comes by then."""
         while True:
             with self._lock:
                 now = self._clock.monotonic()
+                if now - max(self._asked_at, self._next) > IDLE_SECONDS:
+                    self._distance, self._counted_from, self._taken = 0.0, now, 0
                 start = max(now, self._next)
                 if start > until:
                     return None
                 self._next = start + self._distance
+                self._asked_at = max(self._asked_at, start)
             if start == now:
                 return start
             self._clock.sleep(start - now)
@@ -56,6 +64,7 @@ class Pace:
         """Count a request that was not refused."""
         with self._lock:
             self._taken += 1
+            self._asked_at = max(self._asked_at, self._clock.monotonic())
             self._refusals = 0
             self._distance *= 1 - GROWTH
 
@@ -69,11 +78,13 @@ class Pace:
         """
         with self._lock:
             now = self._clock.monotonic()
+            self._asked_at = max(self._asked_at, now)
             self._pause(now + asked_seconds)
             if started < self._refused_at:
                 return
             if self._taken:
-                self._distance = SLACK * (now - self._counted_from) / self._taken
+                measured = SLACK * (now - self._counted_from) / self._taken
+                self._distance = min(LONGEST_PAUSE_SECONDS, measured)
                 self._counted_from, self._taken = now, 0
             grown = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**self._refusals)
             self._refusals += 1

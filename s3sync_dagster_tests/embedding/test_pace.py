@@ -66,6 +66,31 @@ def test_without_a_refusal_nobody_waits(clock: HandClock):
     assert clock.seconds == began
 
 
+@pytest.mark.parametrize("idle", [1, 60, 3600])
+@pytest.mark.parametrize("before", [1, 3])
+def test_time_in_which_nobody_asked_is_no_evidence(clock: HandClock, idle, before):
+    pace = Pace(clock)
+    for _ in range(before):
+        clock.seconds += idle
+        pace.wait(until=NEVER)
+        pace.taken()
+    pace.refused(pace.wait(until=NEVER), asked_seconds=0)
+    began = clock.seconds
+    pace.wait(until=NEVER)
+    assert clock.seconds - began <= max(1.1 * idle if idle < 5 else 0, FIRST_PAUSE_SECONDS)
+
+
+def test_what_was_measured_is_forgotten_when_nobody_asks_any_more(clock: HandClock):
+    pace = Pace(clock)
+    ask(pace, clock, Bucket(clock, rate=0.5, burst=1), 20)
+    clock.seconds += 60
+    for _ in range(3):
+        began = clock.seconds
+        pace.wait(until=began)
+        pace.taken()
+    assert clock.seconds == began
+
+
 @pytest.mark.parametrize("tells", [False, True])
 @pytest.mark.parametrize(("rate", "burst"), [(2, 2), (0.5, 2), (5, 5)])
 def test_the_rate_of_an_endpoint_is_found(clock: HandClock, rate, burst, tells):
