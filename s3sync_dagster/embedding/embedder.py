@@ -180,7 +180,7 @@ class ModelEmbedder:
         import numpy as np
 
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-        right = vectors.shape == (rows, self.dimension)
+        right = vectors.shape == (rows, self.dimension) and self.dimension > 0
         told = np.isfinite(vectors).all(axis=1) if right else np.zeros(0, dtype=bool)
         self._gave_numbers |= bool(told.any())
         if right and self._gave_numbers and not told.all():

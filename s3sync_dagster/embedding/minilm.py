@@ -59,7 +59,7 @@ class MiniLmModel:
         """Return normalised means of the last layer, one row per text."""
         import numpy as np
 
-        tokenizer, session = self._load()
+        tokenizer, session = self.load()
         tokens = encode(tokenizer, texts, self._device)
         rows = np.empty((len(texts), self.dimension), dtype=np.float32)
 
@@ -83,7 +83,8 @@ class MiniLmModel:
         """Return what runs the weights, by ``run`` as a session of ONNX Runtime has it."""
         return open_session(weights, self._device)
 
-    def _load(self) -> tuple[Any, Any]:
+    def load(self) -> tuple[Any, Any]:
+        """Return tokenizer and session, which are made once."""
         with self._loading:
             if self._loaded is None:
                 self._loaded = (

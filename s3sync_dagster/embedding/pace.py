@@ -19,8 +19,8 @@ GROWTH = 1 / 64
 """By which the distance shrinks with each request that is taken: about one in sixteen is refused
 where the limit stays what it is."""
 IDLE_SECONDS = 5.0
-"""Longer than that without a request, or a wait for one, and what was measured is forgotten: time in
-which nobody asked says nothing of what an endpoint takes."""
+"""Longer than that without a request, or a wait for one, and what was measured is forgotten: time
+in which nobody asked says nothing of what an endpoint takes."""
 
 
 class Pace:
