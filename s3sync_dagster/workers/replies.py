@@ -70,11 +70,12 @@ def _frame(tree: object, blobs: list[bytes]) -> bytes:
 
 
 def _load(reply: bytes, decode: Callable[[Any, memoryview], Any]) -> Any:
-    view = memoryview(reply)
     try:
-        begins = _LENGTH.size + _LENGTH.unpack(view[: _LENGTH.size])[0]
-        text = str(view[_LENGTH.size : begins], "utf-8", "surrogatepass")
-        return decode(json.loads(text), view[begins:])
+        begins = _LENGTH.size + _LENGTH.unpack(reply[: _LENGTH.size])[0]
+        # Views are closed: one that anything still names keeps the reply until a collection.
+        with memoryview(reply) as view, view[begins:] as blobs:
+            text = str(view[_LENGTH.size : begins], "utf-8", "surrogatepass")
+            return decode(json.loads(text), blobs)
     except Exception:  # noqa: BLE001 - whatever is wrong with it, it is no reply
         raise BrokenReply from None
 
