@@ -1,5 +1,6 @@
 """Which stage cuts a document: a grammar, a scanner of its format, or lines."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from s3sync_dagster.chunking.languages import GRAMMARS, language_of
 from s3sync_dagster.chunking.large_markdown import cut_large_markdown
 from s3sync_dagster.chunking.logs import outline_log
 from s3sync_dagster.chunking.markdown import outline_markdown
-from s3sync_dagster.chunking.nesting import json_positions, outline_json, outline_xml
+from s3sync_dagster.chunking.nesting import json_positions, outline_json, outline_xml, xml_positions
 from s3sync_dagster.chunking.outline import Outline, Piece
 from s3sync_dagster.chunking.parsing import WINDOW_BYTES, cut_source
 from s3sync_dagster.chunking.rows import outline_csv, outline_json_lines, row_positions
@@ -151,11 +152,16 @@ def _scan_all(data: bytes, stage: Stage, budget: Budget, *, most: int) -> list[P
 
 
 def _windows_to_scan(data: bytes, stage: Stage, budget: Budget) -> Iterator[tuple[int, int]]:
-    """Yield windows; none begins inside a row, or a string, that fits into one."""
+    """Yield windows; none begins inside a row, a line, a string or a tag that fits into one."""
     if stage.scanner is outline_csv:
         return windows_between(data, row_positions(data, budget.for_outline(data)), SCANNED_BYTES)
     if stage.scanner is outline_json:
         return windows_between(data, json_positions(data), SCANNED_BYTES)
+    if stage.scanner is outline_xml:
+        return windows_between(data, xml_positions(data), SCANNED_BYTES)
+    if stage.scanner is outline_json_lines:
+        ends = (match.end() for match in re.finditer(rb"\n", data))
+        return windows_between(data, ends, SCANNED_BYTES)
     return windows(data, SCANNED_BYTES)
 
 

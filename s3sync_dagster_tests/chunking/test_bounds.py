@@ -135,6 +135,31 @@ def test_each_table_repeats_its_own_header_row_in_whatever_window(monkeypatch, b
             assert header.startswith(f"| of{row[2:].split('.')[0]} |")
 
 
+@pytest.mark.parametrize("newline", ["", "\n", "\n\n"])
+def test_no_window_begins_inside_a_tag_a_word_or_a_comment(monkeypatch, newline):
+    monkeypatch.setattr(stages, "SCANNED_BYTES", 3000)
+    monkeypatch.setattr(stages, "WINDOW_BYTES", 3000)
+    notes = [f"<note id='{number}'>words of it</note>" for number in range(600)]
+    notes[100] = (
+        "<note><!-- <no>element here</no>" + newline + " --><![CDATA[ <nor>here</nor> ]]></note>"
+    )
+    text = f"<all>{newline}{newline.join(notes)}{newline}</all>"
+    chunks = chunks_of("xml", text, 200)
+    check(text, chunks, 200)
+    begins = [text[one.start_byte :].lstrip() for one in chunks[1:]]
+    assert [one[:20] for one in begins if not one.startswith(("<note", "</all>"))] == []
+
+
+def test_no_window_begins_inside_a_line_of_json(monkeypatch):
+    monkeypatch.setattr(stages, "SCANNED_BYTES", 3000)
+    words = ["words, " * (number % 2 * 413 + 5) for number in range(40)]
+    text = "".join(f'{{"number": {number}, "text": "{one}"}}\n' for number, one in enumerate(words))
+    chunks = chunks_of("jsonl", text, 4000)
+    check(text, chunks, 4000)
+    assert len(chunks) > 10
+    assert [one.text[:20] for one in chunks if not one.text.startswith('{"number"')] == []
+
+
 def blocks(chance: random.Random, newline: str) -> str:
     """Return Markdown of all kinds of blocks, in which a row names its table."""
     made: list[str] = []
