@@ -32,11 +32,13 @@ def poison_record(collection, embedder, record_id):
     collection.upsert([record], embedder.embed_documents(["poisoned"]))
 
 
-def text_extractor(content, *, name, content_type=None, config, pool):
+def text_extractor(content, *, name, content_type=None, config, pool, room=None):
     """Decode UTF-8; what begins with BAD cannot be read."""
     data = content if isinstance(content, bytes) else content.read_bytes()
     if data.startswith(b"BAD"):
         raise UnreadableFile(f"{name!r} is damaged", reason="damaged")
+    if room is not None:
+        room.wait(5 * len(data))
     return Document(text=data.decode(), format="text")
 
 

@@ -25,12 +25,27 @@ MAX_NESTING = 12
 _OPENING_CHARACTERS = 120
 
 
-def outline_markdown(data: bytes, limit: int) -> Outline:
-    """Return the possible cuts of Markdown; blocks above the limit are opened."""
+def outline_markdown(data: bytes, limit: int, *, begins: bool = True) -> Outline:
+    """Return the possible cuts of Markdown; blocks above the limit are opened.
+
+    Args:
+        data: a document, or a part of one.
+        limit: in bytes.
+        begins: the document begins here: there may be front matter.
+    """
     outline = Outline()
     lines = split_lines(data)
-    _Opener(data, limit, outline).open_blocks(lines, _Inside(len(data)))
+    opener = _Opener(data, limit, outline)
+    opener.open_blocks(lines, _Inside(len(data)), front_matter=begins)
     return outline
+
+
+def goes_on(header: bytes, line: bytes) -> bool:
+    """Return whether a line behind a table's header is a row of it."""
+    scanner = BlockScanner(header + line)
+    return (
+        not line.isspace() and len(scanner.scan(split_lines(scanner.data), front_matter=False)) == 1
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +71,13 @@ class _Opener:
         self.outline = outline
         self.scanner = BlockScanner(data)
 
-    def open_blocks(self, lines: list[Line], inside: _Inside) -> None:
+    def open_blocks(
+        self, lines: list[Line], inside: _Inside, *, front_matter: bool = False
+    ) -> None:
         """Allow cuts before the blocks of ``lines``, and inside those that do not fit."""
-        blocks = self.scanner.scan(lines, front_matter=inside.depth == 0)
+        blocks = self.scanner.scan(lines, front_matter=front_matter)
+        if inside.depth == 0 and blocks:
+            self.outline.last_block = lines[blocks[-1].first][0]
         sections: list[tuple[int, Scope]] = []
         scope = inside.scope
         glue = 0.0
@@ -84,6 +103,30 @@ class _Opener:
             if end - start > self.limit:
                 place = _Inside(end, scope, inside.depth, max(0.0, inside.base + cost))
                 self.open_block(block, lines[block.first : after], place)
+            if after == len(lines) and end == len(self.data):
+                self.end_with(block, lines[block.first :], _Inside(end, depth=inside.depth))
+
+    def end_with(self, block: Block, lines: list[Line], inside: _Inside) -> None:
+        """Note the header of the table in which the document ends, in whatever block."""
+        _, content, stop = lines[-1]
+        if self.scanner.is_blank(content, stop):
+            return
+        if block.kind == "table":
+            header = self.header_of(lines)
+            self.outline.header_at_end = header if self.may_repeat(header) else None
+        elif inside.end - lines[0][0] <= self.limit:  # else it was opened
+            outline, self.outline = self.outline, Outline()
+            self.open_block(block, lines, inside)
+            outline.header_at_end = self.outline.header_at_end
+            self.outline = outline
+
+    def header_of(self, lines: list[Line]) -> tuple[int, int]:
+        """Return where the two lines of a table's header stand."""
+        return lines[0][0], lines[1][2]
+
+    def may_repeat(self, header: tuple[int, int]) -> bool:
+        """Return whether a header is short enough to stand in each chunk."""
+        return header[1] - header[0] <= self.limit // HEADER_SHARE
 
     def open_block(self, block: Block, lines: list[Line], inside: _Inside) -> None:
         """Allow cuts inside one block that is larger than the limit."""
@@ -119,8 +162,8 @@ class _Opener:
 
     def open_table(self, lines: list[Line], inside: _Inside) -> None:
         """Allow cuts between rows, with the header to repeat."""
-        header = (lines[0][0], lines[1][2])
-        repeat = header[1] - header[0] <= self.limit // HEADER_SHARE
+        header = self.header_of(lines)
+        repeat = self.may_repeat(header)
         for number, (start, content, end) in enumerate(lines[2:]):
             if self.scanner.is_blank(content, end):
                 break

@@ -60,6 +60,11 @@ def json_positions(data: bytes) -> Iterator[int]:
             yield _after_comma(data, match.end(), len(data))
 
 
+def xml_positions(data: bytes) -> Iterator[int]:
+    """Yield where elements begin; what stands in comments and CDATA is none."""
+    return (match.start() for match in _XML_TOKEN.finditer(data) if match[2] and not match[1])
+
+
 def allow_json(
     data: bytes, span: tuple[int, int], limit: int, outline: Outline, *, base: float = 0.0
 ) -> None:

@@ -87,6 +87,10 @@ class Outline:
     """What encloses the text from this position to the next."""
     headers: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Position -> byte range of the header row that a chunk beginning there repeats."""
+    header_at_end: tuple[int, int] | None = None
+    """Header row that what follows would repeat: the document ends inside a table."""
+    last_block: int = 0
+    """Where the last block of a Markdown document begins that stands in no other."""
     uniform: bool = False
     """True where most cuts cost the same: content then decides between them (``anchors``)."""
     inner_cost: float = 0.0
@@ -100,6 +104,11 @@ class Outline:
             self.scopes.append(scope)
         elif position == self.positions[-1] and scope is not ROOT:
             self.scopes[-1] = scope
+
+    def end_before(self, position: int) -> None:
+        """Forget the cuts from a position on: the document ends there."""
+        while len(self.positions) > 1 and self.positions[-1] >= position:
+            del self.positions[-1], self.costs[-1], self.scopes[-1]
 
 
 class Piece(NamedTuple):

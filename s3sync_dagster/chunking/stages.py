@@ -1,5 +1,6 @@
 """Which stage cuts a document: a grammar, a scanner of its format, or lines."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -7,14 +8,15 @@ from s3sync_dagster.chunking.budget import Budget
 from s3sync_dagster.chunking.cutting import cut_outline
 from s3sync_dagster.chunking.indented import outline_indented
 from s3sync_dagster.chunking.languages import GRAMMARS, language_of
+from s3sync_dagster.chunking.large_markdown import cut_large_markdown
 from s3sync_dagster.chunking.logs import outline_log
 from s3sync_dagster.chunking.markdown import outline_markdown
-from s3sync_dagster.chunking.nesting import json_positions, outline_json, outline_xml
+from s3sync_dagster.chunking.nesting import json_positions, outline_json, outline_xml, xml_positions
 from s3sync_dagster.chunking.outline import Outline, Piece
 from s3sync_dagster.chunking.parsing import WINDOW_BYTES, cut_source, is_cut
 from s3sync_dagster.chunking.rows import outline_csv, outline_json_lines, row_positions
 from s3sync_dagster.chunking.titles import outline_titles
-from s3sync_dagster.chunking.windows import windows, windows_between
+from s3sync_dagster.chunking.windows import behind_header, windows, windows_between
 from s3sync_dagster.engine.ports import WorkerPool, WorkLimits
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import LimitExceeded
@@ -130,12 +132,11 @@ def _parse(data: bytes, grammar: str, budget: Budget, pool: WorkerPool | None) -
 
 
 def _scan_all(data: bytes, stage: Stage, budget: Budget, *, most: int) -> list[Piece]:
-    """Scan a document, a large one window by window; each begins with the header row it needs.
-
-    With CSV that is the document's, and with Markdown that of the table in which it begins.
-    """
+    """Scan a document, a large one window by window; each of CSV begins with the header row."""
     if len(data) <= SCANNED_BYTES:
         return _scan(data, stage, budget)
+    if stage.scanner is outline_markdown:
+        return cut_large_markdown(data, budget, size=SCANNED_BYTES, most=most)
     pieces: list[Piece] = []
     of_rows = stage.scanner is outline_csv
     header = (0, 0)
@@ -146,44 +147,26 @@ def _scan_all(data: bytes, stage: Stage, budget: Budget, *, most: int) -> list[P
         if of_rows and start and not size:
             outline.headers.clear()  # what is the window's first row
         found = cut_outline(part, outline, budget)
-        pieces.extend(_behind(piece, header, start) for piece in found if piece.end > size)
+        pieces.extend(behind_header(found, header, start))
         if len(pieces) > most:
             break
-        if not of_rows:
-            of_last = outline.headers.get(outline.positions[-1])
-            if of_last is None or data[end - 2 : end] == b"\n\n":  # a table has ended
-                header = (0, 0)
-            else:
-                header = _in_document(of_last, header, start)
-        elif start == 0:
+        if of_rows and start == 0:
             header = next((one.header for one in found if one.header is not None), header)
     return pieces
 
 
 def _windows_to_scan(data: bytes, stage: Stage, budget: Budget) -> Iterator[tuple[int, int]]:
-    """Yield windows; none begins inside a row, or a string, that fits into one."""
+    """Yield windows; none begins inside a row, a line, a string or a tag that fits into one."""
     if stage.scanner is outline_csv:
         return windows_between(data, row_positions(data, budget.for_outline(data)), SCANNED_BYTES)
     if stage.scanner is outline_json:
         return windows_between(data, json_positions(data), SCANNED_BYTES)
+    if stage.scanner is outline_xml:
+        return windows_between(data, xml_positions(data), SCANNED_BYTES)
+    if stage.scanner is outline_json_lines:
+        ends = (match.end() for match in re.finditer(rb"\n", data))
+        return windows_between(data, ends, SCANNED_BYTES)
     return windows(data, SCANNED_BYTES)
-
-
-def _behind(piece: Piece, header: tuple[int, int], start: int) -> Piece:
-    """Return a piece of a window before which a header row of the document was put."""
-    size = header[1] - header[0]
-    if piece.start < size:
-        begin, repeats = start, header
-    else:
-        begin = piece.start - size + start
-        repeats = piece.header and _in_document(piece.header, header, start)
-    return Piece(begin, piece.end - size + start, piece.path, repeats)
-
-
-def _in_document(row: tuple[int, int], header: tuple[int, int], start: int) -> tuple[int, int]:
-    """Return where a header row of a window stands in the document."""
-    size = header[1] - header[0]
-    return header if row[0] < size else (row[0] - size + start, row[1] - size + start)
 
 
 def _scan(data: bytes, stage: Stage, budget: Budget) -> list[Piece]:

@@ -172,7 +172,11 @@ def shown(value: object) -> str:
 
 
 def cut_plain(text: str) -> str:
-    """Return the longest prefix of a label, path or symbol that a record keeps."""
+    """Return the longest prefix of a label, path or symbol that a record keeps.
+
+    That is the text itself, where it is kept whole: very many records have the same.
+    """
     if text.isascii() and len(text) <= MAX_PLAIN_BYTES:
         return text
-    return text.encode(errors="replace")[:MAX_PLAIN_BYTES].decode(errors="ignore")
+    plain = text.encode(errors="replace")[:MAX_PLAIN_BYTES].decode(errors="ignore")
+    return text if plain == text else plain

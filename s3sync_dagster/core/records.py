@@ -1,8 +1,9 @@
 """Chunks to records: identity, metadata, digests. The limits stand in ``record_limits``."""
 
+import functools
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from s3sync_dagster.core.record_limits import (
     MAX_USER_KEYS,
@@ -69,6 +70,8 @@ def build_records(
     linked = place.permalink(object_key, version_key, (1, 1)) is not None
     offered = [key for key in PLAIN_KEYS if key not in user and (linked or key != "s3sync_link")]
     plain_keys = offered[: MAX_USER_KEYS - len(user)]
+    # One text of what very many records say alike, one after the other; each link is another.
+    cut = functools.lru_cache(maxsize=64)(cut_plain)
     records = [
         Record(
             id=f"{document_id}-{chunk.index}",
@@ -79,6 +82,7 @@ def build_records(
                 chunk,
                 count=len(chunks),
                 plain_keys=plain_keys,
+                cut=cut,
                 link=place.permalink(object_key, version_key, (chunk.start_line, chunk.end_line)),
             ),
         )
@@ -90,7 +94,12 @@ def build_records(
 
 
 def _chunk_metadata(
-    chunk: Chunk, *, count: int, plain_keys: Sequence[str], link: str | None
+    chunk: Chunk,
+    *,
+    count: int,
+    plain_keys: Sequence[str],
+    cut: Callable[[str], str],
+    link: str | None,
 ) -> dict[str, MetadataValue]:
     values: dict[str, MetadataValue] = {
         "chunk_strategy": chunk.strategy,
@@ -115,7 +124,7 @@ def _chunk_metadata(
     }
     for key in plain_keys:
         if value := plain[key]:
-            values[key] = cut_plain(value) if isinstance(value, str) else value
+            values[key] = cut(value) if isinstance(value, str) else value
     return values
 
 

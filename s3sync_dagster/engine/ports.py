@@ -113,6 +113,18 @@ class WorkerPool(Protocol):
         ...
 
 
+class TextRoom(Protocol):
+    """Memory for the text of one document, as it is held; whatever it raises is to be passed on."""
+
+    def wait(self, size: int) -> None:
+        """Take so many bytes when there is room for them; only the first call does."""
+        ...
+
+    def take(self, size: int) -> None:
+        """Take so many bytes more, of a text that is there."""
+        ...
+
+
 class Extractor(Protocol):
     """Bytes and a name in, Document out (``extraction.extract_document``)."""
 
@@ -124,8 +136,12 @@ class Extractor(Protocol):
         content_type: str | None = None,
         config: ExtractionConfig,
         pool: WorkerPool,
+        room: TextRoom | None = None,
     ) -> Document:
-        """Return the text of an object; text and code are decoded here, the rest in ``pool``."""
+        """Return the text of an object; text and code are decoded here, the rest in ``pool``.
+
+        What it takes of ``room`` is meant to be given back when the document is made.
+        """
         ...
 
 

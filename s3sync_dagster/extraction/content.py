@@ -75,6 +75,11 @@ def read_all(content: Content) -> bytes:
     return content.read_bytes() if isinstance(content, Path) else content
 
 
+def size_of(content: Content) -> int:
+    """Return how many bytes there are."""
+    return content.stat().st_size if isinstance(content, Path) else len(content)
+
+
 def head_of(content: Content) -> bytes:
     """Return the first bytes; raises ``EmptyText`` (``empty_file``) when there are none."""
     if isinstance(content, Path):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterator
 from typing import Literal
 
 from s3sync_dagster.engine.ports import Content
@@ -40,6 +41,37 @@ def read_csv(content: Content, *, name: str, config: ExtractionConfig) -> Docume
         engine="pandas",
         warnings=tuple(warnings),
     )
+
+
+def table_of(text: str) -> str:
+    """Return comma-separated text as a table of Markdown.
+
+    Empty where there are no rows, or a field is longer than the library reads.
+    """
+    lines: list[str] = []
+    try:
+        for row in csv.reader(_lines(text)):
+            if not row:
+                continue
+            lines.append("| " + " | ".join(map(_cell, row)) + " |")
+            if len(lines) == 1:
+                lines.append("|" + " - |" * len(row))
+    except csv.Error:
+        return ""
+    return "\n".join(lines)
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Yield lines one by one: a text's buffer takes four bytes for each of its characters."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start) + 1 or len(text)
+        yield text[start:end]
+        start = end
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _sniff_delimiter(text: str, name: str) -> str:

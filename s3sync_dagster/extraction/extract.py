@@ -1,23 +1,32 @@
 """One object's bytes to its document: the way in."""
 
 import functools
-import time
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
 from s3sync_dagster.core.filetypes import FileKind, kind_of, suffix_of
-from s3sync_dagster.engine.ports import Content, WorkerPool
+from s3sync_dagster.engine.ports import Content, TextRoom, WorkerPool
 from s3sync_dagster.extraction.choice import Choice, choose
-from s3sync_dagster.extraction.content import read_all
+from s3sync_dagster.extraction.content import read_all, size_of
 from s3sync_dagster.extraction.decoding import decode
-from s3sync_dagster.extraction.follow import MAX_INNER_SECONDS, Reading
+from s3sync_dagster.extraction.follow import Reading
 from s3sync_dagster.extraction.illustrated import add_pictures
+from s3sync_dagster.extraction.inside import Inside, open_inside
 from s3sync_dagster.extraction.picture_files import may_hold_pictures
 from s3sync_dagster.extraction.vision import Describe, open_describer
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import EmptyText, MissingEngine, UnsupportedFile
 from s3sync_dagster.model.source import ExtractionConfig
 
+_BYTES_PER_BYTE = 5
+"""Of memory, for a text that is about as long as its file: the bytes, and characters of four."""
+_PACKED = {
+    *("pdf", "image", "docx", "doc", "odt", "pptx", "ppt", "odp", "xlsx", "xls", "ods", "epub"),
+    "iwork",
+}
+"""Readers of files whose size says nothing of their text, which is mostly short. It is counted when
+it is there; the pool hands out one large text at a time."""
 FILLING = 64
 """So many times one letter that is not ASCII are no text."""
 
@@ -29,6 +38,7 @@ def extract_document(
     content_type: str | None = None,
     config: ExtractionConfig,
     pool: WorkerPool,
+    room: TextRoom | None = None,
     resolve_env: Callable[[str], str | None] | None = None,
 ) -> Document:
     """Return the text of an object.
@@ -41,6 +51,7 @@ def extract_document(
         content_type: media type of the object; decides for names without a known suffix.
         config: engines and choices of the source.
         pool: worker processes.
+        room: of a batch that reads many objects.
         resolve_env: gives the value of the variable that ``config.vision_api_key_env`` names.
 
     Raises:
@@ -61,7 +72,7 @@ def extract_document(
         pool=pool,
         depth=0,
         describe=describe,
-        until=time.monotonic() + MAX_INNER_SECONDS,
+        inside=open_inside(room),
     )
 
 
@@ -73,22 +84,24 @@ def _extract(
     pool: WorkerPool,
     depth: int,
     describe: Describe | None,
-    until: float,
+    inside: Inside,
     content_type: str | None = None,
 ) -> Document:
     choice = choose(content, name=name, content_type=content_type)
+    if depth == 0 and inside.room is not None and choice.kind.reader not in _PACKED:
+        inside.room.wait(_BYTES_PER_BYTE * size_of(content))
     if choice.kind.reader == "text":
         document = _read_text(content, choice.kind)
     else:
         inner = functools.partial(
-            _extract, config=config, pool=pool, describe=describe, until=until
+            _extract, config=config, pool=pool, describe=describe, inside=inside
         )
-        reading = Reading(config=config, pool=pool, depth=depth, extract=inner, until=until)
+        reading = Reading(config=config, pool=pool, depth=depth, extract=inner, inside=inside)
         if _is_illustrated(content, choice.kind.reader, describe=describe):
             document = _read_and_look(reading, choice, content, name=name, describe=describe)
         else:
             document = _read(reading, choice, content, name=name)
-    if not document.text.strip():
+    if not document.text or document.text.isspace():
         raise EmptyText("The file was read and holds no text.", reason="empty_text")
     if _is_filling(document.text):
         raise EmptyText("The text is one character, over and over.", reason="empty_text")
@@ -99,8 +112,10 @@ def _extract(
 
 def _is_filling(text: str) -> bool:
     """Say whether a text is one character, as bytes 0xFF of erased memory are, read as Latin-1."""
-    text = text.strip()
-    return len(text) >= FILLING and not text[0].isascii() and not text.strip(text[0] + " \r\n")
+    first = re.search(r"\S", text)
+    if first is None or first[0].isascii() or text.count(first[0]) < FILLING:
+        return False
+    return sum(map(text.count, (first[0], " ", "\r", "\n"))) == len(text)
 
 
 def _read(reading: Reading, choice: Choice, content: Content, *, name: str) -> Document:

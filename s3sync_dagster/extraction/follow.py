@@ -1,17 +1,15 @@
 """Reading in a worker, and following what the worker gives: converted files, mail parts."""
 
-import csv
-import io
-import math
-import time
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
-from s3sync_dagster.engine.ports import Content, WorkerPool
+from s3sync_dagster.engine.ports import Content, WorkerPool, WorkLimits
 from s3sync_dagster.extraction.answers import answer_of
+from s3sync_dagster.extraction.content import size_of
 from s3sync_dagster.extraction.engines import Engine, engines_for
 from s3sync_dagster.extraction.fences import fence_of
+from s3sync_dagster.extraction.inside import Inside
 from s3sync_dagster.extraction.pages import PageWriter
 from s3sync_dagster.extraction.pdf.scans import read_scans
 from s3sync_dagster.extraction.steps import Attachment, Converted, Mail, PdfPages
@@ -28,9 +26,8 @@ from s3sync_dagster.model.source import ExtractionConfig
 
 MAX_DEPTH = 3
 """Files inside files: a mail in a mail in a mail."""
-MAX_INNER_SECONDS = 600.0
-"""After which no further file inside a file is begun: each may take minutes, and a mail has 200
-of mails that have 200."""
+_TABLE_OF = "s3sync_dagster.extraction.readers:table_of"
+_TABLE_LIMITS = WorkLimits(seconds=120, memory_bytes=900 * 1024**2)
 _MIN_CONVERTED = 0.6
 """Share of a file's words that a converter has to keep; running heads are left out by rule."""
 Extract = Callable[..., Document]
@@ -45,8 +42,8 @@ class Reading:
     pool: WorkerPool
     extract: Extract
     depth: int
-    until: float = math.inf
-    """Moment of ``time.monotonic`` after which no file inside the file is begun."""
+    inside: Inside = field(default_factory=Inside)
+    """What the files inside the file may take."""
 
     def read(self, content: Content, *, reader: str, name: str, suffix: str) -> Document:
         """Return the document of the first engine that gives one.
@@ -71,7 +68,7 @@ class Reading:
         return replace(document, warnings=warnings + document.warnings)
 
     def _run(self, engine: Engine, content: Content, name: str) -> Document:
-        limits = engine.limits(_size_of(content))
+        limits = engine.limits(size_of(content))
         if self.depth > MAX_DEPTH + 1:  # no honest file: what is converted is converted again
             raise LimitExceeded("Files are nested too deep.", reason="nested_too_deep")
         found = self.pool.submit(
@@ -110,20 +107,22 @@ class Reading:
         if mail.subject:
             head = f"# {mail.subject}\n\n{head}"
         body, body_warnings = self._body(mail)
+        message = f"{head}\n{body.strip()}"
+        del head, body
+        self.inside.bytes_left -= sys.getsizeof(message)
         writer = PageWriter()
-        writer.add("message", f"{head}\n{body.strip()}")
+        writer.add("message", message)
         warnings = [*mail.warnings, *body_warnings]
         for attachment in mail.attachments:
             try:
-                document = self._attached(attachment)
+                document, text = self._attached(attachment)
             except (FixInput, MissingEngine) as error:
                 warnings.append(f"Attachment {attachment.name!r} was left out: {error.message}")
                 continue
-            warnings.extend(f"{attachment.name}: {text}" for text in document.warnings)
-            writer.add(
-                attachment.name,
-                f"## Attachment: {attachment.name}\n\n{as_markdown(document).strip()}",
-            )
+            warnings.extend(f"{attachment.name}: {one}" for one in document.warnings)
+            writer.add(attachment.name, f"## Attachment: {attachment.name}\n\n{text.strip()}")
+            del document, text  # nothing of it is kept while the next one is read
+        self.inside.put_together(writer.held_bytes)
         return Document(
             text=writer.text,
             format="markdown",
@@ -145,43 +144,37 @@ class Reading:
             return "", ()
         return document.text, document.warnings
 
-    def _attached(self, attachment: Attachment) -> Document:
+    def _attached(self, attachment: Attachment) -> tuple[Document, str]:
+        """Return a file of the mail, and its text as part of the mail's."""
         if self.depth >= MAX_DEPTH:
             raise LimitExceeded("Files are nested too deep.", reason="nested_too_deep")
-        if time.monotonic() > self.until:
-            message = f"The files before it take longer than {MAX_INNER_SECONDS:g} s together."
-            raise LimitExceeded(message, reason="timeout")
-        return self.extract(
-            attachment.content,
-            name=attachment.name,
-            content_type=attachment.content_type,
-            depth=self.depth + 1,
-        )
+        self.inside.begin()
+        left = self.inside.bytes_left
+        try:
+            document = self.extract(
+                attachment.content,
+                name=attachment.name,
+                content_type=attachment.content_type,
+                depth=self.depth + 1,
+            )
+        finally:
+            self.inside.bytes_left = left  # what is inside it is part of its text, or of nothing
+        text = self._as_markdown(document)
+        self.inside.take(text)
+        return document, text
+
+    def _as_markdown(self, document: Document) -> str:
+        """Return a document's text as part of a Markdown text: rows as a table, code in a fence."""
+        if document.format in ("markdown", "text"):
+            return document.text
+        if document.format == "csv":  # which may be all commas: a cell takes more than a character
+            table: str = self.pool.submit(_TABLE_OF, document.text, limits=_TABLE_LIMITS).result()
+            if table:
+                return table
+        return fenced(document.text)
 
 
-def _size_of(content: Content) -> int:
-    return content.stat().st_size if isinstance(content, Path) else len(content)
-
-
-def as_markdown(document: Document) -> str:
-    """Return a document's text as part of a Markdown text: rows as a table, code in a fence."""
-    if document.format == "markdown" or document.format == "text":
-        return document.text
-    if document.format == "csv" and (rows := _rows(document.text)):
-        lines = ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
-        lines.insert(1, "|" + " - |" * len(rows[0]))
-        return "\n".join(lines)
-    mark = fence_of(document.text)
-    return f"{mark}\n{document.text}\n{mark}"
-
-
-def _rows(text: str) -> list[list[str]]:
-    """Return the rows of a table; none where a field is longer than the library reads."""
-    try:
-        return [row for row in csv.reader(io.StringIO(text)) if row]
-    except csv.Error:
-        return []
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+def fenced(text: str) -> str:
+    """Return a text in a fence, which none of its lines ends."""
+    mark = fence_of(text)
+    return f"{mark}\n{text}\n{mark}"

@@ -5,7 +5,7 @@ docling's core (about 1 CPU-second and 100 MB) is loaded once and shared by all 
 """
 
 from s3sync_dagster.extraction import epub, iwork, markup, office, slides, web, web_fast, web_main
-from s3sync_dagster.extraction.delimited import read_csv
+from s3sync_dagster.extraction.delimited import read_csv, table_of
 from s3sync_dagster.extraction.epub import read_epub, read_epub_fast
 from s3sync_dagster.extraction.iwork import read_iwork
 from s3sync_dagster.extraction.markup import read_asciidoc, read_latex
@@ -31,9 +31,10 @@ __all__ = [
     "read_odp",
     "read_odt",
     "read_pptx",
+    "table_of",
 ]
 
-REUSED = ("read_csv", "read_epub_fast", "read_html_fast", "read_main")
+REUSED = ("read_csv", "read_epub_fast", "read_html_fast", "read_main", "table_of")
 """Those that take a tenth of the time of a fork and keep nothing of a file: one process reads many.
 All others have a process for each file."""
 PRELOAD = {

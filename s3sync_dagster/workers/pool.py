@@ -9,6 +9,7 @@ import sys
 import threading
 import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -43,6 +44,10 @@ def warm_server_command(socket_path: Path) -> list[str]:
     ]
 
 
+LARGE_REPLY_BYTES = 4 * 1024**2
+"""Replies above are opened one after the other: text takes nine times its bytes meanwhile."""
+
+
 class _NoAnswer(Exception):
     """The server ended or refused before the call was served."""
 
@@ -59,6 +64,7 @@ class LocalPool:
         self._name = uuid.uuid4().hex
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="s3sync-worker-call")
         self._lock = threading.Lock()
+        self._large = threading.Lock()
         self._control: socket.socket | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._socket_path = socket_path
@@ -130,7 +136,9 @@ class LocalPool:
             except (EOFError, OSError):
                 self._raise_verdict(verdict, control, header.limits)
             else:
-                return _open_reply(kind, reply)
+                large = len(reply) > LARGE_REPLY_BYTES
+                with self._large if large else nullcontext():
+                    return _open_reply(kind, reply)
 
     def _raise_verdict(
         self, verdict: socket.socket, control: socket.socket, limits: WorkLimits

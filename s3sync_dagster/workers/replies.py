@@ -58,16 +58,17 @@ def dump_value(value: object) -> bytes:
 
 def load_value(reply: bytes) -> Any:
     """Return what ``dump_value`` was given. Raises ``BrokenReply``."""
-    view = memoryview(reply)
     try:
-        begins = _LENGTH.size + _LENGTH.unpack(view[: _LENGTH.size])[0]
+        begins = _LENGTH.size + _LENGTH.unpack(reply[: _LENGTH.size])[0]
         if begins > MAX_TREE_BYTES:
             raise BrokenReply
-        body = bytes(view[_LENGTH.size : begins])
+        body = reply[_LENGTH.size : begins]
         if sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
             raise BrokenReply
         text = body.decode("utf-8", "surrogatepass")
-        return json.loads(text, object_pairs_hook=_Reader(view[begins:]).made_of)
+        # Views are closed: one that anything still names keeps the reply until a collection.
+        with memoryview(reply) as view, view[begins:] as blobs:
+            return json.loads(text, object_pairs_hook=_Reader(blobs).made_of)
     except Exception:  # noqa: BLE001 - whatever is wrong with it, it is no reply
         raise BrokenReply from None
 

@@ -1,5 +1,6 @@
 """What a document costs however it is made: a number of chunks, and memory by the window."""
 
+import random
 import re
 import tracemalloc
 
@@ -132,6 +133,91 @@ def test_each_table_repeats_its_own_header_row_in_whatever_window(monkeypatch, b
         assert header.startswith("| of") or not header.startswith("|")
         if one.repeated_header:
             assert header.startswith(f"| of{row[2:].split('.')[0]} |")
+
+
+@pytest.mark.parametrize("newline", ["", "\n", "\n\n"])
+def test_no_window_begins_inside_a_tag_a_word_or_a_comment(monkeypatch, newline):
+    monkeypatch.setattr(stages, "SCANNED_BYTES", 3000)
+    monkeypatch.setattr(stages, "WINDOW_BYTES", 3000)
+    notes = [f"<note id='{number}'>words of it</note>" for number in range(600)]
+    notes[100] = (
+        "<note><!-- <no>element here</no>" + newline + " --><![CDATA[ <nor>here</nor> ]]></note>"
+    )
+    text = f"<all>{newline}{newline.join(notes)}{newline}</all>"
+    chunks = chunks_of("xml", text, 200)
+    check(text, chunks, 200)
+    begins = [text[one.start_byte :].lstrip() for one in chunks[1:]]
+    assert [one[:20] for one in begins if not one.startswith(("<note", "</all>"))] == []
+
+
+def test_no_window_begins_inside_a_line_of_json(monkeypatch):
+    monkeypatch.setattr(stages, "SCANNED_BYTES", 3000)
+    words = ["words, " * (number % 2 * 413 + 5) for number in range(40)]
+    text = "".join(f'{{"number": {number}, "text": "{one}"}}\n' for number, one in enumerate(words))
+    chunks = chunks_of("jsonl", text, 4000)
+    check(text, chunks, 4000)
+    assert len(chunks) > 10
+    assert [one.text[:20] for one in chunks if not one.text.startswith('{"number"')] == []
+
+
+def blocks(chance: random.Random, newline: str) -> str:
+    """Return Markdown of all kinds of blocks, in which a row names its table."""
+    made: list[str] = []
+    for number in range(120):
+        rows = [f"| r{row} | t{number} |\n" for row in range(chance.choice((2, 9, 60)))]
+        table = [f"| h{number} | t{number} |\n", "|---|---|\n", *rows]
+        made.append(
+            chance.choice(
+                [
+                    f"Words of {number}. " + "word " * chance.randint(1, 60) + "\n",
+                    f"## Part {number}\n",
+                    "".join(table),
+                    "".join(f"> {line}" for line in table),
+                    "- item\n\n" + "".join(f"  {line}" for line in table),
+                    "```\ncode\n\n" + "code of it\n" * chance.randint(1, 40) + "```\n",
+                    "---\n\nbehind a rule\n",
+                ]
+            )
+        )
+    return chance.choice(("\n", "  \n")).join(made).replace("\n", newline)
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("seed", range(8))
+def test_windows_of_markdown_give_what_the_whole_does(monkeypatch, newline, seed):
+    text = blocks(random.Random(seed), newline)
+    whole = {(one.start_byte, one.end_byte): one for one in chunks_of("markdown", text, 256)}
+    monkeypatch.setattr(stages, "SCANNED_BYTES", 6000)
+    chunks = chunks_of("markdown", text, 256)
+    check(text, chunks, 256)
+    others = [one for one in chunks if (one.start_byte, one.end_byte) not in whole]
+    same = [one for one in chunks if one not in others]
+    assert [one.text for one in same] == [whole[one.start_byte, one.end_byte].text for one in same]
+    assert len(others) < len(chunks) / 4
+    for one in chunks:
+        table = re.match(r"[> -]*\| h(\d+) ", one.text)
+        row = re.search(r"\| r\d+ \| t(\d+) ", text[one.start_byte : one.end_byte])
+        if one.repeated_header:
+            assert (table[1] if table else None) == (row[1] if row else "")
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "> ", "  "])
+def test_what_stands_behind_a_large_table_gets_no_header_of_it(monkeypatch, newline, mark):
+    monkeypatch.setattr(stages, "SCANNED_BYTES", 3000)
+    for rows in range(95, 115):  # one of them ends where the window does
+        table = [
+            "| name | text |",
+            "|---|---|",
+            *(f"| {row:03} | {'w' * 18} |" for row in range(rows)),
+        ]
+        lines = [*(mark + line for line in table), "   ", "behind it " * 30, "", "last " * 300]
+        text = newline.join(lines)
+        chunks = chunks_of("markdown", text, 256)
+        check(text, chunks, 256)
+        for one in chunks[1:]:
+            of_table = text[one.start_byte : one.end_byte].startswith(f"{mark}| ")
+            assert one.repeated_header == of_table, one.text
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -129,6 +129,15 @@ def test_a_long_plain_value_is_cut_between_characters():
     assert made.metadata["symbol"] == "é" * 512
 
 
+@pytest.mark.parametrize("heading", ["Überschrift", "Überschrift " * 200])
+def test_what_many_records_say_alike_is_one_text_in_memory(heading):
+    chunks = [chunk(number, heading_path=heading, page=f"p{number}") for number in range(300)]
+    values = [one.metadata["heading_path"] for one in build(chunks)]
+    assert len(set(map(id, values))) == 1
+    assert heading.startswith(values[0])
+    assert heading == values[0] or len(values[0].encode()) == 1024
+
+
 def test_a_key_that_is_cleared_counts_as_absent_in_the_digest():
     (made,) = build([chunk(page="1")], {"team": "x"})
     cleared = replace(made, metadata={**made.metadata, "old": None, "symbol": None})

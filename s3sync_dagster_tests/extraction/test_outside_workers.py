@@ -2,16 +2,21 @@
 
 import io
 import struct
+import sys
 import time
 import tracemalloc
 import zipfile
 from email.message import EmailMessage
+from typing import Any
 
 import pytest
 
-from s3sync_dagster.extraction import extract, follow
+from s3sync_dagster.extraction import extract_document, follow, inside
 from s3sync_dagster.extraction.content import sniff
-from s3sync_dagster.model.document import Document
+from s3sync_dagster.extraction.delimited import table_of
+from s3sync_dagster.extraction.pages import PageWriter
+from s3sync_dagster.model.source import ExtractionConfig
+from s3sync_dagster.workers import LocalPool
 from s3sync_dagster_tests.extraction.conftest import Read
 
 MIB = 1024**2
@@ -60,7 +65,7 @@ def test_a_list_of_parts_that_is_long_is_no_documents_and_not_read():
 def test_a_file_of_marks_of_code_is_fenced_in_time():
     marks = "`" * 200_000
     started = time.thread_time()
-    text = follow.as_markdown(Document(text=marks, format="code", engine="text"))
+    text = follow.fenced(marks)
     assert time.thread_time() - started < 5
     fence = "`" * 200_001
     assert text == f"{fence}\n{marks}\n{fence}"
@@ -89,8 +94,141 @@ def test_the_files_of_a_mail_have_so_much_time_together(
     mail.set_content("Words of the outer one.")
     mail.add_attachment(inner)
     assert "Deep words." in read(mail.as_bytes(), "outer.eml").text
-    monkeypatch.setattr(extract, "MAX_INNER_SECONDS", -1.0)
+    monkeypatch.setattr(inside, "MAX_SECONDS", -1.0)
     document = read(mail.as_bytes(), "outer.eml")
     assert "Words of the outer one." in document.text
     assert "Words of the inner one." not in document.text
     assert any("take longer" in one for one in document.warnings)
+
+
+def mail_of(*attachments: str) -> EmailMessage:
+    mail = EmailMessage()
+    mail["From"], mail["Subject"] = "a@example.org", "Outer"
+    mail.set_content("Words of the outer one.")
+    for number, text in enumerate(attachments):
+        mail.add_attachment(text, filename=f"{number}.txt")
+    return mail
+
+
+@pytest.mark.parametrize(("sign", "fit"), [("", 4), ("\U0001f600", 1)])
+def test_the_texts_inside_a_mail_have_so_much_memory_together(
+    read: Read, monkeypatch: pytest.MonkeyPatch, sign: str, fit: int
+):
+    """Counted as it is held: one sign makes each character of a text take four bytes."""
+    monkeypatch.setattr(inside, "MAX_BYTES", 5000)
+    mail = mail_of(*(f"Words of {number}. {sign}" + "x" * 1000 for number in range(9)))
+    document = read(mail.as_bytes(), "outer.eml")
+    assert "Words of the outer one." in document.text
+    found = [number for number in range(9) if f"Words of {number}." in document.text]
+    assert found == list(range(fit))
+    left_out = [one for one in document.warnings if "was left out: With the texts before" in one]
+    assert len(left_out) == 9 - fit
+
+
+def test_a_mail_inside_a_mail_counts_once(read: Read, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(inside, "MAX_BYTES", 5500)
+    mail = mail_of()
+    mail.add_attachment(mail_of(*("Words. " + "x" * 900 for _ in range(4))))
+    mail.add_attachment("Last words.", filename="last.txt")
+    document = read(mail.as_bytes(), "outer.eml")
+    assert document.warnings == ()
+    assert document.text.count("Words. ") == 4
+    assert "Last words." in document.text
+
+
+def test_twenty_attachments_of_a_million_characters_are_read(read: Read):
+    mail = mail_of(*(f"\U0001f600 Words of {n}.\n" + "some words\n" * 90_000 for n in range(20)))
+    document = read(mail.as_bytes(), "outer.eml")
+    assert document.warnings == ()
+    assert all(f"Words of {number}." in document.text for number in range(20))
+
+
+class _Taken:
+    """A room that writes down what is asked of it."""
+
+    def __init__(self) -> None:
+        self.waited: list[int] = []
+        self.taken: list[int] = []
+
+    def wait(self, size: int) -> None:
+        self.waited.append(size)
+
+    def take(self, size: int) -> None:
+        self.taken.append(size)
+
+
+def test_a_batch_is_asked_before_a_text_is_made(pool: LocalPool):
+    room = _Taken()
+    body = b"some words of a text\n" * 100
+    for name in ("a.txt", "a.csv", "a.html", "no_suffix"):
+        extract_document(body, name=name, config=ExtractionConfig(), pool=pool, room=room)
+    assert room.waited == [5 * len(body)] * 4
+
+
+def test_a_batch_is_asked_for_each_text_of_a_mail_and_for_their_sum(pool: LocalPool):
+    room = _Taken()
+    mail = mail_of("x" * 1000, "\U0001f600" + "x" * 1000).as_bytes()
+    document = extract_document(mail, name="a.eml", config=ExtractionConfig(), pool=pool, room=room)
+    assert room.waited == [5 * len(mail)]
+    first, second, together = room.taken
+    assert 1000 < first < 1100
+    assert 4000 < second < 4200
+    assert sys.getsizeof(document.text) - 100 < together < sys.getsizeof(document.text) + 100
+
+
+def test_the_table_of_a_mails_attachment_is_made_in_a_worker(
+    pool: LocalPool, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[str] = []
+    submit = pool.submit
+
+    def noted(function: str, *args: object, **named: Any) -> Any:
+        asked.append(function.partition(":")[2])
+        return submit(function, *args, **named)
+
+    monkeypatch.setattr(pool, "submit", noted)
+    mail = mail_of()
+    mail.add_attachment(b"name,price\nApples,3\n", "text", "csv", filename="figures.csv")
+    document = extract_document(mail.as_bytes(), name="a.eml", config=ExtractionConfig(), pool=pool)
+    assert asked == ["read_eml", "read_csv", "table_of"]
+    assert "| name | price |\n| - | - |\n| Apples | 3 |" in document.text
+
+
+def test_a_table_is_made_row_by_row():
+    text = ("a" + "," * 99 + "\n") * 20_000
+    tracemalloc.start()
+    try:
+        table = table_of(text)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert table.startswith("| a |  |")
+    assert most < 3 * len(table)
+
+
+def test_a_text_is_read_without_copies(pool: LocalPool):
+    body = ("\U0001f600" + "some words of a text\n" * 100_000).encode()
+    tracemalloc.start()
+    try:
+        text = extract_document(body, name="a.txt", config=ExtractionConfig(), pool=pool).text
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1.5 * sys.getsizeof(text)
+
+
+def test_pages_are_put_together_once():
+    writer = PageWriter()
+    for number in range(20):
+        writer.add(str(number), f"\n\npage {number} " + "x" * 100_000 + "\n")
+    writer.add("last", "")
+    tracemalloc.start()
+    try:
+        text, pages = writer.text, writer.pages
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1.5 * sys.getsizeof(text)
+    assert text.endswith("x\n")
+    assert pages[-1].start == len(text)
+    assert [text[page.start :][:7] for page in pages[:2]] == ["page 0 ", "page 1 "]

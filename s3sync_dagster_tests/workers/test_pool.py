@@ -1,6 +1,7 @@
 """Calls end with a value, an error of ours or a limit, and the next call is served."""
 
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.model.document import Document, Page
 from s3sync_dagster.model.errors import LimitExceeded, Unavailable, UnreadableFile
 from s3sync_dagster.workers import LocalPool, open_pool
+from s3sync_dagster.workers import pool as pools
 
 JOBS = "s3sync_dagster_tests.workers.jobs:"
 MIB = 1024**2
@@ -154,3 +156,28 @@ def test_opening_and_closing_starts_nothing():
     assert pool.workers >= 1
     assert pool._server is None
     pool.close()
+
+
+def test_large_replies_are_opened_one_after_the_other(monkeypatch: pytest.MonkeyPatch):
+    """Text takes nine times its bytes meanwhile."""
+    opening, most, lock = 0, 0, threading.Lock()
+
+    def opened(kind: bytes, reply: bytes) -> object:
+        nonlocal opening, most
+        with lock:
+            opening += 1
+            most = max(most, opening)
+        time.sleep(0.3)
+        with lock:
+            opening -= 1
+        return open_reply(kind, reply)
+
+    open_reply = pools._open_reply
+    monkeypatch.setattr(pools, "_open_reply", opened)
+    monkeypatch.setattr(pools, "LARGE_REPLY_BYTES", 10_000)
+    with open_pool(workers=3) as pool:
+        for size, at_once in ((100, True), (20_000, False)):
+            most = 0
+            calls = [pool.submit(JOBS + "echo", "x" * size, limits=PLENTY) for _ in range(6)]
+            assert all(len(one.result(timeout=60)) == size for one in calls)
+            assert (most > 1) is at_once

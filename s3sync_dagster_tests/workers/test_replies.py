@@ -1,11 +1,13 @@
 """Replies of workers are data: whatever a taken-over worker sends calls nothing in the caller."""
 
+import gc
 import importlib
 import json
 import pickle
 import re
 import struct
 import subprocess
+import sys
 import tracemalloc
 import typing
 from collections.abc import Iterator
@@ -227,3 +229,15 @@ def test_the_list_has_all_that_functions_in_workers_return_and_nothing_else():
             hints = typing.get_type_hints(getattr(importlib.import_module(module), function))
             found.update(classes_of(hints["return"]))
     assert {kind.__name__: kind.__module__ for kind in found} == replies.CLASSES
+
+
+def test_nothing_of_a_reply_stays_when_it_is_opened():
+    """A view that a function still names would keep it until a collection."""
+    reply = replies.dump_value({"text": "words", "blob": b"bytes"})
+    before = sys.getrefcount(reply)
+    gc.disable()
+    try:
+        assert replies.load_value(reply) == {"text": "words", "blob": b"bytes"}
+        assert sys.getrefcount(reply) == before
+    finally:
+        gc.enable()

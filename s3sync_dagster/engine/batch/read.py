@@ -32,6 +32,7 @@ from s3sync_dagster.engine.batch.carried import carried_with, looked_at, unless_
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.restored import believe_restored
+from s3sync_dagster.engine.batch.room import NoRoom, Room, Share
 from s3sync_dagster.engine.batch.sidecars import apply_sidecars, end_sidecars, read_sidecar
 from s3sync_dagster.engine.identity import check_collections
 from s3sync_dagster.engine.pages import expect, renew, tells_of_one
@@ -39,11 +40,6 @@ from s3sync_dagster.engine.unexpected import unexpected_error
 from s3sync_dagster.model.errors import EmptyPlace, S3SyncError, Unavailable
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import DeleteMode
-
-HELD_BYTES = 256 * 1024**2
-"""Of memory for text that a batch has read and not written yet: one sign may make each character of
-a text take four. How large its objects are nobody may have told when it took them: uploads, and
-what is asked for before a listing met it."""
 
 
 def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
@@ -57,6 +53,7 @@ def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
         LeaseLost: another batch took over.
     """
     until, begun = parts.clock.monotonic() + parts.take_seconds, set[str]()
+    room = Room()
     # Before the catalog is believed that a key is as it should be.
     check_collections(
         parts.source,
@@ -74,7 +71,7 @@ def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
         found = parts.catalog.work.load(lease.token)
     found = [facts for facts in found if facts.key not in unseen]
     first = [facts for facts in found if facts.describes(parts.source)]
-    deeds = _guarded(parts, _read_all(parts, lease, first, begun, until=until))
+    deeds = _guarded(parts, _read_all(parts, lease, first, begun, until=until, room=room))
     if deeds:  # what they ask for concerns other keys of this batch
         # First: who dies before they are applied counts them twice.
         held = [facts.key for facts in found]
@@ -85,7 +82,8 @@ def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
     rest = [
         facts for facts in found if facts.key not in unseen and not facts.describes(parts.source)
     ]
-    return left + deeds + _guarded(parts, _read_all(parts, lease, rest, begun, until=until))
+    more = _read_all(parts, lease, rest, begun, until=until, room=room)
+    return left + deeds + _guarded(parts, more)
 
 
 def _unseen(facts: KeyFacts, error: S3SyncError) -> Deed:
@@ -148,7 +146,13 @@ def _guarded(parts: BatchParts, deeds: list[Deed]) -> list[Deed]:
 
 
 def _read_all(
-    parts: BatchParts, lease: Lease, found: Sequence[KeyFacts], begun: set[str], *, until: float
+    parts: BatchParts,
+    lease: Lease,
+    found: Sequence[KeyFacts],
+    begun: set[str],
+    *,
+    until: float,
+    room: Room,
 ) -> list[Deed]:
     deeds: list[Deed] = []
     marked: list[str] = []
@@ -157,16 +161,15 @@ def _read_all(
         for facts in found
         for one in facts.invocations
     )
+    read = partial(_read_one, parts, room=room)
     with ThreadPoolExecutor(max_workers=max(parts.threads, 1)) as threads:
         for place in range(0, len(found), BEGUN_AT_ONCE):
             group = found[place : place + BEGUN_AT_ONCE]
             why = "time is up" if begun and parts.clock.monotonic() > until else None
-            if _held(deeds) > HELD_BYTES:
+            if room.is_full:
                 why = "enough text is held"
             if why is not None:
-                left = [facts.key for facts in found[place:]]
-                parts.catalog.batches.give_back(lease.token, left)
-                parts.log(f"{why}: {len(left)} keys go back to pending")
+                _give_back(parts, lease, found[place:], why)
                 break
             lease.require(seconds=0)
             keys = [facts.key for facts in group]
@@ -174,25 +177,32 @@ def _read_all(
             begun.update(keys)
             marked = [] if careful else keys
             parts.at("begun")
-            if parts.threads > 1:
-                deeds += threads.map(partial(_read_one, parts), group)
-            else:
-                deeds += [_read_one(parts, facts) for facts in group]
+            done = list(threads.map(read, group) if parts.threads > 1 else map(read, group))
+            deeds += [deed for deed in done if deed is not None]
+            left = [facts for facts, deed in zip(group, done, strict=True) if deed is None]
+            if left:
+                _give_back(parts, lease, left, "enough text is held")
             parts.at("fetched")
-    deeds = [_read_alone(parts, lease, deed, until=until) for deed in deeds]
+    alone = [_read_alone(parts, lease, deed, until=until, room=room) for deed in deeds]
+    if left := [deed.decision.facts for deed, one in zip(deeds, alone, strict=True) if one is None]:
+        _give_back(parts, lease, left, "enough text is held")
     if marked:
         parts.catalog.batches.begin(lease.token, (), survived=marked)
-    return deeds
+    return [deed for deed in alone if deed is not None]
 
 
-def _held(deeds: Sequence[Deed]) -> int:
-    return sum(sys.getsizeof(deed.document.text) for deed in deeds if deed.document is not None)
+def _give_back(parts: BatchParts, lease: Lease, left: Sequence[KeyFacts], why: str) -> None:
+    parts.catalog.batches.give_back(lease.token, [facts.key for facts in left])
+    parts.log(f"{why}: {len(left)} keys go back to pending")
 
 
-def _read_alone(parts: BatchParts, lease: Lease, deed: Deed, *, until: float) -> Deed:
+def _read_alone(
+    parts: BatchParts, lease: Lease, deed: Deed, *, until: float, room: Room
+) -> Deed | None:
     """Read again, with nothing beside it, what a worker did not survive or finish.
 
-    One death proves nothing: a host that is short of memory or time kills whoever is at work.
+    One death proves nothing: a host that is short of memory or time kills whoever is at work. None:
+    the batch has no room for it.
     """
     for _ in range(TRIES_ALONE):
         if deed.error is None or deed.error.reason not in NOT_PROVEN:
@@ -202,12 +212,18 @@ def _read_alone(parts: BatchParts, lease: Lease, deed: Deed, *, until: float) ->
             return replace(deed, error=why)
         lease.require(seconds=0)
         parts.at("alone")
-        deed = _read_one(parts, deed.decision.facts)
+        again = _read_one(parts, deed.decision.facts, room=room)
+        if again is None:
+            return None
+        deed = again
     return deed
 
 
-def _read_one(parts: BatchParts, facts: KeyFacts) -> Deed:
-    """Learn, decide and read one key; whatever goes wrong is its own affair."""
+def _read_one(parts: BatchParts, facts: KeyFacts, *, room: Room) -> Deed | None:
+    """Learn, decide and read one key; whatever goes wrong is its own affair.
+
+    None: the batch has no room for it.
+    """
     started = parts.clock.monotonic()
     deed = Deed(decision=Decision(facts=facts, verdict="fail"))
     try:
@@ -218,7 +234,12 @@ def _read_one(parts: BatchParts, facts: KeyFacts) -> Deed:
         elif decision.verdict == "unchanged":
             deed = unless_carried_else(parts, decision)
         if deed.decision.verdict == "write":
-            deed = _read_object(parts, deed.decision)
+            with Share(room) as share:
+                deed = _read_object(parts, deed.decision, share)
+                if deed.document is not None:
+                    share.keep(sys.getsizeof(deed.document.text))
+    except NoRoom:
+        return None
     except S3SyncError as error:
         deed = _given_up(deed, error)
     except Exception as error:  # noqa: BLE001  (a fault of the program must not end the batch)
@@ -266,10 +287,10 @@ def _ended(parts: BatchParts, facts: KeyFacts) -> KeyFacts:
     return replace(facts, gone=True) if ref is None else _with_ref(parts, facts, ref)
 
 
-def _read_object(parts: BatchParts, decision: Decision) -> Deed:
+def _read_object(parts: BatchParts, decision: Decision, share: Share) -> Deed:
     """Read what is to be written; a GET may meet another version than was decided on.
 
-    The deed of what fails after the GET names the version that the GET gave.
+    The deed of what fails after the GET names the version that the GET gave. Raises ``NoRoom``.
     """
     source, facts = parts.source, decision.facts
     expect(parts.store, facts.key, facts.etag)
@@ -300,7 +321,10 @@ def _read_object(parts: BatchParts, decision: Decision) -> Deed:
                 content_type=body.content_type,
                 config=source.place.extraction(source.extraction),
                 pool=parts.pool,
+                room=share,
             )
+        except NoRoom:
+            raise
         except S3SyncError as error:
             return Deed(decision=decision, error=error, looked=carried)
         except Exception as error:  # noqa: BLE001  (as in _read_one, with the version read)
