@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from s3sync_dagster.core.facts import KeyFacts
-from s3sync_dagster.core.state import DocumentPhase, DocumentState
+from s3sync_dagster.core.state import RESTORED, DocumentPhase, DocumentState
 from s3sync_dagster.core.targets import told_documents, word_on
 from s3sync_dagster.model.source import DeleteMode, Source
 
@@ -16,6 +16,33 @@ def still_gives_way(document: DocumentState, known: Sequence[DocumentState]) -> 
     """
     return document.etag is not None and any(
         one.never_whole and one.collection_name == document.collection_name for one in known
+    )
+
+
+def outlives(document: DocumentState, known: Sequence[DocumentState], etag: str | None) -> bool:
+    """Return whether a text has to stay that only records told of, beside another document.
+
+    A restored catalog had forgotten it, and has the other one as it was at the time of its backup:
+    of that there may be no record any more. It goes once the other is whole, of the bytes that the
+    object has or of its own. ``catalog.unclean`` asks the same of many.
+
+    Args:
+        document: any document.
+        known: all of its object.
+        etag: of the object by now; None: it is gone, or nobody knows.
+    """
+    if (
+        document.phase is not DocumentPhase.REMOVING
+        or document.etag is None
+        or document.fingerprint is not None
+        or not (document.collection_id or "").startswith(RESTORED)
+    ):
+        return False
+    return not any(
+        one.phase is DocumentPhase.CLEAN
+        and one.collection_name == document.collection_name
+        and (not document.etag or one.etag in (document.etag, etag))
+        for one in known
     )
 
 

@@ -106,6 +106,17 @@ class DocumentsPort(Protocol):
         """Add documents that the catalog does not have, as not clean; return how many."""
         ...
 
+    def let_go(
+        self,
+        source: Source,
+        found: Sequence[RecoveredDocument],
+        *,
+        collection_name: str,
+        collection_id: str,
+    ) -> int:
+        """Add documents that are to go once others of their objects are whole; returns how many."""
+        ...
+
     def may_write_over(self, source_id: str, owners: Collection[str]) -> set[str]:
         """Return which sources' records this one may write over, where it has their ids."""
         ...

@@ -21,6 +21,7 @@ from s3sync_dagster.core.targets import as_it_is
 from s3sync_dagster.core.vouching import readers
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.last_look import places_of
+from s3sync_dagster.engine.left_beside import close_beside
 from s3sync_dagster.engine.own_records import IDS_AT_ONCE, as_written, open_there
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.engine.rebuilding import documents_of, recover_documents
@@ -147,6 +148,7 @@ def _hear_in(
         collection_name=collection.name,
         collection_id=collection.id,
     )
+    heard += close_beside(source, forgotten, collection, catalog)
     by_key: dict[str, list[StoredRecord]] = {}
     for record in forgotten:
         by_key.setdefault(str(record.metadata["document_key"]), []).append(record)

@@ -1,0 +1,83 @@
+"""Records of an object beside the document that a catalog has of it, which no document tells of.
+
+A catalog that was put back from a copy has forgotten that the object got another id, and writes it
+under the one that it knows. What stands under the other id is the object's own by what its records
+name: it goes as what gives way to a document goes, once that is whole. Until then, and where nothing
+lets it go, it is for no reader with groups: what is said of its object is written elsewhere.
+"""
+
+from collections.abc import Sequence
+
+from s3sync_dagster.core.plan import split_record_id
+from s3sync_dagster.core.vouching import NOBODY
+from s3sync_dagster.engine.catalog_port import CatalogPort
+from s3sync_dagster.engine.last_look import known_at
+from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
+from s3sync_dagster.engine.rebuilding import documents_of
+from s3sync_dagster.model.source import DeleteMode, Source
+
+
+def close_beside(
+    source: Source,
+    records: Sequence[StoredRecord],
+    collection: CollectionPort,
+    catalog: CatalogPort,
+) -> int:
+    """Have records that could not be read back end with the documents of their objects, closed.
+
+    Those of which a document can be made are one that is to be removed; but in mode append, which
+    keeps texts. What stays names no reader any more, nor does what can be no document: a place that
+    nobody could ask for, a copy that somebody made by hand.
+
+    Args:
+        source: that says who may read.
+        records: all under ids of no document of the objects that they name.
+        collection: where.
+        catalog: the catalog.
+
+    Returns:
+        Of how many documents and records that was not so.
+
+    Raises:
+        S3SyncError: Chroma or the catalog does not answer; the next call goes on.
+    """
+    place = known_at(collection, (source.tenant, source.database_name, collection.name))
+    named = {one.id: split_record_id(one.id) for one in records}
+    names = sorted({name for name, _ in named.values()})
+    held = {one.document_id for one in catalog.collections.holders(place, names)}
+    beside = [one for one in documents_of(records, source) if one.document_id not in held]
+    going = 0
+    tops: dict[str, int] = {}
+    if source.mode is not DeleteMode.APPEND:
+        tops = {one.document_id: one.high_water for one in beside}
+        going = catalog.documents.let_go(
+            source, beside, collection_name=collection.name, collection_id=collection.id
+        )
+    stay: list[StoredRecord] = []
+    for record in records:
+        name, number = named[record.id]
+        if name not in held and (number is None or number >= tops.get(name, 0)):
+            stay.append(record)
+    return going + _close(source, stay, collection, catalog)
+
+
+def _close(
+    source: Source,
+    records: Sequence[StoredRecord],
+    collection: CollectionPort,
+    catalog: CatalogPort,
+) -> int:
+    told = {
+        one.id: {key: NOBODY for key in source.reader_keys if one.metadata.get(key)}
+        for one in records
+    }
+    told = {name: readers for name, readers in told.items() if readers}
+    if not told:
+        return 0
+    collection.update_metadata(list(told), list(told.values()))
+    # Nobody claims them, so who was given that very id meanwhile may have written it before.
+    place = known_at(collection, (source.tenant, source.database_name, collection.name))
+    names = sorted({split_record_id(one)[0] for one in told})
+    if taken := catalog.collections.holders(place, names):
+        catalog.documents.distrust(taken)
+    return len(told)
