@@ -18,12 +18,7 @@ from s3sync_dagster.catalog.document_rows import DocumentRows
 from s3sync_dagster.catalog.doubted import settle_readers
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.kept_ids import free_by_now, refused_before
-from s3sync_dagster.catalog.recovered import (
-    forget_bytes,
-    forget_texts,
-    store_beside,
-    store_recovered,
-)
+from s3sync_dagster.catalog.recovered import forget_bytes, forget_texts, store_recovered
 from s3sync_dagster.catalog.removals import (
     claim_removals,
     claim_told_by_heads,
@@ -259,28 +254,6 @@ class Documents(DocumentRows):
         """
         self._forget_begun(source.id, collection_name, [one.object_key for one in found])
         return store_recovered(
-            self._db,
-            source,
-            found,
-            collection_name=collection_name,
-            collection_id=collection_id,
-        )
-
-    def let_go(
-        self,
-        source: Source,
-        found: Sequence[RecoveredDocument],
-        *,
-        collection_name: str,
-        collection_id: str,
-    ) -> int:
-        """Add documents that are to go once others of their objects are whole; returns how many.
-
-        The catalog does not have them, and has the others.
-
-        Raises ``NotFound`` for a source that is deleted.
-        """
-        return store_beside(
             self._db,
             source,
             found,

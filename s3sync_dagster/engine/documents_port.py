@@ -106,17 +106,6 @@ class DocumentsPort(Protocol):
         """Add documents that the catalog does not have, as not clean; return how many."""
         ...
 
-    def let_go(
-        self,
-        source: Source,
-        found: Sequence[RecoveredDocument],
-        *,
-        collection_name: str,
-        collection_id: str,
-    ) -> int:
-        """Add documents that are to go once others of their objects are whole; returns how many."""
-        ...
-
     def may_write_over(self, source_id: str, owners: Collection[str]) -> set[str]:
         """Return which sources' records this one may write over, where it has their ids."""
         ...
@@ -246,4 +235,21 @@ class RebuildingPort(Protocol):
 
     def gone_with_collection(self, source: Source, states: Sequence[DocumentState]) -> None:
         """Note that documents have lost their records with the collection, for good."""
+        ...
+
+    def let_go(
+        self,
+        source: Source,
+        found: Sequence[RecoveredDocument],
+        *,
+        collection_name: str,
+        collection_id: str,
+    ) -> int:
+        """Add documents that are to go once others of their objects are whole; returns how many."""
+        ...
+
+    def give_way(
+        self, source: Source, place: KnownCollection, states: Sequence[DocumentState]
+    ) -> int:
+        """Have documents of which there is no record any more be removed; returns how many."""
         ...

@@ -2,18 +2,20 @@
 
 A catalog that was put back from a copy has forgotten that the object got another id, and writes it
 under the one that it knows. What stands under the other id is the object's own by what its records
-name: it goes as what gives way to a document goes, once that is whole. Until then, and where nothing
-lets it go, it is for no reader with groups: what is said of its object is written elsewhere.
+name: it goes as what gives way to a document goes, once that is whole. Until then, and where
+nothing lets it go, it is for no reader with groups: what is said of its object is told elsewhere.
 """
 
 from collections.abc import Sequence
 
-from s3sync_dagster.core.plan import split_record_id
+from s3sync_dagster.core.plan import possible_ids, split_record_id
+from s3sync_dagster.core.state import RESTORED, DocumentPhase, DocumentState
 from s3sync_dagster.core.vouching import NOBODY
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.last_look import known_at
+from s3sync_dagster.engine.own_records import own_among
 from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
-from s3sync_dagster.engine.rebuilding import documents_of
+from s3sync_dagster.engine.rebuilding import RecoveredDocument, documents_of
 from s3sync_dagster.model.source import DeleteMode, Source
 
 
@@ -25,8 +27,9 @@ def close_beside(
 ) -> int:
     """Have records that could not be read back end with the documents of their objects, closed.
 
-    Those of which a document can be made are one that is to be removed; but in mode append, which
-    keeps texts. What stays names no reader any more, nor does what can be no document: a place that
+    Those of which a document can be made are one that is to be removed. Append mode keeps texts:
+    there they are read back where nothing is left of the other document, and stay beside it where
+    anything is. What stays names no reader any more, nor does what can be no document: a place that
     nobody could ask for, a copy that somebody made by hand.
 
     Args:
@@ -46,11 +49,13 @@ def close_beside(
     names = sorted({name for name, _ in named.values()})
     held = {one.document_id for one in catalog.collections.holders(place, names)}
     beside = [one for one in documents_of(records, source) if one.document_id not in held]
-    going = 0
-    tops: dict[str, int] = {}
-    if source.mode is not DeleteMode.APPEND:
+    if source.mode is DeleteMode.APPEND:
+        taken = _in_place_of_what_is_gone(source, beside, collection, catalog)
+        tops = {one.document_id: one.high_water for one in taken}
+        known = len(taken)
+    else:
         tops = {one.document_id: one.high_water for one in beside}
-        going = catalog.documents.let_go(
+        known = catalog.rebuilding.let_go(
             source, beside, collection_name=collection.name, collection_id=collection.id
         )
     stay: list[StoredRecord] = []
@@ -58,7 +63,44 @@ def close_beside(
         name, number = named[record.id]
         if name not in held and (number is None or number >= tops.get(name, 0)):
             stay.append(record)
-    return going + _close(source, stay, collection, catalog)
+    return known + _close(source, stay, collection, catalog)
+
+
+def _in_place_of_what_is_gone(
+    source: Source,
+    beside: Sequence[RecoveredDocument],
+    collection: CollectionPort,
+    catalog: CatalogPort,
+) -> list[RecoveredDocument]:
+    """Read documents back whose objects have no record under the id that the catalog knows."""
+    place = known_at(collection, (source.tenant, source.database_name, collection.name))
+    of_key: dict[str, list[RecoveredDocument]] = {}
+    for one in beside:
+        of_key.setdefault(one.object_key, []).append(one)
+    taken: list[RecoveredDocument] = []
+    for key, found in of_key.items():
+        stand = [
+            one
+            for one in catalog.documents.of_key(source.id, key)
+            if one.collection_name == collection.name and one.phase is not DocumentPhase.REMOVING
+        ]
+        if len(found) > 1 or not all(_is_gone(one, collection, catalog) for one in stand):
+            continue  # which of several texts is the one that the mode keeps nobody knows
+        if catalog.rebuilding.give_way(source, place, stand) < len(stand):
+            continue
+        taken += found
+    catalog.documents.read_back(
+        source, taken, collection_name=collection.name, collection_id=collection.id
+    )
+    return taken
+
+
+def _is_gone(document: DocumentState, collection: CollectionPort, catalog: CatalogPort) -> bool:
+    """Return whether a restored catalog knows a document of which there is no record any more."""
+    if document.collection_id != f"{RESTORED}{collection.id}":
+        return False
+    stored = collection.get(possible_ids(document))
+    return not own_among(document, stored.values(), catalog)
 
 
 def _close(
