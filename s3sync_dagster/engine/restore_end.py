@@ -12,7 +12,7 @@ from s3sync_dagster.engine.rebuilding import documents_of
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import Source
 
-KEYS_A_LOOK = 10_000
+RECORDS_A_LOOK = 10_000
 RECORDS_TOLD_OF = 1_000
 
 
@@ -82,14 +82,14 @@ def _unknown(
     place: tuple[str, str, str],
     catalog: CatalogPort,
 ) -> Iterator[list[StoredRecord]]:
-    """Yield records under the ids of no document, of so many objects at once as a look takes."""
+    """Yield records under the ids of no document, as many at once as a look takes."""
     known = known_at(collection, place)
     unknown: list[StoredRecord] = []
     for page in collection.scan(source_id=source.id):
         names = sorted({split_record_id(record.id)[0] for record in page})
         held = {one.document_id for one in catalog.collections.holders(known, names)}
         unknown += [one for one in page if split_record_id(one.id)[0] not in held]
-        if len(unknown) >= KEYS_A_LOOK:
+        if len(unknown) >= RECORDS_A_LOOK:
             yield unknown
             unknown = []
     if unknown:

@@ -3,8 +3,9 @@
 import pytest
 
 from s3sync_dagster.core.state import DocumentPhase
+from s3sync_dagster.engine import restore_end
 from s3sync_dagster.model.document import Record
-from s3sync_dagster.model.errors import RecordRejected, Unavailable
+from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.core.rules import Refusing, refuse_with, refused, sidecar
 from s3sync_dagster_tests.core.test_rules_disputed import HR, KEY
@@ -78,12 +79,13 @@ def closes_by_sidecar(world):
     world.bucket.put(SIDECAR, sidecar(KEY, "z", metadata=HR))
 
 
-@pytest.mark.parametrize("mode", list(DeleteMode))
+RENAMED = [*((mode, how) for mode in REPLACES for how in (by_request, by_sidecar))]
+RENAMED += [(DeleteMode.APPEND, by_request)]  # which gives no other id to what a sidecar names
+
+
+@pytest.mark.parametrize(("mode", "how"), RENAMED)
 @pytest.mark.parametrize("closes", [closes_by_request, closes_by_metadata, closes_by_sidecar])
-@pytest.mark.parametrize("how", [by_request, by_sidecar])
-def test_what_is_closed_after_a_restore_is_read_under_no_id_of_before(mode, closes, how):
-    if mode is DeleteMode.APPEND and how is by_sidecar:
-        pytest.skip("append mode gives no other id to what it has")
+def test_what_is_closed_after_a_restore_is_read_under_no_id_of_before(mode, how, closes):
     world = renamed_since(mode, how)
     goes_on(world)
     if mode is not DeleteMode.APPEND:
@@ -95,4 +97,263 @@ def test_what_is_closed_after_a_restore_is_read_under_no_id_of_before(mode, clos
     assert KEY not in sees(world, "sales")
     assert is_over(world)
     if mode is not DeleteMode.APPEND:
-        assert "salaries" not in texts_of(world).values()
+        assert list(texts_of(world).values()) == ["salaries two"]
+
+
+@pytest.mark.parametrize("mode", REPLACES)
+def test_what_was_forgotten_goes_with_the_work_that_writes_what_is_known(mode):
+    world = renamed_since(mode)
+    world.clock.seconds += 7200
+    world.listing()
+    world.run_batches()
+    assert texts_of(world) == {"own": "salaries"}
+    assert [one.phase for one in of_key(world)] == [DocumentPhase.CLEAN]
+    assert KEY in sees(world, "sales")
+    checks(world)
+    assert is_over(world)
+    assert asked_about(world) == 0
+
+
+def test_append_mode_reads_back_what_it_had_and_writes_nothing_over_it():
+    world = renamed_since(DeleteMode.APPEND)
+    world.bucket.put(KEY, "salaries two")
+    goes_on(world)
+    checks(world)
+    assert texts_of(world) == {"n-0": "salaries"}
+    assert [(one.document_id, one.owner) for one in of_key(world)] == [("n", "request")]
+    assert is_over(world)
+
+
+# --- what is the only text of its object --------------------------------------------------------
+
+
+def is_gone(world):
+    world.bucket.delete(KEY)
+
+
+def is_archived(world):
+    world.bucket.put(KEY, "salaries", storage_class="GLACIER")
+
+
+def is_denied(world):
+    refused(world)
+
+
+def has_bad_bytes(world):
+    world.bucket.put(KEY, "BAD")
+
+
+def is_left_out(world):
+    world.configure(exclude_globs=("**/pay.md",))
+
+
+MIRROR, KEEPS = DeleteMode.MIRROR, DeleteMode.KEEP_DELETED
+STAYS = [(MIRROR, is_archived), (MIRROR, is_denied)]
+STAYS += [(KEEPS, how) for how in (is_gone, is_archived, is_denied, has_bad_bytes, is_left_out)]
+
+
+@pytest.mark.parametrize(("mode", "how"), STAYS)
+def test_what_was_forgotten_outlives_what_nothing_can_write(mode, how):
+    world = renamed_since(mode)
+    how(world)
+    for _ in range(3):
+        goes_on(world, turns=1)
+        assert texts_of(world) == {"n-0": "salaries"}
+        assert KEY not in sees(world, "sales")
+        checks(world)
+    assert is_over(world)
+    world.fault = None
+    world.configure(exclude_globs=())
+    world.bucket.put(KEY, "salaries two")
+    goes_on(world)
+    assert texts_of(world) == {"own": "salaries two"}
+    assert KEY in sees(world, "sales")
+
+
+@pytest.mark.parametrize(("mode", "how"), [one for one in STAYS if one[1] is not is_denied])
+def test_what_nothing_can_write_is_not_asked_for_again_and_again(mode, how):
+    world = renamed_since(mode)
+    how(world)
+    goes_on(world)
+    checks(world)
+    assert len(of_key(world)) == 2
+    assert world.catalog.documents.enqueue_unclean(world.source.id) == 0
+
+
+@pytest.mark.parametrize("how", [is_gone, has_bad_bytes, is_left_out])
+def test_in_mode_mirror_what_was_forgotten_goes_with_the_evidence_against_its_object(how):
+    world = renamed_since(MIRROR)
+    how(world)
+    goes_on(world)
+    assert texts_of(world) == {}
+    assert of_key(world) == []
+
+
+@pytest.mark.parametrize("mode", REPLACES)
+def test_what_was_forgotten_stays_closed_while_nothing_can_be_written(mode):
+    world = renamed_since(mode)
+    away = Refusing(world, upsert=refuse_with(Unavailable("away", reason="chroma_unavailable")))
+    world.clock.seconds += 7200
+    world.listing()
+    world.run_batches(collections=away)
+    assert texts_of(world) == {"n-0": "salaries"}
+    assert KEY not in sees(world, "sales")
+
+
+def test_a_later_text_outlives_the_earlier_one_of_an_object_that_is_gone():
+    world = world_of_sales(KEEPS)
+    copy = back_up(world)
+    world.bucket.put(KEY, "salaries two")
+    world.ask(KEY, custom_id="n", vouched=True)
+    stays = Refusing(world, delete=refuse_with(Unavailable("no", reason="chroma_unavailable")))
+    world.run_batches(collections=stays)
+    assert texts_of(world) == {"own": "salaries", "n-0": "salaries two"}
+    world.bucket.delete(KEY)
+    restore(world, copy)
+    goes_on(world)
+    checks(world)
+    assert texts_of(world)["n-0"] == "salaries two"
+
+
+# --- a restore that never ended -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", REPLACES)
+def test_a_text_beside_a_whole_document_goes_by_the_next_check(mode):
+    world = world_of_sales(mode)
+    restore(world, back_up(world))
+    goes_on(world)
+    put_beside(world, s3sync_etag="0", s3sync_chunk_count=1)
+    assert KEY in sees(world, "sales")
+    checks(world)
+    assert KEY not in sees(world, "sales")
+    assert world.catalog.documents.enqueue_unclean(world.source.id) == 1
+    world.run_batches()
+    checks(world)
+    assert texts_of(world) == {"own": "salaries"}
+    assert KEY in sees(world, "sales")
+    assert is_over(world)
+
+
+def test_append_mode_keeps_a_text_beside_a_whole_document_for_nobody_with_groups():
+    world = world_of_sales(DeleteMode.APPEND)
+    restore(world, back_up(world))
+    goes_on(world)
+    put_beside(world, s3sync_etag="0", s3sync_chunk_count=1)
+    for _ in range(2):
+        checks(world)
+    assert texts_of(world) == {"own": "salaries", "n-0": "older"}
+    assert world.metadata()["n-0"]["team"] == ""
+    assert KEY in sees(world, "sales")
+    assert is_over(world)
+
+
+def test_a_source_that_is_paused_keeps_what_was_forgotten_closed():
+    world = world_of_sales()
+    restore(world, back_up(world))
+    goes_on(world)
+    put_beside(world)
+    world.catalog.sources.set_paused(world.source.id, paused=True)
+    checks(world)
+    assert KEY not in sees(world, "sales")
+
+
+NO_DOCUMENT = {
+    "a probe": {"record_id": "s3sync-probe-2b0c6f1e-7c1d-4d52-9c9b-5a1f0f4be3ad"},
+    "a copy": {"record_id": "salaries-copy"},
+    "a place that none has": {"record_id": "n-999999"},
+}
+
+
+@pytest.mark.parametrize("which", NO_DOCUMENT)
+@pytest.mark.parametrize("mode", list(DeleteMode))
+def test_records_of_no_document_keep_no_restore_open_and_are_told_of_once(mode, which):
+    world = world_of_sales(mode)
+    restore(world, back_up(world))
+    put_beside(world, **NO_DOCUMENT[which])
+    goes_on(world)
+    told = []
+    for _ in range(3):
+        checks(world, log=told.append)
+    assert is_over(world)
+    [sentence] = told
+    assert NO_DOCUMENT[which]["record_id"] in sentence
+    assert "verify docs --fix" in sentence
+    assert asked_about(world) == 0
+    assert world.metadata()[NO_DOCUMENT[which]["record_id"]]["team"] == ""
+
+
+def test_more_records_of_no_document_than_a_look_takes_hide_no_text_behind_them(monkeypatch):
+    monkeypatch.setattr(restore_end, "RECORDS_A_LOOK", 2)
+    world = world_of_sales(MIRROR)
+    restore(world, back_up(world))
+    goes_on(world)
+    for number in range(5):
+        put_beside(world, record_id=f"a{number}-copy")
+    put_beside(world, record_id="z-0")
+    for _ in range(3):
+        checks(world)
+        goes_on(world, turns=1)
+    assert "z-0" not in world.texts()
+    assert is_over(world)
+
+
+# --- what is not a source's own -----------------------------------------------------------------
+
+
+def test_what_others_wrote_beside_a_document_stays_as_it_is():
+    world = world_of_sales()
+    copy = back_up(world)
+    put_beside(world, record_id="theirs-0", s3sync_source="another")
+    put_beside(world, record_id="nobody-0", s3sync_source=None)
+    before = {name: world.metadata()[name] for name in ("theirs-0", "nobody-0")}
+    restore(world, copy)
+    for _ in range(3):
+        goes_on(world)
+        checks(world)
+    assert {name: world.metadata()[name] for name in before} == before
+
+
+@pytest.mark.parametrize("mode", REPLACES)
+def test_an_id_that_another_object_has_got_is_its_own(mode):
+    world = renamed_since(mode)
+    world.bucket.put("sales/b.md.meta.json", sidecar("sales/b.md", "n"))
+    for _ in range(3):
+        goes_on(world)
+        checks(world)
+    assert texts_of(world) == {"own": "salaries"}
+    assert texts_of(world, "sales/b.md") == {"n-0": "b"}
+    assert sees(world, "sales") == {KEY, "sales/b.md"}
+    assert is_over(world)
+
+
+@pytest.mark.parametrize("mode", list(DeleteMode))
+def test_who_asks_for_the_forgotten_id_again_has_it(mode):
+    world = renamed_since(mode)
+    world.ask(KEY, custom_id="n", vouched=True)
+    goes_on(world)
+    checks(world)
+    assert texts_of(world) == {"n-0": "salaries"}
+    assert [one.phase for one in of_key(world)] == [DocumentPhase.CLEAN]
+    assert KEY in sees(world, "sales")
+
+
+@pytest.mark.parametrize("mode", REPLACES)
+def test_a_copy_that_is_older_still_takes_nothing_but_what_is_followed(mode):
+    world = renamed_since(mode)
+    is_archived(world)
+    goes_on(world)
+    copy = back_up(world)
+    world.bucket.put(KEY, "salaries two")
+    world.ask(KEY, custom_id="n", vouched=True)
+    goes_on(world)
+    assert texts_of(world) == {"n-0": "salaries two"}
+    restore(world, copy)
+    refused(world)
+    goes_on(world)
+    assert texts_of(world) == {"n-0": "salaries two"}
+    assert KEY not in sees(world, "sales")
+    world.fault = None
+    goes_on(world)
+    checks(world)
+    assert list(texts_of(world).values()) == ["salaries two"]
