@@ -13,7 +13,7 @@ from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.said import handed_on, to_be_written
 from s3sync_dagster.catalog.tables import documents, listings
 from s3sync_dagster.core.keys import document_id
-from s3sync_dagster.core.state import RECOVERED, RESTORED, UNTOLD
+from s3sync_dagster.core.state import BESIDE, RECOVERED, RESTORED, UNTOLD
 from s3sync_dagster.core.targets import word_on
 from s3sync_dagster.core.vouching import NOTHING, names_any
 from s3sync_dagster.engine.rebuilding import RecoveredDocument
@@ -84,7 +84,7 @@ def store_beside(
 
     Each goes once the other is whole (``core.gave_way.outlives``). Until then none of its object is
     for readers with groups: what has been said of them since these records were written is not in
-    the records. Nobody knows any more who asked for it, so it says nothing that would outlive it.
+    the records.
 
     Returns:
         How many; none where the id has got an owner, or where none stands any more.
@@ -115,7 +115,7 @@ def store_beside(
                     "custom_id": one.custom_id,
                     "metadata": {},
                     "withheld": UNTOLD,
-                    "owner": "source",
+                    "owner": BESIDE,
                     "phase": "removing",
                     "etag": one.etag,
                     "high_water": one.high_water,

@@ -14,7 +14,7 @@ from s3sync_dagster.catalog.tables import (
     sources,
 )
 from s3sync_dagster.core.patience import TRANSIENT_RETRY_SECONDS
-from s3sync_dagster.core.state import RESTORED
+from s3sync_dagster.core.state import BESIDE
 from s3sync_dagster.model.source import DeleteMode
 
 KEYS_AT_ONCE = 1000
@@ -73,8 +73,7 @@ def _outlives() -> sa.ColumnElement[bool]:
     )
     return sa.and_(
         documents.c.phase == "removing",
-        documents.c.fingerprint.is_(None),
-        documents.c.collection_id.startswith(RESTORED),
+        documents.c.owner == BESIDE,
         sa.not_(followed),
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from s3sync_dagster.core.facts import KeyFacts
-from s3sync_dagster.core.state import RESTORED, DocumentPhase, DocumentState
+from s3sync_dagster.core.state import BESIDE, DocumentPhase, DocumentState
 from s3sync_dagster.core.targets import told_documents, word_on
 from s3sync_dagster.model.source import DeleteMode, Source
 
@@ -31,12 +31,7 @@ def outlives(document: DocumentState, known: Sequence[DocumentState], etag: str 
         known: all of its object.
         etag: of the object by now; None: it is gone, or nobody knows.
     """
-    if (
-        document.phase is not DocumentPhase.REMOVING
-        or document.etag is None
-        or document.fingerprint is not None
-        or not (document.collection_id or "").startswith(RESTORED)
-    ):
+    if document.owner != BESIDE or document.phase is not DocumentPhase.REMOVING:
         return False
     return not any(
         one.phase is DocumentPhase.CLEAN

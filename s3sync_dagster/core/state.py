@@ -153,7 +153,8 @@ class DocumentState:
     metadata: Metadata
     """The user's, of the invocation or sidecar that made it."""
     owner: str
-    """``source``, ``request``, ``sidecar:<key>`` or ``kept:<key>``, of a sidecar that is gone."""
+    """``source``, ``request``, ``sidecar:<key>``, ``kept:<key>``, of a sidecar that is gone, or
+    ``BESIDE``."""
     phase: DocumentPhase
     carried: Metadata = field(default_factory=dict[str, object])  # type: ignore[assignment]
     """What the object carried when it was written, see ``core.carried``."""
@@ -234,6 +235,11 @@ RECOVERED = f"{UNTOLD}recovered"
 RESTORED = "restored:"
 """Before the id of the collection, on each document of a catalog that was restored: which of its
 records are still what it says, or its own, is not known until they were looked at."""
+
+
+BESIDE = "beside"
+"""``DocumentState.owner`` of one that a restored catalog had forgotten, and that goes once the one is
+whole which it has of the object. Nobody knows any more who asked for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

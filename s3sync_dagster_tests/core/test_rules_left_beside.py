@@ -7,7 +7,7 @@ from s3sync_dagster.engine import restore_end
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import AutoSync, DeleteMode
-from s3sync_dagster_tests.core.rules import Refusing, refuse_with, refused, sidecar
+from s3sync_dagster_tests.core.rules import Refusing, refuse_with, refused, sidecar, states
 from s3sync_dagster_tests.core.test_rules_disputed import HR, KEY
 from s3sync_dagster_tests.core.test_rules_owner_words import (
     ALL_OF_HR,
@@ -325,6 +325,21 @@ def test_an_id_that_another_object_has_got_is_its_own(mode):
     assert texts_of(world, "sales/b.md") == {"n-0": "b"}
     assert sees(world, "sales") == {KEY, "sales/b.md"}
     assert is_over(world)
+
+
+@pytest.mark.parametrize("mode", REPLACES)
+def test_no_other_object_gets_the_id_of_an_only_text(mode):
+    world = renamed_since(mode)
+    is_archived(world)
+    goes_on(world)
+    world.bucket.put("sales/b.md.meta.json", sidecar("sales/b.md", "n"))
+    goes_on(world)
+    assert texts_of(world) == {"n-0": "salaries"}
+    assert states(world)["sales/b.md"] == ("failed", "record_ids_taken")
+    world.bucket.put(KEY, "salaries two")
+    goes_on(world, turns=4)
+    assert texts_of(world) == {"own": "salaries two"}
+    assert texts_of(world, "sales/b.md") == {"n-0": "b"}
 
 
 @pytest.mark.parametrize("mode", list(DeleteMode))
