@@ -238,8 +238,8 @@ records are still what it says, or its own, is not known until they were looked 
 
 
 BESIDE = "beside"
-"""``DocumentState.owner`` of one that a restored catalog had forgotten. It goes once the one is whole
-which it has of the object; nobody knows any more who asked for it."""
+"""``DocumentState.owner`` of one that a restored catalog had forgotten, beside one that it has of
+the object. It goes once that is whole; nobody knows any more who asked for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
