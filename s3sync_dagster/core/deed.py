@@ -7,7 +7,7 @@ from s3sync_dagster.core.decision import Decision, give_up, not_there
 from s3sync_dagster.core.facts import SidecarChange
 from s3sync_dagster.core.gave_way import outlives, still_gives_way
 from s3sync_dagster.core.sidecar_owners import SIDECAR_OWNER, owner_of
-from s3sync_dagster.core.state import DocumentPhase, DocumentState, Target
+from s3sync_dagster.core.state import DocumentPhase, DocumentState, Target, stood_last
 from s3sync_dagster.model.document import Document, Metadata, MetadataValue
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.invocation import Result
@@ -163,7 +163,7 @@ def _without_reason(
         if one.phase is DocumentPhase.REMOVING and one.document_id not in rewritten
     ]
     had_text = [one for one in leaving if not one.never_whole]
-    last = {one.collection_name: one.id for one in sorted(had_text, key=lambda one: one.id)}
+    last = {one.collection_name: one.id for one in sorted(had_text, key=stood_last)}
     return [
         one
         for one in end.removals

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from s3sync_dagster.core.facts import KeyFacts
-from s3sync_dagster.core.state import BESIDE, DocumentPhase, DocumentState
+from s3sync_dagster.core.state import BESIDE, DocumentPhase, DocumentState, stood_last
 from s3sync_dagster.core.targets import told_documents, word_on
 from s3sync_dagster.model.source import DeleteMode, Source
 
@@ -51,7 +51,7 @@ def standing_again(item: KeyFacts, source: Source) -> KeyFacts:
     asked, _ = told_documents(item, source)
     last = {
         one.collection_name: one
-        for one in sorted(item.documents, key=lambda one: one.id)
+        for one in sorted(item.documents, key=stood_last)
         if one.phase is DocumentPhase.REMOVING and still_gives_way(one, item.documents)
     }
     stand = {

@@ -204,9 +204,12 @@ class DocumentState:
         return self.phase is not DocumentPhase.CLEAN and self.etag is None
 
 
-def stood_last(document: DocumentState) -> tuple[bool, int]:
-    """Order the documents of an object: those on their way out gave way to what stands."""
-    return document.phase is not DocumentPhase.REMOVING, document.id
+def stood_last(document: DocumentState) -> tuple[bool, bool, int]:
+    """Order the documents of an object: those on their way out gave way to what stands.
+
+    What a restored catalog had forgotten gives way to whatever it has.
+    """
+    return document.phase is not DocumentPhase.REMOVING, document.owner != BESIDE, document.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,17 +1,14 @@
 """What a restored catalog has forgotten of an object, beside the document of it that it knows."""
 
 import pytest
-import sqlalchemy as sa
 
 from s3sync_dagster.core.state import DocumentPhase
-from s3sync_dagster.engine import restore_end
-from s3sync_dagster.engine.readers_told import hear_all
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.core.rules import Refusing, refuse_with, refused, sidecar, states
 from s3sync_dagster_tests.core.test_rules_disputed import HR, KEY
-from s3sync_dagster_tests.core.test_rules_moved import finish, move
+from s3sync_dagster_tests.core.test_rules_move_append import claims_and_dies
 from s3sync_dagster_tests.core.test_rules_owner_words import (
     ALL_OF_HR,
     goes_on,
@@ -210,12 +207,53 @@ def test_a_later_text_outlives_the_earlier_one_of_an_object_that_is_gone():
     world.ask(KEY, custom_id="n", vouched=True)
     stays = Refusing(world, delete=refuse_with(Unavailable("no", reason="chroma_unavailable")))
     world.run_batches(collections=stays)
+    stays.on = False
     assert texts_of(world) == {"own": "salaries", "n-0": "salaries two"}
     world.bucket.delete(KEY)
     restore(world, copy)
     goes_on(world)
     checks(world)
     assert texts_of(world)["n-0"] == "salaries two"
+
+
+def cannot_be_deleted(mode, text="salaries two"):
+    """Return a world where what was forgotten stands beside what has its place, and what holds it."""
+    world = renamed_since(mode)
+    world.bucket.put(KEY, text)
+    world.clock.seconds += 7200
+    world.listing()
+    away = refuse_with(Unavailable("away", reason="chroma_unavailable"))
+    holding = Refusing(world, delete=away)
+    world.run_batches(collections=holding)
+    assert texts_of(world) == {"own": text, "n-0": "salaries"}
+    return world, holding
+
+
+def test_what_is_known_stands_again_not_what_was_forgotten():
+    world, holding = cannot_be_deleted(KEEPS)
+    world.ask(KEY, custom_id="m", vouched=True)
+    claims_and_dies(world)
+    world.bucket.delete(KEY)
+    holding.on = False
+    goes_on(world)
+    assert texts_of(world)["own"] == "salaries two"
+    [stands] = [one for one in of_key(world) if one.phase is not DocumentPhase.REMOVING]
+    assert stands.custom_id is None
+
+
+def test_an_owner_s_word_outlives_its_records_beside_what_was_forgotten():
+    world, holding = cannot_be_deleted(MIRROR)
+    says(world, HR)
+    world.run_batches()
+    has_bad_bytes(world)
+    for turn in range(3):
+        goes_on(world, turns=1)
+        assert KEY not in sees(world, "sales")
+        holding.on = turn == 0
+    assert texts_of(world) == {}
+    world.bucket.put(KEY, "salaries three")
+    goes_on(world)
+    assert (KEY in sees(world, "sales"), KEY in sees(world, "hr")) == (False, True)
 
 
 # --- a restore that never ended -----------------------------------------------------------------
@@ -259,99 +297,6 @@ def test_a_source_that_is_paused_keeps_what_was_forgotten_closed():
     world.catalog.sources.set_paused(world.source.id, paused=True)
     checks(world)
     assert KEY not in sees(world, "sales")
-
-
-NO_DOCUMENT = {
-    "a probe": {"record_id": "s3sync-probe-2b0c6f1e-7c1d-4d52-9c9b-5a1f0f4be3ad"},
-    "a copy": {"record_id": "salaries-copy"},
-    "a place that none has": {"record_id": "n-999999"},
-}
-
-
-@pytest.mark.parametrize("which", NO_DOCUMENT)
-@pytest.mark.parametrize("mode", list(DeleteMode))
-def test_records_of_no_document_keep_no_restore_open_and_are_told_of_once(mode, which):
-    world = world_of_sales(mode)
-    restore(world, back_up(world))
-    put_beside(world, **NO_DOCUMENT[which])
-    goes_on(world)
-    told = []
-    for _ in range(3):
-        checks(world, log=told.append)
-    assert is_over(world)
-    [sentence] = told
-    assert NO_DOCUMENT[which]["record_id"] in sentence
-    assert "verify docs --fix" in sentence
-    assert asked_about(world) == 0
-    assert world.metadata()[NO_DOCUMENT[which]["record_id"]]["team"] == ""
-
-
-def test_more_records_of_no_document_than_a_look_takes_hide_no_text_behind_them(monkeypatch):
-    monkeypatch.setattr(restore_end, "RECORDS_A_LOOK", 2)
-    world = world_of_sales(MIRROR)
-    restore(world, back_up(world))
-    goes_on(world)
-    for number in range(5):
-        put_beside(world, record_id=f"a{number}-copy")
-    put_beside(world, record_id="z-0")
-    for _ in range(3):
-        checks(world)
-        goes_on(world, turns=1)
-    assert "z-0" not in world.texts()
-    assert is_over(world)
-
-
-# --- a source that is moved ---------------------------------------------------------------------
-
-MOVES = [{"collection_name": "docs2"}, {"id_prefix": "p-"}]
-
-
-def moves(world, **changes):
-    with world.catalog.database.write() as tx:
-        tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
-    move(world, **changes)
-    goes_on(world)
-    for _ in range(2):
-        finish(world, now=False)
-
-
-def closed_under_another_id(mode):
-    world = world_of_sales(mode, auto_sync=AutoSync.DIRECT)
-    copy = back_up(world)
-    says(world, HR, custom_id="n")
-    world.run_batches()
-    restore(world, copy)
-    return world
-
-
-@pytest.mark.parametrize("mode", list(DeleteMode))
-@pytest.mark.parametrize("changes", MOVES, ids=lambda changes: next(iter(changes)))
-def test_what_was_closed_under_another_id_stays_closed_by_a_move(mode, changes):
-    world = closed_under_another_id(mode)
-    moves(world, **changes)
-    assert world.catalog.moves.left_by(world.source.id) == []
-    name = changes.get("collection_name", "docs")
-    told = [one for one in world.metadata(name).values() if one["document_key"] == KEY]
-    assert [one["team"] for one in told] == [""]
-
-
-@pytest.mark.parametrize("mode", list(DeleteMode))
-def test_what_was_closed_under_another_id_is_known_before_another_collection_is_made(mode):
-    world = closed_under_another_id(mode)
-    assert hear_all(world.source, catalog=world.catalog, collections=world.collections) > 0
-    stand = [one for one in of_key(world) if one.phase is not DocumentPhase.REMOVING]
-    assert [one.metadata for one in stand] == [HR]
-
-
-@pytest.mark.parametrize("mode", list(DeleteMode))
-def test_an_only_text_outlives_a_move(mode):
-    world = renamed_since(mode)
-    is_archived(world)
-    goes_on(world)
-    checks(world)
-    moves(world, collection_name="docs2")
-    assert world.texts("docs") == {"n-0": "salaries"}
-    assert len(world.catalog.moves.left_by(world.source.id)) == 1
 
 
 # --- what is not a source's own -----------------------------------------------------------------
