@@ -217,7 +217,7 @@ def test_a_later_text_outlives_the_earlier_one_of_an_object_that_is_gone():
 
 
 def cannot_be_deleted(mode, text="salaries two"):
-    """Return a world where what was forgotten stands beside what has its place, and what holds it."""
+    """Return a world where what was forgotten cannot go, and what holds it there."""
     world = renamed_since(mode)
     world.bucket.put(KEY, text)
     world.clock.seconds += 7200
