@@ -13,14 +13,7 @@ from s3sync_dagster.catalog.rows import document_of, groups, looked_through, sou
 from s3sync_dagster.catalog.tables import documents, has_records, objects, sources
 from s3sync_dagster.core.closing import Closing
 from s3sync_dagster.core.keys import document_id
-from s3sync_dagster.core.state import (
-    BESIDE,
-    RECOVERED,
-    RESTORED,
-    UNSEEN,
-    DocumentState,
-    stood_last,
-)
+from s3sync_dagster.core.state import RECOVERED, RESTORED, UNSEEN, DocumentState, stood_last
 from s3sync_dagster.core.targets import as_it_is_to_be, said_of_readers, word_on
 from s3sync_dagster.core.vouching import NOTHING, names_any
 from s3sync_dagster.model.document import Metadata
@@ -101,10 +94,7 @@ def keep_words(
             documents.c.tenant == one.tenant,
             documents.c.database_name == one.database_name,
             documents.c.collection_name == name,
-            sa.or_(
-                documents.c.phase != "removing",
-                sa.and_(documents.c.id > one.id, documents.c.owner != BESIDE),
-            ),
+            sa.or_(documents.c.phase != "removing", documents.c.id > one.id),
         )
         if tx.execute(others.limit(1)).first() is None:
             row = to_be_written(
