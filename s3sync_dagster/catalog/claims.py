@@ -17,7 +17,7 @@ from s3sync_dagster.catalog.quotas import no_room, room_for_documents
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.successions import count_out
 from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
-from s3sync_dagster.core.gave_way import still_gives_way
+from s3sync_dagster.core.gave_way import outlives, still_gives_way
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.model.source import Source
@@ -191,13 +191,18 @@ class _Claiming:
         ]
         if not leaving:
             return set()
-        begun = defaultdict[str, list[DocumentState]](list)
-        of_source = (documents.c.source_id == self._source.id, documents.c.etag.is_(None))
+        known = defaultdict[str, list[DocumentState]](list)
+        of_source = documents.c.source_id == self._source.id
         for row in self._rows(
-            documents.c.object_key, [one.object_key for one in leaving], *of_source
+            documents.c.object_key, [one.object_key for one in leaving], of_source
         ):
-            begun[row.object_key].append(document_of(row))
-        return {one.id for one in leaving if still_gives_way(one, begun[one.object_key])}
+            known[row.object_key].append(document_of(row))
+        return {
+            one.id
+            for one in leaving
+            if still_gives_way(one, known[one.object_key])
+            or outlives(one, known[one.object_key], None)
+        }
 
     def _that_adopt(self, source_ids: set[str]) -> set[str]:
         adopts = sources.c.config["adopt"].as_boolean()

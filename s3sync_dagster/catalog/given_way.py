@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.rows import document_of
 from s3sync_dagster.catalog.tables import documents
-from s3sync_dagster.core.state import Said
+from s3sync_dagster.core.state import BESIDE, Said
 from s3sync_dagster.core.targets import word_on
 from s3sync_dagster.core.vouching import names_any
 
@@ -38,11 +38,16 @@ def stand_again(
         here.c.collection_name == begun.collection_name,
     )
     stands = sa.select(here.c.id).where(*of_object, here.c.phase != "removing")
-    newest = sa.select(sa.func.max(here.c.id)).where(
-        *of_object,
-        here.c.phase == "removing",
-        sa.or_(here.c.batch_token.is_(None), here.c.batch_token == begun.batch_token),
-        here.c.etag.is_not(None),
+    newest = (
+        sa.select(here.c.id)
+        .where(
+            *of_object,
+            here.c.phase == "removing",
+            sa.or_(here.c.batch_token.is_(None), here.c.batch_token == begun.batch_token),
+            here.c.etag.is_not(None),
+        )
+        .order_by(here.c.owner == BESIDE, here.c.id.desc())  # as ``stood_last`` has it
+        .limit(1)
     )
     if tx.execute(stands.limit(1)).first() is not None:
         return False

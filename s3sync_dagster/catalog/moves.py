@@ -34,7 +34,7 @@ from s3sync_dagster.catalog.tables import (
 from s3sync_dagster.core.moving import Succession
 from s3sync_dagster.core.news import Told
 from s3sync_dagster.core.sidecar_owners import SIDECAR_OWNER
-from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.core.state import BESIDE, DocumentState
 from s3sync_dagster.model.errors import Conflict, NotFound
 from s3sync_dagster.model.source import Source
 
@@ -349,7 +349,11 @@ def documents_before(
                     documents.c.object_key.in_(part),
                 )
                 # One that goes for another custom id has no say beside that.
-                .order_by(documents.c.phase == "removing", documents.c.id.desc())
+                .order_by(
+                    documents.c.phase == "removing",  # as ``stood_last`` has it
+                    documents.c.owner == BESIDE,
+                    documents.c.id.desc(),
+                )
             )
             for row in tx.execute(query):
                 one = replace(document_of(row), collection_name=before.here)

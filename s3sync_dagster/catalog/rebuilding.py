@@ -4,7 +4,10 @@ from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.collection_places import as_looked_at
+from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.recovered import store_beside
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.tables import (
     deleted_sources,
@@ -14,8 +17,9 @@ from s3sync_dagster.catalog.tables import (
     is_live,
     objects,
 )
-from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.core.state import DocumentState, KnownCollection
 from s3sync_dagster.core.targets import word_on
+from s3sync_dagster.engine.rebuilding import RecoveredDocument
 from s3sync_dagster.model.source import DeleteMode, Source
 
 _NOT_ITS_OWN_FAULT = sa.or_(
@@ -28,6 +32,7 @@ _NOT_ITS_OWN_FAULT = sa.or_(
 it."""
 
 
+@again_after_collisions
 class Rebuilding:
     """What stays of the table ``documents`` when a catalog or a collection is lost."""
 
@@ -109,6 +114,51 @@ class Rebuilding:
                 .order_by(documents.c.object_key)
             )
             return [(row.collection_name, row.object_key) for row in rows]
+
+    def let_go(
+        self,
+        source: Source,
+        found: Sequence[RecoveredDocument],
+        *,
+        collection_name: str,
+        collection_id: str,
+    ) -> int:
+        """Add documents that are to go once others of their objects are whole; returns how many.
+
+        The catalog does not have them, and has the others.
+
+        Raises ``NotFound`` for a source that is deleted.
+        """
+        return store_beside(
+            self._db,
+            source,
+            found,
+            collection_name=collection_name,
+            collection_id=collection_id,
+        )
+
+    def give_way(
+        self, source: Source, place: KnownCollection, states: Sequence[DocumentState]
+    ) -> int:
+        """Have documents be removed of which there is no record any more; returns how many.
+
+        Their objects have got others since the backup. What anybody has worked on since it was
+        looked at stays, and what an owner has asked for in vain.
+        """
+        gone = 0
+        with self._db.write() as tx:
+            self._db.lock_source(tx, source.id)
+            for one in states:
+                gone += tx.execute(
+                    documents.update()
+                    .where(
+                        *as_looked_at(source.id, place, one),
+                        documents.c.batch_token.is_(None),
+                        documents.c.said.is_(None),
+                    )
+                    .values(phase="removing")
+                ).rowcount
+        return gone
 
     def gone_with_collection(self, source: Source, states: Sequence[DocumentState]) -> None:
         """Note that documents have lost their records with the collection, for good.

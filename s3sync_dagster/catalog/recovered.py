@@ -1,6 +1,7 @@
 """Rows of documents that were read back from records, or are another source's, to be written."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -12,7 +13,7 @@ from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.said import handed_on, to_be_written
 from s3sync_dagster.catalog.tables import documents, listings
 from s3sync_dagster.core.keys import document_id
-from s3sync_dagster.core.state import RECOVERED
+from s3sync_dagster.core.state import BESIDE, RECOVERED, RESTORED, UNTOLD
 from s3sync_dagster.core.targets import word_on
 from s3sync_dagster.core.vouching import NOTHING, names_any
 from s3sync_dagster.engine.rebuilding import RecoveredDocument
@@ -68,6 +69,67 @@ def store_recovered(
             added += connection.execute(statement).rowcount
             store_objects(database, connection, source.id, [one.object_key for one in part])
             list_anew(connection, listings.c.source_id == source.id)
+    return added
+
+
+def store_beside(
+    database: Database,
+    source: Source,
+    found: Sequence[RecoveredDocument],
+    *,
+    collection_name: str,
+    collection_id: str,
+) -> int:
+    """Add documents of objects of which another one stands in their collection, to be removed.
+
+    Each goes once the other is whole (``core.gave_way.outlives``). Until then none of its object is
+    for readers with groups: what has been said of them since these records were written is not in
+    the records.
+
+    Returns:
+        How many; none where the id has got an owner, or where none stands any more.
+    """
+    added = 0
+    here = (
+        documents.c.source_id == source.id,
+        documents.c.tenant == source.tenant,
+        documents.c.database_name == source.database_name,
+        documents.c.collection_name == collection_name,
+        documents.c.phase != "removing",
+    )
+    for part in groups(found):
+        with database.write() as tx:
+            if not database.open_source(tx, source.id):
+                raise source_gone()
+            keys = sorted({one.object_key for one in part})
+            query = sa.select(documents.c.object_key).where(*here, documents.c.object_key.in_(keys))
+            stand = set(tx.execute(query).scalars())
+            rows: list[dict[str, Any]] = [
+                {
+                    "source_id": source.id,
+                    "object_key": one.object_key,
+                    "tenant": source.tenant,
+                    "database_name": source.database_name,
+                    "collection_name": collection_name,
+                    "document_id": one.document_id,
+                    "custom_id": one.custom_id,
+                    "metadata": {},
+                    "withheld": UNTOLD,
+                    "owner": BESIDE,
+                    "phase": "removing",
+                    "etag": one.etag,
+                    "high_water": one.high_water,
+                    "digests": b"",
+                    "metadata_keys": sorted(one.metadata_keys),
+                    # Whoever deletes them asks each whose it is.
+                    "collection_id": f"{RESTORED}{collection_id}",
+                }
+                for one in part
+                if one.object_key in stand
+            ]
+            if rows:
+                statement = database.insert(documents).values(rows).on_conflict_do_nothing()
+                added += tx.execute(statement).rowcount
     return added
 
 

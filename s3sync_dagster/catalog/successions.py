@@ -19,7 +19,7 @@ from s3sync_dagster.catalog.tables import (
     sources,
 )
 from s3sync_dagster.core.moving import CERTAIN, Standing, Succession, may_go
-from s3sync_dagster.core.state import RESTORED, DocumentState
+from s3sync_dagster.core.state import BESIDE, RESTORED, DocumentState
 from s3sync_dagster.model.source import DeleteMode, Source
 
 MOVER = "mover"
@@ -30,9 +30,12 @@ _LEAVES_BY_ITSELF = (
     documents.c.phase == "removing",
     documents.c.batch_token.is_distinct_from(MOVER),
     documents.c.etag.is_not(None),
+    documents.c.owner != BESIDE,
     has_records,
 )
-"""Whole once, on their way out on other evidence than a move: neither successors nor without."""
+"""Whole once, on their way out on other evidence than a move: neither successors nor without.
+
+What a restored catalog had forgotten is none of what its source had: nothing counts it out."""
 
 
 def look_at_succession(tx: sa.Connection, source: Source, before: Source) -> Succession:
@@ -152,7 +155,8 @@ def standing_of(source: Source, before: Source) -> sa.Case[str]:
     if append:
         changed = sa.exists().where(*there, objects.c.etag != documents.c.etag)
         earlier = sa.or_(earlier, sa.and_(_is_whole(), changed))
-    leaving = sa.and_(documents.c.phase == "removing", sa.not_(stands_too), sa.not_(half))
+    leaves = sa.and_(documents.c.phase == "removing", documents.c.owner != BESIDE)
+    leaving = sa.and_(leaves, sa.not_(stands_too), sa.not_(half))
     return sa.case(
         (documents.c.batch_token == MOVER, Standing.LEAVING.value),
         (followed, Standing.FOLLOWED.value),
@@ -161,7 +165,7 @@ def standing_of(source: Source, before: Source) -> sa.Case[str]:
         (failed, Standing.FAILED.value),
         (sa.or_(unread, half, held), Standing.UNFINISHED.value),
         (earlier, Standing.KEPT.value),
-        (sa.and_(documents.c.owner == "request", is_there), Standing.ASKED.value),
+        (sa.and_(documents.c.owner.in_(["request", BESIDE]), is_there), Standing.ASKED.value),
         (sa.and_(sa.not_(has_records), sa.not_(is_there)), Standing.LEAVING.value),
         (sa.and_(told, sa.not_(is_there)), Standing.TOLD.value),
         else_=Standing.GONE.value,
@@ -291,7 +295,9 @@ def count_out(tx: sa.Connection, left: Sequence[Any]) -> None:
         tx: an open transaction.
         left: rows of ``documents``; where their source is not moved nothing counts.
     """
-    counted = [row for row in left if row.etag is not None and row.high_water]
+    counted = [
+        row for row in left if row.etag is not None and row.high_water and row.owner != BESIDE
+    ]
     for source_id, number in Counter(row.source_id for row in counted).items():
         tx.execute(
             sources.update()

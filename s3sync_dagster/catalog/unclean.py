@@ -14,6 +14,7 @@ from s3sync_dagster.catalog.tables import (
     sources,
 )
 from s3sync_dagster.core.patience import TRANSIENT_RETRY_SECONDS
+from s3sync_dagster.core.state import BESIDE
 from s3sync_dagster.model.source import DeleteMode
 
 KEYS_AT_ONCE = 1000
@@ -32,16 +33,48 @@ def rests(tx: sa.Connection, source_id: str) -> sa.ColumnElement[bool]:
 
     A skipped object is not written; nor can a mode that keeps records mend what was half written,
     or lost its trust, when the object went, nor any what has no records and waits for its object.
-    What never was whole is not kept.
+    What never was whole is not kept. What has to outlive such a document rests beside it.
     """
-    kept = sa.not_(has_records) if _mode(tx, source_id) == DeleteMode.MIRROR else sa.true()
-    return sa.and_(
+    mirror = _mode(tx, source_id) == DeleteMode.MIRROR
+    kept = sa.not_(has_records) if mirror else sa.true()
+    half_written = sa.and_(
         documents.c.phase == "writing",
-        documents.c.etag.is_not(None),
         sa.or_(
             objects.c.outcome == "skipped",
             sa.and_(objects.c.gone.is_(True), kept),
         ),
+    )
+    left_beside = sa.and_(
+        _outlives(),
+        sa.or_(
+            objects.c.outcome == "skipped",
+            sa.and_(objects.c.gone.is_(True), sa.literal(not mirror)),
+        ),
+    )
+    return sa.and_(documents.c.etag.is_not(None), sa.or_(half_written, left_beside))
+
+
+def _outlives() -> sa.ColumnElement[bool]:
+    """Return what ``core.gave_way.outlives`` says of documents of ``DOCUMENTS_AND_OBJECTS``."""
+    other = documents.alias("other")
+    follows = sa.or_(
+        documents.c.etag == "",
+        other.c.etag == documents.c.etag,
+        sa.and_(other.c.etag == objects.c.etag, sa.not_(objects.c.gone)),
+    )
+    followed = sa.exists().where(
+        other.c.source_id == documents.c.source_id,
+        other.c.object_key == documents.c.object_key,
+        other.c.tenant == documents.c.tenant,
+        other.c.database_name == documents.c.database_name,
+        other.c.collection_name == documents.c.collection_name,
+        other.c.phase == "clean",
+        follows,
+    )
+    return sa.and_(
+        documents.c.phase == "removing",
+        documents.c.owner == BESIDE,
+        sa.not_(followed),
     )
 
 

@@ -1,13 +1,13 @@
 """What was done for a key, and what follows from it for its documents."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from s3sync_dagster.core.decision import Decision, give_up, not_there
 from s3sync_dagster.core.facts import SidecarChange
-from s3sync_dagster.core.gave_way import still_gives_way
+from s3sync_dagster.core.gave_way import outlives, still_gives_way
 from s3sync_dagster.core.sidecar_owners import KEPT_OWNER, SIDECAR_OWNER, owner_of
-from s3sync_dagster.core.state import DocumentPhase, DocumentState, Target
+from s3sync_dagster.core.state import DocumentPhase, DocumentState, Target, stood_last
 from s3sync_dagster.model.document import Document, Metadata, MetadataValue
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.invocation import Result
@@ -86,8 +86,10 @@ def documents_to_remove(deed: Deed, *, mirror: bool) -> list[DocumentState]:
         return []
     known = list({one.id: one for one in (*end.facts.documents, *deed.held)}.values())
     doomed = [one for one in known if _named_by(end, one) and (mirror or one.never_whole)]
+    etag = end.facts.ref.etag if end.facts.ref is not None else None
+    stay = {one.id for one in known if outlives(one, known, etag)}
     if end.targets is not None:
-        doomed += _without_reason(deed, end, mirror=mirror)
+        doomed += _without_reason(deed, end, stay, mirror=mirror)
     elif end.verdict != "fail":
         # Gone or left out: what was on its way in or out has nothing left to wait for.
         doomed += [
@@ -95,7 +97,11 @@ def documents_to_remove(deed: Deed, *, mirror: bool) -> list[DocumentState]:
             for one in known
             if one in end.removals
             or one.begun_only
-            or (one.phase is DocumentPhase.REMOVING and not still_gives_way(one, known))
+            or (
+                one.phase is DocumentPhase.REMOVING
+                and not still_gives_way(one, known)
+                and one.id not in stay
+            )
         ]
     return list({one.id: one for one in doomed}.values())
 
@@ -137,13 +143,16 @@ def _waits(document: DocumentState, end: Decision, awaited: frozenset[str]) -> b
     return end.verdict == "fail" or (owner.startswith(SIDECAR_OWNER) and owner in claims)
 
 
-def _without_reason(deed: Deed, end: Decision, *, mirror: bool) -> list[DocumentState]:
+def _without_reason(
+    deed: Deed, end: Decision, stay: Collection[int], *, mirror: bool
+) -> list[DocumentState]:
     """Return documents that lost their reason and that no document to come has to outlive.
 
     Where a collection has a target the claim has replaced what was there; one that was on its way
     out before goes when its successor is whole. Of several only the newest text waits for that: the
     others had successors, which have lost their reason since. What its sidecar asks for elsewhere
     in the place of one is waited for too, and where the object cannot be read whatever is to come.
+    What has to ``stay`` does, unless in mode mirror nobody asks for any document in its collection.
     """
     awaited = _awaited(deed, end, mirror=mirror)
     kept = {target.collection_name for target in end.targets or ()}
@@ -156,14 +165,19 @@ def _without_reason(deed: Deed, end: Decision, *, mirror: bool) -> list[Document
         if one.phase is DocumentPhase.REMOVING and one.document_id not in rewritten
     ]
     had_text = [one for one in leaving if not one.never_whole]
-    last = {one.collection_name: one.id for one in sorted(had_text, key=lambda one: one.id)}
+    last = {one.collection_name: one.id for one in sorted(had_text, key=stood_last)}
     return [
         one
         for one in end.removals
-        if (one.collection_name not in kept and not _waits(one, end, awaited))
+        if (
+            one.collection_name not in kept
+            and not _waits(one, end, awaited)
+            and (mirror or one.id not in stay)
+        )
         or (one.begun_only and one.document_id not in rewritten)
         or (
             one in leaving
+            and one.id not in stay
             and (one.collection_name in whole or one.id != last.get(one.collection_name))
         )
     ]

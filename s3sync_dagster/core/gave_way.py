@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from s3sync_dagster.core.facts import KeyFacts
-from s3sync_dagster.core.state import DocumentPhase, DocumentState
+from s3sync_dagster.core.state import BESIDE, DocumentPhase, DocumentState, stood_last
 from s3sync_dagster.core.targets import told_documents, word_on
 from s3sync_dagster.model.source import DeleteMode, Source
 
@@ -19,6 +19,28 @@ def still_gives_way(document: DocumentState, known: Sequence[DocumentState]) -> 
     )
 
 
+def outlives(document: DocumentState, known: Sequence[DocumentState], etag: str | None) -> bool:
+    """Return whether a text has to stay that only records told of, beside another document.
+
+    A restored catalog had forgotten it, and has the other one as it was at the time of its backup:
+    of that there may be no record any more. It goes once the other is whole, of the bytes that the
+    object has or of its own. ``catalog.unclean`` asks the same of many.
+
+    Args:
+        document: any document.
+        known: all of its object.
+        etag: of the object by now; None: it is gone, or nobody knows.
+    """
+    if document.owner != BESIDE or document.phase is not DocumentPhase.REMOVING:
+        return False
+    return not any(
+        one.phase is DocumentPhase.CLEAN
+        and one.collection_name == document.collection_name
+        and (not document.etag or one.etag in (document.etag, etag))
+        for one in known
+    )
+
+
 def standing_again(item: KeyFacts, source: Source) -> KeyFacts:
     """Return the facts with documents as standing that gave way to what nobody asks for any more.
 
@@ -29,7 +51,7 @@ def standing_again(item: KeyFacts, source: Source) -> KeyFacts:
     asked, _ = told_documents(item, source)
     last = {
         one.collection_name: one
-        for one in sorted(item.documents, key=lambda one: one.id)
+        for one in sorted(item.documents, key=stood_last)
         if one.phase is DocumentPhase.REMOVING and still_gives_way(one, item.documents)
     }
     stand = {

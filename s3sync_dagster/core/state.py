@@ -153,7 +153,8 @@ class DocumentState:
     metadata: Metadata
     """The user's, of the invocation or sidecar that made it."""
     owner: str
-    """``source``, ``request``, ``sidecar:<key>`` or ``kept:<key>``, of a sidecar that is gone."""
+    """``source``, ``request``, ``sidecar:<key>``, ``kept:<key>``, of a sidecar that is gone, or
+    ``BESIDE``."""
     phase: DocumentPhase
     carried: Metadata = field(default_factory=dict[str, object])  # type: ignore[assignment]
     """What the object carried when it was written, see ``core.carried``."""
@@ -203,9 +204,12 @@ class DocumentState:
         return self.phase is not DocumentPhase.CLEAN and self.etag is None
 
 
-def stood_last(document: DocumentState) -> tuple[bool, int]:
-    """Order the documents of an object: those on their way out gave way to what stands."""
-    return document.phase is not DocumentPhase.REMOVING, document.id
+def stood_last(document: DocumentState) -> tuple[bool, bool, int]:
+    """Order the documents of an object: those on their way out gave way to what stands.
+
+    What a restored catalog had forgotten gives way to whatever it has.
+    """
+    return document.phase is not DocumentPhase.REMOVING, document.owner != BESIDE, document.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +238,11 @@ RECOVERED = f"{UNTOLD}recovered"
 RESTORED = "restored:"
 """Before the id of the collection, on each document of a catalog that was restored: which of its
 records are still what it says, or its own, is not known until they were looked at."""
+
+
+BESIDE = "beside"
+"""``DocumentState.owner`` of one that a restored catalog had forgotten, beside one that it has of
+the object. It goes once that is whole; nobody knows any more who asked for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

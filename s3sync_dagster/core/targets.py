@@ -149,7 +149,7 @@ def _that_say(item: KeyFacts) -> list[DocumentState]:
     there = {one.collection_name for one in stand}
     last = {
         one.collection_name: one
-        for one in sorted(item.documents, key=lambda one: one.id)
+        for one in sorted(item.documents, key=stood_last)
         if one.collection_name not in there
     }
     return [*stand, *(one for one in last.values() if word_on(one) is not None)]

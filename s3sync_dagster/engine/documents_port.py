@@ -248,3 +248,20 @@ class RebuildingPort(Protocol):
     def gone_with_collection(self, source: Source, states: Sequence[DocumentState]) -> None:
         """Note that documents have lost their records with the collection, for good."""
         ...
+
+    def let_go(
+        self,
+        source: Source,
+        found: Sequence[RecoveredDocument],
+        *,
+        collection_name: str,
+        collection_id: str,
+    ) -> int:
+        """Add documents that are to go once others of their objects are whole; returns how many."""
+        ...
+
+    def give_way(
+        self, source: Source, place: KnownCollection, states: Sequence[DocumentState]
+    ) -> int:
+        """Have documents of which there is no record any more be removed; returns how many."""
+        ...

@@ -21,6 +21,7 @@ from s3sync_dagster.core.targets import as_it_is
 from s3sync_dagster.core.vouching import readers
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.last_look import places_of
+from s3sync_dagster.engine.left_beside import close_beside
 from s3sync_dagster.engine.own_records import IDS_AT_ONCE, as_written, open_there
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.engine.rebuilding import documents_of, recover_documents
@@ -96,7 +97,7 @@ def hear_all(source: Source, *, catalog: CatalogPort, collections: Collections) 
         return 0
     heard, after = _read_back(source, collection, catalog), 0
     while rows := catalog.documents.of_source(source.id, after_id=after, limit=DOCUMENTS_AT_ONCE):
-        heard += _doubt(source, rows, collection, catalog)
+        heard += _compare(source, rows, collection, catalog)
         after = rows[-1].id
     return heard
 
@@ -147,6 +148,7 @@ def _hear_in(
         collection_name=collection.name,
         collection_id=collection.id,
     )
+    heard += close_beside(source, forgotten, collection, catalog)
     by_key: dict[str, list[StoredRecord]] = {}
     for record in forgotten:
         by_key.setdefault(str(record.metadata["document_key"]), []).append(record)
@@ -259,7 +261,8 @@ def hear_before(
             heard += _read_back(before, collection, catalog)  # all that it has forgotten, at once
             break
     for start in range(0, len(restored), DOCUMENTS_AT_ONCE):
-        heard += _doubt(before, restored[start : start + DOCUMENTS_AT_ONCE], collection, catalog)
+        some = restored[start : start + DOCUMENTS_AT_ONCE]
+        heard += _compare(before, some, collection, catalog)
     return heard
 
 
@@ -311,6 +314,21 @@ def _read_back(source: Source, collection: CollectionPort, catalog: CatalogPort)
     )
 
 
+def _compare(
+    source: Source,
+    documents: Sequence[DocumentState],
+    collection: CollectionPort,
+    catalog: CatalogPort,
+) -> int:
+    """Have known what records say of documents of a restored catalog, also under other ids."""
+    restored = list(filter(_is_restored, documents))
+    if not restored:
+        return 0
+    keys = sorted({one.object_key for one in restored})
+    heard = _doubt(source, restored, collection, catalog)
+    return heard + _hear_in(collection, source, keys, catalog)
+
+
 def _doubt(
     source: Source,
     documents: Sequence[DocumentState],
@@ -320,7 +338,7 @@ def _doubt(
     """Keep documents from readers whose records name others than a restored catalog does."""
     said = [
         (one, {**one.metadata, **later})
-        for one, records in restored_in(collection, list(filter(_is_restored, documents)))
+        for one, records in restored_in(collection, documents)
         if (later := said_later(one, source, records))
     ]
     return catalog.collections.doubt(source.id, _place(source, collection), said) if said else 0

@@ -84,7 +84,7 @@ def check_some(
     try:
         # All records are read for it, so no oftener than the check itself reads them.
         begins = any(cursor == CheckCursor() for _, cursor in due)
-        end_restore(source, catalog=catalog, collections=collections, due=begins)
+        end_restore(source, catalog=catalog, collections=collections, due=begins, log=log)
     except S3SyncError as error:
         log(f"collections could not be looked through: {error.message}")
     for known, cursor in due:

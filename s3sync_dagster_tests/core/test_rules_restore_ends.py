@@ -14,7 +14,7 @@ from s3sync_dagster_tests.engine_fixture import make_world
 WEEK = 7 * 86_400
 
 
-def checks(world, collections=None):
+def checks(world, collections=None, *, log=lambda _: None):
     world.clock.seconds += WEEK
     check_some(
         world.source,
@@ -22,7 +22,7 @@ def checks(world, collections=None):
         collections=lambda: collections or world.collections,
         clock=world.clock,
         records_per_day=1000,
-        log=lambda _: None,
+        log=log,
     )
 
 
