@@ -80,20 +80,28 @@ class Rings:
         return False
 
     def _look_up_wanted(self, rows: Collection[Row]) -> None:
-        """Look up what the sidecars that made documents ask for of the same objects by now."""
+        """Look up what is asked for by now in the place of documents that sidecars made.
+
+        By the same sidecar; where that is gone, by the first one that asks for the object's in the
+        same collection.
+        """
         told: dict[tuple[str, str], Place] = {}
-        for part in groups([_sidecar_of(row) for row in rows]):
+        instead: dict[tuple[str, str], Place] = {}
+        for part in groups(dict.fromkeys(row.object_key for row in rows)):
             query = sa.select(sidecars).where(
-                sidecars.c.source_id == self.source.id, sidecars.c.sidecar_key.in_(part)
+                sidecars.c.source_id == self.source.id, sidecars.c.path.in_(part)
             )
-            for one in self._tx.execute(query):
+            for one in self._tx.execute(query.order_by(sidecars.c.sidecar_key)):
                 name = document_id(
                     one.path, custom_id=one.custom_id or None, id_prefix=self.source.id_prefix
                 )
                 collection = one.target_collection_name or self.source.collection_name
                 told[one.sidecar_key, one.path] = collection, name
+                instead.setdefault((one.path, collection), (collection, name))
         for row in rows:
-            self._wanted[row.id] = told.get((_sidecar_of(row), row.object_key))
+            self._wanted[row.id] = told.get((_sidecar_of(row), row.object_key)) or instead.get(
+                (row.object_key, row.collection_name)
+            )
 
     def _lacks_an_id(self, key: str) -> bool:
         """Return whether an object has failed of the id that it wants."""

@@ -74,7 +74,7 @@ class ChromaCloudModel:
 
     def infer_query(self, text: str) -> Vector:
         """Return the query's vector, with the task's query prompt."""
-        return self._endpoint.embed([text], lambda part: self._ask(part, self._query_prompt))[0]
+        return self._endpoint.embed_question(text, lambda part: self._ask(part, self._query_prompt))
 
     def _ask(self, texts: Sequence[str], prompt: str) -> list[Vector]:
         answer = self._endpoint.post({"instructions": prompt, "texts": list(texts)})

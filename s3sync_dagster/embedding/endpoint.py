@@ -40,6 +40,8 @@ SLOW_SECONDS, LEAST_TEXTS = 1.0, 4
 """Texts that one request would take so long for are shared by all that may be under way, so many
 each at least: an endpoint that is asked for few texts at a time has one request otherwise."""
 TIMEOUT_SECONDS = 120.0
+QUESTION_SECONDS = 20.0
+"""Of pauses that a question waits for: somebody waits for it, in a thread of a server."""
 TRIES = 8
 CONNECT_SECONDS = 10.0
 MOST_BYTES = 32 * 1024 * 1024
@@ -48,7 +50,8 @@ MOST_LISTS = 100_000
 """In an answer: each takes far more memory than it has bytes."""
 SHOWN_LENGTHS = 5
 """Of vectors that should have one, which people are shown."""
-_ASKED_ONCE = {"answer_too_long": 1}
+_ASKED_ONCE = {"answer_too_long": 1, "throttled": 1}
+"""The pace has asked again already, as long as there was time."""
 Row = TypeVar("Row")
 
 
@@ -82,6 +85,8 @@ class Endpoint:
         self._batch_texts = MOST_TEXTS
         self._text_seconds: float | None = None  # the least that a text has taken; None: not known
         self._pace = Pace(self._clock)
+        self._own = threading.local()
+        """``hurried``: whether this thread asks for a question."""
         self._client = bounded_client(
             MOST_BYTES,
             timeout_seconds,
@@ -109,6 +114,14 @@ class Endpoint:
                 reason="bad_vectors",
             )
         return np.stack(rows)
+
+    def embed_question(self, text: str, ask: Callable[[Sequence[str]], Sequence[Vector]]) -> Vector:
+        """Return the vector of a question: before all texts, and not behind long pauses."""
+        self._own.hurried = True
+        try:
+            return self.embed([text], ask)[0]
+        finally:
+            self._own.hurried = False
 
     def embed_rows(
         self, texts: Sequence[str], ask: Callable[[Sequence[str]], Sequence[Row]]
@@ -178,16 +191,18 @@ class Endpoint:
 
     def _send(self, body: Mapping[str, Any], seconds: float) -> Any:
         """Ask until the answer is no refusal of the pace, within the seconds that are left."""
-        deadline = self._clock.monotonic() + seconds
-        while (started := self._pace.wait(until=deadline)) is not None:
-            answer = self._ask_once(body, deadline - self._clock.monotonic())
+        now, hurried = self._clock.monotonic(), getattr(self._own, "hurried", False)
+        deadline = now + seconds
+        patience = min(deadline, now + QUESTION_SECONDS) if hurried else deadline
+        while (started := self._pace.wait(until=patience, first=hurried)) is not None:
+            answer = self._ask_once(body, max(1.0, deadline - self._clock.monotonic()))
             if not isinstance(answer, Throttled):
                 self._pace.taken()
                 return answer
             self._pace.refused(started, asked_seconds=answer.retry_after_seconds)
         raise Throttled(
             f"the embedding endpoint {self.address} asks for pauses (HTTP 429) that leave no time",
-            retry_after_seconds=deadline - self._clock.monotonic(),
+            retry_after_seconds=self._pace.pause_left(),
         )
 
     def _ask_once(self, body: Mapping[str, Any], seconds: float) -> Any:

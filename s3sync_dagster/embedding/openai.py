@@ -88,7 +88,7 @@ class OpenAiModel:
         prompt = self._query_prompt
         if prompt and "{text}" not in prompt and "qwen" in self._model.lower():
             prompt = f"Instruct: {prompt}\nQuery:{{text}}"
-        return self._endpoint.embed([_prompted(prompt, text)], self._ask)[0]
+        return self._endpoint.embed_question(_prompted(prompt, text), self._ask)
 
     def _ask(self, texts: Sequence[str]) -> list[Vector]:
         body: dict[str, Any] = {"model": self._model, "input": list(texts)}

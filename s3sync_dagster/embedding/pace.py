@@ -18,6 +18,8 @@ SLACK = 1.05
 GROWTH = 1 / 64
 """By which the distance shrinks with each request that is taken: about one in sixteen is refused
 where the limit stays what it is."""
+MOST_SECONDS = 10.0
+"""Of a distance: eight that stand in line have their turns within the time of a request."""
 IDLE_SECONDS = 5.0
 """Longer than that without a request, or a wait for one, and what was measured is forgotten: time
 in which nobody asked says nothing of what an endpoint takes."""
@@ -32,7 +34,7 @@ class Pace:
         self._distance = 0.0
         self._next = 0.0
         """When the next request may start."""
-        self._paused_until = 0.0
+        self._paused_until = float("-inf")
         self._counted_from = clock.monotonic()
         self._taken = 0
         self._refusals = 0
@@ -41,17 +43,23 @@ class Pace:
         self._asked_at = clock.monotonic()
         """When a request began or was answered last."""
 
-    def wait(self, *, until: float) -> float | None:
-        """Wait for a turn and return when it began; None where none comes by then."""
+    def wait(self, *, until: float, first: bool = False) -> float | None:
+        """Wait for a turn and return when it began; None where none comes by then.
+
+        Args:
+            until: on the clock.
+            first: before all that stand in line; pauses alone are waited for.
+        """
         while True:
             with self._lock:
                 now = self._clock.monotonic()
                 if now - max(self._asked_at, self._next) > IDLE_SECONDS:
                     self._distance, self._counted_from, self._taken = 0.0, now, 0
-                start = max(now, self._next)
+                start = max(now, self._paused_until if first else self._next)
                 if start > until:
                     return None
-                self._next = start + self._distance
+                if not first:
+                    self._next = start + self._distance
                 self._asked_at = max(self._asked_at, start)
             if start == now:
                 return start
@@ -59,6 +67,11 @@ class Pace:
             with self._lock:
                 if self._paused_until <= start:  # else another was refused meanwhile
                     return start
+
+    def pause_left(self) -> float:
+        """Return for how many seconds nobody asks."""
+        with self._lock:
+            return max(0.0, self._paused_until - self._clock.monotonic())
 
     def taken(self) -> None:
         """Count a request that was not refused."""
@@ -84,7 +97,7 @@ class Pace:
                 return
             if self._taken:
                 measured = SLACK * (now - self._counted_from) / self._taken
-                self._distance = min(LONGEST_PAUSE_SECONDS, measured)
+                self._distance = min(MOST_SECONDS, measured)
                 self._counted_from, self._taken = now, 0
             grown = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**self._refusals)
             self._refusals += 1

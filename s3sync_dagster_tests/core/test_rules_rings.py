@@ -369,6 +369,47 @@ def test_a_ring_closes_where_each_of_its_objects_comes_alone(order):
     assert world.catalog.invocations.live_count(world.source.id) == 0
 
 
+@pytest.mark.parametrize("mode", [DeleteMode.MIRROR, DeleteMode.KEEP_DELETED])
+def test_a_ring_of_renamed_sidecars_closes_over_several_batches(mode):
+    world = make_world(mode=mode, auto_sync=AutoSync.METADATA)
+    keys = [f"{n}.md" for n in range(4)]
+    for n, key in enumerate(keys):
+        world.bucket.put(key, f"text of {n}")
+        world.bucket.put(f"v0/{key}.meta.json", sidecar(key, f"id-{n}"))
+    world.sync()
+    for n, key in enumerate(keys):
+        world.bucket.delete(f"v0/{key}.meta.json")
+        world.bucket.put(f"v1/{key}.meta.json", sidecar(key, f"id-{(n + 1) % 4}"))
+    for _ in range(4):
+        world.clock.seconds += 7200
+        world.listing()
+        world.approve()
+        while batch := world.catalog.batches.reserve(
+            world.source.id, take=Take(max_keys=2), owner="w", run_id="r"
+        ):
+            work_on(world, batch)
+            assert set(world.texts().values()) == {f"text of {n}" for n in range(4)}
+    assert world.texts() == {f"id-{(n + 1) % 4}-0": f"text of {n}" for n in range(4)}
+
+
+def test_a_record_aside_that_chroma_refuses_is_no_evidence_against_the_bytes():
+    world = make_world(auto_sync=AutoSync.METADATA)
+    for n in range(2):
+        world.bucket.put(f"{n}.md", f"text of {n}")
+        world.bucket.put(f"{n}.md.meta.json", sidecar(f"{n}.md", f"id-{n}"))
+    world.sync()
+    for n in range(2):
+        world.bucket.put(f"{n}.md.meta.json", sidecar(f"{n}.md", f"id-{1 - n}"))
+    refused = refuse_with(
+        RecordRejected("no"), lambda records: not records[0].id.startswith(("id-", "s3sync-probe"))
+    )
+    for _ in range(3):
+        world.clock.seconds += 7200
+        world.listing()
+        world.run_batches(collections=Refusing(world, upsert=refused))
+        assert world.texts() == {f"id-{n}-0": f"text of {n}" for n in range(2)}
+
+
 def test_a_ring_that_no_batch_can_hold_closes_one_by_one():
     world = make_world(auto_sync=AutoSync.METADATA)
     keys = ("0.md", "1.md")

@@ -16,7 +16,7 @@ from s3sync_dagster.workers.replies import BrokenReply
 
 ROOM = Path(s3sync_dagster.__file__).parent
 CALLERS = {"choice.py", "engines.py", "extract.py", "follow.py", "scans.py", "vision.py"} | {
-    *("pool.py", "document.py", "surroundings.py")
+    *("pool.py", "document.py", "surroundings.py", "inside.py")
 }
 """Files whose errors are the caller's own."""
 

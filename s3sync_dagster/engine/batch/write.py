@@ -7,6 +7,7 @@ two cost about as much as the dearer of them.
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 from s3sync_dagster.core.handed_on_ids import id_aside
 from s3sync_dagster.core.intent import DocumentCommit
@@ -292,7 +293,9 @@ class Writer:
             if isinstance(cause, FixInput) and not again:
                 # What was taken after the refusal may have met a service that is well again.
                 return self._together_or_alone(group, step, name=name, again=True)
-            self._ledger.fail(first, fault_of_refused(self._parts, group, cause))
+            aside = group.writes[0].aside  # of its own id nothing was asked: no evidence
+            blamed = beside_the_bytes if aside else partial(fault_of_refused, self._parts, group)
+            self._ledger.fail(first, blamed(cause))
             return []
         return [
             done
