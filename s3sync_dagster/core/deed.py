@@ -7,7 +7,7 @@ from s3sync_dagster.core.decision import Decision, give_up, not_there
 from s3sync_dagster.core.facts import SidecarChange
 from s3sync_dagster.core.gave_way import outlives, still_gives_way
 from s3sync_dagster.core.sidecar_owners import KEPT_OWNER, SIDECAR_OWNER, owner_of
-from s3sync_dagster.core.state import DocumentPhase, DocumentState, Target, stood_last
+from s3sync_dagster.core.state import BESIDE, DocumentPhase, DocumentState, Target, stood_last
 from s3sync_dagster.model.document import Document, Metadata, MetadataValue
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.invocation import Result
@@ -131,10 +131,13 @@ def _awaited(deed: Deed, end: Decision, *, mirror: bool) -> frozenset[str]:
 def _waits(document: DocumentState, end: Decision, awaited: frozenset[str]) -> bool:
     """Return whether a document has to outlive what is awaited in other collections.
 
-    That is what its sidecar asks for in its place, and anything where the object cannot be read.
+    That is what its sidecar asks for in its place, and anything where the object cannot be read, or
+    for a text of which nobody knows who asked for it.
     """
     if document.begun_only or not awaited:
         return False
+    if document.owner == BESIDE:
+        return True
     claims = {one.owner for one in end.targets or () if one.collection_name in awaited}
     claims |= {owner_of(one) for one in end.facts.sidecars if one.target_collection_name in awaited}
     owner = document.owner

@@ -373,3 +373,26 @@ def test_a_copy_that_is_older_still_takes_nothing_but_what_is_followed(mode):
     goes_on(world)
     checks(world)
     assert list(texts_of(world).values()) == ["salaries two"]
+
+
+@pytest.mark.parametrize("mode", REPLACES)
+def test_what_was_forgotten_outlives_what_its_sidecar_asks_for_elsewhere_in_vain(mode):
+    world = world_of_sales(mode, auto_sync=AutoSync.METADATA)
+    world.bucket.put(SIDECAR, sidecar(KEY, "a"))
+    world.bucket.put(
+        "sales/b.md.meta.json", sidecar("sales/b.md", "x", target_collection_name="other")
+    )
+    goes_on(world)
+    copy = back_up(world)
+    world.bucket.put(SIDECAR, sidecar(KEY, "n"))
+    goes_on(world)
+    restore(world, copy)
+    world.bucket.put(SIDECAR, sidecar(KEY, "x", target_collection_name="other"))
+    for _ in range(3):
+        world.clock.seconds += 7200
+        world.listing()
+        world.approve()
+        world.run_batches()
+        checks(world)
+        assert "salaries" in texts_of(world).values()
+    assert states(world)[KEY] == ("failed", "record_ids_taken")
