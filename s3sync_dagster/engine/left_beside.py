@@ -48,7 +48,7 @@ def close_beside(
     place = known_at(collection, (source.tenant, source.database_name, collection.name))
     named = {one.id: split_record_id(one.id) for one in records}
     names = sorted({name for name, _ in named.values()})
-    held = {one.document_id for one in catalog.collections.holders(place, names)}
+    held = {one.document_id: one.object_key for one in catalog.collections.holders(place, names)}
     beside = [one for one in documents_of(records, source) if one.document_id not in held]
     if source.mode is DeleteMode.APPEND:
         taken = _in_place_of_what_is_gone(source, beside, collection, catalog)
@@ -62,7 +62,9 @@ def close_beside(
     stay: list[StoredRecord] = []
     for record in records:
         name, number = named[record.id]
-        if name not in held and (number is None or number >= tops.get(name, 0)):
+        # An id that the catalog has as another object's by now: what stands there is of this one.
+        foreign = held.get(name) != record.metadata.get("document_key")
+        if foreign and (number is None or number >= tops.get(name, 0)):
             stay.append(record)
     return known + _close(source, stay, collection, catalog)
 

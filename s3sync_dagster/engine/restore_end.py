@@ -82,13 +82,19 @@ def _unknown(
     place: tuple[str, str, str],
     catalog: CatalogPort,
 ) -> Iterator[list[StoredRecord]]:
-    """Yield records under the ids of no document, as many at once as a look takes."""
+    """Yield records under the ids of no document of their objects, as many as a look takes."""
     known = known_at(collection, place)
     unknown: list[StoredRecord] = []
     for page in collection.scan(source_id=source.id):
         names = sorted({split_record_id(record.id)[0] for record in page})
-        held = {one.document_id for one in catalog.collections.holders(known, names)}
-        unknown += [one for one in page if split_record_id(one.id)[0] not in held]
+        held = {
+            one.document_id: one.object_key for one in catalog.collections.holders(known, names)
+        }
+        unknown += [
+            one
+            for one in page
+            if held.get(split_record_id(one.id)[0]) != one.metadata.get("document_key")
+        ]
         if len(unknown) >= RECORDS_A_LOOK:
             yield unknown
             unknown = []
