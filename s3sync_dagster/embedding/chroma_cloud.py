@@ -32,7 +32,7 @@ class ChromaCloudModel:
 
     name = "chroma-cloud-qwen"
     dimension = 1024
-    limits = ModelLimits(default_size_bytes=2048)
+    limits = ModelLimits(default_size_bytes=2048, least_texts=64)
 
     def __init__(
         self,

@@ -161,7 +161,8 @@ class ModelEmbedder:
             vectors = self._checked(self._model.infer(part), rows=len(part))
             with self._lock:
                 self.inferred += len(part)
-                self._slice = next_slice(len(part), self._clock.monotonic() - began)
+                taken = next_slice(len(part), self._clock.monotonic() - began)
+                self._slice = max(taken, self._model.limits.least_texts)
             if self._cache:
                 self._cache.put(self.cache_key(), part, vectors)
             known.update(zip(part, vectors, strict=True))

@@ -23,7 +23,7 @@ class OpenAiModel:
     """A model behind ``POST {endpoint}/embeddings``."""
 
     name = "openai"
-    limits = ModelLimits(default_size_bytes=2048)
+    limits = ModelLimits(default_size_bytes=2048, least_texts=64)
 
     def __init__(
         self,

@@ -147,7 +147,7 @@ class Extractor(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelLimits:
-    """What the chunker has to know of the embedding model."""
+    """What the chunker, and who asks it, have to know of the embedding model."""
 
     default_size_bytes: int
     """Chunk size when the source names none: 1,024 for MiniLM, 2,048 for long contexts."""
@@ -155,6 +155,8 @@ class ModelLimits:
     """Tokens that the model reads; None when it has no limit worth caring for."""
     tokenizer_file: str | None = None
     """Path of the model's ``tokenizer.json`` for counting; None: only bytes count."""
+    least_texts: int = 16
+    """Texts that it is given at once, however slow it is: a request costs by itself."""
 
 
 class Chunker(Protocol):

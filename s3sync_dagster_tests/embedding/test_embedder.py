@@ -1,6 +1,7 @@
 """The embedder around a model: cache, counters, and the check of what comes back."""
 
 import errno
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -160,3 +161,10 @@ def test_vectors_of_many_texts_lie_on_disk_and_are_the_same(monkeypatch):
     monkeypatch.undo()
     assert np.array_equal(vectors, embedder_of_many.embed_documents(texts))
     assert vectors[3:5].tolist() == vectors[20:22].tolist()
+
+
+def test_an_endpoint_that_asks_for_pauses_gets_whole_requests():
+    model = Slow()
+    model.limits = replace(model.limits, least_texts=64)
+    ModelEmbedder(model, clock=model).embed_documents([str(number) for number in range(200)])
+    assert model.slices == [32, 64, 64, 40]
