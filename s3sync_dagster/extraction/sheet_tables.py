@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from s3sync_dagster.extraction.pages import MAX_LABEL_CHARACTERS
 from s3sync_dagster.model.document import Page
 from s3sync_dagster.model.errors import LimitExceeded
 
@@ -57,7 +58,7 @@ class SheetWriter:
     def begin_sheet(self, title: str) -> None:
         """Write the sheet's heading."""
         self.sheets += 1
-        self.title = title
+        self.title = title[:MAX_LABEL_CHARACTERS]
         self.header = self.previous = None
         self._write(f"# {_one_line(title)}\n\n")
 

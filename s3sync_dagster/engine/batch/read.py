@@ -37,6 +37,7 @@ from s3sync_dagster.engine.batch.sidecars import apply_sidecars, end_sidecars, r
 from s3sync_dagster.engine.identity import check_collections
 from s3sync_dagster.engine.pages import expect, renew, tells_of_one
 from s3sync_dagster.engine.unexpected import unexpected_error
+from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import EmptyPlace, S3SyncError, Unavailable
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import DeleteMode
@@ -237,7 +238,7 @@ def _read_one(parts: BatchParts, facts: KeyFacts, *, room: Room) -> Deed | None:
             with Share(room) as share:
                 deed = _read_object(parts, deed.decision, share)
                 if deed.document is not None:
-                    share.keep(sys.getsizeof(deed.document.text))
+                    share.keep(_held_bytes(deed.document))
     except NoRoom:
         return None
     except S3SyncError as error:
@@ -246,6 +247,13 @@ def _read_one(parts: BatchParts, facts: KeyFacts, *, room: Room) -> Deed | None:
         deed = _given_up(deed, unexpected_error(error, f"{facts.key!r} could not be read"))
     deed = looked_at(parts, deed)
     return replace(deed, ms={"extract": round((parts.clock.monotonic() - started) * 1000, 1)})
+
+
+def _held_bytes(document: Document) -> int:
+    """Return what a document takes in memory: labels of pages may be as long as its text."""
+    labels = {id(page.label): page.label for page in document.pages}
+    told = (document.title or "", document.author or "", *document.warnings)
+    return sum(map(sys.getsizeof, (document.text, *labels.values(), *told)))
 
 
 def _given_up(deed: Deed, error: S3SyncError) -> Deed:
