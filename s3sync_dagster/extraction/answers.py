@@ -7,6 +7,7 @@ otherwise fail, and with it the batch, or take a text many times.
 from itertools import pairwise
 from typing import Any
 
+from s3sync_dagster.extraction.pdf.text_layer import MAX_PAGES
 from s3sync_dagster.extraction.steps import Converted, Mail, PdfPages, Picture
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.workers.refusals import broken_reply
@@ -35,6 +36,13 @@ def answer_of(found: Any) -> Answer:
     return found
 
 
+def text_of(found: Any) -> str:
+    """Return a text. Raises as ``answer_of`` does."""
+    if not is_of(found, str):
+        raise broken_reply()
+    return found
+
+
 def texts_of(found: Any, count: int) -> list[str]:
     """Return the texts of so many pages. Raises as ``answer_of`` does."""
     if not is_of(found, list[str]) or len(found) != count:
@@ -57,4 +65,6 @@ def _in_order(document: Document) -> bool:
 def _all_there(pages: PdfPages) -> bool:
     count = len(pages.texts)
     named = (pages.scans, pages.hard, tuple(pages.plain), tuple(pages.continued))
-    return all(len(set(some)) == len(some) and max(some, default=-1) < count for some in named)
+    return count <= MAX_PAGES and all(
+        len(set(some)) == len(some) and max(some, default=-1) < count for some in named
+    )
