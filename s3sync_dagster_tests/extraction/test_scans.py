@@ -178,7 +178,7 @@ def test_pages_without_layout_are_named_by_their_reasons():
 
 
 def test_a_reason_for_each_page_is_told_in_one_walk():
-    """What a worker that was taken over answers: 200 million steps where each reason looks at all."""
+    """What a worker that was taken over answers: 400 million steps where each looks at all."""
     count = 20_000
     found = replace(
         pages(*["x"] * count, scanned=()), plain={number: f"r{number}" for number in range(count)}
