@@ -15,6 +15,7 @@ from s3sync_dagster.workers.shapes import is_of
 
 Answer = Document | Converted | Mail | PdfPages
 MOST_ATTACHMENTS = 200
+MOST_PICTURES = 20
 """Readers return no more."""
 
 
@@ -52,7 +53,7 @@ def texts_of(found: Any, count: int) -> list[str]:
 
 def pictures_of(found: Any) -> tuple[Picture, ...]:
     """Return pictures. Raises as ``answer_of`` does."""
-    if not is_of(found, tuple[Picture, ...]):
+    if not is_of(found, tuple[Picture, ...]) or len(found) > MOST_PICTURES:
         raise broken_reply()
     return found
 

@@ -8,6 +8,7 @@ import pytest
 
 from s3sync_dagster.extraction import extract_document
 from s3sync_dagster.extraction.answers import answer_of, pictures_of, text_of, texts_of
+from s3sync_dagster.extraction.pictures import MAX_PICTURES
 from s3sync_dagster.extraction.steps import Attachment, Converted, Mail, PdfPages, Picture
 from s3sync_dagster.model.document import Document, Page
 from s3sync_dagster.model.errors import LimitExceeded
@@ -92,7 +93,9 @@ def test_the_table_of_a_mail_is_a_text(found):
 def test_pictures_are_pictures():
     picture = Picture(name="n", page=None, text="", jpeg=b"")
     assert pictures_of((picture,)) == (picture,)
-    for found in ([picture], (picture, "n"), None):
+    most = (picture,) * MAX_PICTURES
+    assert pictures_of(most) is most
+    for found in ([picture], (picture, "n"), (*most, picture), None):
         with pytest.raises(LimitExceeded):
             pictures_of(found)
 
