@@ -11,6 +11,8 @@ ROWS_PER_PAGE = 100
 """Rows that one label such as ``Sheet1!A2:F101`` covers."""
 MAX_CHARACTERS = 200_000_000
 MAX_MERGED_RANGES = 10_000
+TITLE_CHARACTERS = 80
+"""Of a sheet's name in labels and warnings; Excel allows 31, a file may have a million."""
 
 
 class MergedCells:
@@ -57,7 +59,7 @@ class SheetWriter:
     def begin_sheet(self, title: str) -> None:
         """Write the sheet's heading."""
         self.sheets += 1
-        self.title = title
+        self.title = title[:TITLE_CHARACTERS]
         self.header = self.previous = None
         self._write(f"# {_one_line(title)}\n\n")
 

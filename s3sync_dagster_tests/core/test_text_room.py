@@ -9,7 +9,7 @@ import pytest
 
 from s3sync_dagster.engine.batch import room as rooms
 from s3sync_dagster.engine.batch.room import NoRoom, Room, Share
-from s3sync_dagster.model.document import Document
+from s3sync_dagster.model.document import Document, Page
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster_tests.engine_fixture import make_world
 
@@ -151,3 +151,25 @@ def test_small_objects_that_unfold_go_back_and_each_is_read_once(monkeypatch):
     assert len(world.texts()) == len(keys)
     assert max(map(sum, held)) < 10_000 + max(map(max, held))
     assert sum(map(len, held)) == len(keys)
+
+
+@pytest.mark.parametrize("beside", ["labels", "warnings"])
+def test_what_stands_beside_a_text_counts_as_well(monkeypatch, beside):
+    monkeypatch.setattr(rooms, "HELD_BYTES", 10_000)
+    world = make_world()
+    keys = [f"{number}.xlsx" for number in range(40)]
+    for key in keys:
+        world.bucket.put(key, key.encode())
+    world.catalog.invocations.request(world.source, keys, trigger=Trigger.API)
+    begun: list[str] = []
+
+    def named_at_length(content, **_named):
+        said = content.decode() + "x" * 5000
+        if beside == "warnings":
+            return Document(text="few words", format="text", warnings=(said,))
+        return Document(text="few words", format="text", pages=(Page(start=0, label=said),))
+
+    world.at = lambda point: begun.append(point) if point == "begun" else None
+    world.run_batches(extractor=named_at_length)
+    assert len(world.texts()) == len(keys)
+    assert len(begun) > 2

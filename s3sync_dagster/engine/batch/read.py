@@ -1,6 +1,5 @@
 """Step one of a batch, extract: what each key needs, its bytes, its text."""
 
-import sys
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -32,7 +31,7 @@ from s3sync_dagster.engine.batch.carried import carried_with, looked_at, unless_
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.restored import believe_restored
-from s3sync_dagster.engine.batch.room import NoRoom, Room, Share
+from s3sync_dagster.engine.batch.room import NoRoom, Room, Share, memory_of
 from s3sync_dagster.engine.batch.sidecars import apply_sidecars, end_sidecars, read_sidecar
 from s3sync_dagster.engine.identity import check_collections
 from s3sync_dagster.engine.pages import expect, renew, tells_of_one
@@ -237,7 +236,7 @@ def _read_one(parts: BatchParts, facts: KeyFacts, *, room: Room) -> Deed | None:
             with Share(room) as share:
                 deed = _read_object(parts, deed.decision, share)
                 if deed.document is not None:
-                    share.keep(sys.getsizeof(deed.document.text))
+                    share.keep(memory_of(deed.document))
     except NoRoom:
         return None
     except S3SyncError as error:
