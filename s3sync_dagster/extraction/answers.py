@@ -7,6 +7,7 @@ otherwise fail, and with it the batch, or take a text many times.
 from itertools import pairwise
 from typing import Any
 
+from s3sync_dagster.extraction.pdf.text_layer import MAX_PAGES
 from s3sync_dagster.extraction.steps import Converted, Mail, PdfPages, Picture
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.workers.refusals import broken_reply
@@ -14,6 +15,7 @@ from s3sync_dagster.workers.shapes import is_of
 
 Answer = Document | Converted | Mail | PdfPages
 MOST_ATTACHMENTS = 200
+MOST_PICTURES = 20
 """Readers return no more."""
 
 
@@ -35,6 +37,13 @@ def answer_of(found: Any) -> Answer:
     return found
 
 
+def text_of(found: Any) -> str:
+    """Return a text. Raises as ``answer_of`` does."""
+    if not is_of(found, str):
+        raise broken_reply()
+    return found
+
+
 def texts_of(found: Any, count: int) -> list[str]:
     """Return the texts of so many pages. Raises as ``answer_of`` does."""
     if not is_of(found, list[str]) or len(found) != count:
@@ -44,7 +53,7 @@ def texts_of(found: Any, count: int) -> list[str]:
 
 def pictures_of(found: Any) -> tuple[Picture, ...]:
     """Return pictures. Raises as ``answer_of`` does."""
-    if not is_of(found, tuple[Picture, ...]):
+    if not is_of(found, tuple[Picture, ...]) or len(found) > MOST_PICTURES:
         raise broken_reply()
     return found
 
@@ -57,4 +66,6 @@ def _in_order(document: Document) -> bool:
 def _all_there(pages: PdfPages) -> bool:
     count = len(pages.texts)
     named = (pages.scans, pages.hard, tuple(pages.plain), tuple(pages.continued))
-    return all(len(set(some)) == len(some) and max(some, default=-1) < count for some in named)
+    return count <= MAX_PAGES and all(
+        len(set(some)) == len(some) and max(some, default=-1) < count for some in named
+    )

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from s3sync_dagster.core.filetypes import FileKind, kind_of, suffix_of
 from s3sync_dagster.engine.ports import Content, TextRoom, WorkerPool
+from s3sync_dagster.extraction.beside_text import shortened
 from s3sync_dagster.extraction.choice import Choice, choose
 from s3sync_dagster.extraction.content import read_all, size_of
 from s3sync_dagster.extraction.decoding import decode
@@ -107,7 +108,7 @@ def _extract(
         raise EmptyText("The text is one character, over and over.", reason="empty_text")
     if choice.warnings:
         document = replace(document, warnings=choice.warnings + document.warnings)
-    return document
+    return shortened(document)
 
 
 def _is_filling(text: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from s3sync_dagster.engine.ports import Content, WorkerPool, WorkLimits
-from s3sync_dagster.extraction.answers import answer_of
+from s3sync_dagster.extraction.answers import answer_of, text_of
 from s3sync_dagster.extraction.content import size_of
 from s3sync_dagster.extraction.engines import Engine, engines_for
 from s3sync_dagster.extraction.fences import fence_of
@@ -168,9 +168,9 @@ class Reading:
         if document.format in ("markdown", "text"):
             return document.text
         if document.format == "csv":  # which may be all commas: a cell takes more than a character
-            table: str = self.pool.submit(_TABLE_OF, document.text, limits=_TABLE_LIMITS).result()
-            if table:
-                return table
+            table = self.pool.submit(_TABLE_OF, document.text, limits=_TABLE_LIMITS)
+            if shown := text_of(table.result()):
+                return shown
         return fenced(document.text)
 
 

@@ -120,17 +120,40 @@ def _join(
 def _place(document: Document, lines: dict[str | None, list[str]]) -> Document:
     """Return the document with lines at the end of the page that they belong to, or of all."""
     left = dict(lines)
-    text = document.text[: document.pages[0].start] if document.pages else document.text
     pages: list[Page] = []
+    first = document.pages[0].start if document.pages else len(document.text)
+    text = _Growing(document.text[:first])
     for page, following in pairwise([*document.pages, Page(start=len(document.text), label="")]):
-        pages.append(replace(page, start=len(text)))
-        text += document.text[page.start : following.start]
-        added = left.pop(page.label, [])
-        if added:
-            text = _with(text, added) + "\n" * (following.start < len(document.text))
-    text = _with(text, [line for texts in left.values() for line in texts])
-    return replace(document, text=text, pages=tuple(pages))
+        pages.append(replace(page, start=text.length))
+        text.add(document.text[page.start : following.start])
+        if added := left.pop(page.label, []):
+            text.end_with(added)
+            text.add("\n" * (following.start < len(document.text)))
+    if rest := [line for texts in left.values() for line in texts]:
+        text.end_with(rest)
+    return replace(document, text=text.whole(), pages=tuple(pages))
 
 
-def _with(text: str, lines: list[str]) -> str:
-    return "\n\n".join([text.rstrip("\n"), *lines]) + "\n" if lines else text
+class _Growing:
+    """A text that grows at its end and is put together once: its pages may be very many."""
+
+    def __init__(self, text: str) -> None:
+        self._parts = [text]
+        self.length = len(text)
+
+    def add(self, part: str) -> None:
+        self._parts.append(part)
+        self.length += len(part)
+
+    def end_with(self, lines: list[str]) -> None:
+        """Put lines below what there is, in place of the line feeds at its end."""
+        kept = ""
+        while self._parts and not kept:
+            part = self._parts.pop()
+            kept = part.rstrip("\n")
+            self.length += len(kept) - len(part)
+        self._parts.append(kept)
+        self.add("\n\n".join(["", *lines]) + "\n")
+
+    def whole(self) -> str:
+        return "".join(self._parts)

@@ -5,9 +5,6 @@ from collections.abc import Iterable
 
 from s3sync_dagster.model.document import Page
 
-MAX_LABEL_CHARACTERS = 200
-"""Of a page's name: that of a sheet or of a file inside a file stands in each of its pages."""
-
 
 class PageWriter:
     """Text under construction, with the place where each page begins."""
@@ -20,7 +17,7 @@ class PageWriter:
 
     def add(self, label: str, text: str, *, gap: str = "\n\n") -> None:
         """Add a page; ``gap`` stands between its text and the next one's. Empty pages are kept."""
-        self._pages.append(Page(start=self._length, label=label[:MAX_LABEL_CHARACTERS]))
+        self._pages.append(Page(start=self._length, label=label))
         body = text.strip("\n")
         if body.strip():
             self._pieces.append(body + gap)

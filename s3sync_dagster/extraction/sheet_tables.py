@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from s3sync_dagster.extraction.pages import MAX_LABEL_CHARACTERS
 from s3sync_dagster.model.document import Page
 from s3sync_dagster.model.errors import LimitExceeded
 
@@ -12,6 +11,8 @@ ROWS_PER_PAGE = 100
 """Rows that one label such as ``Sheet1!A2:F101`` covers."""
 MAX_CHARACTERS = 200_000_000
 MAX_MERGED_RANGES = 10_000
+TITLE_CHARACTERS = 80
+"""Of a sheet's name in labels and warnings; Excel allows 31, a file may have a million."""
 
 
 class MergedCells:
@@ -58,7 +59,7 @@ class SheetWriter:
     def begin_sheet(self, title: str) -> None:
         """Write the sheet's heading."""
         self.sheets += 1
-        self.title = title[:MAX_LABEL_CHARACTERS]
+        self.title = title[:TITLE_CHARACTERS]
         self.header = self.previous = None
         self._write(f"# {_one_line(title)}\n\n")
 

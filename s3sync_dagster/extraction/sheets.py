@@ -12,7 +12,7 @@ from s3sync_dagster.extraction.metadata import office_properties
 from s3sync_dagster.extraction.sheet_extent import check_extents
 from s3sync_dagster.extraction.sheet_formats import Show, shown_cells
 from s3sync_dagster.extraction.sheet_notes import sheet_drawings, sheet_notes
-from s3sync_dagster.extraction.sheet_tables import MergedCells, SheetWriter
+from s3sync_dagster.extraction.sheet_tables import TITLE_CHARACTERS, MergedCells, SheetWriter
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
@@ -39,7 +39,7 @@ def read_workbook(content: Content, *, name: str, config: ExtractionConfig) -> D
             if sheet.typ != python_calamine.SheetTypeEnum.WorkSheet:
                 continue
             if sheet.visible != python_calamine.SheetVisibleEnum.Visible:
-                hidden.append(sheet.name)
+                hidden.append(sheet.name[:TITLE_CHARACTERS])
                 continue
             _write_sheet(writer, workbook, sheet.name, shown.get(sheet.name, {}))
             writer.add_notes(notes.get(sheet.name, []))

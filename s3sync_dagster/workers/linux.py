@@ -14,6 +14,8 @@ _CAPABILITY_VERSION = 0x20080522  # the third
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_THREAD_BYTES = 64 * 1024
+"""What a thread takes of its process's memory, used or not: nobody has 10,000 to look at."""
 _ON_LINUX = sys.platform == "linux"
 
 
@@ -101,8 +103,9 @@ def memory_of_tree(pid: int) -> int:
     waiting = [pid]
     while waiting:
         current = waiting.pop()
-        total += _resident_bytes(current)
-        waiting.extend(children_of(current))
+        children, threads = _family_of(current)
+        total += _resident_bytes(current) + threads * _THREAD_BYTES
+        waiting.extend(children)
     return total
 
 
@@ -128,9 +131,25 @@ def _resident_bytes(pid: int) -> int:
 
 
 def children_of(pid: int) -> list[int]:
-    """Return the processes that a single-threaded process has started; none where unknown."""
+    """Return the processes that a process has started, by whichever thread; none where unknown."""
+    return _family_of(pid)[0]
+
+
+def _family_of(pid: int) -> tuple[list[int], int]:
+    """Return a process's children, and how many threads it has.
+
+    Each thread has a list of its own: what another than the first starts stands in no other.
+    """
     try:
-        with open(f"/proc/{pid}/task/{pid}/children", "rb", buffering=0) as file:  # noqa: PTH123
+        threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 (20 times a second)
+    except OSError:
+        return [], 0
+    return [child for thread in threads for child in _started_by(pid, thread)], len(threads)
+
+
+def _started_by(pid: int, thread: str) -> list[int]:
+    try:
+        with open(f"/proc/{pid}/task/{thread}/children", "rb", buffering=0) as file:  # noqa: PTH123
             return [int(word) for word in file.read().split()]
     except OSError:
         return []

@@ -15,7 +15,7 @@ import typing
 from collections.abc import Callable
 from typing import Any, cast
 
-from s3sync_dagster.workers.shapes import Check, check_of
+from s3sync_dagster.workers.shapes import MOST, Check, check_of
 
 CLASSES = {
     "Document": "s3sync_dagster.model.document",
@@ -118,6 +118,9 @@ class _Reader:
             self._tables += 1
             if self._tables > MOST_TABLES:
                 raise BrokenReply
+            keys = [key for key, _ in content] if tag == "dict" else content
+            if not all(map(_is_key, keys)):
+                raise BrokenReply
             return _TABLES[tag](content)
         kind, checks = _find_class(tag)
         values = cast("list[Any]", content)
@@ -140,6 +143,13 @@ _BLOBS: dict[str, Callable[[memoryview], Any]] = {
     "bytes": bytes,
     "bytearray": bytearray,
 }
+
+
+def _is_key(key: object) -> bool:
+    """Say whether a table may have a key: greater numbers may all be at one place of it."""
+    return type(key) is str or (type(key) is int and 0 <= key <= MOST)
+
+
 _TABLES: dict[str, Callable[[Any], Any]] = {
     "dict": lambda pairs: {key: of for key, of in pairs},
     "set": set,

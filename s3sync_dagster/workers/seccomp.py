@@ -1,8 +1,8 @@
 """Seccomp: system calls that no reader needs fail in a worker, whatever program it runs.
 
-Sockets of all kinds (Landlock says nothing of UDP, nor of the sockets in folders by which our own
-processes are asked), the memory, limits and turns of other processes, modes, owners and times of
-files (Landlock has no right for them), and what has a history of holes.
+Sockets of all kinds but pairs of streams (Landlock says nothing of UDP, nor of the sockets in
+folders by which our own processes are asked), the memory, limits and turns of other processes,
+modes, owners and times of files (Landlock has no right for them), and what has a history of holes.
 """
 
 import ctypes
@@ -73,11 +73,14 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {  # name: number on x86_64
     "fremovexattr": (199, 16),
     "removexattrat": (466, 466),
     "file_setattr": (469, 469),
+    "inotify_init": (253, _NONE),
+    "inotify_init1": (294, 26),
     "inotify_add_watch": (254, 27),
     "fanotify_init": (300, 262),
     "fanotify_mark": (301, 263),
     "open_by_handle_at": (304, 265),
-    # The kernel's own.
+    # The kernel's own; ``io_setup`` takes what all processes of the machine share.
+    "io_setup": (206, 0),
     "io_uring_setup": (425, 425),
     "bpf": (321, 280),
     "perf_event_open": (298, 241),
@@ -120,6 +123,8 @@ _WITHOUT_EFFECT: dict[str, tuple[int | None, int | None]] = {
 }
 """Calls that are answered as if they were done. Whoever copies a file in his own folder makes them,
 and gives up where they fail; they would open the files of others as well, or close them."""
+_SOCKETPAIR = (53, 199)
+"""Of streams alone: a datagram is sent from half a pair to any socket that stands in a folder."""
 _CLONE, _CLONE3 = (56, 220), (435, 435)
 _NAMESPACES = 0x7E020000
 """Flags of ``clone``: a process in namespaces of its own. What ``clone3`` is told cannot be seen
@@ -131,17 +136,24 @@ _ALLOW, _IGNORE = 0x7FFF0000, 0x00050000
 _REFUSE, _UNKNOWN = _IGNORE | errno.EPERM, _IGNORE | errno.ENOSYS
 _X32 = 0x40000000
 _LOAD, _AND, _EQUAL, _AT_LEAST, _ANY_OF, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
-_NUMBER_AT, _MACHINE_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
+_NUMBER_AT, _MACHINE_AT, _FIRST_ARGUMENT_AT, _SECOND_ARGUMENT_AT = 0, 4, 16, 24
 """Places in ``struct seccomp_data``."""
+_SOCKET_TYPE = 0xF
+"""Bits of a socket's type, as the kernel reads it: the others are flags."""
 _ENDS: dict[str, list[tuple[int, int | str, int | str, int]]] = {
     "own": [(_LOAD, 0, 0, _FIRST_ARGUMENT_AT), (_EQUAL, "allow", "refuse", 0)],
     "clone": [(_LOAD, 0, 0, _FIRST_ARGUMENT_AT), (_ANY_OF, "refuse", "allow", _NAMESPACES)],
+    "stream": [
+        (_LOAD, 0, 0, _SECOND_ARGUMENT_AT),
+        (_AND, 0, 0, _SOCKET_TYPE),
+        (_EQUAL, "allow", "refuse", socket.SOCK_STREAM),
+    ],
     "refuse": [(_RETURN, 0, 0, _REFUSE)],
     "ignore": [(_RETURN, 0, 0, _IGNORE)],
     "unknown": [(_RETURN, 0, 0, _UNKNOWN)],
     "allow": [(_RETURN, 0, 0, _ALLOW)],
 }
-"""What steps jump to, forwards; the first two look at 32 bits, which is all the kernel takes."""
+"""What steps jump to, forwards; those that load look at 32 bits, which is all the kernel takes."""
 
 
 def refuse_calls(*, own_sockets: bool = False) -> bool:
@@ -185,6 +197,7 @@ def _program(machine: int, *, column: int, own_sockets: bool) -> bytes:
         *((_EQUAL, "own", 0, number) for number in own),
         (_EQUAL, "clone", 0, _CLONE[column]),
         (_EQUAL, "unknown", 0, _CLONE3[column]),
+        (_EQUAL, "stream", 0, _SOCKETPAIR[column]),
     ]
     made = _REFUSED["socket"][column] or 0
     if not own_sockets:
@@ -193,10 +206,7 @@ def _program(machine: int, *, column: int, own_sockets: bool) -> bytes:
         steps += [
             (_EQUAL, 0, "allow", made),
             (_LOAD, 0, 0, _FIRST_ARGUMENT_AT),
-            (_EQUAL, 0, "refuse", socket.AF_UNIX),
-            (_LOAD, 0, 0, _FIRST_ARGUMENT_AT + 8),
-            (_AND, 0, 0, 0xFF),  # without the flags
-            (_EQUAL, "allow", "refuse", socket.SOCK_STREAM),
+            (_EQUAL, "stream", "refuse", socket.AF_UNIX),
         ]
     ends: dict[str, int] = {}
     for name, found in _ENDS.items():

@@ -7,12 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.engine.batch import room as rooms
 from s3sync_dagster.engine.batch.room import NoRoom, Room, Share
 from s3sync_dagster.model.document import Document, Page
 from s3sync_dagster.model.invocation import Trigger
-from s3sync_dagster_tests.core.rules import work_on
 from s3sync_dagster_tests.engine_fixture import make_world
 
 
@@ -155,24 +153,23 @@ def test_small_objects_that_unfold_go_back_and_each_is_read_once(monkeypatch):
     assert sum(map(len, held)) == len(keys)
 
 
-def test_all_strings_of_a_document_count(monkeypatch):
-    """A sheet's name stands in the label of each hundred of its rows."""
-    monkeypatch.setattr(rooms, "HELD_BYTES", 100_000)
+@pytest.mark.parametrize("beside", ["labels", "warnings"])
+def test_what_stands_beside_a_text_counts_as_well(monkeypatch, beside):
+    monkeypatch.setattr(rooms, "HELD_BYTES", 10_000)
     world = make_world()
-    for number in range(4):
-        world.bucket.put(f"{number}.txt", "short")
+    keys = [f"{number}.xlsx" for number in range(40)]
+    for key in keys:
+        world.bucket.put(key, key.encode())
+    world.catalog.invocations.request(world.source, keys, trigger=Trigger.API)
+    begun: list[str] = []
 
-    def extractor(content, *, name, **_more):
-        pages = tuple(Page(start=0, label=f"{place} of {name} " * 1000) for place in range(10))
-        return Document(text="short", format="text", pages=pages)
+    def named_at_length(content, **_named):
+        said = content.decode() + "x" * 5000
+        if beside == "warnings":
+            return Document(text="few words", format="text", warnings=(said,))
+        return Document(text="few words", format="text", pages=(Page(start=0, label=said),))
 
-    begun = []
-    world.listing()
-    while batch := world.catalog.batches.reserve(
-        world.source.id, take=Take(), owner="w", run_id="r"
-    ):
-        begun.append(len(batch.keys))
-        work_on(world, batch, extractor=extractor)
-        assert len(begun) < 9
-    assert len(begun) > 1, "one such document fills the room"
-    assert len(world.texts()) == 4
+    world.at = lambda point: begun.append(point) if point == "begun" else None
+    world.run_batches(extractor=named_at_length)
+    assert len(world.texts()) == len(keys)
+    assert len(begun) > 2

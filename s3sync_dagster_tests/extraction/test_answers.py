@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from s3sync_dagster.extraction import extract_document
-from s3sync_dagster.extraction.answers import answer_of, pictures_of, texts_of
+from s3sync_dagster.extraction.answers import answer_of, pictures_of, text_of, texts_of
+from s3sync_dagster.extraction.pictures import MAX_PICTURES
 from s3sync_dagster.extraction.steps import Attachment, Converted, Mail, PdfPages, Picture
 from s3sync_dagster.model.document import Document, Page
 from s3sync_dagster.model.errors import LimitExceeded
@@ -40,6 +41,7 @@ def pdf(**fields: Any) -> PdfPages:
         pdf(hard=(7,)),
         pdf(plain={2: "why"}),
         pdf(continued=frozenset({2})),
+        pdf(texts=("",) * 7001),
     ],
 )
 def test_what_no_reader_gives_is_a_broken_worker(found):
@@ -56,6 +58,7 @@ def test_what_no_reader_gives_is_a_broken_worker(found):
         Converted(content=b"", name="a.docx", engine="e"),
         Mail(headers=(), attachments=(Attachment(name="n", content=b""),) * 200),
         pdf(scans=(0, 1), hard=(1,), plain={0: "why"}, continued=frozenset({1})),
+        pdf(texts=("",) * 7000),
     ],
 )
 def test_what_readers_give_is_taken(found):
@@ -69,25 +72,46 @@ def test_texts_of_pages_are_texts_and_as_many():
             texts_of(found, 2)
 
 
+@pytest.mark.parametrize("found", [5, ["a"], {"a": 1}, None, b"a"])
+def test_the_table_of_a_mail_is_a_text(found):
+    assert text_of("a") == "a"
+    csv = Attachment(name="a.csv", content=b"a,b\n1,2\n")
+    pool = Answering(
+        {
+            "read_eml": Mail(headers=(), text="t", attachments=(csv,)),
+            "read_csv": Document(text="a,b\n1,2\n", format="csv"),
+            "table_of": found,
+        }
+    )
+    mail = b"From: a@example.org\nSubject: Figures\n\nt\n"
+    document = extract_document(mail, name="a.eml", config=ExtractionConfig(), pool=pool)
+    assert pool.asked[-1] == "table_of"
+    (warning,) = document.warnings
+    assert warning.startswith("Attachment 'a.csv' was left out: The worker sent a reply")
+
+
 def test_pictures_are_pictures():
     picture = Picture(name="n", page=None, text="", jpeg=b"")
     assert pictures_of((picture,)) == (picture,)
-    for found in ([picture], (picture, "n"), None):
+    most = (picture,) * MAX_PICTURES
+    assert pictures_of(most) is most
+    for found in ([picture], (picture, "n"), (*most, picture), None):
         with pytest.raises(LimitExceeded):
             pictures_of(found)
 
 
 class Answering:
-    """A pool whose workers all give the same."""
+    """A pool whose workers all give the same, or by their functions."""
 
     def __init__(self, answer: object) -> None:
         self.answer = answer
-        self.calls = 0
+        self.asked: list[str] = []
 
     def submit(self, function: str, /, *args: object, **kwargs: object) -> Future[Any]:
-        self.calls += 1
+        name = function.partition(":")[2]
+        self.asked.append(name)
         future: Future[Any] = Future()
-        future.set_result(self.answer)
+        future.set_result(self.answer[name] if isinstance(self.answer, dict) else self.answer)
         return future
 
     def close(self) -> None:
@@ -111,4 +135,4 @@ def test_what_asks_to_be_read_again_for_ever_is_not(name):
             pool=pool,
         )
     assert caught.value.reason == "nested_too_deep"
-    assert pool.calls < 50  # two engines read web pages, at each of five depths
+    assert len(pool.asked) < 50  # two engines read web pages, at each of five depths

@@ -31,6 +31,7 @@ def try_all(secret: str, server_socket: str, port: int) -> dict[str, bool]:
         "connect": lambda: socket.create_connection(("127.0.0.1", port), 2).close(),
         "send a datagram": lambda: _datagram(socket.AF_INET, ("127.0.0.1", port)),
         "send a datagram by IPv6": lambda: _datagram(socket.AF_INET6, ("::1", port)),
+        "send a datagram from a pair": lambda: _from_a_pair(str(Path(secret).parent / "log")),
         "ask our own servers": lambda: _connect(server_socket),
         "start a program": lambda: subprocess.run(["/bin/true"], check=True),
         "start its own program": _own_program,
@@ -65,6 +66,17 @@ def read_given(content: Path) -> bytes:
     return content.read_bytes()
 
 
+def use_pairs_of_streams() -> list[bytes]:
+    """Return what came through pairs of sockets, as libraries make them."""
+    found: list[bytes] = []
+    for flags in (0, socket.SOCK_CLOEXEC, socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK):
+        one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | flags)
+        with one, other:
+            one.sendall(b"x")
+            found.append(other.recv(1))
+    return found
+
+
 def use_own_folder() -> bytes:
     """Return what was written to a temporary file, with all that a folder can do."""
     folder = Path(tempfile.mkdtemp())
@@ -96,6 +108,13 @@ def _succeeds(attempt: Callable[[], object]) -> bool:
 def _datagram(family: int, address: tuple[str, int]) -> None:
     with socket.socket(family, socket.SOCK_DGRAM) as udp:
         udp.sendto(b"secret", address)
+
+
+def _from_a_pair(address: str) -> None:
+    for end in (pair := socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)):
+        end.sendto(b"secret", address)
+    for end in pair:
+        end.close()
 
 
 def _connect(path: str) -> None:

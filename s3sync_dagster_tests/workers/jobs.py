@@ -141,6 +141,33 @@ def fork_away(size: int, seconds: float) -> int:
     return left
 
 
+def fork_in_a_thread(size: int, seconds: float) -> int:
+    """Leave a child of another thread than the first, which goes on; return its id."""
+    started: list[int] = []
+
+    def start() -> None:
+        child = os.fork()
+        if child == 0:
+            hoard = b"x" * size
+            time.sleep(60)
+            os._exit(len(hoard) % 2)
+        started.append(child)
+        time.sleep(60)
+
+    threading.Thread(target=start, daemon=True).start()
+    time.sleep(seconds)
+    return started[0]
+
+
+def start_threads(count: int) -> int:
+    """Have so many threads for some seconds, with little memory of their own."""
+    threading.stack_size(32 * 1024)
+    for _ in range(count):
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    time.sleep(3)
+    return threading.active_count()
+
+
 def loaded_modules() -> list[str]:
     return sorted(sys.modules)
 

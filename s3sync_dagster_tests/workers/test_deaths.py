@@ -121,6 +121,26 @@ def test_memory_of_what_forks_away_counts(monkeypatch: pytest.MonkeyPatch):
         assert caught.value.reason == "out_of_memory"
 
 
+def test_memory_of_what_another_thread_starts_counts(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("S3SYNC_WORKER_SANDBOX")
+    limits = WorkLimits(seconds=30, memory_bytes=200 * 1024**2)
+    with open_pool(workers=1) as pool:
+        left = pool.submit(JOBS + "fork_in_a_thread", 1024, 0.5, limits=limits).result()
+        wait_until_gone([left])
+        with pytest.raises(LimitExceeded) as caught:
+            pool.submit(JOBS + "fork_in_a_thread", 400 * 1024**2, 10, limits=limits).result()
+        assert caught.value.reason == "out_of_memory"
+
+
+def test_threads_take_of_the_memory_of_a_call():
+    limits = WorkLimits(seconds=30, memory_bytes=150 * 1024**2)
+    with open_pool(workers=1) as pool:
+        assert pool.submit(JOBS + "start_threads", 200, limits=limits).result() == 201
+        with pytest.raises(LimitExceeded) as caught:
+            pool.submit(JOBS + "start_threads", 2500, limits=limits).result()
+        assert caught.value.reason == "out_of_memory"
+
+
 def test_closing_leaves_no_process(tmp_path: Path):
     pool = open_pool(workers=2)
     pool.submit(JOBS + "add", 1, limits=PLENTY).result()

@@ -8,6 +8,7 @@ import re
 import struct
 import subprocess
 import sys
+import time
 import tracemalloc
 import typing
 from collections.abc import Iterator
@@ -44,8 +45,8 @@ plain = st.recursive(
     lambda inner: (
         st.lists(inner)
         | st.lists(inner).map(tuple)
-        | st.dictionaries(st.text() | st.integers() | st.tuples(st.text()), inner)
-        | st.frozensets(st.text())
+        | st.dictionaries(st.text() | st.integers(0, 2**31 - 1), inner)
+        | st.frozensets(st.text() | st.integers(0, 2**31 - 1))
     ),
     max_leaves=20,
 )
@@ -129,6 +130,10 @@ ATTACKS = [
     framed({"tuple": 5}),
     framed({"tuple": [], "list": []}),
     framed({"dict": [[{"dict": []}, 1]]}),
+    framed({"dict": [[2**61 - 1, 1]]}),
+    framed({"set": [1, 2**31]}),
+    framed({"frozenset": [-1]}),
+    framed({"set": [0.5]}),
     framed([[]])[:-1],
     b"\xff" * 9,
     b"",
@@ -241,3 +246,14 @@ def test_nothing_of_a_reply_stays_when_it_is_opened():
         assert sys.getrefcount(reply) == before
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("tag", ["set", "dict"])
+def test_keys_that_stand_at_one_place_of_a_table_cost_nothing(tag):
+    """All multiples of 2**61 - 1 have one hash: each is compared with all before it."""
+    keys = [number * (2**61 - 1) for number in range(60_000)]
+    attack = framed({tag: [[key, 0] for key in keys] if tag == "dict" else keys})
+    started = time.thread_time()
+    with pytest.raises(replies.BrokenReply):
+        replies.load_value(attack)
+    assert time.thread_time() - started < 3

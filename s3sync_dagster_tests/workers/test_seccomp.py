@@ -60,6 +60,8 @@ CALLS = {
     "clone": (56, 220),
     "clone3": (435, 435),
     "socket": (41, 198),
+    "socketpair": (53, 199),
+    "connect": (42, 203),
     "prlimit64": (302, 261),
     "sched_setaffinity": (203, 122),
     "setpriority": (141, 140),
@@ -74,7 +76,9 @@ CALLS = {
     "setxattrat": (463, 463),
     "file_setattr": (469, 469),
     "truncate": (76, 45),
+    "inotify_init1": (294, 26),
     "inotify_add_watch": (254, 27),
+    "io_setup": (206, 0),
     "shmget": (29, 194),
     "pidfd_send_signal": (424, 424),
 }
@@ -103,7 +107,8 @@ def test_modes_and_times_are_left_as_they_are_and_nobody_fails_for_it(ask):
 def test_owners_marks_and_lengths_are_refused(ask):
     for call in ("fchownat", "setxattr", "setxattrat", "file_setattr", "truncate"):
         assert ask(call) == ERROR | errno.EPERM
-    assert ask("inotify_add_watch") == ERROR | errno.EPERM
+    for call in ("inotify_init1", "inotify_add_watch", "io_setup"):
+        assert ask(call) == ERROR | errno.EPERM
 
 
 def test_no_process_is_made_in_namespaces_of_its_own(ask):
@@ -117,12 +122,24 @@ def test_sockets_are_made_by_who_needs_them_alone(ask):
     given = {
         (family, kind): ask("socket", family, kind | flags, own_sockets=True)
         for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, 16)
-        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)
-        for flags in (0x80000,)
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)
+        for flags in (0, 0x80000, 0x80800)
     }
     allowed = [pair for pair, said in given.items() if said == ALLOW]
     assert allowed == [(socket.AF_UNIX, socket.SOCK_STREAM)]
     assert set(given.values()) == {ALLOW, ERROR | errno.EPERM}
+
+
+@pytest.mark.parametrize("own_sockets", [False, True])
+def test_pairs_are_of_streams_for_others_could_send_to_any_socket(ask, own_sockets):
+    flags = (0, 0x800, 0x80000, 0x80800)  # SOCK_NONBLOCK, SOCK_CLOEXEC
+    given = {
+        kind: {ask("socketpair", 1, kind | flag, own_sockets=own_sockets) for flag in flags}
+        for kind in range(16)
+    }
+    assert given.pop(socket.SOCK_STREAM) == {ALLOW}
+    assert set(map(frozenset, given.values())) == {frozenset({ERROR | errno.EPERM})}
+    assert ask("connect", 3, own_sockets=own_sockets) == ERROR | errno.EPERM
 
 
 def test_another_machines_calls_are_refused():

@@ -1,6 +1,5 @@
 """Step one of a batch, extract: what each key needs, its bytes, its text."""
 
-import sys
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -32,12 +31,11 @@ from s3sync_dagster.engine.batch.carried import carried_with, looked_at, unless_
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.restored import believe_restored
-from s3sync_dagster.engine.batch.room import NoRoom, Room, Share
+from s3sync_dagster.engine.batch.room import NoRoom, Room, Share, memory_of
 from s3sync_dagster.engine.batch.sidecars import apply_sidecars, end_sidecars, read_sidecar
 from s3sync_dagster.engine.identity import check_collections
 from s3sync_dagster.engine.pages import expect, renew, tells_of_one
 from s3sync_dagster.engine.unexpected import unexpected_error
-from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import EmptyPlace, S3SyncError, Unavailable
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import DeleteMode
@@ -238,7 +236,7 @@ def _read_one(parts: BatchParts, facts: KeyFacts, *, room: Room) -> Deed | None:
             with Share(room) as share:
                 deed = _read_object(parts, deed.decision, share)
                 if deed.document is not None:
-                    share.keep(_held_bytes(deed.document))
+                    share.keep(memory_of(deed.document))
     except NoRoom:
         return None
     except S3SyncError as error:
@@ -247,13 +245,6 @@ def _read_one(parts: BatchParts, facts: KeyFacts, *, room: Room) -> Deed | None:
         deed = _given_up(deed, unexpected_error(error, f"{facts.key!r} could not be read"))
     deed = looked_at(parts, deed)
     return replace(deed, ms={"extract": round((parts.clock.monotonic() - started) * 1000, 1)})
-
-
-def _held_bytes(document: Document) -> int:
-    """Return what a document takes in memory: labels of pages may be as long as its text."""
-    labels = {id(page.label): page.label for page in document.pages}
-    told = (document.title or "", document.author or "", *document.warnings)
-    return sum(map(sys.getsizeof, (document.text, *labels.values(), *told)))
 
 
 def _given_up(deed: Deed, error: S3SyncError) -> Deed:

@@ -6,13 +6,22 @@ it is read: 6 KB unfold to 200 MB. What turns out to be too much beside the othe
 its key goes back, too; one at a time may go beyond the bound, so that each has its turn.
 """
 
+import sys
 import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from s3sync_dagster.model.document import Document
+
 HELD_BYTES = 256 * 1024**2
 """A batch that holds as much text reads no further."""
+
+
+def memory_of(document: Document) -> int:
+    """Return the bytes of memory that a document's texts take: its own, labels and warnings."""
+    beside = (page.label for page in document.pages)
+    return sum(map(sys.getsizeof, (document.text, *beside, *document.warnings)))
 
 
 class NoRoom(Exception):

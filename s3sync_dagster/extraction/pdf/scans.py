@@ -51,11 +51,13 @@ def read_scans(
     )
     if seen:
         engine += "+docling-models"
-    for reason in dict.fromkeys(pages.plain.values()):
-        plain = {i for i, why in pages.plain.items() if why == reason} - seen
-        if plain:
-            shown = page_ranges(plain)
-            warnings.append(f"Pages read as plain text, without layout: {shown} ({reason}).")
+    by_reason: dict[str, set[int]] = {}
+    for number, reason in pages.plain.items():  # in one walk: a worker may name as many as pages
+        if number not in seen:
+            by_reason.setdefault(reason, set()).add(number)
+    for reason, plain in by_reason.items():
+        shown = page_ranges(plain)
+        warnings.append(f"Pages read as plain text, without layout: {shown} ({reason}).")
     pages = replace(
         pages,
         scans=tuple(number for number in pages.scans if number not in seen),
