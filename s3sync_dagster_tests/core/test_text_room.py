@@ -161,7 +161,9 @@ def test_what_stands_beside_a_text_counts_as_well(monkeypatch, beside):
     for key in keys:
         world.bucket.put(key, key.encode())
     world.catalog.invocations.request(world.source, keys, trigger=Trigger.API)
-    begun: list[str] = []
+    kept: list[int] = []
+    keep = Share.keep
+    monkeypatch.setattr(Share, "keep", lambda share, size: (kept.append(size), keep(share, size)))
 
     def named_at_length(content, **_named):
         said = content.decode() + "x" * 5000
@@ -169,7 +171,6 @@ def test_what_stands_beside_a_text_counts_as_well(monkeypatch, beside):
             return Document(text="few words", format="text", warnings=(said,))
         return Document(text="few words", format="text", pages=(Page(start=0, label=said),))
 
-    world.at = lambda point: begun.append(point) if point == "begun" else None
     world.run_batches(extractor=named_at_length)
     assert len(world.texts()) == len(keys)
-    assert len(begun) > 2
+    assert min(kept) > 5000

@@ -5,10 +5,13 @@ import sys
 import zipfile
 from email.message import EmailMessage
 
+from s3sync_dagster.extraction import extract_document
 from s3sync_dagster.extraction.beside_text import MOST_WARNINGS, shortened
 from s3sync_dagster.model.document import Document, Page
+from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster_tests.extraction import corpus
 from s3sync_dagster_tests.extraction.conftest import Read
+from s3sync_dagster_tests.extraction.test_answers import Answering
 
 LONG = "S" * 300_000 + "\N{GRINNING FACE}"
 
@@ -54,6 +57,18 @@ def test_warnings_of_what_a_mail_holds_are_short(read: Read):
     document = read(mail.as_bytes(), "figures.eml")
     assert sum("hidden sheet" in one for one in document.warnings) == 3
     assert beside(document) < 20_000
+
+
+def test_what_a_worker_says_beside_a_text_is_cut():
+    """It may have been taken over, and then holds itself to nothing."""
+    said = Document(
+        text="words", format="markdown", pages=(Page(start=0, label=LONG),), warnings=(LONG,) * 500
+    )
+    document = extract_document(
+        corpus.make_docx(), name="a.docx", config=ExtractionConfig(), pool=Answering(said)
+    )
+    assert document.text == "words"
+    assert beside(document) < 5000 * MOST_WARNINGS
 
 
 def test_what_stands_beside_a_text_is_cut():
