@@ -14,6 +14,7 @@ import pytest
 from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.model.errors import LimitExceeded
 from s3sync_dagster.workers import open_pool
+from s3sync_dagster_tests.waiting import wait_for
 from s3sync_dagster_tests.workers.processes import (
     descendants_of,
     is_alive,
@@ -33,9 +34,13 @@ def files_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def temporary_folder_of(program: int) -> Path:
     """Return the folder that a program got from the worker that started it."""
-    variables = Path(f"/proc/{program}/environ").read_bytes().split(b"\0")
-    (named,) = [value for value in variables if value.startswith(b"TMPDIR=")]
-    return Path(named.removeprefix(b"TMPDIR=").decode())
+
+    def named() -> list[bytes]:  # for a moment after its start it has none
+        variables = Path(f"/proc/{program}/environ").read_bytes().split(b"\0")
+        return [value for value in variables if value.startswith(b"TMPDIR=")]
+
+    (value,) = wait_for(named)
+    return Path(value.removeprefix(b"TMPDIR=").decode())
 
 
 def wait_until_removed(folder: Path, *, seconds: float = 10) -> None:
