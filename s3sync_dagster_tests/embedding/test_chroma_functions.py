@@ -6,12 +6,19 @@ import pytest
 
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.embedding.chroma_functions import register_embedding_functions
+from s3sync_dagster.embedding.minilm_bf16 import has_bfloat16
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster_tests.opened import open_collections, stock_client
 
+needs_bfloat16 = pytest.mark.skipif(
+    not has_bfloat16(), reason="this processor has no bfloat16: see test_minilm_bf16"
+)
 
-@pytest.mark.parametrize("kind", ["minilm-bf16", "static", "hash"])
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param("minilm-bf16", marks=needs_bfloat16), "static", "hash"]
+)
 def test_a_client_queries_by_text_after_registration(chroma_server, kind):
     register_embedding_functions()
     embedder = open_embedder(EmbeddingConfig(kind=kind))
