@@ -71,10 +71,7 @@ class _Forker:
 
     def _patience(self) -> float | None:
         """Return milliseconds until somebody has to be looked at; None: not before a message."""
-        ending = any(one.killed or one.retired_at for one in self.workers.values())
-        if self.by_link or ending:
-            return WATCH_SECONDS * 1000
-        return IDLE_SECONDS * 1000 if self.workers else None
+        return WATCH_SECONDS * 1000 if self.workers or self.by_link else None
 
     def _accept(self) -> bool:
         _, descriptors, _, _ = socket.recv_fds(self.control, 1, 2)

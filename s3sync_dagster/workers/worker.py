@@ -59,10 +59,13 @@ class Worker:
     killed: str | None = None
     exit_code: int = 0
     born_bytes: int = 0
+    bound_bytes: int = 0
+    """Of memory, for its last call: one that was taken over says that it is done before it is."""
 
     def begin(self, call: Call) -> None:
         """Remember what it works on."""
         self.call, self.idle_since = call, None
+        self.bound_bytes = call.header.limits.memory_bytes
 
     def hand(self, call: Call, header: bytes) -> bool:
         """Give it a call; returns whether it was there to take it."""
@@ -123,14 +126,13 @@ class Worker:
             return
         if self.retired_at is not None and now > self.retired_at + _LAST_SECONDS:
             self.kill("retired")
-        if self.call is None:
-            return
-        if now > self.call.ends_at:
+        if self.call is not None and now > self.call.ends_at:
             self.kill("timeout")
             return
         used = sum(map(linux.memory_of_tree, (self.pid, *linux.orphans_of(self.pid))))
-        self.call.peak_bytes = max(self.call.peak_bytes, used)
-        if used > self.call.header.limits.memory_bytes:
+        if self.call is not None:
+            self.call.peak_bytes = max(self.call.peak_bytes, used)
+        if self.bound_bytes and used > self.bound_bytes:
             self.kill("out_of_memory")
 
     def kill(self, why: str) -> None:

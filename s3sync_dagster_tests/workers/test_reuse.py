@@ -123,3 +123,10 @@ def test_many_callers_threads_are_all_answered():
         # How often is the machine's affair; without reuse it would be 300.
         assert len({process for process, _ in seen}) <= 30
         assert time.monotonic() - started < 60
+
+
+def test_who_says_done_before_it_is_keeps_its_limit_of_memory(pool: LocalPool):
+    limits = WorkLimits(seconds=30, memory_bytes=200 * 1024**2)
+    with pytest.raises(LimitExceeded):
+        again(pool, "say done first", limits)
+    assert again(pool)[1] == []
