@@ -138,7 +138,7 @@ def test_an_extra_brings_what_is_looked_for_in_its_name(extra):
 
 
 def test_all_has_every_extra_but_the_large_ones_that_few_need():
-    others = set(PROJECT["optional-dependencies"]) - {"all", "pdf-models", "inventory"}
+    others = set(PROJECT["optional-dependencies"]) - {"all", "pdf-models", "inventory", "openvino"}
     assert with_extra("all") == set().union(*map(with_extra, others))
 
 

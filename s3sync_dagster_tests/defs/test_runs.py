@@ -304,7 +304,7 @@ def test_a_missing_setting_fails_every_key_with_its_reason(world, monkeypatch):
 def test_a_bug_of_ours_is_not_tried_again_at_once_and_tells_no_secret(world, monkeypatch):
     from s3sync_dagster.engine.batch import read
 
-    def broken(*_):
+    def broken(*_, **__):
         raise ZeroDivisionError("password=hunter2")
 
     monkeypatch.setattr(read, "_read_one", broken)

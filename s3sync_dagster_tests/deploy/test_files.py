@@ -134,7 +134,10 @@ ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize("values", [{}, ELSEWHERE, {"ingress": {"enabled": False}}])
+LESS = pytest.param({"ingress": {"enabled": False}}, marks=pytest.mark.long)
+
+
+@pytest.mark.parametrize("values", [{}, ELSEWHERE, LESS])
 def test_the_chart_makes_what_kubernetes_takes(values, tmp_path):
     for name, text in rendered(**values).items():
         (tmp_path / name).write_text(text)

@@ -44,6 +44,7 @@ def counts(stage):
     return found
 
 
+@pytest.mark.long
 def test_a_source_that_grows_gets_assets_by_itself_and_no_key_moves(stage):
     for number in range(8):
         stage.put(f"docs/{number:03d}.md", page(f"{number}"))
