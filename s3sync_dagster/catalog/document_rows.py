@@ -150,13 +150,7 @@ class DocumentRows:
     ) -> dict[str, set[Place]]:
         """Return what keys close a ring by asking for: others have failed of an id in turn."""
         with self._db.read() as tx:
-            rings = Rings(tx, source)
-            rings.look_up(place for places in asked.values() for place in places)
-            found = {
-                key: {place for place in places if rings.closes(key, place)}
-                for key, places in asked.items()
-            }
-        return {key: places for key, places in found.items() if places}
+            return Rings(tx, source).closed(asked)
 
     def written_by(
         self,

@@ -1,6 +1,6 @@
 """Rings of objects that failed of an id, each of the one that the next one would give up."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -49,6 +49,15 @@ class Rings:
                     self._rows[place] = row
         rows = [row for one in new if (row := self._rows[one]) is not None]
         self._look_up_wanted([row for row in rows if _may_move(row)])
+
+    def closed(self, asked: Mapping[str, Collection[Place]]) -> dict[str, set[Place]]:
+        """Return which places of many keys, by key, each closes a ring by asking for."""
+        self.look_up(place for places in asked.values() for place in places)
+        found = {
+            key: {place for place in places if self.closes(key, place)}
+            for key, places in asked.items()
+        }
+        return {key: places for key, places in found.items() if places}
 
     def closes(self, key: str, place: Place) -> bool:
         """Return whether ``key`` closes a ring of objects by asking for a place.

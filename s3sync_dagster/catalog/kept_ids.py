@@ -90,12 +90,10 @@ def free_by_now(tx: sa.Connection, source: Source, outcomes: Sequence[KeyOutcome
         )
         held.update((row.collection_name, row.document_id) for row in tx.execute(query))
     free = {key for key, some in refused.items() if not some <= held}
-    rings = Rings(tx, source)
-    rings.look_up(place for some in refused.values() for place in some)
     free.update(
-        key
-        for key, some in refused.items()
-        if key not in asked_before and any(rings.closes(key, place) for place in some)
+        Rings(tx, source).closed(
+            {key: some for key, some in refused.items() if key not in asked_before}
+        )
     )
     return sorted(free)
 

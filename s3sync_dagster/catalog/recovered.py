@@ -42,21 +42,11 @@ def store_recovered(
     for part in groups(found):
         rows = [
             {
-                "source_id": source.id,
-                "object_key": one.object_key,
-                "tenant": source.tenant,
-                "database_name": source.database_name,
-                "collection_name": collection_name,
-                "document_id": one.document_id,
-                "custom_id": one.custom_id,
+                **_found_in(collection_name, source, one),
                 "metadata": dict(one.metadata),
                 "withheld": _withheld(source, one),
                 "owner": "source" if one.custom_id is None else "request",
                 "phase": UNTRUSTED,
-                "etag": one.etag,  # says that the records are this source's own to write over
-                "high_water": one.high_water,
-                "digests": b"",
-                "metadata_keys": sorted(one.metadata_keys),
                 "collection_id": collection_id,
                 "written_as": sorted(one.owners - {source.id}),
             }
@@ -106,21 +96,11 @@ def store_beside(
             stand = set(tx.execute(query).scalars())
             rows: list[dict[str, Any]] = [
                 {
-                    "source_id": source.id,
-                    "object_key": one.object_key,
-                    "tenant": source.tenant,
-                    "database_name": source.database_name,
-                    "collection_name": collection_name,
-                    "document_id": one.document_id,
-                    "custom_id": one.custom_id,
+                    **_found_in(collection_name, source, one),
                     "metadata": {},
                     "withheld": UNTOLD,
                     "owner": BESIDE,
                     "phase": "removing",
-                    "etag": one.etag,
-                    "high_water": one.high_water,
-                    "digests": b"",
-                    "metadata_keys": sorted(one.metadata_keys),
                     # Whoever deletes them asks each whose it is.
                     "collection_id": f"{RESTORED}{collection_id}",
                 }
@@ -131,6 +111,23 @@ def store_beside(
                 statement = database.insert(documents).values(rows).on_conflict_do_nothing()
                 added += tx.execute(statement).rowcount
     return added
+
+
+def _found_in(collection_name: str, source: Source, document: RecoveredDocument) -> dict[str, Any]:
+    """Return of a document's row what its records tell."""
+    return {
+        "source_id": source.id,
+        "object_key": document.object_key,
+        "tenant": source.tenant,
+        "database_name": source.database_name,
+        "collection_name": collection_name,
+        "document_id": document.document_id,
+        "custom_id": document.custom_id,
+        "etag": document.etag,  # says that the records are this source's own to write over
+        "high_water": document.high_water,
+        "digests": b"",
+        "metadata_keys": sorted(document.metadata_keys),
+    }
 
 
 def forget_bytes(tx: sa.Connection, token: str, ids: Sequence[int]) -> None:

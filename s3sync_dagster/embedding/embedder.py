@@ -161,8 +161,8 @@ class ModelEmbedder:
             vectors = self._checked(self._model.infer(part), rows=len(part))
             with self._lock:
                 self.inferred += len(part)
-                taken = next_slice(len(part), self._clock.monotonic() - began)
-                self._slice = max(taken, self._model.limits.least_texts)
+                seconds, least = self._clock.monotonic() - began, self._model.limits.least_texts
+                self._slice = next_slice(len(part), seconds, least=least)
             if self._cache:
                 self._cache.put(self.cache_key(), part, vectors)
             known.update(zip(part, vectors, strict=True))
@@ -200,11 +200,11 @@ class ModelEmbedder:
         return vectors
 
 
-def next_slice(texts: int, seconds: float) -> int:
+def next_slice(texts: int, seconds: float, *, least: int = LEAST_SLICE_TEXTS) -> int:
     """Return how many texts come next, after so many that took so long."""
     if seconds <= 0:
         return SLICE_TEXTS
-    return round(min(max(texts * SLICE_SECONDS / seconds, LEAST_SLICE_TEXTS), SLICE_TEXTS))
+    return round(min(max(texts * SLICE_SECONDS / seconds, least), SLICE_TEXTS))
 
 
 def _room_for(size: int) -> IO[bytes]:

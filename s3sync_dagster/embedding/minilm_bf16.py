@@ -1,8 +1,8 @@
 """``minilm-bf16``: MiniLM under OpenVINO in numbers of 16 bits (bfloat16).
 
-A third of the processor's time where that multiplies them in tiles (AMX). The vectors differ from
-those of ``minilm`` by a cosine of 0.9998 at least, far beyond the noise of floats: they have a name
-of their own in collections and in the vector cache.
+Less than half of the processor's time where that multiplies them in tiles (AMX). The vectors differ
+from those of ``minilm`` by a cosine of 0.9998 at least, far beyond the noise of floats: they have a
+name of their own in collections and in the vector cache.
 """
 
 from __future__ import annotations
