@@ -1,8 +1,10 @@
 """One sync of a bucket into Chroma, in other ways than ours; ``peers.py`` runs and measures them.
 
-Each way reads, cuts and embeds with the functions of this project, so that the pipeline around
-them is what differs. Arguments: the way, bucket, S3 URL, Chroma port, collection, kind of
-embedding, folder for what the way remembers, folder of the model.
+With ``ours`` as the splitter each way reads, cuts and embeds with the functions of this project, so
+that the pipeline around them is what differs; with ``own`` it decodes text and cuts with what it
+brings itself, to ``OWN_SIZE``, and only the bare model is ours. Arguments: the way, bucket, S3 URL,
+Chroma port, collection, kind of embedding, folder for what the way remembers, folder of the model,
+splitter.
 """
 
 import os
@@ -12,28 +14,71 @@ from functools import cache
 from pathlib import Path
 
 BATCH = 500
-WAY, BUCKET, S3_URL, CHROMA_PORT, COLLECTION, KIND, STATE, MODEL_DIR = sys.argv[1:]
+OWN_SIZE = 1024
+"""Bytes or characters of a chunk where a way cuts itself: the default size of this project."""
+WAY, BUCKET, S3_URL, CHROMA_PORT, COLLECTION, KIND, STATE, MODEL_DIR, SPLITTER = sys.argv[1:]
 
 
 @cache
-def parts():
-    """Return extraction's pool and the embedder, made once."""
+def embedder():
+    """Return the model, made once, with no cache of vectors."""
     from s3sync_dagster.embedding import open_embedder
     from s3sync_dagster.model.source import EmbeddingConfig
+
+    return open_embedder(EmbeddingConfig(kind=KIND), model_dir=Path(MODEL_DIR))
+
+
+@cache
+def pool():
+    """Return extraction's workers, made once."""
     from s3sync_dagster.workers import open_pool
 
-    return open_pool(), open_embedder(EmbeddingConfig(kind=KIND), model_dir=Path(MODEL_DIR))
+    return open_pool()
 
 
 def chunks_of(key: str, content: bytes) -> list[str]:
+    """Cut one object, in the way's own manner or in ours."""
+    return own_chunks(key, content.decode()) if SPLITTER == "own" else our_chunks(key, content)
+
+
+def own_chunks(key: str, text: str) -> list[str]:
+    """Cut with what the way itself brings."""
+    if WAY == "langchain":
+        return [part for part in langchain_splitter(Path(key).suffix).split_text(text) if part]
+    if WAY == "cocoindex":
+        from cocoindex.ops.text import detect_code_language
+
+        language = detect_code_language(filename=key)
+        return [one.text for one in cocoindex_splitter().split(text, OWN_SIZE, language=language)]
+    return [text[start : start + OWN_SIZE] for start in range(0, len(text), OWN_SIZE)]
+
+
+@cache
+def cocoindex_splitter():
+    from cocoindex.ops.text import RecursiveSplitter
+
+    return RecursiveSplitter()
+
+
+@cache
+def langchain_splitter(suffix: str):
+    from langchain_text_splitters import Language, RecursiveCharacterTextSplitter
+
+    languages = {".py": Language.PYTHON, ".md": Language.MARKDOWN, ".html": Language.HTML}
+    sizes = {"chunk_size": OWN_SIZE, "chunk_overlap": 0}
+    if language := languages.get(suffix):
+        return RecursiveCharacterTextSplitter.from_language(language, **sizes)
+    return RecursiveCharacterTextSplitter(**sizes)
+
+
+def our_chunks(key: str, content: bytes) -> list[str]:
     from s3sync_dagster.chunking import chunk_document
     from s3sync_dagster.extraction import extract_document
     from s3sync_dagster.model.source import ChunkingConfig, ExtractionConfig
 
-    pool, embedder = parts()
-    document = extract_document(content, name=key, config=ExtractionConfig(), pool=pool)
+    document = extract_document(content, name=key, config=ExtractionConfig(), pool=pool())
     chunks = chunk_document(
-        document, object_key=key, config=ChunkingConfig(), limits=embedder.limits, pool=pool
+        document, object_key=key, config=ChunkingConfig(), limits=embedder().limits, pool=pool()
     )
     return [chunk.text for chunk in chunks]
 
@@ -60,7 +105,6 @@ def hand_written() -> None:
     collection = chroma().get_or_create_collection(
         COLLECTION, configuration={"hnsw": {"space": "cosine"}}
     )
-    _, embedder = parts()
     waiting: list[tuple[str, str, dict[str, str | int]]] = []
 
     def write() -> None:
@@ -69,7 +113,7 @@ def hand_written() -> None:
             ids=ids,
             documents=texts,
             metadatas=metadatas,
-            embeddings=embedder.embed_documents(texts),
+            embeddings=embedder().embed_documents(texts),
         )
         waiting.clear()
 
@@ -92,10 +136,10 @@ def langchain() -> None:
 
     class Ours(Embeddings):
         def embed_documents(self, texts):
-            return parts()[1].embed_documents(texts).tolist()
+            return embedder().embed_documents(texts).tolist()
 
         def embed_query(self, text):
-            return parts()[1].embed_query(text).tolist()
+            return embedder().embed_query(text).tolist()
 
     store = Chroma(COLLECTION, embedding_function=Ours(), client=chroma())
     manager = SQLRecordManager(f"chroma/{COLLECTION}", db_url=f"sqlite:///{STATE}/records.db")
@@ -127,7 +171,7 @@ def cocoindex() -> None:
     collection = chroma().get_or_create_collection(
         COLLECTION, configuration={"hnsw": {"space": "cosine"}}
     )
-    parts()
+    embedder()
     one_inference = threading.Lock()
 
     class Records(coco.TargetHandler):
@@ -143,7 +187,7 @@ def cocoindex() -> None:
             if written := [(name, value) for name, value in actions if value is not None]:
                 texts = [value[1] for _, value in written]
                 with one_inference:
-                    vectors = parts()[1].embed_documents(texts)
+                    vectors = embedder().embed_documents(texts)
                 collection.upsert(
                     ids=[name for name, _ in written],
                     documents=texts,
@@ -187,5 +231,6 @@ def cocoindex() -> None:
 if __name__ == "__main__":
     ways = {"hand-written": hand_written, "langchain": langchain, "cocoindex": cocoindex}
     ways[WAY]()
-    print(f'"embedded": {parts()[1].inferred}')
-    parts()[0].close()
+    print(f'"embedded": {embedder().inferred}')
+    if pool.cache_info().currsize:
+        pool().close()

@@ -1,12 +1,14 @@
 """First sync, nothing changed and 1 % changed: ours against other ways to do the same.
 
     python benchmarks/chroma/peers.py [--files 400] [--first-files 1700] [--embedding hash]
-        [--ways ours,hand-written,langchain,cocoindex] [--peers-python FILE]
+        [--ways ours,hand-written,langchain,cocoindex] [--splitter ours|own] [--peers-python FILE]
 
 The last two need an environment of their own: ``python -m venv FOLDER`` and ``FOLDER/bin/pip
 install -r benchmarks/chroma/peers.txt``. Each way gets a fresh Chroma server and is a process of
 its own; CPU seconds are those of the process and all its descendants. ``missing`` and ``stale``
-count files whose newest word is not in the collection, or whose older one still is.
+count files whose newest word is not in the collection, or whose older one still is. With
+``--splitter own`` the files are text alone, each way decodes and cuts them with what it brings
+itself, and a word that a cut went through counts as missing.
 """
 
 import argparse
@@ -17,6 +19,7 @@ from tempfile import TemporaryDirectory
 import chromadb
 from measured import adopt_orphans, lend_packages, run
 from peer_corpus import corpus, file_of, word
+from text_corpus import text_corpus
 
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint, start_rclone
 from s3sync_dagster_tests.conftest_chroma import ChromaServer, start_chroma
@@ -31,6 +34,7 @@ def main() -> None:
     parser.add_argument("--first-files", type=int, default=1700, help="first sync only; 0: none")
     parser.add_argument("--embedding", choices=["hash", "static", "minilm"], default="hash")
     parser.add_argument("--ways", default="ours,hand-written,langchain,cocoindex")
+    parser.add_argument("--splitter", choices=["ours", "own"], default="ours")
     parser.add_argument("--peers-python", default=str(HERE / ".peers" / "bin" / "python"))
     parser.add_argument("--model-dir", type=Path, default=Path.home() / ".cache" / "s3sync-bench")
     options = parser.parse_args()
@@ -49,8 +53,9 @@ def main() -> None:
 
 def compare(options: argparse.Namespace, s3: AwsEndpoint, count: int, phases: list[str]) -> None:
     """Print one table."""
-    files = corpus(count)
-    print(f"\n{count} files, {sum(map(len, files.values())) / 1e6:.1f} MB, {options.embedding}\n")
+    files = text_corpus(count) if options.splitter == "own" else corpus(count)
+    size = sum(map(len, files.values())) / 1e6
+    print(f"\n{count} files, {size:.1f} MB, {options.embedding}, splitter: {options.splitter}\n")
     print("| way | phase | seconds | CPU s | Chroma CPU s | peak MB | records | missing | stale |")
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for way in options.ways.split(","):
@@ -105,7 +110,7 @@ def command_of(
     python = sys.executable if way == "hand-written" else options.peers_python
     return [
         *(python, str(HERE / "peer_ways.py"), way, bucket, s3.url, str(chroma.port), "docs"),
-        *(options.embedding, str(folder), str(options.model_dir)),
+        *(options.embedding, str(folder), str(options.model_dir), options.splitter),
     ]
 
 
