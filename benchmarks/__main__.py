@@ -35,6 +35,7 @@ BENCHMARKS = {
     "engine.shards": "millions of objects in shards on Postgres: what a shard costs beside others",
     "orchestration.scale": "100,000 partitions: discovery, pages, restart",
     "orchestration.sources": "1, 20 and 200 sources: ticks, idle CPU, imports",
+    "orchestration.latency": "from an event to a searchable record, by queue and by API",
     "orchestration.shards": "a source of one asset and of forty: CPU a key, definitions loaded",
     "orchestration.hosts": "1 to 8 hosts on one catalog, and one of them killed (redis-server)",
     "orchestration.two_versions": "a rolling upgrade with kills: both versions at work at once",
