@@ -41,7 +41,8 @@ from s3sync_dagster.places.files import FilesPlace
 from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster.places.git import GitPlace
 from s3sync_dagster.places.web import WebPlace
-from s3sync_dagster.source_settings import SETTINGS, Door, Setting
+from s3sync_dagster.setting import Door, Setting
+from s3sync_dagster.source_settings import SETTINGS
 from s3sync_dagster_tests.sources import s3_source
 
 ROOT = Path(s3sync_dagster.__file__).parents[1]

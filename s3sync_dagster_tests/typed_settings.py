@@ -12,7 +12,8 @@ from s3sync_dagster.defs.resources import (
     S3Source,
     WebSource,
 )
-from s3sync_dagster.source_settings import GROUPS, Setting, settings_of
+from s3sync_dagster.setting import GROUPS, Setting
+from s3sync_dagster.source_settings import settings_of
 
 NAMES = {
     "S3Settings": S3Source,

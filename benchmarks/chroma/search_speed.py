@@ -28,7 +28,7 @@ from s3sync_dagster.engine.ports import StoredRecord
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.ports.word_index import FtsWordIndex
 from s3sync_dagster.ports.word_memory import WordMemory
-from s3sync_dagster.search import follow_catalog, keep_in_step
+from s3sync_dagster.word_following import follow_catalog, keep_in_step
 
 CHUNKS = 10
 """Records of a document."""

@@ -16,7 +16,8 @@ from s3sync_dagster.model.errors import InvalidSetting, NotPossible
 from s3sync_dagster.model.place import Admission, CredentialsConfig, Place, S3Place
 from s3sync_dagster.model.source import AutoSync, Source
 from s3sync_dagster.ports.aws_guard import TRUSTED_TENANTS, names_service
-from s3sync_dagster.source_settings import Door, settings_of
+from s3sync_dagster.setting import Door
+from s3sync_dagster.source_settings import settings_of
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_]+")
 

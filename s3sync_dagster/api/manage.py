@@ -22,7 +22,7 @@ from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.place import Place, S3Place
 from s3sync_dagster.model.source import Source
-from s3sync_dagster.source_settings import Door
+from s3sync_dagster.setting import Door
 
 SOURCES_A_PAGE = 100
 """Each is counted."""

@@ -10,7 +10,7 @@ from s3sync_dagster.api.wire_settings import settings_payload
 from s3sync_dagster.api.wire_source import Chunking, Secret
 from s3sync_dagster.engine.hybrid import Ranking
 from s3sync_dagster.model.place_types import place_classes
-from s3sync_dagster.source_settings import Door
+from s3sync_dagster.setting import Door
 
 ObjectWord = Literal["indexed", "pending", "processing", "skipped", "failed"]
 MAX_RETRY_KEYS = 10_000

@@ -13,7 +13,8 @@ from s3sync_dagster.api.wire_settings import GROUP, optional_field, settings_gro
 from s3sync_dagster.model.place import Place
 from s3sync_dagster.model.place_types import place_classes
 from s3sync_dagster.model.source import AutoSync, Source
-from s3sync_dagster.source_settings import Door, Setting, settings_of
+from s3sync_dagster.setting import Door, Setting
+from s3sync_dagster.source_settings import settings_of
 
 BY_HAND = frozenset({"s3", "file_upload"})
 

@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field, StrictBool, StringConstraints, create_mod
 from s3sync_dagster.api.wire import Name, Payload, Text
 from s3sync_dagster.core.selection import MAX_GLOBS
 from s3sync_dagster.model.source import ChunkingConfig, Source
-from s3sync_dagster.source_settings import SETTINGS, Door, Setting
+from s3sync_dagster.setting import Door, Setting
+from s3sync_dagster.source_settings import SETTINGS
 
 Word = Annotated[Name, StringConstraints(max_length=2048)]
 GROUP = "extraction"

@@ -16,7 +16,7 @@ from s3sync_dagster.api.wire import Answer, Moment, Name, Payload, Text, union_b
 from s3sync_dagster.api.wire_places import place_payload, place_shown, wire_types
 from s3sync_dagster.api.wire_settings import settings_group, settings_payload
 from s3sync_dagster.model.source import AutoSync
-from s3sync_dagster.source_settings import Door
+from s3sync_dagster.setting import Door
 
 _CONTRACT = ("s3", "github", "web_scrape", "file_upload")
 WIRE_TYPES = wire_types()

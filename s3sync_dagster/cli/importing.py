@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import uuid
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import islice, takewhile
 from operator import itemgetter
 from pathlib import Path
@@ -18,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from s3sync_dagster.cli.groups import examples
+from s3sync_dagster.cli.imported import Planned, show_planned
 from s3sync_dagster.cli.options import as_json, opened
-from s3sync_dagster.cli.showing import columns, people
 from s3sync_dagster.cli.source_options import embedding, embedding_config
 from s3sync_dagster.core.keys import MAX_SOURCE_NAME_LENGTH, RESERVED_SOURCE_NAMES
 from s3sync_dagster.core.source_identity import identity_changes, overlap
@@ -39,21 +38,6 @@ if TYPE_CHECKING:
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 _UNSAFE = re.compile(r"[^A-Za-z0-9_]+")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """What becomes of one entry."""
-
-    label: str
-    state: str
-    """``new``, ``there`` or ``refused``."""
-    source: Source | None = None
-    """Ours: the one that will be made, or that is there."""
-    keys: KeyPair | None = field(default=None, repr=False)
-    paused: bool = False
-    notes: Sequence[str] = ()
-    """What has no counterpart; of a refusal, why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +163,7 @@ def import_sources(
             if found.state == "new" and found.source is not None:
                 known.add(found.source)
             planned.append(found)
-    _show(planned, dry_run=dry_run, as_json=as_json)
+    show_planned(planned, dry_run=dry_run, as_json=as_json)
     return 1 if any(one.state == "refused" for one in planned) else 0
 
 
@@ -344,58 +328,3 @@ def _made(parts: Parts, planned: Planned) -> Planned:
     except S3SyncError as error:
         return replace(planned, state="refused", source=None, notes=[error.message])
     return replace(planned, source=source)
-
-
-def _show(planned: Sequence[Planned], *, dry_run: bool, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps([_values(one) for one in planned]))
-        return
-    words = {"new": "would be made" if dry_run else "made", "there": "is there"}
-    table = [
-        (
-            words.get(one.state, one.state),
-            people(one.source.name) if one.source else "-",
-            people(_place(one.source)) if one.source else "-",
-            people(one.source.collection_name) if one.source else "-",
-            _keys(one),
-            people(one.label),
-        )
-        for one in planned
-    ]
-    for line in columns(("", "name", "place", "collection", "keys", "from"), table):
-        click.echo(line)
-    for one in planned:
-        for note in one.notes:
-            word = "refused" if one.state == "refused" else "left out"
-            click.echo(f"{people(one.label)}: {word}: {people(note)}", err=True)
-
-
-def _place(source: Source) -> str:
-    """Return where objects come from: of a server that the file names, which one gets the keys."""
-    address = source.place.address()
-    named = isinstance(source.place, S3Place) and source.server
-    return f"{address} at {source.server}" if named else address
-
-
-def _keys(planned: Planned) -> str:
-    if planned.source is None or not isinstance(planned.source.place, S3Place):
-        return "-"
-    credentials = planned.source.place.credentials
-    if credentials.access_key_id_env is not None:
-        return f"${credentials.access_key_id_env}"
-    if credentials.credential_id is not None:
-        return f"credential {credentials.credential_id}"
-    if planned.state == "new" and planned.keys is not None:
-        return "to be kept encrypted"
-    return "default chain"
-
-
-def _values(planned: Planned) -> dict[str, Any]:
-    return {
-        "state": planned.state,
-        "from": planned.label,
-        "source": planned.source.settings() if planned.source else None,
-        "paused": planned.paused,
-        "keys": _keys(planned),
-        "notes": list(planned.notes),
-    }

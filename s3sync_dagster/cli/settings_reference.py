@@ -5,7 +5,8 @@ from dataclasses import MISSING
 
 import click
 
-from s3sync_dagster.source_settings import SETTINGS, Door, Setting
+from s3sync_dagster.setting import Door, Setting
+from s3sync_dagster.source_settings import SETTINGS
 
 HEAD = """# Settings of a source
 

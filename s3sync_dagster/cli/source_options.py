@@ -9,7 +9,8 @@ import click
 
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import DeleteMode, EmbeddingConfig, Source
-from s3sync_dagster.source_settings import SETTINGS, UNBOUNDED, Door, Setting
+from s3sync_dagster.setting import UNBOUNDED, Door, Setting
+from s3sync_dagster.source_settings import SETTINGS
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +16,7 @@ from s3sync_dagster.cli.groups import Group, examples
 from s3sync_dagster.cli.made_by_sync import made_by_sync
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import ago, columns, people
+from s3sync_dagster.cli.source_moving import WAIT_SECONDS, move, release_dead
 from s3sync_dagster.cli.source_options import (
     EditCommand,
     at,
@@ -31,8 +31,6 @@ from s3sync_dagster.core.declaration import HOLDS_SECONDS
 from s3sync_dagster.core.source_rules import require_own, validate_source
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.engine.deleting import take_down
-from s3sync_dagster.engine.dispatching import reap
-from s3sync_dagster.engine.moving import finish_move, how_far
 from s3sync_dagster.engine.pages import first_object, look
 from s3sync_dagster.local.stack_state import stack_starts
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
@@ -40,17 +38,19 @@ from s3sync_dagster.model.errors import Conflict, InvalidSetting, S3SyncError
 from s3sync_dagster.model.place import PLACE_FORM, Place, forms, parse_place
 from s3sync_dagster.model.place_types import place_classes
 from s3sync_dagster.model.source import AutoSync, Source
-from s3sync_dagster.source_settings import Door, settings_of
+from s3sync_dagster.setting import Door
+from s3sync_dagster.source_settings import settings_of
 
 if TYPE_CHECKING:
     from s3sync_dagster.wiring import Parts
-
-WAIT_SECONDS = 1.0
 
 
 @click.group(cls=Group, epilog=examples("s3sync source list"))
 def source() -> None:
     """Sources in the catalog: a place, such as a bucket, and a collection."""
+
+
+source.add_command(move)
 
 
 @source.command(
@@ -229,7 +229,7 @@ def delete(name: str, keep_records: bool, undeclared: bool) -> int:
         said = ""
         with dg.DagsterInstance.get() as instance:
             while parts.catalog.sources.deleting(found.id) is not None:
-                _release_dead(parts, found)
+                release_dead(parts, found)
                 note = take_down(
                     found,
                     catalog=parts.catalog,
@@ -246,64 +246,6 @@ def delete(name: str, keep_records: bool, undeclared: bool) -> int:
                 elif parts.catalog.sources.deleting(found.id) is not None:
                     parts.clock.sleep(WAIT_SECONDS)  # a batch, or a Chroma that only says it did
                 said = note
-    return 0
-
-
-@source.command(epilog=examples("s3sync source move docs", "s3sync source move docs --now"))
-@click.argument("name", shell_complete=source_names)
-@click.option(
-    "--now", is_flag=True, help="Remove the records of before without waiting for the new ones."
-)
-@click.option(
-    "--keep-records",
-    is_flag=True,
-    help="End the move and leave what stands of before, as where its collection refuses all.",
-)
-def move(name: str, now: bool, keep_records: bool) -> int:
-    """Let NAME be the source that its code declares: at another address, or in another collection.
-
-    New records are written first. Each document of before goes by itself when its own successor is
-    written, or its object is gone from the new address; `s3sync status` says how many stand, and
-    why. Records with the same ids are taken over where they stand, but for texts that mode `append`
-    keeps: those stay until `--now`.
-    """
-    if now and keep_records:
-        raise InvalidSetting("--now removes the records that --keep-records leaves: name one.")
-    with opened(chroma=now) as parts:
-        found = parts.catalog.sources.find(name)
-        if now:
-            parts.require_chroma_of(found)
-        if parts.catalog.sources.refused(found.id) is not None:
-            found = parts.catalog.moves.begin(found.name)
-            address = f"{place_of(found)} -> {found.collection_name}"
-            click.echo(f"source {name!r} is {address} now", err=True)
-        elif not parts.catalog.moves.left_by(found.id):
-            parts.catalog.moves.begin(found.name)  # says why not
-        finish = partial(
-            finish_move,
-            found,
-            catalog=parts.catalog,
-            collections=lambda: parts.collections,
-            clock=parts.clock,
-            log=lambda _: None,
-        )
-        stands = now
-        if keep_records:
-            for before in parts.catalog.moves.left_by(found.id):
-                _release_dead(parts, before)
-            finish(keep=True)
-        while stands:
-            left = parts.catalog.moves.left_by(found.id)
-            for before in left:
-                _release_dead(parts, before)
-            note = finish(now=True, budget_seconds=5.0)
-            if note is not None:
-                click.echo(note, err=True)
-            stands = any(parts.catalog.documents.of_source(one.id, limit=1) for one in left)
-            if stands:
-                parts.clock.sleep(WAIT_SECONDS)
-        said = how_far(found, catalog=parts.catalog)
-    click.echo(said or "nothing is left of the source before", err=True)
     return 0
 
 
@@ -324,17 +266,6 @@ def _undeclared(parts: Parts, row: SourceRow) -> Source:
             reason="source_is_declared",
         )
     return row.source
-
-
-def _release_dead(parts: Parts, source: Source) -> None:
-    """Release batches of processes that died: nobody may be there to wait for."""
-    reap(
-        parts.catalog,
-        clock=parts.clock,
-        is_dead=parts.owners.is_dead,
-        run_state=lambda _run_id, _token: "unknown",
-        source_id=source.id,
-    )
 
 
 def _named_place(text: str | None, options: Mapping[str, Any]) -> Place:

@@ -18,7 +18,8 @@ from s3sync_dagster.places.files import FilesPlace
 from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster.places.git import GitPlace
 from s3sync_dagster.places.web import WebPlace
-from s3sync_dagster.source_settings import GROUPS, SETTINGS, Setting, settings_of
+from s3sync_dagster.setting import GROUPS, Setting
+from s3sync_dagster.source_settings import SETTINGS, settings_of
 
 _NAMESPACE = uuid.UUID("5b9c4a52-6a4e-4a4c-8e0e-3f1f6b2f9f10")
 

@@ -11,7 +11,8 @@ from s3sync_dagster.moving.wanted import (
     refuse_secrets_in,
     shown_address,
 )
-from s3sync_dagster.source_settings import Door, settings_of
+from s3sync_dagster.setting import Door
+from s3sync_dagster.source_settings import settings_of
 
 TYPES = ("s3", "github", "web_scrape", "file_upload")
 _NAMED_BY = {"s3": "bucket_name", "github": "repository", "web_scrape": "starting_url"}

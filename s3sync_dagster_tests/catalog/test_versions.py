@@ -5,7 +5,7 @@ import json
 from s3sync_dagster.catalog.tables import documents
 from s3sync_dagster.catalog.versions import DOCUMENTS_OF_PART, collection_state, document_versions
 from s3sync_dagster.ports.word_index import FtsWordIndex
-from s3sync_dagster.search import follow_catalog
+from s3sync_dagster.word_following import follow_catalog
 from s3sync_dagster_tests.ports.test_word_index import make_collection, write
 
 PLACE = {"tenant": "t", "database_name": "d", "collection_name": "c"}

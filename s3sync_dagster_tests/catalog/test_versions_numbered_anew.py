@@ -6,7 +6,7 @@ from s3sync_dagster.catalog.tables import documents
 from s3sync_dagster.catalog.versions import DOCUMENTS_OF_PART
 from s3sync_dagster.ports import word_index
 from s3sync_dagster.ports.word_index import FtsWordIndex
-from s3sync_dagster.search import follow_catalog
+from s3sync_dagster.word_following import follow_catalog
 from s3sync_dagster_tests.catalog.test_versions import PLACE, put, row
 from s3sync_dagster_tests.ports.test_word_index import make_collection, write
 

@@ -22,7 +22,8 @@ from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.foreign_store import open_foreign
 from s3sync_dagster.ports.memory_s3 import MemoryObjectStore
 from s3sync_dagster.ports.places import open_store
-from s3sync_dagster.source_settings import Door, settings_of
+from s3sync_dagster.setting import Door
+from s3sync_dagster.source_settings import settings_of
 from s3sync_dagster_tests.places.file_servers import surroundings
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,8 @@ from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import Place, S3Place
 from s3sync_dagster.model.source import Source
-from s3sync_dagster.source_settings import GROUPS, SETTINGS, Door, Setting, settings_of
+from s3sync_dagster.setting import GROUPS, Door, Setting
+from s3sync_dagster.source_settings import SETTINGS, settings_of
 
 TYPES: Mapping[str, type[Place]] = {"s3": S3Place, **WIRE_TYPES}
 """Places of which a form makes sources."""
