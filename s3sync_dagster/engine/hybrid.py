@@ -48,6 +48,10 @@ NOT_NEARER = (
     "Chroma is asked for the {:,} nearest records and no more: what stands behind them was not "
     "looked at. A filter that leaves some of them out finds it."
 )
+NOT_REACHED = (
+    "Chroma's index has led to {:,} records and not to the others, as it does among very many "
+    "copies of few texts. A filter that leaves these out finds them, and so do words."
+)
 READ = 1000
 """Records whose metadata are held against a filter at once, far down a ranking."""
 
@@ -217,9 +221,18 @@ class Searcher:
                 if full and len(found) < limit:
                     capped = len(nearest) == nearest_at_most < depth
                     lacks.append(NOT_NEARER.format(nearest_at_most) if capped else NOT_DEEPER)
+                elif ranking == "dense" and len(found) < limit and self._has_more(nearest, seen):
+                    lacks.append(NOT_REACHED.format(len(nearest)))
                 return [replace(first, copies=tuple(rest)) for first, *rest in found.values()]
             # Copies took the places of what stands behind them, or many are asked for.
             depth = 4 * depth if depth >= MAX_DEPTH else min(4 * depth, MAX_DEPTH)
+
+    def _has_more(self, nearest: Sequence[Scored], where: Mapping[str, Any] | None) -> bool:
+        """Return whether records that may be found are more than those that the graph led to."""
+        if where is not None:
+            return self.collection.ids_meeting(where, most=len(nearest)) is None
+        page = next(iter(self.collection.scan(page_size=len(nearest) + 1)), [])
+        return len(page) > len(nearest)
 
     def _by_words(
         self,
@@ -346,19 +359,19 @@ def rerank(reranker: Reranker, text: str, hits: Sequence[Hit]) -> list[Hit]:
 
 
 def reasons_of(hit: Hit) -> str:
-    """Return why a hit stands where it does: ``dense 0.655, words 7.1``.
+    """Return why a hit stands where it does: ``dense 0.655, words 7.1``."""
+    told = [] if hit.reranked is None else [f"reranked {hit.reranked:.3f}"]
+    told += [] if hit.dense is None else [f"dense {hit.dense:.3f}"]
+    told += [] if hit.words is None else [f"words {shown_words(hit.words)}"]
+    return ", ".join(told)
+
+
+def shown_words(score: float) -> str:
+    """Return a BM25 for people.
 
     Words that most records have weigh next to nothing; ``0.0`` would say that none was found.
     """
-    return ", ".join(
-        f"{name} <0.1" if name == "words" and 0 < score < 0.1 else f"{name} {score:.{digits}f}"
-        for name, score, digits in (
-            ("reranked", hit.reranked, 3),
-            ("dense", hit.dense, 3),
-            ("words", hit.words, 1),
-        )
-        if score is not None
-    )
+    return "<0.1" if 0 < score < 0.1 else f"{score:.1f}"
 
 
 def versions_by_scan(collection: RecordReader) -> Iterator[DocumentVersion]:

@@ -11,6 +11,7 @@ from s3sync_dagster.engine.hybrid import (
     MAX_DEPTH,
     NOT_DEEPER,
     NOT_NEARER,
+    NOT_REACHED,
     DocumentVersion,
     Searcher,
     reasons_of,
@@ -317,6 +318,26 @@ def test_a_chroma_that_gives_no_more_of_the_nearest_is_told(indexed, ranking):
         lacks = []
         hits = ask(collection, index, "item5", ranking=ranking, limit=limit, lacks=lacks)
         assert (len(hits), lacks) == (300, told)
+
+
+@pytest.mark.parametrize(
+    ("where", "there"), [(None, 40), ({"even": True}, 20), ({"n": {"$lt": 3}}, 3)]
+)
+def test_records_to_which_no_graph_has_led_are_told(where, there):
+    """As Chroma's own does among very many equal vectors: what is there is more than what came."""
+    collection = new_collection()
+    fill(collection, [f"item{n}" for n in range(40)])
+    query = collection.query
+    collection.query = lambda vector, *, limit=10, where=None: query(
+        vector, limit=min(limit, 10), where=where
+    )
+    reached = min(there, 10)
+    for limit, told in ((50, [NOT_REACHED.format(reached)] if there > reached else []), (3, [])):
+        lacks = []
+        hits = ask(
+            collection, None, "item5", ranking="dense", limit=limit, where=where, lacks=lacks
+        )
+        assert (len(hits), lacks) == (min(limit, reached), told)
 
 
 @pytest.mark.parametrize("ranking", ["hybrid", "dense", "words"])

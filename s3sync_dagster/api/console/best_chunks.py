@@ -11,6 +11,7 @@ from s3sync_dagster.api.manage_wire import HitShown, SearchPayload
 from s3sync_dagster.api.searching import find
 from s3sync_dagster.core.records import sha256_hex
 from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.engine.hybrid import shown_words
 from s3sync_dagster.model.errors import S3SyncError
 
 SHOWN = 10
@@ -61,5 +62,5 @@ def _reason(hit: HitShown) -> str:
     """Return what ranks a hit, but its score: among other hits it has another one."""
     told = [] if hit.reranked is None else [f"reranked {hit.reranked:.3f}"]
     told += [] if hit.dense is None else [f"meaning {hit.dense:.3f}"]
-    told += [] if hit.words is None else [f"words {hit.words:.1f}"]
+    told += [] if hit.words is None else [f"words {shown_words(hit.words)}"]
     return ", ".join(told)

@@ -19,6 +19,7 @@ from s3sync_dagster.api.console.session import Session, Sessions
 from s3sync_dagster.api.errors import Unauthorized, describe, status_of
 from s3sync_dagster.api.routing import read_aside
 from s3sync_dagster.api.threads import TenantRoute
+from s3sync_dagster.engine.hybrid import shown_words
 from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
 
 FOLDER = Path(__file__).parent
@@ -42,6 +43,7 @@ def _environment() -> Environment:
         "duration": wording.duration,
         "ago": wording.ago,
         "marked": wording.marked,
+        "shown_words": shown_words,
         "path": lambda text: quote(str(text), safe=""),
     }
     environment.globals |= {"highlight": wording.highlight, "band_address": band_address}
