@@ -6,7 +6,6 @@ no S3 client, no parser and no model.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
@@ -29,6 +28,7 @@ from s3sync_dagster.engine.store_ports import ObjectStore
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.source import EmbeddingConfig, Source
+from s3sync_dagster.open_models import OpenModels
 from s3sync_dagster.ports.open_stores import OpenStores
 from s3sync_dagster.ports.word_memory import WordMemory
 from s3sync_dagster.settings import Settings
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from s3sync_dagster.ports.owners import Owners
     from s3sync_dagster.ports.places import Surroundings
 
-_log = logging.getLogger(__name__)
 SNAPSHOTS = "listings"
 """Folder of the home in which listings without order are sorted."""
 
@@ -61,12 +60,18 @@ class Parts:
     _pool: WorkerPool | None = field(default=None, repr=False)
     _owners: Owners | None = field(default=None, repr=False)
     _presence: Presence | None = field(default=None, repr=False)
-    _vectors: VectorCache | None = field(default=None, repr=False)
-    _reranker: Reranker | None = field(default=None, repr=False)
     _words: dict[Path, WordMemory] = field(default_factory=dict[Path, WordMemory], repr=False)
-    _embedders: dict[str, Embedder] = field(default_factory=dict[str, Embedder], repr=False)
     _stores: OpenStores = field(default_factory=OpenStores, repr=False)
     _queues: list[Queue] = field(default_factory=list[Queue], repr=False)
+    _models: OpenModels = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._models = OpenModels(
+            self.settings,
+            database=lambda: self.catalog.database,
+            api_key=self.resolve_env,
+            lock=self._lock,
+        )
 
     @property
     def catalog(self) -> Catalog:
@@ -290,71 +295,21 @@ class Parts:
 
     def embedder_for(self, config: EmbeddingConfig) -> Embedder:
         """Return the model, loaded once a process."""
-        with self._lock:
-            key = repr(config)
-            if key not in self._embedders:
-                self._embedders[key] = self.new_embedder(config, cache=self.vector_cache)
-            return self._embedders[key]
+        return self._models.embedder_for(config)
 
     def new_embedder(self, config: EmbeddingConfig, *, cache: VectorCache | None) -> Embedder:
         """Return the model, opened anew; without a cache each of its texts is inferred."""
-        from s3sync_dagster.embedding import open_embedder  # noqa: PLC0415
-
-        return open_embedder(
-            config,
-            model_dir=self._model_dir(),
-            cache=cache,
-            api_key=self.resolve_env,
-            embed_url=self.settings.chroma_embed_url,
-            workers=self._inference_workers(),
-            device=self.settings.embedding_device,
-        )
+        return self._models.new_embedder(config, cache=cache)
 
     @property
     def reranker(self) -> Reranker | None:
-        """What orders hybrid hits anew, loaded once a process; None where none is named.
-
-        Raises:
-            MissingEngine: it is named and not at hand, or cannot be used.
-        """
-        with self._lock:
-            if self._reranker is None and self.settings.reranker is not None:
-                from s3sync_dagster.embedding.reranker import open_reranker  # noqa: PLC0415
-
-                self._reranker = open_reranker(
-                    self.settings.reranker,
-                    model_dir=self._model_dir(),
-                    workers=self._inference_workers(),
-                    device=self.settings.embedding_device,
-                )
-            return self._reranker
-
-    def _model_dir(self) -> Path | None:
-        if (fault := self.settings.model_dir_fault) is not None:
-            _say_once(fault)
-        return self.settings.model_dir
-
-    def _inference_workers(self) -> int:
-        """Return how many batches a local model infers side by side."""
-        from s3sync_dagster.workers.capacity import usable_cores  # noqa: PLC0415
-
-        return self.settings.embedding_workers or max(1, usable_cores() // 2)
+        """What orders hybrid hits anew, loaded once a process; None where none is named."""
+        return self._models.reranker
 
     @property
     def vector_cache(self) -> VectorCache:
-        """Vectors of earlier runs: beside the catalog in Postgres, else a file of this home."""
-        with self._lock:
-            if self._vectors is None:
-                from s3sync_dagster.embedding.cache import VectorCache  # noqa: PLC0415
-
-                url = self.catalog.database.url
-                where = self.settings.home / "cache" / "vectors.db"
-                if not self.catalog.database.sqlite:
-                    self._vectors = VectorCache(url.render_as_string(hide_password=False))
-                else:
-                    where.parent.mkdir(parents=True, exist_ok=True)
-                    self._vectors = VectorCache(where)
-            return self._vectors
+        """Vectors of earlier runs."""
+        return self._models.vector_cache
 
     @property
     def listing(self) -> ListingParts:
@@ -410,23 +365,17 @@ class Parts:
             memory.finish()
         with self._lock:
             # Last of all who is alive: what it holds was given back by then.
-            parts = (self._pool, self._collections, self._vectors, self._catalog)
+            parts = (self._pool, self._collections, self._models, self._catalog)
             parts += (self._owners, self._presence)
             for part in parts:
                 if part is not None:
                     part.close()  # type: ignore[attr-defined]
             self._pool = self._collections = self._catalog = self._owners = None
-            self._vectors = self._reranker = self._presence = None
+            self._presence = None
             self._stores.close()
             for queue in self._queues:
                 queue.close()
             self._queues.clear()
-            self._embedders.clear()
-
-
-@cache
-def _say_once(sentence: str) -> None:
-    _log.warning("%s", sentence)
 
 
 def _server_of(source: Source) -> str:
