@@ -26,7 +26,7 @@ from s3sync_dagster.engine.listing_turns import ListingParts
 from s3sync_dagster.engine.ports import Collections, Embedder, Queue, WorkerPool
 from s3sync_dagster.engine.store_ports import ObjectStore
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.open_models import OpenModels
 from s3sync_dagster.ports.open_stores import OpenStores

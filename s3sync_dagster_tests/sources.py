@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import Source
 
 _PLACE = frozenset(field.name for field in fields(S3Place))

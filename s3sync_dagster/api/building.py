@@ -13,7 +13,8 @@ from s3sync_dagster.api.wire_source import WIRE_TYPES, CreateSource, S3Fields
 from s3sync_dagster.core.keys import MAX_SOURCE_NAME_LENGTH
 from s3sync_dagster.core.source_rules import validate_bucket_name, validate_source
 from s3sync_dagster.model.errors import InvalidSetting, NotPossible
-from s3sync_dagster.model.place import Admission, CredentialsConfig, Place, S3Place
+from s3sync_dagster.model.place import Admission, CredentialsConfig, Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import AutoSync, Source
 from s3sync_dagster.ports.aws_guard import TRUSTED_TENANTS, names_service
 from s3sync_dagster.setting import Door

@@ -13,7 +13,7 @@ from s3sync_dagster.catalog.sources import Completed
 from s3sync_dagster.engine.pages import look
 from s3sync_dagster.engine.store_ports import ObjectStore
 from s3sync_dagster.model.errors import AccessDenied, MissingEngine, NotFound, NotPossible
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.places import open_store
 

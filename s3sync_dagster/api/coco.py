@@ -29,7 +29,7 @@ from s3sync_dagster.api.wire_source import CreateSource
 from s3sync_dagster.catalog.views import ObjectRow
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.moving.coco import CONNECTOR, NAME, datasource_of
 
 router = APIRouter(tags=["Coco"], route_class=StrictRoute)

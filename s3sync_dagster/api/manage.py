@@ -20,7 +20,8 @@ from s3sync_dagster.api.wire_settings import with_chunking, with_payload
 from s3sync_dagster.core.source_rules import require_own, validate_source
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.model.errors import NotFound
-from s3sync_dagster.model.place import Place, S3Place
+from s3sync_dagster.model.place import Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.setting import Door
 

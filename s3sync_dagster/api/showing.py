@@ -24,7 +24,8 @@ from s3sync_dagster.api.wire_places import show_variant
 from s3sync_dagster.api.wire_source import SHOWN, FileUploadShown, S3Shown, SourceShown
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.model.invocation import Invocation, InvocationStatus
-from s3sync_dagster.model.place import S3Place, UploadPlace
+from s3sync_dagster.model.place import UploadPlace
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import Source
 
 UNKNOWN_BUCKET = "unknown"

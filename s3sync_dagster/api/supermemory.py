@@ -26,7 +26,7 @@ from s3sync_dagster.api.wire import Answer, Moment, Name, Payload, Text
 from s3sync_dagster.api.wire_source import CreateSource
 from s3sync_dagster.core.state import ListingRow, ListingState, SourceRow
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, NotPossible
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.moving.supermemory import PROVIDER, TAGS, bucket_fields, shown_pattern
 from s3sync_dagster.moving.wanted import Reader, whole_number
 

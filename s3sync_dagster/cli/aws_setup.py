@@ -13,7 +13,8 @@ from s3sync_dagster.cli.completing import source_names
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.model.errors import InvalidSetting
-from s3sync_dagster.model.place import S3_FORM, S3Place, parse_place
+from s3sync_dagster.model.place import parse_place
+from s3sync_dagster.model.s3_place import S3_FORM, S3Place
 
 if TYPE_CHECKING:
     from s3sync_dagster.wiring import Parts

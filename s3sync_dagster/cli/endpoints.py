@@ -12,7 +12,7 @@ import click
 from s3sync_dagster.cli.showing import people
 from s3sync_dagster.core.source_identity import server_name
 from s3sync_dagster.model.errors import Conflict, NotFound
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import Source
 
 if TYPE_CHECKING:

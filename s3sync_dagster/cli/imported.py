@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from s3sync_dagster.cli.showing import columns, people
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.moving.wanted import KeyPair
 

@@ -24,8 +24,9 @@ from s3sync_dagster.core.keys import MAX_SOURCE_NAME_LENGTH, RESERVED_SOURCE_NAM
 from s3sync_dagster.core.source_identity import identity_changes, overlap
 from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
-from s3sync_dagster.model.place import CredentialsConfig, S3Place
+from s3sync_dagster.model.place import CredentialsConfig
 from s3sync_dagster.model.place_types import place_classes
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.moving.reading import read_configuration
 from s3sync_dagster.moving.wanted import KeyPair, NotWanted, Wanted, holds_a_secret

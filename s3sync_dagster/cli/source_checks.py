@@ -12,7 +12,7 @@ from s3sync_dagster.cli.showing import ago, people
 from s3sync_dagster.cli.status import forgotten_at
 from s3sync_dagster.core.source_identity import refusal
 from s3sync_dagster.engine.pages import first_object
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.sqs import SqsQueue
 

@@ -20,7 +20,7 @@ from s3sync_dagster.core.selection import validate_selection
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
 from s3sync_dagster.model.errors import InvalidSetting, RecordRejected
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import AutoSync, EmbeddingConfig, Source
 from s3sync_dagster.source_settings import settings_of
 

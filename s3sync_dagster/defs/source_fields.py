@@ -12,7 +12,8 @@ from pydantic import Field
 
 from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.model.errors import InvalidSetting
-from s3sync_dagster.model.place import Place, S3Place
+from s3sync_dagster.model.place import Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.places.files import FilesPlace
 from s3sync_dagster.places.folder import FolderPlace

@@ -10,7 +10,7 @@ from s3sync_dagster.engine.ports import CollectionPort
 from s3sync_dagster.local.aws import REGION, LocalAws
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import NotFound
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.settings import Settings
 from s3sync_dagster.wiring import Parts, open_parts

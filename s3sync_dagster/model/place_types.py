@@ -31,7 +31,7 @@ class PlaceType:
 
 _TYPES: dict[str, PlaceType] = {
     "s3": PlaceType(
-        place="s3sync_dagster.model.place:S3Place", opener="s3sync_dagster.ports.places:open_s3"
+        place="s3sync_dagster.model.s3_place:S3Place", opener="s3sync_dagster.ports.places:open_s3"
     ),
     "file_upload": PlaceType(
         place="s3sync_dagster.model.place:UploadPlace",

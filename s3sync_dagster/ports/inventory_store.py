@@ -27,7 +27,8 @@ from s3sync_dagster.model.errors import (
     Unavailable,
 )
 from s3sync_dagster.model.object import ObjectRef
-from s3sync_dagster.model.place import Carried, S3Place
+from s3sync_dagster.model.place import Carried
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.ports.body_spool import discard
 from s3sync_dagster.ports.inventory import (
     Manifest,

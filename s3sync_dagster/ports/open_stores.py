@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any, cast
 
 from s3sync_dagster.engine.store_ports import ObjectStore
-from s3sync_dagster.model.place import Place, S3Place
+from s3sync_dagster.model.place import Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import Source
 
 MOST_OPEN = 16

@@ -8,8 +8,8 @@ from pathlib import Path
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.store_ports import ObjectStore
 from s3sync_dagster.model.errors import InvalidSetting
-from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.place_types import is_ours, opener_of
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.aws_guard import AddressGuard
 from s3sync_dagster.ports.aws_session import ResolveCredential, ResolveEnv

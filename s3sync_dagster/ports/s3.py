@@ -26,7 +26,8 @@ from s3sync_dagster.model.errors import (
     Unavailable,
 )
 from s3sync_dagster.model.object import ObjectRef
-from s3sync_dagster.model.place import Carried, S3Place
+from s3sync_dagster.model.place import Carried
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.ports.aws_errors import error_status, is_broken_connection
 from s3sync_dagster.ports.aws_guard import AddressGuard
 from s3sync_dagster.ports.aws_session import ResolveCredential, ResolveEnv, open_session

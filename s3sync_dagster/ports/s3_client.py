@@ -21,7 +21,7 @@ from urllib3 import exceptions as http
 from s3sync_dagster import __version__
 from s3sync_dagster.core.source_identity import server_name
 from s3sync_dagster.model.errors import InvalidSetting
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.ports.aws_errors import error_headers
 from s3sync_dagster.ports.aws_guard import AddressGuard
 from s3sync_dagster.ports.aws_session import DEFAULT_REGION, AwsSession, credentials_told

@@ -11,7 +11,7 @@ from botocore import exceptions as aws
 from botocore.session import Session
 
 from s3sync_dagster.model.errors import InvalidSetting
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.ports.aws_session import DEFAULT_REGION, quick_session
 
 AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn")

@@ -18,7 +18,7 @@ from s3sync_dagster.model.errors import (
     ObjectChanged,
     S3SyncError,
 )
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.ports.aws_errors import (
     ASSUME_ROLE,
     CREDENTIAL_CODES,

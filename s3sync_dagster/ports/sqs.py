@@ -16,7 +16,7 @@ from botocore.config import Config
 from s3sync_dagster.core.events import Message
 from s3sync_dagster.engine.ports import QueueRules
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, NotFound, S3SyncError
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.ports.aws_errors import (
     ASSUME_ROLE,
     answer_error,

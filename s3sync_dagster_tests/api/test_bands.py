@@ -12,7 +12,7 @@ from s3sync_dagster.core.records import build_records
 from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.extraction import extract_document
 from s3sync_dagster.model.document import Document, Hit
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import ChunkingConfig, ExtractionConfig, Source
 from s3sync_dagster.workers import open_pool
 from s3sync_dagster_tests.extraction import corpus

@@ -19,7 +19,8 @@ from s3sync_dagster.catalog.tables import sources
 from s3sync_dagster.core.page import PageCommit
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.object import ObjectRef
-from s3sync_dagster.model.place import CredentialsConfig, S3Place
+from s3sync_dagster.model.place import CredentialsConfig
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import AutoSync, EmbeddingConfig, Source
 from s3sync_dagster_tests.api.indexing import listed_and_worked, work
 from s3sync_dagster_tests.sources import changed

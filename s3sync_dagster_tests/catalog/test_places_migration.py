@@ -7,7 +7,8 @@ from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.catalog.database import Database, _alembic_config
 from s3sync_dagster.definitions import read_catalog_sources
 from s3sync_dagster.model.errors import Conflict
-from s3sync_dagster.model.place import CredentialsConfig, S3Place, UploadPlace
+from s3sync_dagster.model.place import CredentialsConfig, UploadPlace
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import AutoSync, Source
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster_tests.catalog.scenes import source

@@ -9,8 +9,9 @@ import pytest
 import s3sync_dagster
 from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.model.errors import InvalidSetting
-from s3sync_dagster.model.place import CredentialsConfig, S3Place, UploadPlace, parse_place
+from s3sync_dagster.model.place import CredentialsConfig, UploadPlace, parse_place
 from s3sync_dagster.model.place_types import place_classes
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster.places.git import GitPlace
@@ -19,7 +20,7 @@ from s3sync_dagster.ports.places import Surroundings, open_store
 
 PACKAGE = Path(s3sync_dagster.__file__).parent
 MAY_WRITE_S3 = {
-    "model/place.py": "owns the address",
+    "model/s3_place.py": "owns the address",
     "api/building.py": "takes s3:// as part of a bucket's name",
     "local/demo.py": "tells of its own bucket",
     "cli/addresses.py": "takes s3://bucket/key wherever a key is asked for",

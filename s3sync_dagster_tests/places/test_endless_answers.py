@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from s3sync_dagster.model.errors import S3SyncError
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.places.files import FilesPlace
 from s3sync_dagster.places.files_index import _links_of  # pyright: ignore[reportPrivateUsage]
 from s3sync_dagster_tests.opened import open_object_store

@@ -6,7 +6,8 @@ import pytest
 
 from s3sync_dagster.defs.resources import GitSource
 from s3sync_dagster.model.errors import InvalidSetting
-from s3sync_dagster.model.place import Admission, S3Place, parse_place
+from s3sync_dagster.model.place import Admission, parse_place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.places.git import GIT_PROTOCOLS, GitPlace
 
 

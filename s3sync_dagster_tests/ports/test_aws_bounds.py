@@ -11,7 +11,8 @@ import pytest
 
 from s3sync_dagster.answer_time import answers_take
 from s3sync_dagster.model.errors import NotPossible, S3SyncError, Unavailable
-from s3sync_dagster.model.place import CredentialsConfig, S3Place
+from s3sync_dagster.model.place import CredentialsConfig
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.ports import aws_bounds
 from s3sync_dagster.ports.aws_bounds import MESSAGES_BYTES, MOST_BYTES, PAGE_BYTES
 from s3sync_dagster.ports.s3 import S3ObjectStore
@@ -323,7 +324,8 @@ def test_an_endless_page_takes_little_memory(server: Endless) -> None:
     program = f"""
 import resource
 from pathlib import Path
-from s3sync_dagster.model.place import S3Place, CredentialsConfig
+from s3sync_dagster.model.place import CredentialsConfig
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.ports.s3 import open_object_store
 place = S3Place(bucket_name="b", endpoint_url={server.url!r}, region="eu-central-1",
     credentials=CredentialsConfig(access_key_id_env="ID", secret_access_key_env="SECRET"))

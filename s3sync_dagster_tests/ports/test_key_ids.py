@@ -4,7 +4,8 @@ import pytest
 
 from s3sync_dagster.model.errors import AccessDenied
 from s3sync_dagster.model.key_ids import looks_like_id
-from s3sync_dagster.model.place import CredentialsConfig, S3Place
+from s3sync_dagster.model.place import CredentialsConfig
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster_tests.opened import open_object_store
 
 AZURE = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="

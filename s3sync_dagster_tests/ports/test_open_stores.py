@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster.places.web import WebPlace

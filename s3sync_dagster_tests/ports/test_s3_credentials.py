@@ -9,7 +9,8 @@ import pytest
 
 from s3sync_dagster.engine.pages import open_pages
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, NotPossible, S3SyncError
-from s3sync_dagster.model.place import CredentialsConfig, S3Place
+from s3sync_dagster.model.place import CredentialsConfig
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.s3 import S3ObjectStore
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint

@@ -9,7 +9,7 @@ import pytest
 from botocore.session import Session
 
 from s3sync_dagster.model.errors import Conflict
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.inventory_store import InventoryStore
 from s3sync_dagster.ports.places import Surroundings, open_store

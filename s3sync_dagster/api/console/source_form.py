@@ -36,7 +36,7 @@ from s3sync_dagster.api.work import tried_out
 from s3sync_dagster.core.estimate import Estimate
 from s3sync_dagster.engine.store_ports import ObjectStore
 from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.s3_place import S3Place
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 FOLDERS_SHOWN = 20

@@ -11,7 +11,8 @@ from s3sync_dagster.api.routing import parse_strictly
 from s3sync_dagster.api.wire_source import WIRE_TYPES
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
 from s3sync_dagster.model.errors import InvalidSetting
-from s3sync_dagster.model.place import Place, S3Place
+from s3sync_dagster.model.place import Place
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.setting import GROUPS, Door, Setting
 from s3sync_dagster.source_settings import SETTINGS, settings_of
