@@ -31,7 +31,7 @@ from s3sync_dagster.engine.batch.carried import carried_with, looked_at, unless_
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.restored import believe_restored
-from s3sync_dagster.engine.batch.room import NoRoom, Room, Share, memory_of
+from s3sync_dagster.engine.batch.room import NoRoom, Share, memory_of
 from s3sync_dagster.engine.batch.sidecars import apply_sidecars, end_sidecars, read_sidecar
 from s3sync_dagster.engine.identity import check_collections
 from s3sync_dagster.engine.pages import expect, renew, tells_of_one
@@ -52,7 +52,6 @@ def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
         LeaseLost: another batch took over.
     """
     until, begun = parts.clock.monotonic() + parts.take_seconds, set[str]()
-    room = Room()
     # Before the catalog is believed that a key is as it should be.
     check_collections(
         parts.source,
@@ -70,7 +69,7 @@ def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
         found = parts.catalog.work.load(lease.token)
     found = [facts for facts in found if facts.key not in unseen]
     first = [facts for facts in found if facts.describes(parts.source)]
-    deeds = _guarded(parts, _read_all(parts, lease, first, begun, until=until, room=room))
+    deeds = _guarded(parts, _read_all(parts, lease, first, begun, until=until))
     if deeds:  # what they ask for concerns other keys of this batch
         # First: who dies before they are applied counts them twice.
         held = [facts.key for facts in found]
@@ -81,7 +80,7 @@ def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
     rest = [
         facts for facts in found if facts.key not in unseen and not facts.describes(parts.source)
     ]
-    more = _read_all(parts, lease, rest, begun, until=until, room=room)
+    more = _read_all(parts, lease, rest, begun, until=until)
     return left + deeds + _guarded(parts, more)
 
 
@@ -151,7 +150,6 @@ def _read_all(
     begun: set[str],
     *,
     until: float,
-    room: Room,
 ) -> list[Deed]:
     deeds: list[Deed] = []
     marked: list[str] = []
@@ -160,12 +158,14 @@ def _read_all(
         for facts in found
         for one in facts.invocations
     )
-    read = partial(_read_one, parts, room=room)
+    read = partial(_read_one, parts)
     with ThreadPoolExecutor(max_workers=max(parts.threads, 1)) as threads:
         for place in range(0, len(found), BEGUN_AT_ONCE):
             group = found[place : place + BEGUN_AT_ONCE]
             why = "time is up" if begun and parts.clock.monotonic() > until else None
-            if room.is_full:
+            if not begun:
+                parts.room.wait_for_others()
+            if parts.room.is_full:
                 why = "enough text is held"
             if why is not None:
                 _give_back(parts, lease, found[place:], why)
@@ -182,7 +182,7 @@ def _read_all(
             if left:
                 _give_back(parts, lease, left, "enough text is held")
             parts.at("fetched")
-    alone = [_read_alone(parts, lease, deed, until=until, room=room) for deed in deeds]
+    alone = [_read_alone(parts, lease, deed, until=until) for deed in deeds]
     if left := [deed.decision.facts for deed, one in zip(deeds, alone, strict=True) if one is None]:
         _give_back(parts, lease, left, "enough text is held")
     if marked:
@@ -195,9 +195,7 @@ def _give_back(parts: BatchParts, lease: Lease, left: Sequence[KeyFacts], why: s
     parts.log(f"{why}: {len(left)} keys go back to pending")
 
 
-def _read_alone(
-    parts: BatchParts, lease: Lease, deed: Deed, *, until: float, room: Room
-) -> Deed | None:
+def _read_alone(parts: BatchParts, lease: Lease, deed: Deed, *, until: float) -> Deed | None:
     """Read again, with nothing beside it, what a worker did not survive or finish.
 
     One death proves nothing: a host that is short of memory or time kills whoever is at work. None:
@@ -211,14 +209,14 @@ def _read_alone(
             return replace(deed, error=why)
         lease.require(seconds=0)
         parts.at("alone")
-        again = _read_one(parts, deed.decision.facts, room=room)
+        again = _read_one(parts, deed.decision.facts)
         if again is None:
             return None
         deed = again
     return deed
 
 
-def _read_one(parts: BatchParts, facts: KeyFacts, *, room: Room) -> Deed | None:
+def _read_one(parts: BatchParts, facts: KeyFacts) -> Deed | None:
     """Learn, decide and read one key; whatever goes wrong is its own affair.
 
     None: the batch has no room for it.
@@ -233,7 +231,7 @@ def _read_one(parts: BatchParts, facts: KeyFacts, *, room: Room) -> Deed | None:
         elif decision.verdict == "unchanged":
             deed = unless_carried_else(parts, decision)
         if deed.decision.verdict == "write":
-            with Share(room) as share:
+            with Share(parts.room) as share:
                 deed = _read_object(parts, deed.decision, share)
                 if deed.document is not None:
                     share.keep(memory_of(deed.document))
