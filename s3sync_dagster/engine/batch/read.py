@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 
 from s3sync_dagster.core.decision import (
     Decision,
@@ -39,6 +38,9 @@ from s3sync_dagster.engine.unexpected import unexpected_error
 from s3sync_dagster.model.errors import EmptyPlace, S3SyncError, Unavailable
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import DeleteMode
+
+_ENOUGH = "enough text is held"
+"""Why keys go back that there is no room for."""
 
 
 def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
@@ -158,7 +160,16 @@ def _read_all(
         for facts in found
         for one in facts.invocations
     )
-    read = partial(_read_one, parts)
+
+    def read(facts: KeyFacts) -> Deed | None:
+        # Of those that are begun together each may take minutes: none is read late, but the first,
+        # nor where one did not end, so that it is proven in time whether it ever does.
+        if read_so_far and (parts.clock.monotonic() > until or any(map(_not_proven, read_so_far))):
+            return None
+        deed = _read_one(parts, facts)
+        read_so_far.append(deed)
+        return deed
+
     with ThreadPoolExecutor(max_workers=max(parts.threads, 1)) as threads:
         for place in range(0, len(found), BEGUN_AT_ONCE):
             group = found[place : place + BEGUN_AT_ONCE]
@@ -166,7 +177,7 @@ def _read_all(
             if not begun:
                 parts.room.wait_for_others()
             if parts.room.is_full:
-                why = "enough text is held"
+                why = _ENOUGH
             if why is not None:
                 _give_back(parts, lease, found[place:], why)
                 break
@@ -176,18 +187,25 @@ def _read_all(
             begun.update(keys)
             marked = [] if careful else keys
             parts.at("begun")
+            read_so_far: list[Deed | None] = []
             done = list(threads.map(read, group) if parts.threads > 1 else map(read, group))
-            deeds += [deed for deed in done if deed is not None]
-            left = [facts for facts, deed in zip(group, done, strict=True) if deed is None]
-            if left:
-                _give_back(parts, lease, left, "enough text is held")
             parts.at("fetched")
-    alone = [_read_alone(parts, lease, deed, until=until) for deed in deeds]
-    if left := [deed.decision.facts for deed, one in zip(deeds, alone, strict=True) if one is None]:
-        _give_back(parts, lease, left, "enough text is held")
+            # Before others are begun: what took long is proven, or it takes as long each time.
+            alone = [deed and _read_alone(parts, lease, deed, until=until) for deed in done]
+            deeds += [deed for deed in alone if deed is not None]
+            left = [facts for facts, deed in zip(group, alone, strict=True) if deed is None]
+            if left:
+                why = "some of a group did not end" if any(map(_not_proven, done)) else _ENOUGH
+                late = parts.clock.monotonic() > until
+                _give_back(parts, lease, left, "time is up" if late else why)
     if marked:
         parts.catalog.batches.begin(lease.token, (), survived=marked)
-    return [deed for deed in alone if deed is not None]
+    return deeds
+
+
+def _not_proven(deed: Deed | None) -> bool:
+    """Return whether a worker did not survive or finish a document, for whatever reason."""
+    return deed is not None and deed.error is not None and deed.error.reason in NOT_PROVEN
 
 
 def _give_back(parts: BatchParts, lease: Lease, left: Sequence[KeyFacts], why: str) -> None:
@@ -202,8 +220,9 @@ def _read_alone(parts: BatchParts, lease: Lease, deed: Deed, *, until: float) ->
     the batch has no room for it.
     """
     for _ in range(TRIES_ALONE):
-        if deed.error is None or deed.error.reason not in NOT_PROVEN:
+        if not _not_proven(deed):
             return deed
+        assert deed.error is not None
         if parts.clock.monotonic() > until:
             why = Unavailable(deed.error.message, reason=deed.error.reason)
             return replace(deed, error=why)
