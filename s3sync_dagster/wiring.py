@@ -20,6 +20,7 @@ from s3sync_dagster.core.declaration import CLOUD, chroma_address
 from s3sync_dagster.core.source_identity import server_name
 from s3sync_dagster.engine.batch.enrich import load_function
 from s3sync_dagster.engine.batch.parts import BatchParts
+from s3sync_dagster.engine.batch.room import BatchRoom, Room
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.hybrid import Reranker
 from s3sync_dagster.engine.listing_turns import ListingParts
@@ -58,6 +59,7 @@ class Parts:
     _catalog: Catalog | None = field(default=None, repr=False)
     _collections: Collections | None = field(default=None, repr=False)
     _pool: WorkerPool | None = field(default=None, repr=False)
+    _room: Room | None = field(default=None, repr=False)
     _owners: Owners | None = field(default=None, repr=False)
     _presence: Presence | None = field(default=None, repr=False)
     _words: dict[Path, WordMemory] = field(default_factory=dict[Path, WordMemory], repr=False)
@@ -336,10 +338,20 @@ class Parts:
             embedder=self.embedder_for(source.embedding),
             extractor=partial(extract_document, resolve_env=self.resolve_env),
             pool=self.pool,
+            room=BatchRoom(self._room_of_batches()),
             clock=self.clock,
             enrich=None if source.enrich is None else load_function(source.enrich),
             **{"chunker": chunk_document, **hooks},
         )
+
+    def _room_of_batches(self) -> Room:
+        from s3sync_dagster.workers.capacity import default_workers  # noqa: PLC0415
+
+        with self._lock:
+            if self._room is None:
+                # Of those that are read at once each may be let go of, and is read again then.
+                self._room = Room(unknown_at_once=default_workers())
+            return self._room
 
     def resolve_env(self, name: str) -> str | None:
         """Return a variable that a source's configuration names."""

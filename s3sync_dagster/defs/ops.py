@@ -141,6 +141,8 @@ def build_ops(
         if SOURCE_TAG not in context.run.tags:  # people's runs and backfills know no job's tags
             context.instance.add_run_tags(context.run_id, {SOURCE_TAG: source.name})
         ahead = runtime.take_ahead(config.token)
+        if ahead is not None:
+            runtime.at_end.append(ahead.run.close)
         if ahead is not None and ahead.error is not None:  # its keys are settled, its lease ended
             leased = Leased(keys=config.keys)
             batch = OpsBatch(source, runtime, leased, asked=False, run=ahead.run)
@@ -167,6 +169,7 @@ def build_ops(
             return runtime.parts.batch_parts(source, **{"log": context.log.info, **runtime.hooks})
 
         batch.run = runtime.batch_run(lease, source, open_parts)
+        runtime.at_end.append(batch.run.close)
         with _as_dagster_has_it(context, batch):
             batch.run.extract()
         context.log.info(f"extracted {len(batch.run.deeds)} keys of {source.name!r}")

@@ -238,6 +238,12 @@ class Runtime:
             found.heartbeat.__exit__(None, None, None)
         return found
 
+    def drop_ahead(self, token: str) -> None:
+        """Let go of a batch that was read ahead where its run ended before it took it."""
+        found = self.take_ahead(token)
+        if found is not None:
+            found.run.close()
+
     def end(self) -> None:
         """Call what has to happen at the end of a run."""
         while self.at_end:

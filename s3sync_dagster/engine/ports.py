@@ -116,8 +116,15 @@ class WorkerPool(Protocol):
 class TextRoom(Protocol):
     """Memory for the text of one document, as it is held; whatever it raises is to be passed on."""
 
-    def wait(self, size: int) -> None:
-        """Take so many bytes when there is room for them; only the first call does."""
+    def wait(self, size: int | None) -> None:
+        """Take so many bytes when there is room for them; only the first call does.
+
+        None: nobody knows how many it will be before it is read.
+        """
+        ...
+
+    def found(self, size: int) -> None:
+        """Take so many bytes in place of those that nobody knew."""
         ...
 
     def take(self, size: int) -> None:

@@ -44,6 +44,13 @@ def text_of(found: Any) -> str:
     return found
 
 
+def share_of(found: Any) -> float:
+    """Return a share of a whole. Raises as ``answer_of`` does."""
+    if not is_of(found, float) or not 0 <= found <= 1:
+        raise broken_reply()
+    return found
+
+
 def texts_of(found: Any, count: int) -> list[str]:
     """Return the texts of so many pages. Raises as ``answer_of`` does."""
     if not is_of(found, list[str]) or len(found) != count:

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -26,8 +27,7 @@ _PACKED = {
     *("pdf", "image", "docx", "doc", "odt", "pptx", "ppt", "odp", "xlsx", "xls", "ods", "epub"),
     "iwork",
 }
-"""Readers of files whose size says nothing of their text, which is mostly short. It is counted when
-it is there; the pool hands out one large text at a time."""
+"""Readers of files whose size says nothing of their text."""
 FILLING = 64
 """So many times one letter that is not ASCII are no text."""
 
@@ -89,8 +89,9 @@ def _extract(
     content_type: str | None = None,
 ) -> Document:
     choice = choose(content, name=name, content_type=content_type)
-    if depth == 0 and inside.room is not None and choice.kind.reader not in _PACKED:
-        inside.room.wait(_BYTES_PER_BYTE * size_of(content))
+    if depth == 0 and inside.room is not None:
+        packed = choice.kind.reader in _PACKED
+        inside.room.wait(None if packed else _BYTES_PER_BYTE * size_of(content))
     if choice.kind.reader == "text":
         document = _read_text(content, choice.kind)
     else:
@@ -136,6 +137,8 @@ def _read_and_look(
         document = _read(reading, choice, content, name=name)
     except (EmptyText, MissingEngine, UnsupportedFile) as error:
         document, nothing = None, error
+    if reading.inside.room is not None:  # others are read while an endpoint looks at pictures
+        reading.inside.room.found(0 if document is None else sys.getsizeof(document.text))
     document = add_pictures(
         document,
         content,

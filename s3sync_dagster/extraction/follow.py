@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from s3sync_dagster.engine.ports import Content, WorkerPool, WorkLimits
-from s3sync_dagster.extraction.answers import answer_of, text_of
+from s3sync_dagster.extraction.answers import answer_of, share_of, text_of
 from s3sync_dagster.extraction.content import size_of
 from s3sync_dagster.extraction.engines import Engine, engines_for
 from s3sync_dagster.extraction.fences import fence_of
@@ -13,7 +13,6 @@ from s3sync_dagster.extraction.inside import Inside
 from s3sync_dagster.extraction.pages import PageWriter
 from s3sync_dagster.extraction.pdf.scans import read_scans
 from s3sync_dagster.extraction.steps import Attachment, Converted, Mail, PdfPages
-from s3sync_dagster.extraction.words import word_recall
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import (
     EmptyText,
@@ -27,7 +26,8 @@ from s3sync_dagster.model.source import ExtractionConfig
 MAX_DEPTH = 3
 """Files inside files: a mail in a mail in a mail."""
 _TABLE_OF = "s3sync_dagster.extraction.readers:table_of"
-_TABLE_LIMITS = WorkLimits(seconds=120, memory_bytes=900 * 1024**2)
+_RECALL_OF = "s3sync_dagster.extraction.words:word_recall"
+_TEXT_LIMITS = WorkLimits(seconds=120, memory_bytes=900 * 1024**2)
 _MIN_CONVERTED = 0.6
 """Share of a file's words that a converter has to keep; running heads are left out by rule."""
 Extract = Callable[..., Document]
@@ -92,7 +92,7 @@ class Reading:
             if plain is None or not plain.text.strip():
                 raise
             return replace(plain, warnings=(f"{converted.engine} found no text.",))
-        if plain is not None and word_recall(plain.text, document.text) < _MIN_CONVERTED:
+        if plain is not None and self._recall(plain.text, document.text) < _MIN_CONVERTED:
             lost = f"{converted.engine} loses words of this file: it is read without layout."
             return replace(plain, warnings=(lost,))
         return replace(
@@ -100,6 +100,11 @@ class Reading:
             engine=f"{converted.engine}+{document.engine}",
             warnings=converted.warnings + document.warnings,
         )
+
+    def _recall(self, wanted: str, found: str) -> float:
+        """Return the share of a text's words that another has, counted where memory is bounded."""
+        counted = self.pool.submit(_RECALL_OF, wanted, found, limits=_TEXT_LIMITS)
+        return share_of(counted.result())
 
     def _compose(self, mail: Mail) -> Document:
         """Return the message with its attachments, each a page of its own."""
@@ -168,7 +173,7 @@ class Reading:
         if document.format in ("markdown", "text"):
             return document.text
         if document.format == "csv":  # which may be all commas: a cell takes more than a character
-            table = self.pool.submit(_TABLE_OF, document.text, limits=_TABLE_LIMITS)
+            table = self.pool.submit(_TABLE_OF, document.text, limits=_TEXT_LIMITS)
             if shown := text_of(table.result()):
                 return shown
         return fenced(document.text)

@@ -248,21 +248,24 @@ def _work(
 
         def work(order: BatchOrder, run_id: str) -> None:
             tell_partitions(parts.catalog, runs, source, order.keys)
-            with _interruptible(stop):
-                job.execute_in_process(
-                    run_config={
-                        **run_config(source, keys=order.keys, token=order.token),
-                        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-                    },
-                    instance=instance,
-                    run_id=run_id,
-                    tags={
-                        TOKEN_TAG: order.token,
-                        SOURCE_TAG: source.name,
-                        "s3sync/cli": "sync",
-                    },
-                    raise_on_error=False,
-                )
+            try:
+                with _interruptible(stop):
+                    job.execute_in_process(
+                        run_config={
+                            **run_config(source, keys=order.keys, token=order.token),
+                            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                        },
+                        instance=instance,
+                        run_id=run_id,
+                        tags={
+                            TOKEN_TAG: order.token,
+                            SOURCE_TAG: source.name,
+                            "s3sync/cli": "sync",
+                        },
+                        raise_on_error=False,
+                    )
+            finally:
+                runtime.drop_ahead(order.token)  # of a run that ended before it took it
 
         work_off(
             parts.catalog,

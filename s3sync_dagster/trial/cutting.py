@@ -14,9 +14,16 @@ from s3sync_dagster.core.state import Target
 from s3sync_dagster.engine.batch.cut import Cuts, cut_batch
 from s3sync_dagster.engine.batch.groups import Write, build_write
 from s3sync_dagster.engine.batch.parts import BatchParts
+from s3sync_dagster.engine.batch.room import (
+    MOST_BYTES,
+    NoRoom,
+    Share,
+    memory_of,
+    memory_of_records,
+)
 from s3sync_dagster.engine.store_ports import ObjectBody
 from s3sync_dagster.engine.unexpected import unexpected_error
-from s3sync_dagster.model.errors import Conflict, NotFound, S3SyncError
+from s3sync_dagster.model.errors import Conflict, LimitExceeded, NotFound, S3SyncError
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster.trial.sample import Named
 from s3sync_dagster.trial.ways import Way
@@ -79,6 +86,9 @@ def cut_sample(
         ways: in which they are cut.
         in_place: the change is made in this very collection, where append mode keeps what it has of
             other bytes than an object has by now.
+
+    Raises:
+        LimitExceeded: ``sample_too_large``, all texts and records have to be in memory.
     """
     found: list[list[_Cut]] = [[] for _ in ways]
     for source_id, source in ways[0].sources.items():
@@ -164,13 +174,18 @@ def _drop(body: ObjectBody) -> None:
 
 def _extract(parts: BatchParts, deed: Deed, body: ObjectBody) -> Deed:
     try:
-        document = parts.extractor(
-            body.content,
-            name=deed.key,
-            content_type=body.content_type,
-            config=parts.source.extraction,
-            pool=parts.pool,
-        )
+        with Share(parts.room) as share:
+            document = parts.extractor(
+                body.content,
+                name=deed.key,
+                content_type=body.content_type,
+                config=parts.source.extraction,
+                pool=parts.pool,
+                room=share,
+            )
+            share.keep(memory_of(document))
+    except NoRoom:
+        raise _too_large() from None
     except Exception as error:  # noqa: BLE001  (as in _read)
         return replace(deed, error=_ours(error, deed.key))
     return replace(deed, document=document)
@@ -188,7 +203,19 @@ def _records(parts: BatchParts, deed: Deed, cuts: Cuts, *, kept: frozenset[str])
     except Exception as problem:  # noqa: BLE001  (as in _read)
         error = _ours(problem, deed.key)
         return _Cut(name, failed=error.reason, told=str(error), kept=error.reason in kept)
+    size = memory_of_records(write.records)
+    if not parts.room.fits(size):  # one way without what the other has is no comparison
+        raise _too_large()
+    parts.room.hold(size)
     return _Cut(name, write, text_bytes=len(deed.document.text.encode(errors="replace")))
+
+
+def _too_large() -> LimitExceeded:
+    return LimitExceeded(
+        f"The texts of the sample take more than {MOST_BYTES // 1024**2} MiB of memory together: "
+        "try it with fewer objects.",
+        reason="sample_too_large",
+    )
 
 
 def _ours(error: Exception, key: str) -> S3SyncError:

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.model.errors import LimitExceeded, Unavailable
-from s3sync_dagster.workers import child, refusals, replies, sandbox, wire
+from s3sync_dagster.workers import child, folders, refusals, replies, sandbox, wire
 from s3sync_dagster.workers.capacity import default_workers
 from s3sync_dagster.workers.environment import worker_environment
 
@@ -157,6 +157,12 @@ class LocalPool:
             raise LimitExceeded(message, reason="timeout")
         if ended["reason"] == "out_of_memory":
             raise child.out_of_memory(limits)
+        if ended["reason"] == "too_much_written":
+            raise LimitExceeded(
+                f"Reading this writes more than {folders.MOST_BYTES // 1024**2} MiB, or "
+                f"{folders.MOST_FILES} files, of temporary files.",
+                reason="output_too_large",
+            )
         message = f"The worker process died (exit status {ended['exit']})."
         raise LimitExceeded(message, reason="worker_crashed")
 

@@ -2,19 +2,20 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import time
 from dataclasses import dataclass, field
 
-from s3sync_dagster.workers import linux, wire
+from s3sync_dagster.workers import folders, linux, wire
 
 CALLS = 500
 GROWTH_BYTES = 96 * 1024**2
 """A child that has served so many calls, or kept so much memory after one, serves no more."""
 _LAST_SECONDS = 60.0
 """So long a child that serves no more may take to hand over its last reply."""
+_LOOK_SECONDS = 1.0
+"""Between two looks into a worker's folder."""
 _DEATHS_BY_REFUSED_MEMORY = tuple(
     -number for number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGILL, signal.SIGTRAP)
 )
@@ -61,6 +62,7 @@ class Worker:
     born_bytes: int = 0
     bound_bytes: int = 0
     """Of memory, for its last call: one that was taken over says that it is done before it is."""
+    _looked_at: float = 0.0
 
     def begin(self, call: Call) -> None:
         """Remember what it works on."""
@@ -134,6 +136,15 @@ class Worker:
             self.call.peak_bytes = max(self.call.peak_bytes, used)
         if self.bound_bytes and used > self.bound_bytes:
             self.kill("out_of_memory")
+        if now > self._looked_at + _LOOK_SECONDS:
+            self._looked_at = now
+            if self._writes_too_much():
+                self.kill("too_much_written")
+
+    def _writes_too_much(self) -> bool:
+        family = (self.pid, *linux.children_of(self.pid), *linux.orphans_of(self.pid))
+        nameless = sum(folders.nameless_bytes(one, self.folder) for one in family)
+        return folders.is_overfull(self.folder, most_bytes=folders.MOST_BYTES - nameless)
 
     def kill(self, why: str) -> None:
         """End it and what it started."""
@@ -154,13 +165,13 @@ class Worker:
         if self.call is not None:
             _say(self.call, self._reason(self.call), self.exit_code)
         self.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        folders.remove(self.folder)
 
     def end(self) -> None:
         """Kill it, wait for it and remove its files."""
         self.kill("abandoned")
         os.waitpid(self.pid, 0)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        folders.remove(self.folder)
 
     def close(self) -> None:
         """Close its sockets."""

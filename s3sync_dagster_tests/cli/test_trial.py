@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from s3sync_dagster.embedding.hashing import HashModel
+from s3sync_dagster.engine.batch import room
 from s3sync_dagster_tests.cli.test_interruptions import Process
 from s3sync_dagster_tests.opened import stock_client
 from s3sync_dagster_tests.scripted_http import scripted_server
@@ -292,6 +293,16 @@ def test_what_cannot_be_tried_is_refused(s3sync, filled, tmp_path, more, said):
     asked = questions(tmp_path / "q.jsonl")
     told = s3sync("evaluate", filled[0], "--questions", asked, *more)
     assert (told.code, said in told.err) == (2, True), told.err
+
+
+def test_a_sample_that_needs_more_memory_than_there_is_for_it_ends_the_trial(
+    s3sync, filled, tmp_path, monkeypatch
+):
+    asked = questions(tmp_path / "q.jsonl")
+    for most in (500, 80_000):  # its texts alone have more, or its records
+        monkeypatch.setattr(room, "MOST_BYTES", most)
+        told = s3sync("evaluate", filled[0], "--questions", asked, "--try", "chunk-context")
+        assert (told.code, "fewer objects" in told.err) == (1, True), told.err
 
 
 def test_a_collection_that_no_source_fills_has_nothing_to_read(s3sync, tmp_path):

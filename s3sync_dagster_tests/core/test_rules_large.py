@@ -5,7 +5,7 @@ import gc
 import numpy as np
 import pytest
 
-from s3sync_dagster.engine.batch import groups, write
+from s3sync_dagster.engine.batch import groups, room
 from s3sync_dagster.engine.ports import WriteLimits
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import LimitExceeded, Unavailable
@@ -38,7 +38,8 @@ class Failing:
 
 @pytest.fixture
 def world(monkeypatch):
-    monkeypatch.setattr(write, "LARGE_RECORDS", 50)
+    # For one such document: the next has no room beside it.
+    monkeypatch.setattr(room, "MOST_BYTES", 300_000)
     world = make_world()
     world.collections = MemoryCollections(write_limits=WriteLimits(max_records=PART))
     world.embedder = Failing(world.embedder)

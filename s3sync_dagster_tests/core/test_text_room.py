@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from s3sync_dagster.engine.batch import room as rooms
-from s3sync_dagster.engine.batch.room import NoRoom, Room, Share
+from s3sync_dagster.engine.batch.room import BatchRoom, NoRoom, Share
 from s3sync_dagster.model.document import Document, Page
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster_tests.engine_fixture import make_world
@@ -16,11 +16,11 @@ from s3sync_dagster_tests.engine_fixture import make_world
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(rooms, "HELD_BYTES", 100)
+    monkeypatch.setattr(rooms, "MOST_BYTES", 100)
 
 
 def test_what_is_read_stays_and_what_is_not_kept_is_given_back():
-    room = Room()
+    room = BatchRoom()
     with Share(room) as share:
         share.wait(90)
         share.keep(20)
@@ -30,7 +30,7 @@ def test_what_is_read_stays_and_what_is_not_kept_is_given_back():
 
 
 def test_no_more_is_begun_once_enough_is_held():
-    room = Room()
+    room = BatchRoom()
     with Share(room) as share:
         share.keep(100)
     with pytest.raises(NoRoom), Share(room):
@@ -38,7 +38,7 @@ def test_no_more_is_begun_once_enough_is_held():
 
 
 def test_what_turns_out_too_large_beside_enough_is_let_go_of():
-    room = Room()
+    room = BatchRoom()
     with Share(room) as first, Share(room) as second:
         first.keep(100)
         with pytest.raises(NoRoom):
@@ -47,7 +47,7 @@ def test_what_turns_out_too_large_beside_enough_is_let_go_of():
 
 
 def test_one_at_a_time_goes_beyond_the_bound():
-    room = Room()
+    room = BatchRoom()
     with Share(room) as small, Share(room) as large, Share(room) as other:
         small.take(10)
         large.take(95)
@@ -57,11 +57,11 @@ def test_one_at_a_time_goes_beyond_the_bound():
             small.take(1)
         large.take(500)
         large.keep(600)
-    assert (room.held, room.begun, room.beyond) == (600, 0, None)
+    assert (room.held, room.begun, room.room.beyond) == (600, 0, None)
 
 
 def test_who_has_nothing_yet_waits_for_what_the_others_have_begun():
-    room = Room()
+    room = BatchRoom()
     took = threading.Event()
 
     def read():
@@ -81,7 +81,7 @@ def test_who_has_nothing_yet_waits_for_what_the_others_have_begun():
 
 
 def test_who_waits_is_told_when_enough_is_held():
-    room = Room()
+    room = BatchRoom()
 
     def read():
         with Share(room) as share:
@@ -106,7 +106,7 @@ def test_whatever_is_read_side_by_side_the_sum_is_bounded_and_all_are_read_in_th
     largest = max(sum(steps) for _, steps in left)
     seen: list[int] = []
     while left:
-        room = Room()
+        room = BatchRoom()
 
         def read(document, room=room):
             _, steps = document
@@ -132,7 +132,7 @@ def test_whatever_is_read_side_by_side_the_sum_is_bounded_and_all_are_read_in_th
 
 def test_small_objects_that_unfold_go_back_and_each_is_read_once(monkeypatch):
     """A bucket says how large they are, and nothing of what they unfold to."""
-    monkeypatch.setattr(rooms, "HELD_BYTES", 10_000)
+    monkeypatch.setattr(rooms, "MOST_BYTES", 10_000)
     world = make_world()
     keys = [f"{number}.xlsx" for number in range(40)]
     for key in keys:
@@ -155,7 +155,7 @@ def test_small_objects_that_unfold_go_back_and_each_is_read_once(monkeypatch):
 
 @pytest.mark.parametrize("beside", ["labels", "warnings"])
 def test_what_stands_beside_a_text_counts_as_well(monkeypatch, beside):
-    monkeypatch.setattr(rooms, "HELD_BYTES", 10_000)
+    monkeypatch.setattr(rooms, "MOST_BYTES", 10_000)
     world = make_world()
     keys = [f"{number}.xlsx" for number in range(40)]
     for key in keys:

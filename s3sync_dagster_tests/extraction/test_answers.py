@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from s3sync_dagster.extraction import extract_document
-from s3sync_dagster.extraction.answers import answer_of, pictures_of, text_of, texts_of
+from s3sync_dagster.extraction.answers import answer_of, pictures_of, share_of, text_of, texts_of
 from s3sync_dagster.extraction.pictures import MAX_PICTURES
 from s3sync_dagster.extraction.steps import Attachment, Converted, Mail, PdfPages, Picture
 from s3sync_dagster.model.document import Document, Page
@@ -136,3 +136,10 @@ def test_what_asks_to_be_read_again_for_ever_is_not(name):
         )
     assert caught.value.reason == "nested_too_deep"
     assert len(pool.asked) < 50  # two engines read web pages, at each of five depths
+
+
+@pytest.mark.parametrize("found", [-0.1, 1.1, float("nan"), float("inf"), 1, None, "half"])
+def test_a_share_is_one(found):
+    assert share_of(0.5) == 0.5
+    with pytest.raises(LimitExceeded):
+        share_of(found)

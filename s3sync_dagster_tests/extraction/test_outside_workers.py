@@ -14,7 +14,10 @@ import pytest
 from s3sync_dagster.extraction import extract_document, follow, inside
 from s3sync_dagster.extraction.content import sniff
 from s3sync_dagster.extraction.delimited import table_of
+from s3sync_dagster.extraction.follow import Reading
 from s3sync_dagster.extraction.pages import PageWriter
+from s3sync_dagster.extraction.steps import Converted
+from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster.workers import LocalPool
 from s3sync_dagster_tests.extraction.conftest import Read
@@ -147,11 +150,14 @@ class _Taken:
     """A room that writes down what is asked of it."""
 
     def __init__(self) -> None:
-        self.waited: list[int] = []
+        self.waited: list[int | None] = []
         self.taken: list[int] = []
 
-    def wait(self, size: int) -> None:
+    def wait(self, size: int | None) -> None:
         self.waited.append(size)
+
+    def found(self, size: int) -> None:
+        self.taken.append(size)
 
     def take(self, size: int) -> None:
         self.taken.append(size)
@@ -232,3 +238,30 @@ def test_pages_are_put_together_once():
     assert text.endswith("x\n")
     assert pages[-1].start == len(text)
     assert [text[page.start :][:7] for page in pages[:2]] == ["page 0 ", "page 1 "]
+
+
+def test_the_words_of_a_converted_file_are_counted_in_a_worker(
+    pool: LocalPool, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[str] = []
+    submit = pool.submit
+
+    def noted(function: str, *args: object, **named: Any) -> Any:
+        asked.append(function.partition(":")[2])
+        return submit(function, *args, **named)
+
+    monkeypatch.setattr(pool, "submit", noted)
+    plain = Document(text="ten words of which one converter keeps the first two", format="text")
+
+    def extract(content: bytes, **_named: object) -> Document:
+        return Document(text=content.decode(), format="text")
+
+    reading = Reading(config=ExtractionConfig(), pool=pool, depth=0, extract=extract)
+    for kept, lost in (("ten words", True), (plain.text, False)):
+        converted = Converted(
+            content=kept.encode(), name="a.docx", engine="libreoffice", plain=plain
+        )
+        found = reading._follow(converted)
+        assert found.text == plain.text
+        assert any("loses words" in one for one in found.warnings) == lost
+    assert asked == ["word_recall"] * 2

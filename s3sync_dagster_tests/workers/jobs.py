@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -249,3 +250,12 @@ def spend_seconds(seconds: float) -> tuple[int, float]:
     while time.process_time() < ends_at:
         pass
     return os.getpid(), left
+
+
+def write_files(count: int, size: int) -> str:
+    """Fill the own folder with files, and wait."""
+    folder = Path(tempfile.gettempdir())
+    for number in range(count):
+        (folder / str(number)).write_bytes(bytes(size))
+    time.sleep(30)
+    return str(folder)

@@ -1,20 +1,18 @@
 """Step two of a batch, chunk: every document that was extracted is cut."""
 
-import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.engine.batch.parts import BatchParts
+from s3sync_dagster.engine.batch.room import memory_of_chunks
 from s3sync_dagster.model.document import Chunk, Document
 from s3sync_dagster.model.errors import EmptyText
 
-AHEAD_CHUNKS = 100_000
-"""Of a batch, that wait to be written: nothing more is cut ahead then."""
-CUT_AT_ONCE = 500_000
-"""Characters in documents that are cut at the same time: no text has more chunks than characters.
-A longer one is cut with no other beside it."""
+CUT_BYTES = 512
+"""Of memory, for a character while its text is cut: of some texts each is a chunk, which nobody
+knows before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,27 +21,24 @@ class Cut:
 
     chunks: list[Chunk]
     milliseconds: float
+    held_bytes: int = 0
+    """Of memory, where they were cut ahead and wait."""
 
 
 class Cuts:
     """The chunks of a batch's documents, cut ahead of who writes them. Safe for several threads.
 
-    Small files may be many chunks: once enough wait, a document is cut when its turn comes. How
-    many it is nobody knows before, and it counts as its characters until then.
+    What has room is cut ahead, everything else when its turn comes: who writes makes room.
     """
 
     def __init__(self, parts: BatchParts, deeds: Sequence[Deed]) -> None:
-        self._parts = parts
+        self._parts, self._room = parts, parts.room
         self._documents = {
             deed.key: deed.document for deed in deeds if deed.writing and deed.document
         }
         self._uses = {deed.key: len(deed.open_targets) for deed in deeds}
         self._ahead: dict[str, Future[Cut | None]] = {}
-        self._held = 0
-        self._under_way = 0
-        self._turns = 0
         self._ended = False
-        self._room = threading.Condition()
 
     def __len__(self) -> int:
         return len(self._documents)
@@ -72,58 +67,37 @@ class Cuts:
         self._uses[key] -= 1
         if self._uses[key] <= 0:  # nobody else asks for them
             del self._ahead[key]
-            with self._room:
-                self._held -= len(cut.chunks)
+            self._room.give_back(cut.held_bytes)
         return cut
 
     def cancel(self) -> None:
         """Cut nothing more: nobody will ask for what is left."""
-        with self._room:
+        with self._room.changed:
             self._ended = True
-            self._room.notify_all()
+            self._room.changed.notify_all()
         for one in self._ahead.values():
             one.cancel()
 
     def _cut_ahead(self, key: str) -> Cut | None:
-        size = len(self._documents[key].text)
-        with self._room:
-            # Only for what is being cut, which ends by itself. What is held goes when it is
-            # written, and that may wait for this very document.
-            self._room.wait_for(lambda: not self._more_ahead() or self._fits(size))
-            if not self._more_ahead():
-                return None
-            self._under_way += size
+        size = CUT_BYTES * len(self._documents[key].text)
+        if not self._room.begin_ahead(size, unless=lambda: self._ended):
+            return None
         return self._cut(key, size, held=True)
 
     def _cut_in_turn(self, key: str) -> Cut:
-        size = len(self._documents[key].text)
-        with self._room:
-            self._turns += 1  # who writes goes before what is cut ahead
-            self._room.wait_for(lambda: self._has_room(size))
-            self._turns -= 1
-            self._under_way += size
+        size = CUT_BYTES * len(self._documents[key].text)
+        self._room.begin(size)
         return self._cut(key, size, held=False)
 
-    def _more_ahead(self) -> bool:
-        return self._held < AHEAD_CHUNKS and not self._ended
-
-    def _fits(self, size: int) -> bool:
-        return not self._turns and self._has_room(size)
-
-    def _has_room(self, size: int) -> bool:
-        return not self._under_way or self._under_way + size <= CUT_AT_ONCE
-
     def _cut(self, key: str, size: int, *, held: bool) -> Cut:
-        chunks = 0
+        kept = 0
         try:
             cut = cut_document(self._parts, key, self._documents[key])
-            chunks = len(cut.chunks) if held else 0
-            return cut
+            kept = memory_of_chunks(cut.chunks) if held else 0
+            return replace(cut, held_bytes=kept)
         finally:
-            with self._room:
-                self._under_way -= size
-                self._held += chunks
-                self._room.notify_all()
+            with self._room.changed:
+                self._room.end(size, kept=0 if self._ended else kept)
 
 
 def cut_batch(parts: BatchParts, deeds: Sequence[Deed]) -> Cuts:

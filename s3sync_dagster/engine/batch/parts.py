@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.patience import Patience
+from s3sync_dagster.engine.batch.room import BatchRoom
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.ports import Chunker, Collections, Embedder, Extractor, WorkerPool
@@ -49,6 +50,8 @@ class BatchParts:
     """It may take so long, and a sixtieth of it more for each document that it gets."""
     threads: int = 8
     """Objects that are read at once; 1 keeps everything in the caller's thread."""
+    room: BatchRoom = field(default_factory=BatchRoom)
+    """Memory for what it holds, of its process's."""
     take_seconds: float = 300.0
     """Keys are begun for so long; the rest goes back."""
     at: Callable[[str], None] = lambda _step: None

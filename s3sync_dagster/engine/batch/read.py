@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 
 from s3sync_dagster.core.decision import (
     Decision,
@@ -31,7 +30,7 @@ from s3sync_dagster.engine.batch.carried import carried_with, looked_at, unless_
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.restored import believe_restored
-from s3sync_dagster.engine.batch.room import NoRoom, Room, Share, memory_of
+from s3sync_dagster.engine.batch.room import NoRoom, Share, memory_of
 from s3sync_dagster.engine.batch.sidecars import apply_sidecars, end_sidecars, read_sidecar
 from s3sync_dagster.engine.identity import check_collections
 from s3sync_dagster.engine.pages import expect, renew, tells_of_one
@@ -39,6 +38,9 @@ from s3sync_dagster.engine.unexpected import unexpected_error
 from s3sync_dagster.model.errors import EmptyPlace, S3SyncError, Unavailable
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import DeleteMode
+
+_ENOUGH = "enough text is held"
+"""Why keys go back that there is no room for."""
 
 
 def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
@@ -52,7 +54,6 @@ def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
         LeaseLost: another batch took over.
     """
     until, begun = parts.clock.monotonic() + parts.take_seconds, set[str]()
-    room = Room()
     # Before the catalog is believed that a key is as it should be.
     check_collections(
         parts.source,
@@ -70,7 +71,7 @@ def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
         found = parts.catalog.work.load(lease.token)
     found = [facts for facts in found if facts.key not in unseen]
     first = [facts for facts in found if facts.describes(parts.source)]
-    deeds = _guarded(parts, _read_all(parts, lease, first, begun, until=until, room=room))
+    deeds = _guarded(parts, _read_all(parts, lease, first, begun, until=until))
     if deeds:  # what they ask for concerns other keys of this batch
         # First: who dies before they are applied counts them twice.
         held = [facts.key for facts in found]
@@ -81,7 +82,7 @@ def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
     rest = [
         facts for facts in found if facts.key not in unseen and not facts.describes(parts.source)
     ]
-    more = _read_all(parts, lease, rest, begun, until=until, room=room)
+    more = _read_all(parts, lease, rest, begun, until=until)
     return left + deeds + _guarded(parts, more)
 
 
@@ -151,7 +152,6 @@ def _read_all(
     begun: set[str],
     *,
     until: float,
-    room: Room,
 ) -> list[Deed]:
     deeds: list[Deed] = []
     marked: list[str] = []
@@ -160,13 +160,24 @@ def _read_all(
         for facts in found
         for one in facts.invocations
     )
-    read = partial(_read_one, parts, room=room)
+
+    def read(facts: KeyFacts) -> Deed | None:
+        # Of those that are begun together each may take minutes: none is read late, but the first,
+        # nor where one did not end, so that it is proven in time whether it ever does.
+        if read_so_far and (parts.clock.monotonic() > until or any(map(_not_proven, read_so_far))):
+            return None
+        deed = _read_one(parts, facts)
+        read_so_far.append(deed)
+        return deed
+
     with ThreadPoolExecutor(max_workers=max(parts.threads, 1)) as threads:
         for place in range(0, len(found), BEGUN_AT_ONCE):
             group = found[place : place + BEGUN_AT_ONCE]
             why = "time is up" if begun and parts.clock.monotonic() > until else None
-            if room.is_full:
-                why = "enough text is held"
+            if not begun:
+                parts.room.wait_for_others()
+            if parts.room.is_full:
+                why = _ENOUGH
             if why is not None:
                 _give_back(parts, lease, found[place:], why)
                 break
@@ -176,18 +187,25 @@ def _read_all(
             begun.update(keys)
             marked = [] if careful else keys
             parts.at("begun")
+            read_so_far: list[Deed | None] = []
             done = list(threads.map(read, group) if parts.threads > 1 else map(read, group))
-            deeds += [deed for deed in done if deed is not None]
-            left = [facts for facts, deed in zip(group, done, strict=True) if deed is None]
-            if left:
-                _give_back(parts, lease, left, "enough text is held")
             parts.at("fetched")
-    alone = [_read_alone(parts, lease, deed, until=until, room=room) for deed in deeds]
-    if left := [deed.decision.facts for deed, one in zip(deeds, alone, strict=True) if one is None]:
-        _give_back(parts, lease, left, "enough text is held")
+            # Before others are begun: what took long is proven, or it takes as long each time.
+            alone = [deed and _read_alone(parts, lease, deed, until=until) for deed in done]
+            deeds += [deed for deed in alone if deed is not None]
+            left = [facts for facts, deed in zip(group, alone, strict=True) if deed is None]
+            if left:
+                why = "some of a group did not end" if any(map(_not_proven, done)) else _ENOUGH
+                late = parts.clock.monotonic() > until
+                _give_back(parts, lease, left, "time is up" if late else why)
     if marked:
         parts.catalog.batches.begin(lease.token, (), survived=marked)
-    return [deed for deed in alone if deed is not None]
+    return deeds
+
+
+def _not_proven(deed: Deed | None) -> bool:
+    """Return whether a worker did not survive or finish a document, for whatever reason."""
+    return deed is not None and deed.error is not None and deed.error.reason in NOT_PROVEN
 
 
 def _give_back(parts: BatchParts, lease: Lease, left: Sequence[KeyFacts], why: str) -> None:
@@ -195,30 +213,29 @@ def _give_back(parts: BatchParts, lease: Lease, left: Sequence[KeyFacts], why: s
     parts.log(f"{why}: {len(left)} keys go back to pending")
 
 
-def _read_alone(
-    parts: BatchParts, lease: Lease, deed: Deed, *, until: float, room: Room
-) -> Deed | None:
+def _read_alone(parts: BatchParts, lease: Lease, deed: Deed, *, until: float) -> Deed | None:
     """Read again, with nothing beside it, what a worker did not survive or finish.
 
     One death proves nothing: a host that is short of memory or time kills whoever is at work. None:
     the batch has no room for it.
     """
     for _ in range(TRIES_ALONE):
-        if deed.error is None or deed.error.reason not in NOT_PROVEN:
+        if not _not_proven(deed):
             return deed
+        assert deed.error is not None
         if parts.clock.monotonic() > until:
             why = Unavailable(deed.error.message, reason=deed.error.reason)
             return replace(deed, error=why)
         lease.require(seconds=0)
         parts.at("alone")
-        again = _read_one(parts, deed.decision.facts, room=room)
+        again = _read_one(parts, deed.decision.facts)
         if again is None:
             return None
         deed = again
     return deed
 
 
-def _read_one(parts: BatchParts, facts: KeyFacts, *, room: Room) -> Deed | None:
+def _read_one(parts: BatchParts, facts: KeyFacts) -> Deed | None:
     """Learn, decide and read one key; whatever goes wrong is its own affair.
 
     None: the batch has no room for it.
@@ -233,7 +250,7 @@ def _read_one(parts: BatchParts, facts: KeyFacts, *, room: Room) -> Deed | None:
         elif decision.verdict == "unchanged":
             deed = unless_carried_else(parts, decision)
         if deed.decision.verdict == "write":
-            with Share(room) as share:
+            with Share(parts.room) as share:
                 deed = _read_object(parts, deed.decision, share)
                 if deed.document is not None:
                     share.keep(memory_of(deed.document))

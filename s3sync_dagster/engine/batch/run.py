@@ -17,6 +17,7 @@ from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.read import read_batch
 from s3sync_dagster.engine.batch.remove import remove_doomed
+from s3sync_dagster.engine.batch.room import memory_of
 from s3sync_dagster.engine.batch.write import Writer
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
@@ -79,6 +80,9 @@ class BatchRun:
         if self._cuts is None:
             with self._all_or_none():
                 self.deeds = enriched(self.parts, self.deeds)
+                for deed in self.deeds:
+                    if deed.given is not None and deed.document is not None:
+                        self.parts.room.hold(memory_of(deed.document))
                 self._cuts = cut_batch(self.parts, self.deeds)
         return len(self._cuts or ())
 
@@ -105,15 +109,24 @@ class BatchRun:
                 ledger.distrust_begun()
                 raise
             finally:
-                cuts.cancel()
+                self.close()
+
+    def close(self) -> None:
+        """Let go of what was read: nothing more is done with it."""
+        if self._cuts is not None:
+            self._cuts.cancel()
+        if self._parts is not None:
+            self._parts.room.close()
 
     @contextmanager
     def _all_or_none(self) -> Generator[None]:
         try:
             yield
         except LeaseLost:
+            self.close()
             raise
         except Exception as error:  # noqa: BLE001  (the boundary of a batch: _settle_rest names it)
+            self.close()
             ours = batch_error(error)
             raise BatchFailed(ours, self._settle_rest(ours)) from None
 

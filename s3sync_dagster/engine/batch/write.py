@@ -28,6 +28,7 @@ from s3sync_dagster.engine.batch.handing_on import HandingOn, Turn
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
+from s3sync_dagster.engine.batch.room import memory_of_records
 from s3sync_dagster.engine.identity import meet_collection
 from s3sync_dagster.engine.own_records import delete_in_steps, ids_to_delete
 from s3sync_dagster.engine.ports import CollectionPort
@@ -41,8 +42,6 @@ GROUP_SECONDS = 10.0
 """A group takes the model about so long: what it has done so far is seen, and kept, so often."""
 FIRST_RECORDS = 500
 """In a group before it is known how fast the model is."""
-LARGE_RECORDS = 20_000
-"""Of one document, above which nothing is prepared beside its writing: both would be in memory."""
 
 
 class Writer:
@@ -50,6 +49,7 @@ class Writer:
 
     def __init__(self, parts: BatchParts, lease: Lease, ledger: Ledger, cuts: Cuts) -> None:
         self._parts, self._lease, self._ledger, self._cuts = parts, lease, ledger, cuts
+        self._room = parts.room
         self._in_time = FIRST_RECORDS
         self._handing = HandingOn(parts, lease, ledger)
 
@@ -64,14 +64,20 @@ class Writer:
         try:
             for group in self._groups(turn):
                 self._lease.require(seconds=0)
+                size = memory_of_records(one for write in group.writes for one in write.records)
+                self._room.hold(size)
                 ready = self._prepare(group)
+                vectors = sum(one.vectors.nbytes for one in ready if one.vectors is not None)
+                self._room.hold(vectors)
+                size += vectors
                 if running is not None:
                     running.result()  # one write in flight; its errors end the batch
                     running = None
-                if self._parts.threads > 1 and not _is_large(group):
-                    running = writer.submit(self._write, ready)
+                # Beside its writing the next is prepared, where that has room if it is as large.
+                if self._parts.threads > 1 and self._room.fits(size):
+                    running = writer.submit(self._write, ready, size)
                 else:
-                    self._write(ready)
+                    self._write(ready, size)
                 del group, ready  # nothing of it is kept while the next is made
         finally:  # that the lease is lost counts for more than what was met beside it
             if running is not None:
@@ -170,8 +176,15 @@ class Writer:
         self._in_time = max(int(len(texts) * GROUP_SECONDS / seconds), 1)
         return ready
 
-    def _write(self, groups: list[WriteGroup]) -> None:
-        """Write groups and commit them."""
+    def _write(self, groups: list[WriteGroup], size: int) -> None:
+        """Write groups and commit them; the memory that they take is given back."""
+        try:
+            self._write_all(groups)
+        finally:
+            groups.clear()
+            self._room.give_back(size)
+
+    def _write_all(self, groups: list[WriteGroup]) -> None:
         for group in groups:
             for done in self._together_or_alone(group, self._write_records, name="upsert"):
                 self._parts.at("before_commit")
@@ -347,7 +360,3 @@ class Writer:
             for one in group.writes
             if one.before is not None and one.plan is not None
         ]
-
-
-def _is_large(group: WriteGroup) -> bool:
-    return len(group.writes) == 1 and len(group.writes[0].records) > LARGE_RECORDS

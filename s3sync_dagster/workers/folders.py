@@ -1,0 +1,79 @@
+"""Folders for the temporary files of workers, which are taken to be taken over one day.
+
+All that a worker writes has one bound: a limit of the kernel's holds for one file. And whatever a
+worker has put there goes with it, in whatever depth and with whatever rights.
+"""
+
+import itertools
+import os
+from contextlib import suppress
+from pathlib import Path
+
+MOST_BYTES = 2 * 1024**3
+MOST_FILES = 20_000
+"""LibreOffice's profile has some hundreds."""
+_BLOCK_BYTES = 512
+"""Unit of ``st_blocks``."""
+
+
+def is_overfull(folder: str, *, most_bytes: int = MOST_BYTES, most_files: int = MOST_FILES) -> bool:
+    """Return whether a folder holds more than it may, or cannot be looked at any more.
+
+    Only a program that hides something takes the right to look away, or nests beyond any path.
+    """
+    size = files = 0
+    waiting = [folder]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as found:
+                for one in found:
+                    files += 1
+                    size += _BLOCK_BYTES * one.stat(follow_symlinks=False).st_blocks
+                    if size > most_bytes or files > most_files:
+                        return True
+                    if one.is_dir(follow_symlinks=False):
+                        waiting.append(one.path)
+        except FileNotFoundError:
+            continue  # a program has removed it meanwhile
+        except OSError:
+            return True
+    return False
+
+
+def nameless_bytes(pid: int, folder: str) -> int:
+    """Return the bytes of files of a folder that a process holds open and that have no name more.
+
+    Of other systems than Linux this is not known: 0.
+    """
+    total = 0
+    with suppress(OSError):  # it has ended meanwhile
+        for one in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                if str(one.readlink()).startswith(f"{folder}/"):
+                    status = one.stat()
+                    total += _BLOCK_BYTES * status.st_blocks if status.st_nlink == 0 else 0
+    return total
+
+
+def remove(folder: str) -> None:
+    """Remove a folder that nobody writes in any more, with all that is in it.
+
+    One folder after the other, each moved out of the one that it is in: no path becomes too long,
+    and no depth takes this process's stack. What a user other than root may not list is opened.
+    """
+    numbers = itertools.count()
+    waiting = [folder]
+    while waiting:
+        current = waiting.pop()
+        with suppress(OSError):  # what cannot be removed stays, and keeps no worker from its end
+            Path(current).chmod(0o700)
+            with os.scandir(current) as found:
+                for one in found:
+                    if one.is_dir(follow_symlinks=False):
+                        aside = f"{folder}-{next(numbers)}"
+                        Path(one.path).chmod(0o700)
+                        Path(one.path).rename(aside)
+                        waiting.append(aside)
+                    else:
+                        Path(one.path).unlink()
+            Path(current).rmdir()

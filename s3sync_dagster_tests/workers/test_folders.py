@@ -1,0 +1,71 @@
+"""What workers write has a bound in all, and nothing of it stays, whatever they have made of it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from s3sync_dagster.engine.ports import WorkLimits
+from s3sync_dagster.model.errors import LimitExceeded
+from s3sync_dagster.workers import folders, open_pool
+
+JOBS = "s3sync_dagster_tests.workers.jobs:"
+PLENTY = WorkLimits(seconds=60)
+
+
+def test_many_files_of_one_worker_end_it_and_go():
+    with open_pool(workers=1) as pool:
+        call = pool.submit(JOBS + "write_files", folders.MOST_FILES + 100, 0, limits=PLENTY)
+        with pytest.raises(LimitExceeded) as caught:
+            call.result()
+        assert caught.value.reason == "output_too_large"
+        assert pool.submit(JOBS + "add", 1, limits=PLENTY).result() == 1
+
+
+def test_all_files_of_a_folder_together_count_and_what_hides_is_too_much(tmp_path: Path):
+    for number in range(10):
+        inner = tmp_path / f"in/{number % 3}"
+        inner.mkdir(parents=True, exist_ok=True)
+        (inner / str(number)).write_bytes(bytes(40_960))
+    size = 10 * 40_960
+    assert not folders.is_overfull(str(tmp_path), most_bytes=2 * size)
+    assert folders.is_overfull(str(tmp_path), most_bytes=size - 1)
+    assert folders.is_overfull(str(tmp_path), most_bytes=2 * size, most_files=9)
+    assert not folders.is_overfull(str(tmp_path / "gone"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="of Linux")
+def test_files_without_a_name_count_as_long_as_they_are_open(tmp_path: Path):
+    place = tmp_path / "a"
+    with place.open("wb") as file:
+        file.write(bytes(81_920))
+        file.flush()
+        assert folders.nameless_bytes(os.getpid(), str(tmp_path)) == 0
+        place.unlink()
+        assert folders.nameless_bytes(os.getpid(), str(tmp_path)) >= 81_920
+    assert folders.nameless_bytes(os.getpid(), str(tmp_path)) == 0
+
+
+MAZE = """
+import os
+for number in range(1500):
+    os.mkdir("deeper" * 10)
+    os.chdir("deeper" * 10)
+    open("left", "wb").close()
+    if number % 100 == 0:
+        os.chmod("..", 0o300)
+"""
+
+
+def test_nothing_stays_of_folders_in_folders_that_no_path_reaches(tmp_path: Path):
+    folder, beside = tmp_path / "folder", tmp_path / "beside"
+    folder.mkdir()
+    beside.write_text("another one's")
+    (folder / "link").symlink_to(beside)
+    subprocess.run([sys.executable, "-c", MAZE], cwd=folder, check=True)
+    assert folders.is_overfull(str(folder))  # nobody can say how much there is
+    folders.remove(str(folder))
+    assert list(tmp_path.iterdir()) == [beside]
+    assert beside.read_text() == "another one's"
