@@ -1,4 +1,4 @@
-"""A sidecar is rewritten and names another object: a mode that keeps texts keeps the first one's."""
+"""A sidecar that names another object by now: a mode that keeps texts keeps the first one's."""
 
 import pytest
 
