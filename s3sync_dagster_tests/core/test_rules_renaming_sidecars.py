@@ -2,8 +2,9 @@
 
 import pytest
 
+from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.model.source import AutoSync, DeleteMode
-from s3sync_dagster_tests.core.rules import sidecar, states
+from s3sync_dagster_tests.core.rules import event, sidecar, states
 from s3sync_dagster_tests.engine_fixture import make_world
 
 EDITS = {
@@ -66,3 +67,20 @@ def test_two_objects_whose_sidecars_are_exchanged_exchange_their_ids():
     world.bucket.put("2.meta.json", sidecar("a.md", "y"))
     rests(world)
     assert world.texts() == {"x-0": "text of b.md", "y-0": "text of a.md"}
+
+
+@pytest.mark.parametrize("told", ["listing", "event"])
+def test_what_the_source_takes_by_itself_gives_the_id_up_for_its_own_document(told):
+    world = make_world(mode=DeleteMode.KEEP_DELETED)
+    for key in ("a.md", "b.md"):
+        world.bucket.put(key, f"text of {key}")
+    world.bucket.put("1.meta.json", sidecar("a.md", "x"))
+    world.sync()
+    world.bucket.put("1.meta.json", sidecar("b.md", "x"))
+    if told == "event":
+        event(world, "1.meta.json")
+        world.run_batches()
+    else:
+        rests(world)
+    own = document_id("a.md", custom_id=None, id_prefix="")
+    assert world.texts() == {"x-0": "text of b.md", f"{own}-0": "text of a.md"}
