@@ -187,18 +187,6 @@ def _is_elsewhere(parts: BatchParts, collection: CollectionPort, text: Recovered
     )
 
 
-def whose_texts(
-    parts: BatchParts, collection: CollectionPort, rows: Sequence[DocumentState]
-) -> dict[str, str]:
-    """Return which other objects' whole texts stand under ids of documents, by document id."""
-    asked = {one.document_id: one for one in rows}
-    return {
-        name: text.object_key
-        for name, text in texts_of(parts, collection, asked).items()
-        if text.object_key != asked[name].object_key
-    }
-
-
 def _kept(
     parts: BatchParts, collection: CollectionPort, one: Write, text: RecoveredDocument
 ) -> Decision:

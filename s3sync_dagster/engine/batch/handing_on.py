@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.handed_on_ids import Place, Turns, places_given_up, places_to_come
 from s3sync_dagster.core.state import RESTORED, DocumentState, Target
-from s3sync_dagster.engine.batch.found_text import whose_texts
 from s3sync_dagster.engine.batch.groups import Write
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.remove import remove_documents
-from s3sync_dagster.engine.own_records import open_there
+from s3sync_dagster.engine.own_records import IDS_AT_ONCE, open_there
 from s3sync_dagster.model.errors import FixConfiguration, FixInput, LeaseLost, S3SyncError
 from s3sync_dagster.model.source import DeleteMode
 
@@ -96,18 +96,28 @@ class HandingOn:
         found: dict[Place, str] = {}
         for name, rows in self._restored(deeds).items():
             try:
-                collection = open_there(
-                    self._parts.collections,
-                    name,
-                    tenant=source.tenant,
-                    database=source.database_name,
-                )
-                theirs = whose_texts(self._parts, collection, rows) if collection else {}
+                whose = self._whose_first_records(name, rows)
             except S3SyncError as error:  # their claims look as well, and tell of it
                 self._parts.log(f"{name!r} could not be looked at: {error.message}")
                 continue
-            found |= {(name, one): key for one, key in theirs.items() if key in writing}
+            for one in rows:
+                key = whose.get(one.document_id)
+                if key in writing and key != one.object_key:
+                    found[name, one.document_id] = key
         return found
+
+    def _whose_first_records(self, name: str, rows: Sequence[DocumentState]) -> dict[str, str]:
+        source = self._parts.source
+        collection = open_there(
+            self._parts.collections, name, tenant=source.tenant, database=source.database_name
+        )
+        ids = {f"{one.document_id}-0": one.document_id for one in rows} if collection else {}
+        whose: dict[str, str] = {}
+        names = iter(ids)
+        while collection and (some := list(islice(names, IDS_AT_ONCE))):
+            for record_id, record in collection.get(some).items():
+                whose[ids[record_id]] = str(record.metadata.get("document_key"))
+        return whose
 
     def _restored(self, deeds: Sequence[Deed]) -> dict[str, list[DocumentState]]:
         """Return what is to be written of documents whose records nobody has compared, or found."""
