@@ -57,20 +57,22 @@ class ClaimedRows:
 
         Of what is taken over counts what may be left of it, and that it was whole: the guard weighs
         its records like all others. What was on its way out had been judged, but for what a sidecar
-        let go that was rewritten. Where the mode keeps texts, what the source in whose place this
+        let go that was rewritten; where the mode keeps texts, another object's is none of these:
+        who cannot be written would have the id for good. There, what the source in whose place this
         one stands had of the key is what it was until the first write over it, as if it were read
         back.
         """
         own = self.is_own(intent, row)
+        keeps = self._source.mode is not DeleteMode.MIRROR
         if row.phase == "removing" and not own:
-            judged = not row.owner.startswith((SIDECAR_OWNER, KEPT_OWNER))
+            of_another = keeps and row.object_key != intent.key
+            judged = of_another or not row.owner.startswith((SIDECAR_OWNER, KEPT_OWNER))
             return None if judged or row.etag is None else ""
         if not row.etag:
             return row.etag
         if own:
             kept = bool(row.fingerprint or row.high_water)  # or handed on without a record
         else:
-            keeps = self._source.mode is not DeleteMode.MIRROR
             kept = keeps and self.is_inherited(intent, row) and is_whole_before(document_of(row))
         return row.etag if kept else ""
 

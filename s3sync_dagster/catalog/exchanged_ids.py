@@ -14,8 +14,14 @@ from s3sync_dagster.core.sidecar_owners import KEPT_OWNER, SIDECAR_OWNER
 from s3sync_dagster.model.source import DeleteMode, Source
 
 Row = sa.Row[Any]
-MOST = 200
-"""Objects of a ring."""
+MOST = 20_000
+"""Objects of a ring, of a few hundred bytes each: beyond it, one of them has to give its id up."""
+LONG = 20
+"""Objects on a way, from which on all that lack an id are looked up together."""
+_COLUMNS = [
+    getattr(documents.c, name)
+    for name in ("id", "object_key", "collection_name", "document_id", "phase", "owner")
+]
 
 
 class Rings:
@@ -31,24 +37,26 @@ class Rings:
         self._rows: dict[Place, Row | None] = {}
         self._wanted: dict[int, Place | None] = {}
         self._lacking: dict[str, bool] = {}
+        self._all_lacking = False
+        self._closing = set[tuple[str, Place]]()
+        """Objects of rings that were found, and what they ask for."""
+        self._ends: dict[Place, str | None] = {}
+        """Places -> which object the way from there ends at, as it lacks no id; None: at no one."""
 
     def look_up(self, places: Iterable[Place]) -> None:
         """Look up what many places lead to, in few statements."""
         new = dict.fromkeys(one for one in places if one not in self._rows)
         self._rows.update(new)
         for part in groups(new):
-            query = sa.select(documents).where(
-                documents.c.source_id == self.source.id,
-                documents.c.tenant == self.source.tenant,
-                documents.c.database_name == self.source.database_name,
+            rows = self._documents(
                 documents.c.collection_name.in_({name for name, _ in part}),
                 documents.c.document_id.in_([name for _, name in part]),
             )
-            for row in self._tx.execute(query):
+            for row in rows:
                 if (place := (row.collection_name, row.document_id)) in new:
                     self._rows[place] = row
-        rows = [row for one in new if (row := self._rows[one]) is not None]
-        self._look_up_wanted([row for row in rows if _may_move(row)])
+        found = [row for one in new if (row := self._rows[one]) is not None]
+        self._look_up_wanted([row for row in found if _may_move(row)])
 
     def closed(self, asked: Mapping[str, Collection[Place]]) -> dict[str, set[Place]]:
         """Return which places of many keys, by key, each closes a ring by asking for."""
@@ -71,22 +79,62 @@ class Rings:
         """
         if self.source.mode is DeleteMode.APPEND:
             return False
-        asked, ring = place, {key}
-        while len(ring) <= MOST:
+        if (key, place) in self._closing:
+            return True
+        asked, way = place, dict[Place, Row]()
+        keys = {key}
+        while asked not in self._ends and len(way) < MOST:
+            if len(way) == LONG:
+                self._look_up_lacking()
             self.look_up([asked])
             row = self._rows[asked]
-            if row is None or not _may_move(row):
-                return False
-            wanted = self._wanted[row.id]
-            if wanted is None or wanted == asked:
-                return False
+            wanted = self._wanted[row.id] if row is not None and _may_move(row) else None
+            if row is None or wanted is None or wanted == asked:
+                self._ends[asked] = None
+                break
             if row.object_key == key:
+                self._closing |= {(key, place), (key, wanted)}
+                self._closing |= {
+                    (one.object_key, to_come)
+                    for one in way.values()
+                    if (to_come := self._wanted[one.id]) is not None
+                }
                 return True
-            if row.object_key in ring or not self._lacks_an_id(row.object_key):
-                return False
-            ring.add(row.object_key)
+            if row.object_key in keys:
+                return False  # the way leads into a ring of others
+            if not self._lacks_an_id(row.object_key):
+                self._ends[asked] = row.object_key
+                break
+            way[asked] = row
+            keys.add(row.object_key)
             asked = wanted
-        return False
+        if asked not in self._ends:
+            return False
+        end = self._ends[asked]
+        self._ends |= dict.fromkeys(way, end)
+        return end == key
+
+    def _documents(self, *conditions: sa.ColumnElement[bool]) -> list[Any]:
+        query = sa.select(*_COLUMNS).where(
+            documents.c.source_id == self.source.id,
+            documents.c.tenant == self.source.tenant,
+            documents.c.database_name == self.source.database_name,
+            *conditions,
+        )
+        return [*self._tx.execute(query)]
+
+    def _look_up_lacking(self) -> None:
+        """Look up what all objects that lack an id have and ask for, once, in few statements."""
+        if self._all_lacking:
+            return
+        self._all_lacking = True
+        query = sa.select(objects.c.object_key).where(*self._that_lack()).limit(MOST)
+        keys = list(self._tx.execute(query).scalars())
+        self._lacking |= dict.fromkeys(keys, True)
+        for part in groups(keys):
+            rows = self._documents(documents.c.object_key.in_(part))
+            self._rows |= {(row.collection_name, row.document_id): row for row in rows}
+            self._look_up_wanted([row for row in rows if _may_move(row)])
 
     def _look_up_wanted(self, rows: Collection[Row]) -> None:
         """Look up what is asked for by now in the place of documents that sidecars made.
@@ -115,15 +163,18 @@ class Rings:
     def _lacks_an_id(self, key: str) -> bool:
         """Return whether an object has failed of the id that it wants."""
         if key not in self._lacking:
-            query = sa.select(objects.c.object_key).where(
-                objects.c.source_id == self.source.id,
-                objects.c.object_key == key,
-                objects.c.gone.is_(False),
-                objects.c.outcome == "failed",
-                objects.c.reason.in_(LACKS_AN_ID),
-            )
+            here = objects.c.object_key == key
+            query = sa.select(objects.c.object_key).where(here, *self._that_lack())
             self._lacking[key] = self._tx.execute(query).first() is not None
         return self._lacking[key]
+
+    def _that_lack(self) -> tuple[sa.ColumnElement[bool], ...]:
+        return (
+            objects.c.source_id == self.source.id,
+            objects.c.gone.is_(False),
+            objects.c.outcome == "failed",
+            objects.c.reason.in_(LACKS_AN_ID),
+        )
 
 
 def _may_move(row: Row) -> bool:

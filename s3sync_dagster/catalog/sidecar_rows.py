@@ -89,13 +89,6 @@ _IS_ARCHIVED = sa.or_(
     sa.func.coalesce(objects.c.skip_reason, "") == "archived",
     sa.func.coalesce(objects.c.reason, "") == "archived",
 )
-_KEEPS_TEXTS = sa.or_(
-    objects.c.gone,
-    objects.c.missed_listing_id > 0,
-    sa.func.coalesce(objects.c.outcome, "") == "failed",
-    _IS_ARCHIVED,
-)
-"""What an object is whose last text a mode keeps that keeps what is gone."""
 
 
 def _takes_itself(source: Any, collection_name: str) -> bool:
@@ -116,10 +109,10 @@ def retire_unasked(
     Their records stay until their key's next batch. Nothing is retired of which the sidecar asks
     for another document of the same object: it stands, for the guard too, until that one is written
     (``core.deed``). Nor is anything whose object cannot be read now, so that nothing would come in
-    its place. In append mode nothing is retired; in a mode that keeps records the end of a sidecar
-    is no reason either: what is kept so has an owner of its own, and goes by no other word than
-    that of a listing in mode ``mirror``. So are many that lose their sidecars to objects that
-    nobody knows: whoever rewrote those may have erred.
+    its place. In append mode nothing is retired; in a mode that keeps records neither the end of a
+    sidecar is a reason nor that it names another object: what is kept so has an owner of its own,
+    and goes by no other word than that of a listing in mode ``mirror``. So are many that lose their
+    sidecars to objects that nobody knows: whoever rewrote those may have erred.
 
     Args:
         tx: an open transaction that has locked the source.
@@ -133,8 +126,12 @@ def retire_unasked(
     ).first()
     if source is None:
         return
-    gone = [one.before for one in changes if one.before is not None and one.now is None]
-    _keep_last_words(tx, source_id, gone, keys=source.config.get("reader_keys") or ())
+    left = [
+        one.before
+        for one in changes
+        if one.before is not None and (one.now is None or one.now.path != one.before.path)
+    ]
+    _keep_last_words(tx, source_id, left, keys=source.config.get("reader_keys") or ())
     append = source.config["mode"] == DeleteMode.APPEND
     keeps = source.config["mode"] != DeleteMode.MIRROR
     asked = {
@@ -143,7 +140,6 @@ def retire_unasked(
         if change.before is not None and (change.now is None or not append)
     }
     kept_for = {SIDECAR_OWNER + key for key in unjudged} if not keeps else asked.keys()
-    unreadable = _KEEPS_TEXTS if keeps else _IS_ARCHIVED
     unasked: list[int] = []
     kept: dict[int, str] = {}
     astray: dict[int, tuple[str, str]] = {}
@@ -161,7 +157,7 @@ def retire_unasked(
                 .where(
                     objects.c.source_id == source_id,
                     objects.c.object_key == documents.c.object_key,
-                    sa.not_(unreadable),
+                    sa.not_(_IS_ARCHIVED),
                 )
                 .label("readable"),
             ).where(
@@ -187,9 +183,10 @@ def retire_unasked(
                 kept[row.id] = kept_owner
             elif wanted or (told is not None and told.path == row.object_key):
                 continue  # or one elsewhere comes in its place, once its object can be read
+            elif keeps and row.etag is not None:
+                kept[row.id] = kept_owner
             elif not row.readable and row.etag is not None:
-                if keeps:  # nothing can be written in its place
-                    kept[row.id] = kept_owner
+                continue  # nothing can be written in its place
             else:
                 unasked.append(row.id)
                 counts = row.high_water and not _takes_itself(source, row.collection_name)
@@ -211,9 +208,9 @@ def retire_unasked(
 
 
 def _keep_last_words(
-    tx: sa.Connection, source_id: str, gone: Sequence[SidecarState], *, keys: Collection[str]
+    tx: sa.Connection, source_id: str, left: Sequence[SidecarState], *, keys: Collection[str]
 ) -> None:
-    """Keep documents from readers that say of them else than sidecars said last that go.
+    """Keep documents from readers that say of them else than sidecars said last that leave.
 
     A mode may keep them for good, with the word before: the last could not be written. They are for
     nobody with groups until they are written again, and say that then.
@@ -221,10 +218,10 @@ def _keep_last_words(
     Args:
         tx: an open transaction that has locked the source.
         source_id: the source.
-        gone: what they asked for.
+        left: what they asked for of objects of which they say nothing any more.
         keys: the source's, that say who may read.
     """
-    owners = {owner + one.sidecar_key: one for one in gone for owner in (SIDECAR_OWNER, KEPT_OWNER)}
+    owners = {owner + one.sidecar_key: one for one in left for owner in (SIDECAR_OWNER, KEPT_OWNER)}
     for part in groups(owners if keys else ()):
         columns = (documents.c.id, documents.c.object_key, documents.c.owner, documents.c.metadata)
         query = sa.select(*columns).where(

@@ -62,13 +62,17 @@ def pass_by(world, collections=None):
 @pytest.mark.parametrize("mode", [DeleteMode.APPEND, DeleteMode.KEEP_DELETED])
 @pytest.mark.parametrize("trouble", [chroma_is_away, object_is_denied])
 @pytest.mark.parametrize("elsewhere", [False, True])
-def test_a_word_that_could_not_be_written_outlives_its_sidecar(mode, trouble, elsewhere):
+@pytest.mark.parametrize("goes", [True, False])
+def test_a_word_that_could_not_be_written_outlives_its_sidecar(mode, trouble, elsewhere, goes):
     world = make(mode)
     collections = trouble(world)
     said(world, "hr", **({"target_collection_name": "other"} if elsewhere else {}))
     pass_by(world, collections)
     assert readers(world) == []
-    world.bucket.delete(WAY)
+    if goes:
+        world.bucket.delete(WAY)
+    else:
+        world.bucket.put(WAY, sidecar("none.md", "x"))
     for _ in range(2):
         pass_by(world, collections)
         assert readers(world) == []

@@ -125,6 +125,7 @@ def keep_found(
                 _read_back(parts, collection, text)
                 or not facts.maybe_done
                 or _stands(parts, collection, text)
+                or _is_elsewhere(parts, collection, text)
             ):
                 rest.append(one)
             else:
@@ -168,6 +169,21 @@ def _stands(parts: BatchParts, collection: CollectionPort, text: RecoveredDocume
         (one.source_id, one.object_key) == (parts.source.id, text.object_key)
         and one.phase is not DocumentPhase.REMOVING
         for one in parts.catalog.collections.holders(place, [text.document_id])
+    )
+
+
+def _is_elsewhere(parts: BatchParts, collection: CollectionPort, text: RecoveredDocument) -> bool:
+    """Return whether the very text stands under another id: ``keep_deleted`` keeps one of it.
+
+    Its object had this id after the backup of a restored catalog, by a request that nobody knows.
+    """
+    if parts.source.mode is DeleteMode.APPEND:
+        return False
+    return any(
+        one.phase is DocumentPhase.CLEAN
+        and (one.collection_name, one.etag) == (collection.name, text.etag)
+        and one.document_id != text.document_id
+        for one in parts.catalog.documents.of_key(parts.source.id, text.object_key)
     )
 
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.handed_on_ids import Place, Turns, places_given_up, places_to_come
-from s3sync_dagster.core.state import DocumentState, Target
+from s3sync_dagster.core.state import RESTORED, DocumentState, Target
 from s3sync_dagster.engine.batch.groups import Write
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.remove import remove_documents
+from s3sync_dagster.engine.own_records import IDS_AT_ONCE, open_there
 from s3sync_dagster.model.errors import FixConfiguration, FixInput, LeaseLost, S3SyncError
+from s3sync_dagster.model.source import DeleteMode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,7 @@ class HandingOn:
         self._holders = {
             place: deed.key for deed in deeds for place in places_given_up(deed, id_prefix=prefix)
         }
+        self._holders |= self._that_stand_forgotten(deeds)
         self._wanted: dict[str, set[Place]] = {}
         if self._holders:
             for deed in deeds:
@@ -78,6 +82,53 @@ class HandingOn:
             return False
         deed = self._ledger.deed(holder)
         return not deed.refused and not isinstance(deed.error, FixInput | FixConfiguration)
+
+    def _that_stand_forgotten(self, deeds: Sequence[Deed]) -> dict[Place, str]:
+        """Return places where texts of other keys of the batch stand, and whose they are.
+
+        These had the ids after the backup of a restored catalog. A mode that keeps texts writes
+        over none of them before it stands where the catalog has it.
+        """
+        source = self._parts.source
+        if source.mode is not DeleteMode.KEEP_DELETED:
+            return {}
+        writing = {deed.key for deed in deeds if deed.writing}
+        found: dict[Place, str] = {}
+        for name, rows in self._restored(deeds).items():
+            try:
+                whose = self._whose_first_records(name, rows)
+            except S3SyncError as error:  # their claims look as well, and tell of it
+                self._parts.log(f"{name!r} could not be looked at: {error.message}")
+                continue
+            for one in rows:
+                key = whose.get(one.document_id)
+                if key in writing and key != one.object_key:
+                    found[name, one.document_id] = key
+        return found
+
+    def _whose_first_records(self, name: str, rows: Sequence[DocumentState]) -> dict[str, str]:
+        source = self._parts.source
+        collection = open_there(
+            self._parts.collections, name, tenant=source.tenant, database=source.database_name
+        )
+        ids = {f"{one.document_id}-0": one.document_id for one in rows} if collection else {}
+        whose: dict[str, str] = {}
+        names = iter(ids)
+        while collection and (some := list(islice(names, IDS_AT_ONCE))):
+            for record_id, record in collection.get(some).items():
+                whose[ids[record_id]] = str(record.metadata.get("document_key"))
+        return whose
+
+    def _restored(self, deeds: Sequence[Deed]) -> dict[str, list[DocumentState]]:
+        """Return what is to be written of documents whose records nobody has compared, or found."""
+        found: dict[str, list[DocumentState]] = {}
+        for deed in deeds:
+            to_come = set(places_to_come(deed, id_prefix=self._parts.source.id_prefix).values())
+            for one in deed.decision.facts.documents if to_come else ():
+                restored = (one.collection_id or "").startswith(RESTORED)
+                if restored and (one.collection_name, one.document_id) in to_come:
+                    found.setdefault(one.collection_name, []).append(one)
+        return found
 
     def _that_close_rings(self, deeds: Sequence[Deed]) -> dict[str, set[Place]]:
         """Return what keys of the batch wait for without whom it is to come from."""
