@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from s3sync_dagster.catalog import Catalog, open_catalog
 from s3sync_dagster.catalog.quotas import ObjectQuota
 from s3sync_dagster.core.declaration import CLOUD, chroma_address
-from s3sync_dagster.core.source_identity import server_name
 from s3sync_dagster.engine.batch.enrich import load_function
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.room import BatchRoom, Room
@@ -31,6 +30,7 @@ from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.open_models import OpenModels
 from s3sync_dagster.ports.open_stores import OpenStores
+from s3sync_dagster.ports.source_server import server_of
 from s3sync_dagster.ports.word_memory import WordMemory
 from s3sync_dagster.settings import Settings
 
@@ -86,7 +86,7 @@ class Parts:
                     quota=self._object_quota(),
                     partitions_per_asset=self.settings.partitions_per_asset,
                 )
-                self._catalog.sources.server_of = _server_of
+                self._catalog.sources.server_of = server_of
             return self._catalog
 
     def _object_quota(self) -> ObjectQuota | None:
@@ -388,18 +388,6 @@ class Parts:
             for queue in self._queues:
                 queue.close()
             self._queues.clear()
-
-
-def _server_of(source: Source) -> str:
-    """Return the server that is asked for a source here; empty: the one that all know."""
-    if not isinstance(source.place, S3Place):
-        return source.server
-    found: str | None = source.server
-    if not found:
-        from s3sync_dagster.ports.s3_endpoint import configured_endpoint  # noqa: PLC0415
-
-        found = configured_endpoint(source.place)
-    return server_name(found)
 
 
 def open_parts(settings: Settings) -> Parts:
