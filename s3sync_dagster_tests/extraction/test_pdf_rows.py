@@ -72,7 +72,7 @@ def test_lines_as_far_apart_as_the_rows_are_rows():
     assert table.rows[-2:] == [["Email", "VIN", "1C4R"], ["", "Color", "White"]]
 
 
-BELOW = (
+BELOW: tuple[list[tuple[float, list[str]]], ...] = (
     [(113, ["Body", "2", "300"])],
     [(126, ["Paint", "1.5", "225"])],
 )

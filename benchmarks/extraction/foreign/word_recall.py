@@ -3,7 +3,7 @@
 A running head is said once by the product, and a page's number not at all: that is decided, and no
 loss. Nor is a word lost that one of both writes with blanks in it (``D iscovery``) or without those
 around it. So words are counted as they are, with such lines once, with such words found, and the
-different ones alone. Which of both is right is not asked: a word that the product parts is found too.
+different ones alone. Which of both is right is not asked: what the product parts is found too.
 """
 
 import shutil

@@ -95,7 +95,7 @@ class SeenPage:
     is_upside_down: bool = False
     """Whether it is turned by half a circle to be shown, which layout analysis mixes up."""
     accented: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Words that other readers give with accents apart, and how the text and the names have them."""
+    """Words that have accents apart in the file, and how the text and the names have them."""
 
 
 def look_at_pages(pdf: Any, pages: OpenPages) -> Iterator[SeenPage]:

@@ -15,8 +15,12 @@ _SAME_TITLE = 0.85
 _MIN_PROSE_WORDS = 25
 """Of the paragraph with which a document's text begins."""
 _PARTICLES = frozenset(
-    "and und et y e van von der den de la le da di del dos du ter ten zu bin ibn al".split()
+    (
+        *("and", "und", "et", "y", "e", "van", "von", "der", "den", "de", "la", "le", "da", "di"),
+        *("del", "dos", "du", "ter", "ten", "zu", "bin", "ibn", "al"),
+    )
 )
+"""Words in small letters among names."""
 _WORD = re.compile(r"[^\W\d_]+(?:['’.-][^\W\d_]+)*")
 _MARKED = re.compile(r"[^\W\d_A-Z]{2}(?:\d+(?:,\d+)*|[*∗†‡§¶])+(?=[\s,;&]|$)")
 """A name with the number or mark of its address."""
