@@ -6,7 +6,7 @@ Only their places tell to which letter they belong; nobody searches for the two 
 import ctypes
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from s3sync_dagster.extraction.pdf.blocks import Block
@@ -29,6 +29,7 @@ _COMBINING = {
 _ACCENTS = "".join(_COMBINING)
 _WITH_DOT = {"ı": "i", "ȷ": "j"}
 """Letters that stand without their dots below an accent."""
+_ACCENT = re.compile(f"[{_ACCENTS}]")
 _WORD = re.compile(rf"[^\W\d_{_ACCENTS}]*(?:[{_ACCENTS}][^\W\d_{_ACCENTS}]*)+")
 _MIN_SHARED = 0.5
 """Share of an accent's width above its letter or below it; quotes stand beside theirs."""
@@ -39,21 +40,25 @@ def accented_words(text: str, layer: Any) -> dict[str, str]:
 
     ``layer`` is the text page of which ``text`` is the whole.
     """
-    if not any(accent in text for accent in _COMBINING) or max(text) > "\uffff":
-        return {}
     found: dict[str, str] = {}
-    for word in _WORD.finditer(text):
-        written = _written(layer, text, word.start(), word.end())
-        if written != word[0]:
-            found[word[0]] = written
+    if not _ACCENT.search(text) or max(text) > "\uffff":
+        return found
+    for start, end in _places(text):
+        word, written = text[start:end], _written(layer, text, start, end)
+        if written != word:
+            found[word] = written
     return found
 
 
 def compose(text: str, words: Mapping[str, str]) -> str:
     """Return text with some words written otherwise, where they stand whole."""
-    if not words:
-        return text
-    return _WORD.sub(lambda word: words.get(word[0], word[0]), text)
+    parts: list[str] = []
+    done = 0
+    for start, end in _places(text) if words else ():
+        word = text[start:end]
+        parts += (text[done:start], words.get(word, word))
+        done = end
+    return "".join((*parts, text[done:]))
 
 
 def compose_blocks(blocks: list[Block], words: Mapping[str, str]) -> None:
@@ -64,6 +69,24 @@ def compose_blocks(blocks: list[Block], words: Mapping[str, str]) -> None:
         block.lines = [compose(line, words) for line in block.lines]
         block.rows = [[compose(cell, words) for cell in row] for row in block.rows]
         block.first_row = block.rows[0] if block.rows else []
+
+
+def _places(text: str) -> Iterator[tuple[int, int]]:
+    """Yield start and end of the words with an accent, from which they are looked for.
+
+    A pattern that begins with letters tries each letter of a page.
+    """
+    end = 0
+    for accent in _ACCENT.finditer(text):
+        start = accent.start()
+        if start < end:
+            continue
+        while start > end and text[start - 1].isalpha():
+            start -= 1
+        word = _WORD.match(text, start)
+        if word:
+            end = word.end()
+            yield start, end
 
 
 def _written(layer: Any, text: str, start: int, end: int) -> str:
