@@ -52,9 +52,11 @@ def accented_words(text: str, layer: Any) -> dict[str, str]:
 
 def compose(text: str, words: Mapping[str, str]) -> str:
     """Return text with some words written otherwise, where they stand whole."""
+    if not words:
+        return text
     parts: list[str] = []
     done = 0
-    for start, end in _places(text) if words else ():
+    for start, end in _places(text):
         word = text[start:end]
         parts += (text[done:start], words.get(word, word))
         done = end
