@@ -3,6 +3,7 @@
 import gc
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -215,6 +216,29 @@ def test_names_below_a_title_are_no_headings():
         *("heading", "paragraph", "heading", "paragraph"),
         "heading",  # below the beginning of the text it may be any section's
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "are"),
+    [
+        ("Ann B. Other, Bob More", True),
+        ("Ann Other1,2 and Bob van More3", True),
+        ("Ann Other\u2020", True),
+        ("Ann Other", False),  # as well a section of two words
+        ("Section A. Applicant", False),
+        ("Part I. Applicant", False),
+        ("The work of Ann B. Other", False),
+        ("A. Introduction", False),
+    ],
+)
+def test_bold_names_below_a_title_are_told_by_initials_and_marks(line: str, are: bool):
+    title, names, text = heading("A Title", 50), heading(line, 80), paragraph(TEXT * 3, 140)
+    pieces = [set_in(title.text, 52, 20), set_in(line, 82, 14, weight=700)]
+    found = without_authors([title, names, text], pieces, body=10.0)
+    assert [one.kind for one in found[:2]] == ["heading", "paragraph" if are else "heading"]
+    bold = replace(names, kind="paragraph", style=("Bold", 14.0))
+    found = without_authors([title, bold, text], pieces, body=10.0)
+    assert found[1].style == (None if are else bold.style)
 
 
 def test_slide_has_its_title_alone():

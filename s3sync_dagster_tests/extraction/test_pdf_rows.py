@@ -1,5 +1,7 @@
 """Rows that were taken for one, and text that was taken for rows."""
 
+import pytest
+
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.grids import Word
 from s3sync_dagster.extraction.pdf.rows import part_rows
@@ -68,6 +70,39 @@ def test_lines_as_far_apart_as_the_rows_are_rows():
         [(139, ["Email", "VIN", "1C4R"]), (152, ["", "Color", "White"])],
     )
     assert table.rows[-2:] == [["Email", "VIN", "1C4R"], ["", "Color", "White"]]
+
+
+BELOW: tuple[list[tuple[float, list[str]]], ...] = (
+    [(113, ["Body", "2", "300"])],
+    [(126, ["Paint", "1.5", "225"])],
+)
+
+
+def test_a_header_and_the_row_below_it_are_two():
+    (table,) = parted([(87, ["", "Hours", "Cost"]), (100, ["Parts", "", "2,100"])], *BELOW)
+    assert table.rows[:2] == [["", "Hours", "Cost"], ["Parts", "", "2,100"]]
+    assert table.tops == [87, 100, 113, 126]
+    assert table.first_row == table.rows[0]
+
+
+@pytest.mark.parametrize(
+    ("first", "below"),
+    [
+        # A header of two lines: no values, lines closer than rows, numbers above.
+        ([(87, ["", "Hours", "Cost"]), (100, ["Parts", "worked", "paid"])], BELOW),
+        ([(91, ["", "Hours", "Cost"]), (103, ["Parts", "", "2010"])], BELOW),
+        ([(87, ["", "2009", "Cost"]), (100, ["Parts", "", "2,100"])], BELOW),
+        # Years that stand over text, and a cell whose text goes on.
+        (
+            [(87, ["", "Hours", "Cost"]), (100, ["Parts", "", "2010"])],
+            ([(113, ["Body", "2", "paid"])], [(126, ["Paint", "3", "open"])]),
+        ),
+        ([(87, ["Parts", "Hours", ""]), (100, ["", "", "2,100"])], BELOW),
+    ],
+)
+def test_other_lines_of_a_first_row_stay_together(first, below):
+    (table,) = parted(first, *below)
+    assert len(table.rows) == 3
 
 
 def test_lines_farther_apart_than_those_of_a_cell_are_rows():

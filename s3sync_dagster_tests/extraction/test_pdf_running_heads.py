@@ -186,6 +186,20 @@ def test_title_in_large_letters_stays_on_each_page(read: Read):
     assert text.count("Certificate of attendance") == 4
 
 
+def test_large_letters_beside_the_number_of_the_page_are_a_running_head(read: Read):
+    def foot(number: int) -> bytes:
+        places = (72, 120) if number % 2 else (300, 72)
+        parts = zip(places, (str(number), "Society news"), strict=True)
+        shown = b"".join(b"1 0 0 1 %d 30 Tm (%s)Tj " % (x, text.encode()) for x, text in parts)
+        return b"BT /F2 16 Tf " + shown + b"ET"
+
+    pages = [page(*BODY) + foot(number) for number in range(640, 646)]
+    text = read(raw_pdf.pages_pdf(pages), "a.pdf").text
+    assert text.count("Society news") == 1
+    assert "64" not in text
+    assert "#" not in text
+
+
 def heads_of(*pages: str) -> list[set[str]]:
     found = find_running_heads([[MarginLine(text, at_top=True)] for text in pages])
     return [{line.text for line in lines} for lines in found]

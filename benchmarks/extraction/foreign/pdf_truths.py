@@ -75,7 +75,12 @@ def _outlined(pdf: Any, numbers: range) -> list[str]:
         title = " ".join(bookmark.get_title().split())
         words = [re.escape(word) for word in title.split()]
         name = r"\s*".join(words)
-        patterns = (rf"^[ \t]*{_NUMBER}\s*{name}", rf"^[ \t]*{name}\s*$", name)
+        patterns = (
+            rf"^[ \t]*{_NUMBER}[ \t]*{name}\s*$",
+            rf"^[ \t]*{name}\s*$",
+            rf"^[ \t]*{_NUMBER}\s*{name}",
+            name,
+        )
         tried = (re.search(one, texts[number], re.IGNORECASE | re.MULTILINE) for one in patterns)
         there = next(filter(None, tried), None) if words else None
         if there:

@@ -1,12 +1,14 @@
 """Words of PDFs beside those that ``pdftotext`` finds, of at most 30 pages a file.
 
 A running head is said once by the product, and a page's number not at all: that is decided, and no
-loss. So words are counted as they are, with such lines once, and the different ones alone.
+loss. Nor is a word lost that one of both writes with blanks in it (``D iscovery``) or without those
+around it. So words are counted as they are, with such lines once, with such words found, and the
+different ones alone. Which of both is right is not asked: what the product parts is found too.
 """
 
 import shutil
 import subprocess
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +28,8 @@ _MIN_PAGES = 3
 """On which the same words make one."""
 _MIN_LETTERS = 3
 """Of a word that may stand in the other text with blanks in it, or without those around it."""
+_MAX_PARTS = 12
+"""Of a word that is written apart."""
 _SECONDS = 120
 
 
@@ -36,6 +40,8 @@ class Recall:
     every: float
     heads_once: float
     """Of all but the repetitions of running heads, and page numbers."""
+    spaced: float
+    """Of the same, where a word may be written apart, or words together."""
     different: float
     """Of the different words; what is written together or apart is found."""
 
@@ -85,11 +91,43 @@ def recall_of(pages: Sequence[str], text: str) -> Recall | None:
     found = words_of(text)
     letters = in_order(text).replace(" ", "")
     there = [word in found or (len(word) >= _MIN_LETTERS and word in letters) for word in wanted]
+    said_once = "\n".join(_with_heads_once(pages))
     return Recall(
         every=word_recall(whole, text),
-        heads_once=word_recall("\n".join(_with_heads_once(pages)), text),
+        heads_once=word_recall(said_once, text),
+        spaced=spaced_recall(said_once, text),
         different=sum(there) / len(there),
     )
+
+
+def spaced_recall(wanted: str, found: str) -> float:
+    """Return the share of words that a text has as often, also written apart or together.
+
+    Words in a row are one where the other text has it once more than can be explained otherwise;
+    each of its words proves one alone.
+    """
+    one, other = in_order(wanted).split(), in_order(found).split()
+    lost, more = Counter(one) - Counter(other), Counter(other) - Counter(one)
+    for words, apart, together in ((one, lost, more), (other, more, lost)):
+        place = 0
+        while place < len(words):
+            place += _take_joined(words[place : place + _MAX_PARTS], apart, together)
+    return 1.0 - lost.total() / len(one) if one else 1.0
+
+
+def _take_joined(words: Sequence[str], apart: Counter[str], together: Counter[str]) -> int:
+    """Take the first words that are one word of the other text out of both; return how many."""
+    parts: Counter[str] = Counter()
+    for count, word in enumerate(words, start=1):
+        parts[word] += 1
+        if parts[word] > apart[word]:
+            break
+        whole = "".join(words[:count])
+        if count > 1 and together[whole] > 0:
+            apart.subtract(parts)
+            together[whole] -= 1
+            return count
+    return 1
 
 
 def _with_heads_once(pages: Sequence[str]) -> Iterable[str]:
@@ -117,7 +155,7 @@ def _words_alone(line: str) -> str:
 
 def print_recalls(found: Sequence[tuple[Case, Recall]], *, worst: int = 0) -> None:
     """Print median and tenth percentile of each way to count, and the files with least."""
-    for name in ("every", "heads_once", "different"):
+    for name in ("every", "heads_once", "spaced", "different"):
         ranked = sorted(getattr(recall, name) for _, recall in found)
         tenth = ranked[len(ranked) // 10]
         print(f"{name:10} {len(ranked)} files, median {median(ranked):.3f}, tenth {tenth:.3f}")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import HEADER_BYTES, read_all
 from s3sync_dagster.extraction.models import check_models, has_models
+from s3sync_dagster.extraction.pdf.accents import compose_blocks
 from s3sync_dagster.extraction.pdf.agreement import agree
 from s3sync_dagster.extraction.pdf.blocks import (
     Block,
@@ -122,6 +123,7 @@ def _read(content: Content) -> PdfPages:
         for number, layout in enumerate(layouts)
     ]
     for number, (layout, reference) in enumerate(zip(layouts, references, strict=True)):
+        compose_blocks(layout.blocks, seen[number].accented)
         layout.blocks = with_names(layout.blocks, [*named[number], *seen[number].names])
         layout.lost = _mend_words(layout.blocks, reference)
         if layout.lost:

@@ -44,7 +44,8 @@ def margin_lines(pieces: Sequence[Piece], *, height: float, body: float | None) 
 
     Programs that leave narrow margins begin the body there. So a line is apart only where the white
     below or above it is wider than between other lines, where all that touches it stands in the
-    margin, and where there is a body beside.
+    margin, and where there is a body beside. What is much larger than the body is a title, unless
+    a number stands apart in its line.
     """
     upper, lower = height * MARGIN, height * (1 - MARGIN)
     found: list[MarginLine] = []
@@ -57,8 +58,9 @@ def margin_lines(pieces: Sequence[Piece], *, height: float, body: float | None) 
             if not (at_top or row.top > lower):
                 continue
             largest = max(piece.size for piece in row.pieces)
-            is_apart = in_margin and (body is None or largest <= _MAX_LARGER * body)
             texts = _texts(row.pieces)
+            is_small = body is None or largest <= _MAX_LARGER * body
+            is_apart = in_margin and (is_small or (len(texts) > 1 and any(map(str.isdigit, texts))))
             found.extend(MarginLine(text, at_top, is_apart=is_apart) for text in texts)
             if len(texts) > 1:
                 found.append(MarginLine(" ".join(texts), at_top, tuple(texts), is_apart))

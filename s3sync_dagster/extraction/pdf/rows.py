@@ -169,6 +169,8 @@ def _parted(block: Block, by_row: list[list[Word]]) -> Block:
     tops: list[float] = []
     for texts, top, found in zip(block.rows, block.tops, cells, strict=True):
         starts = _starts(found, pitch) if _are_same(texts, found) else []
+        if len(starts) < 2 and not rows and _are_same(texts, found):
+            starts = _head_and_row(cells, block.tops)
         if len(starts) < 2:
             rows.append(texts)
             tops.append(top)
@@ -229,6 +231,37 @@ def _starts(cells: list[_Lines], pitch: float) -> list[tuple[float, float]]:
     if not pitch or any(abs(step - pitch) > _SAME_PITCH * pitch for step in steps):
         return []
     return lines if _are_rows(cells, lines, words=_MAX_LINE_WORDS) else []
+
+
+def _head_and_row(cells: list[list[_Lines]], tops: list[float]) -> list[tuple[float, float]]:
+    """Return top and bottom of a table's header and of the row below it, where both are its first.
+
+    The last line is as far from the next row as that from its next one, and has a value in a
+    column of values; the header has none. Nothing where it is otherwise.
+    """
+    first, others = cells[0], cells[1:]
+    lines = _merged([line for column in first for line in column])
+    steps = [below - above for above, below in pairwise(tops[1:])]
+    if len(lines) < 2 or not steps:
+        return []
+    pitch, parts = median(steps), [(lines[0][0], lines[-2][1]), lines[-1]]
+    if abs(tops[1] - parts[1][0] - pitch) > _SAME_PITCH * pitch:
+        return []
+    head, row = (
+        [[line for line in column if top <= line[0].middle <= bottom] for column in first]
+        for top, bottom in parts
+    )
+    has_values = any(
+        _is_value(lines) and all(_is_value(one[column]) for one in others if one[column])
+        for column, lines in enumerate(row)
+    )
+    said = "".join(_text(lines) for lines in head)
+    is_head = sum(map(bool, head)) >= _MIN_FILLED and not any(map(str.isdigit, said))
+    return parts if is_head and has_values and row[0] and not _is_value(row[0]) else []
+
+
+def _is_value(lines: _Lines) -> bool:
+    return len(lines) == 1 and len(lines[0]) == 1 and _VALUE.fullmatch(lines[0][0].text) is not None
 
 
 def _are_named(values: list[_Lines], cells: list[_Lines]) -> bool:

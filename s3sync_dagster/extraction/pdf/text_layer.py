@@ -1,12 +1,13 @@
 """PDF text with pdfium, page by page. Runs in a worker: pdfium can hang and crash."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.metadata import Properties
+from s3sync_dagster.extraction.pdf.accents import accented_words, compose
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.fields import Fields, unsaid
 from s3sync_dagster.extraction.pdf.figures import find_figures, with_figures
@@ -93,6 +94,8 @@ class SeenPage:
     """Whether layout analysis would take quadratic time there."""
     is_upside_down: bool = False
     """Whether it is turned by half a circle to be shown, which layout analysis mixes up."""
+    accented: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Words that have accents apart in the file, and how the text and the names have them."""
 
 
 def look_at_pages(pdf: Any, pages: OpenPages) -> Iterator[SeenPage]:
@@ -111,8 +114,13 @@ def look_at_pages(pdf: Any, pages: OpenPages) -> Iterator[SeenPage]:
         except pypdfium2.PdfiumError:
             yield SeenPage()
             continue
-        text = in_letter_order(layer.get_text_range(), layer)
-        names = tuple(tagged_headings(page, layer)) if tagged else ()
+        text = layer.get_text_range()
+        accented = accented_words(text, layer)
+        text = compose(in_letter_order(text, layer), accented)
+        names = tuple(
+            replace(name, text=compose(name.text, accented))
+            for name in (tagged_headings(page, layer) if tagged else ())
+        )
         total += len(text)
         if total > MAX_CHARACTERS:
             raise LimitExceeded(
@@ -125,7 +133,16 @@ def look_at_pages(pdf: Any, pages: OpenPages) -> Iterator[SeenPage]:
         fields = tuple(form.of(page))
         if is_drawing:
             pages.drop(number)
-        yield SeenPage(plain(text), figures, count_strange(text), names, fields, is_drawing, turned)
+        yield SeenPage(
+            text=plain(text),
+            figures=figures,
+            strange=count_strange(text),
+            names=names,
+            fields=fields,
+            is_drawing=is_drawing,
+            is_upside_down=turned,
+            accented=accented,
+        )
     form.close()
 
 

@@ -1,6 +1,8 @@
 """Pages that a title heads: a document's first one, and slides."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.standing_out import as_text, main_size
@@ -12,6 +14,24 @@ _SAME_TITLE = 0.85
 """Of a slide's largest heading; smaller ones are points, or labels of what it shows."""
 _MIN_PROSE_WORDS = 25
 """Of the paragraph with which a document's text begins."""
+_PARTICLES = frozenset(
+    (
+        *("and", "und", "et", "y", "e", "van", "von", "der", "den", "de", "la", "le", "da", "di"),
+        *("del", "dos", "du", "ter", "ten", "zu", "bin", "ibn", "al"),
+    )
+)
+"""Words in small letters among names."""
+_WORD = re.compile(r"[^\W\d_]+(?:['’.-][^\W\d_]+)*")
+_MARKED = re.compile(r"[^\W\d_A-Z]{2}(?:\d+(?:,\d+)*|[*∗†‡§¶])+(?=[\s,;&]|$)")
+"""A name with the number or mark of its address."""
+_INITIAL = re.compile(r"[^\W\d_]{2}[\s,]+(?:[^\W\d_a-zIVX]\.[\s-]?)+\s*[^\W\d_]{2}")
+"""A letter for a name between two names; before all it numbers a section."""
+_SECTIONS = re.compile(
+    r"(?:part|section|appendix|annex|chapter|schedule|step|teil|abschnitt|anhang|kapitel|partie"
+    r"|annexe|chapitre|parte|sección|capítulo)\b",
+    re.IGNORECASE,
+)
+"""What a letter may number."""
 
 
 def titles_alone(blocks: list[Block], pieces: Sequence[Piece]) -> list[Block]:
@@ -38,7 +58,8 @@ def titles_alone(blocks: list[Block], pieces: Sequence[Piece]) -> list[Block]:
 def without_authors(blocks: list[Block], pieces: Sequence[Piece], *, body: float) -> list[Block]:
     """Return a document's first blocks, in which names and addresses below its title are text.
 
-    They are set larger than the body, but in ordinary letters smaller than the title's.
+    They are set larger than the body, but in ordinary letters smaller than the title's. Bold ones
+    are told by their initials, or by the marks of their addresses.
     """
     title = 0.0
     out: list[Block] = []
@@ -52,6 +73,18 @@ def without_authors(blocks: list[Block], pieces: Sequence[Piece], *, body: float
             is_section = NUMBERED.match(block.text) or is_capital(block.text)
             if inside and size < title - 1 and is_plain and not is_section:
                 block = as_text(block)
+            if size < title - 1 and are_names(block.text):
+                block = as_text(block)
             title = max(title, size if size > body else 0.0)
+        if title and block.kind == "paragraph" and are_names(block.text):
+            block = replace(block, style=None)  # else letters like a section's make it one
         out.append(block)
     return out
+
+
+def are_names(text: str) -> bool:
+    """Return whether a line is nothing but names of people, as their initials or marks show."""
+    words = _WORD.findall(text)
+    of_names = all(word in _PARTICLES or not word[0].islower() for word in words)
+    are_told = _MARKED.search(text) or _INITIAL.search(text)
+    return of_names and are_told is not None and not _SECTIONS.match(text)
