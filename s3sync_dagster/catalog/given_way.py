@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.rows import document_of
 from s3sync_dagster.catalog.tables import documents
+from s3sync_dagster.core.document_targets import word_on
 from s3sync_dagster.core.state import BESIDE, Said
-from s3sync_dagster.core.targets import word_on
 from s3sync_dagster.core.vouching import names_any
 
 

@@ -17,8 +17,8 @@ from s3sync_dagster.catalog.tables import (
     is_live,
     objects,
 )
+from s3sync_dagster.core.document_targets import word_on
 from s3sync_dagster.core.state import DocumentState, KnownCollection
-from s3sync_dagster.core.targets import word_on
 from s3sync_dagster.engine.rebuilding import RecoveredDocument
 from s3sync_dagster.model.source import DeleteMode, Source
 

@@ -12,9 +12,9 @@ from s3sync_dagster.catalog.reports import list_anew
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.said import handed_on, to_be_written
 from s3sync_dagster.catalog.tables import documents, listings
+from s3sync_dagster.core.document_targets import word_on
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.state import BESIDE, RECOVERED, RESTORED, UNTOLD
-from s3sync_dagster.core.targets import word_on
 from s3sync_dagster.core.vouching import NOTHING, names_any
 from s3sync_dagster.engine.rebuilding import RecoveredDocument
 from s3sync_dagster.model.source import Source

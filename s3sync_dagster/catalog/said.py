@@ -12,9 +12,9 @@ from s3sync_dagster.catalog.quotas import room_for_documents
 from s3sync_dagster.catalog.rows import document_of, groups, looked_through, source_of
 from s3sync_dagster.catalog.tables import documents, has_records, objects, sources
 from s3sync_dagster.core.closing import Closing
+from s3sync_dagster.core.document_targets import as_it_is_to_be, said_of_readers, word_on
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.state import RECOVERED, RESTORED, UNSEEN, DocumentState, stood_last
-from s3sync_dagster.core.targets import as_it_is_to_be, said_of_readers, word_on
 from s3sync_dagster.core.vouching import NOTHING, names_any
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.source import AutoSync, Source

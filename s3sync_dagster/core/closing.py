@@ -12,15 +12,11 @@ from dataclasses import dataclass, field, replace
 from s3sync_dagster.core.carried import names_readers
 from s3sync_dagster.core.decision import Decision
 from s3sync_dagster.core.deed import Deed
+from s3sync_dagster.core.document_targets import as_it_is, as_its_sidecar_says, said_of_readers
 from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.requests import is_request
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, Said, Target
-from s3sync_dagster.core.targets import (
-    as_it_is,
-    as_its_sidecar_says,
-    said_of_readers,
-    told_documents,
-)
+from s3sync_dagster.core.targets import told_documents
 from s3sync_dagster.core.vouching import in_doubt, names_any, readers
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.errors import FixInput

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from s3sync_dagster.core.document_targets import word_on
 from s3sync_dagster.core.facts import KeyFacts
 from s3sync_dagster.core.state import BESIDE, DocumentPhase, DocumentState, stood_last
-from s3sync_dagster.core.targets import told_documents, word_on
+from s3sync_dagster.core.targets import told_documents
 from s3sync_dagster.model.source import DeleteMode, Source
 
 

@@ -3,6 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from s3sync_dagster.core.document_targets import (
+    as_it_is,
+    as_it_is_to_be,
+    said_of_readers,
+    word_on,
+)
 from s3sync_dagster.core.facts import KeyFacts, SidecarState, deselected_by_listing
 from s3sync_dagster.core.kept_text import Held, held, is_earlier, is_left_alone
 from s3sync_dagster.core.keys import document_id
@@ -23,7 +29,6 @@ from s3sync_dagster.core.sidecar_owners import (
 )
 from s3sync_dagster.core.state import (
     RECOVERED,
-    UNTOLD,
     DocumentPhase,
     DocumentState,
     Target,
@@ -276,52 +281,6 @@ def _half_rewritten(item: KeyFacts) -> list[DocumentState]:
     ]
 
 
-def as_it_is(document: DocumentState) -> Target:
-    """Return a document as the one that is asked for."""
-    return Target(
-        collection_name=document.collection_name,
-        custom_id=document.custom_id,
-        metadata=document.metadata,
-        owner=document.owner,
-        vouched=document.vouched,
-        recovered=document.withheld == RECOVERED,
-    )
-
-
-def as_its_sidecar_says(document: DocumentState, item: KeyFacts, source: Source) -> Target:
-    """Return a document that nobody asks for, with what the sidecar that made it says by now.
-
-    It asks for another one, elsewhere, and says who may read the object all the same.
-    """
-    for one in item.sidecars:
-        if document.owner in (owner_of(one), KEPT_OWNER + one.sidecar_key):
-            return replace(
-                as_it_is(document),
-                metadata=one.metadata,  # type: ignore[arg-type]  (checked by core.sidecar)
-                vouched=not source.place.owned,
-            )
-    return as_it_is(document)
-
-
-def as_it_is_to_be(document: DocumentState) -> Target:
-    """Return a document as its owner has asked for it last, be it written or not."""
-    if document.said is None:
-        return as_it_is(document)
-    return Target(
-        collection_name=document.collection_name,
-        custom_id=document.said.custom_id,
-        metadata=document.said.metadata,
-        owner="request",
-    )
-
-
-def word_on(document: DocumentState) -> Target | None:
-    """Return what was said of a document that neither bucket nor settings say; None: nothing."""
-    told = as_it_is_to_be(document)
-    asked = told.owner == "request" or (told.owner == "source" and not told.vouched)
-    return told if asked else None
-
-
 def _left_alone(item: KeyFacts, asked: Mapping[str, str]) -> set[str]:
     """Return the collections whose documents append mode leaves as they are."""
     whole = {one.collection_name for one in item.documents if is_left_alone(one, item.etag)}
@@ -380,13 +339,6 @@ def all_clean(item: KeyFacts, source: Source, targets: Sequence[Target]) -> bool
         ):
             return False
     return True
-
-
-def said_of_readers(document: DocumentState) -> str | None:
-    """Return ``withheld`` of its records: who may read them by now, ``core.closing`` compares."""
-    if document.withheld is None or document.withheld == RECOVERED:
-        return document.withheld
-    return document.withheld.removeprefix(UNTOLD) or None
 
 
 def changed_in_append_mode(item: KeyFacts, source: Source, targets: Sequence[Target]) -> bool:

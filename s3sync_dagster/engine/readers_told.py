@@ -7,6 +7,7 @@ another collection with the same objects, has records of its own, of which it wo
 
 from collections.abc import Sequence
 
+from s3sync_dagster.core.document_targets import as_it_is
 from s3sync_dagster.core.facts import KeyFacts
 from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.plan import record_ids, split_record_id
@@ -17,7 +18,6 @@ from s3sync_dagster.core.state import (
     DocumentState,
     KnownCollection,
 )
-from s3sync_dagster.core.targets import as_it_is
 from s3sync_dagster.core.vouching import readers
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.last_look import places_of
