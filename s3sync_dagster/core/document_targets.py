@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from s3sync_dagster.core.facts import KeyFacts
 from s3sync_dagster.core.sidecar_owners import KEPT_OWNER, owner_of
-from s3sync_dagster.core.state import RECOVERED, DocumentState, Target
+from s3sync_dagster.core.state import RECOVERED, UNTOLD, DocumentState, Target
 from s3sync_dagster.model.source import Source
 
 

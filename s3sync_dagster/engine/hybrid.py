@@ -231,8 +231,9 @@ class Searcher:
         """Return whether records that may be found are more than those that the graph led to."""
         if where is not None:
             return self.collection.ids_meeting(where, most=len(nearest)) is None
-        page = next(iter(self.collection.scan(page_size=len(nearest) + 1)), [])
-        return len(page) > len(nearest)
+        for page in self.collection.scan(page_size=len(nearest) + 1):
+            return len(page) > len(nearest)
+        return False
 
     def _by_words(
         self,
