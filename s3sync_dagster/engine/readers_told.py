@@ -5,7 +5,7 @@ records compares them with its documents before it writes. One that stands in it
 another collection with the same objects, has records of its own, of which it would learn nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from s3sync_dagster.core.facts import KeyFacts
 from s3sync_dagster.core.path_metadata import with_path_metadata
@@ -178,6 +178,19 @@ def _forgotten(
     """Return the source's records of objects under ids that no document of these objects has.
 
     An id may have been handed on after the backup: the catalog has it as another object's.
+    """
+    place = _place(source, collection)
+    return [
+        record
+        for records in records_naming(source, keys, collection)
+        for record in of_no_document(records, place, catalog)
+    ]
+
+
+def records_naming(
+    source: Source, keys: Sequence[str], collection: CollectionPort
+) -> Iterator[list[StoredRecord]]:
+    """Yield the source's records of objects, under whichever ids, as many as a request takes.
 
     Raises:
         InvalidSetting: one object has more than a document can have.
@@ -185,20 +198,16 @@ def _forgotten(
     ids = collection.ids_meeting(_records_of(source, keys), most=RECORDS_OF_OBJECTS)
     if ids is None and len(keys) > 1:
         half = len(keys) // 2
-        parts = (keys[:half], keys[half:])
-        return [
-            record for some in parts for record in _forgotten(source, some, collection, catalog)
-        ]
+        yield from records_naming(source, keys[:half], collection)
+        yield from records_naming(source, keys[half:], collection)
+        return
     if ids is None:
         raise InvalidSetting(
             f"Over {RECORDS_OF_OBJECTS:,} records in {collection.name!r} name {keys[0]!r}: look "
             "at them, and delete those that nobody needs."
         )
-    place, found = _place(source, collection), list[StoredRecord]()
     for start in range(0, len(ids), IDS_AT_ONCE):
-        records = collection.get(ids[start : start + IDS_AT_ONCE]).values()
-        found += of_no_document(list(records), place, catalog)
-    return found
+        yield list(collection.get(ids[start : start + IDS_AT_ONCE]).values())
 
 
 def unheard(
