@@ -16,8 +16,9 @@ from s3sync_dagster.catalog.collection_places import (
     row_of,
 )
 from s3sync_dagster.catalog.collisions import again_after_collisions
+from s3sync_dagster.catalog.compared import when_compared
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.doubted import ask_untold, when_compared
+from s3sync_dagster.catalog.doubted import ask_untold
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import document_of, groups, is_due
 from s3sync_dagster.catalog.tables import collections, documents, objects

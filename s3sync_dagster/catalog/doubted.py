@@ -16,7 +16,7 @@ from s3sync_dagster.catalog.tables import documents, objects, sources
 from s3sync_dagster.core.carried import names_readers
 from s3sync_dagster.core.closing import Closing
 from s3sync_dagster.core.rights import MAX_TERMS, Doubted
-from s3sync_dagster.core.state import RECOVERED, RESTORED, UNTOLD
+from s3sync_dagster.core.state import RECOVERED, UNTOLD
 from s3sync_dagster.core.vouching import withheld_for
 from s3sync_dagster.model.source import DeleteMode, Source
 
@@ -262,31 +262,6 @@ def close_left_out(tx: sa.Connection, source_id: str, keys: Collection[str]) -> 
         return
     if _objects_name_readers(tx, source_id):
         _close_left_out(tx, source_id, keys)
-
-
-def when_compared(tx: sa.Connection, source_id: str) -> sa.ColumnElement[str | None]:
-    """Return ``withheld`` of documents whose records were found as a restored catalog has them.
-
-    Where objects say who may read, what was told of them meanwhile is lost: somebody has to look.
-    Nobody looks at what is gone.
-    """
-    told = documents.c.withheld
-    restored = sa.case(
-        (told == f"{UNTOLD}{RESTORED}", UNTOLD), else_=sa.func.nullif(told, RESTORED)
-    )
-    if not _objects_name_readers(tx, source_id):
-        return restored
-    gone = (
-        sa.select(objects.c.object_key)
-        .where(
-            objects.c.source_id == documents.c.source_id,
-            objects.c.object_key == documents.c.object_key,
-            objects.c.gone.is_(True),
-        )
-        .correlate(documents)
-        .exists()
-    )
-    return sa.case((sa.and_(told == RESTORED, sa.not_(gone)), UNTOLD), else_=restored)
 
 
 def _objects_name_readers(tx: sa.Connection, source_id: str) -> bool:

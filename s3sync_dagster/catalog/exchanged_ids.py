@@ -6,11 +6,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import documents, objects, sidecars
+from s3sync_dagster.catalog.sidecar_rows import claims_on
+from s3sync_dagster.catalog.tables import documents, objects
+from s3sync_dagster.core.facts import SidecarState
 from s3sync_dagster.core.handed_on_ids import Place
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.outcome import LACKS_AN_ID
-from s3sync_dagster.core.sidecar_owners import KEPT_OWNER, SIDECAR_OWNER
+from s3sync_dagster.core.sidecar_owners import KEPT_OWNER, SIDECAR_OWNER, sidecar_claims
 from s3sync_dagster.model.source import DeleteMode, Source
 
 Row = sa.Row[Any]
@@ -139,26 +141,27 @@ class Rings:
     def _look_up_wanted(self, rows: Collection[Row]) -> None:
         """Look up what is asked for by now in the place of documents that sidecars made.
 
-        By the same sidecar; where that is gone, by the first one that asks for the object's in the
-        same collection.
+        In their collection; where nothing is any more, where the same sidecar asks for one instead.
         """
-        told: dict[tuple[str, str], Place] = {}
-        instead: dict[tuple[str, str], Place] = {}
-        for part in groups(dict.fromkeys(row.object_key for row in rows)):
-            query = sa.select(sidecars).where(
-                sidecars.c.source_id == self.source.id, sidecars.c.path.in_(part)
-            )
-            for one in self._tx.execute(query.order_by(sidecars.c.sidecar_key)):
-                name = document_id(
-                    one.path, custom_id=one.custom_id or None, id_prefix=self.source.id_prefix
-                )
-                collection = one.target_collection_name or self.source.collection_name
-                told[one.sidecar_key, one.path] = collection, name
-                instead.setdefault((one.path, collection), (collection, name))
+        asking = claims_on(self._tx, self.source.id, {row.object_key for row in rows})
         for row in rows:
-            self._wanted[row.id] = told.get((_sidecar_of(row), row.object_key)) or instead.get(
-                (row.object_key, row.collection_name)
+            told = asking.get(row.object_key, [])
+            claims = sidecar_claims(tuple(told), self.source)
+            elsewhere = [
+                self._collection_of(one) for one in told if one.sidecar_key == _sidecar_of(row)
+            ]
+            claim = next(
+                (claims[name] for name in (row.collection_name, *elsewhere) if name in claims), None
             )
+            self._wanted[row.id] = claim and (
+                self._collection_of(claim),
+                document_id(
+                    row.object_key, custom_id=claim.custom_id, id_prefix=self.source.id_prefix
+                ),
+            )
+
+    def _collection_of(self, sidecar: SidecarState) -> str:
+        return sidecar.target_collection_name or self.source.collection_name
 
     def _lacks_an_id(self, key: str) -> bool:
         """Return whether an object has failed of the id that it wants."""

@@ -93,7 +93,11 @@ class VectorCache:
 
         by_key = {_key(model, text): text for text in texts}
         rows = self._guarded(lambda: self._read(list(by_key))) or []
-        found = {by_key[key]: np.frombuffer(vector, dtype="<f4") for key, vector in rows}
+        found = {
+            # Of one that is cut off, what is left: it is of another length than all others.
+            by_key[key]: np.frombuffer(vector, dtype="<f4", count=len(vector) // 4)
+            for key, vector in rows
+        }
         with self._lock:
             self.hits += len(found)
             self.misses += len(by_key) - len(found)
@@ -110,6 +114,14 @@ class VectorCache:
         rows.sort()
         if rows:
             self._guarded(lambda: self._write(rows))
+
+    def forget(self, model: str, texts: Sequence[str]) -> None:
+        """Forget vectors that were found and are of no use: they count as misses."""
+        keys = [_key(model, text) for text in texts]
+        with self._lock:
+            self.hits -= len(keys)
+            self.misses += len(keys)
+        self._guarded(lambda: self._delete(keys))
 
     def totals(self) -> dict[str, int]:
         """Return ``entries``, ``bytes``, ``hits`` and ``misses`` of all processes so far.
@@ -187,10 +199,20 @@ class VectorCache:
             freed += size + ROW_BYTES
             if freed >= excess_bytes:
                 break
-        for part in _parts(doomed):
-            connection.execute(_vectors.delete().where(_vectors.c.key.in_(part)))
-        self._add(connection, "entries", -len(doomed))
-        self._add(connection, "bytes", -freed)
+        self._delete_in(connection, doomed)
+
+    def _delete(self, keys: Sequence[bytes]) -> None:
+        with self._engine.begin() as connection:
+            self._delete_in(connection, sorted(keys))
+
+    def _delete_in(self, connection: sa.Connection, keys: Sequence[bytes]) -> None:
+        """Delete vectors; those that another process has deleted meanwhile count once."""
+        size = sa.func.length(_vectors.c.vector)
+        for part in _parts(keys):
+            statement = _vectors.delete().where(_vectors.c.key.in_(part)).returning(size)
+            sizes = connection.execute(statement).scalars().all()
+            self._add(connection, "entries", -len(sizes))
+            self._add(connection, "bytes", -sum(sizes) - ROW_BYTES * len(sizes))
 
     def _add(self, connection: sa.Connection, name: str, amount: int) -> int:
         insert = sqlite.insert if self._sqlite else postgresql.insert

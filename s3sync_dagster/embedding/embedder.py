@@ -85,6 +85,10 @@ class VectorStore(Protocol):
         """Remember vectors."""
         ...
 
+    def forget(self, model: str, texts: Sequence[str]) -> None:
+        """Forget vectors that were found and are none: others take their place."""
+        ...
+
 
 class ModelEmbedder:
     """An ``Embedder`` over one model. Safe for several threads where the model is."""
@@ -150,9 +154,7 @@ class ModelEmbedder:
         import numpy as np
 
         distinct = list(dict.fromkeys(texts))
-        cached = self._cache.get(self.cache_key(), distinct) if self._cache else {}
-        # An endpoint may give others under the same name by now: a shorter form, another model.
-        known = {text: row for text, row in cached.items() if len(row) == self.dimension}
+        known = self._cached(distinct)
         missing = [text for text in distinct if text not in known]
         start = 0
         while part := missing[start : start + self._slice]:
@@ -167,6 +169,23 @@ class ModelEmbedder:
                 self._cache.put(self.cache_key(), part, vectors)
             known.update(zip(part, vectors, strict=True))
         return np.stack([known[text] for text in texts])
+
+    def _cached(self, texts: Sequence[str]) -> dict[str, Vector]:
+        """Return the vectors that the cache has, by text; it forgets those that are of no use."""
+        import numpy as np
+
+        if self._cache is None:
+            return {}
+        cached = self._cache.get(self.cache_key(), texts)
+        # An endpoint may give others under the same name by now: a shorter form, another model.
+        known = {
+            text: row
+            for text, row in cached.items()
+            if len(row) == self.dimension and np.isfinite(row).all()
+        }
+        if useless := [text for text in cached if text not in known]:
+            self._cache.forget(self.cache_key(), useless)
+        return known
 
     def embed_query(self, text: str) -> Vector:
         """Return the query's vector, with the model's query prompt where it has one."""
@@ -209,18 +228,21 @@ def next_slice(texts: int, seconds: float, *, least: int = LEAST_SLICE_TEXTS) ->
 
 def _room_for(size: int) -> IO[bytes]:
     """Return a file without a name that has so many bytes, before a model is paid for them."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115  (the caller closes it)
+    file = None
     try:
+        file = tempfile.TemporaryFile()  # noqa: SIM115  (the caller closes it)
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size)
         else:
             file.truncate(size)
     except OSError as error:
-        file.close()
+        if file is not None:
+            file.close()
+        # Of a full disk ``tempfile`` finds no folder at all.
+        folder = repr(tempfile.tempdir) if tempfile.tempdir else "a temporary folder"
         raise Unavailable(
-            f"the vectors of a large document need {size / 1e6:,.0f} MB in "
-            f"{tempfile.gettempdir()!r} ({error.strerror}): make room there, or set TMPDIR to a "
-            "folder that has it",
+            f"the vectors of a large document need {size / 1e6:,.0f} MB in {folder} "
+            f"({error.strerror}): make room there, or set TMPDIR to a folder that has it",
             reason="disk_full",
         ) from error
     return file

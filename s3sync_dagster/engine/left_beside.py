@@ -6,7 +6,8 @@ name: it goes as what gives way to a document goes, once that is whole. Until th
 nothing lets it go, it is for no reader with groups: what is said of its object is told elsewhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from s3sync_dagster.core.plan import possible_ids, split_record_id
 from s3sync_dagster.core.state import RESTORED, DocumentPhase, DocumentState
@@ -16,7 +17,7 @@ from s3sync_dagster.engine.last_look import known_at
 from s3sync_dagster.engine.own_records import own_among
 from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
 from s3sync_dagster.engine.rebuilding import RecoveredDocument, documents_of
-from s3sync_dagster.model.errors import RecordRejected
+from s3sync_dagster.model.errors import FixInput
 from s3sync_dagster.model.source import DeleteMode, Source
 
 
@@ -117,15 +118,39 @@ def _close(
         for one in records
     }
     told = {name: readers for name, readers in told.items() if readers}
-    if not told:
-        return 0
-    try:
-        collection.update_metadata(list(told), list(told.values()))
-    except RecordRejected:
-        return 0  # a copy by hand may be what no limit allows: its object is worked on all the same
-    # Nobody claims them, so who was given that very id meanwhile may have written it before.
+    closed = _told(collection, list(told.items()))
+    # Nobody claims them, so who was given that very id meanwhile may have written it before. What
+    # stands behind the holder's own records is cleared with its next write.
     place = known_at(collection, (source.tenant, source.database_name, collection.name))
-    names = sorted({split_record_id(one)[0] for one in told})
-    if taken := catalog.collections.holders(place, names):
-        catalog.documents.distrust(taken)
-    return len(told)
+    behind = {one.document_id: one for one in documents_of(records, source)}
+    taken = catalog.collections.holders(place, sorted({split_record_id(one)[0] for one in closed}))
+    if taken:
+        catalog.documents.distrust([_with_tail(one, behind) for one in taken], spoilt=True)
+    return len(closed)
+
+
+def _told(collection: CollectionPort, told: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
+    """Tell records who reads them; returns which took it.
+
+    A copy by hand may be what no limit allows: it keeps none beside it from being told, and its
+    object is worked on all the same.
+    """
+    if not told:
+        return []
+    try:
+        collection.update_metadata([name for name, _ in told], [readers for _, readers in told])
+    except FixInput:
+        half = len(told) // 2
+        return [*_told(collection, told[:half]), *_told(collection, told[half:])] if half else []
+    return [name for name, _ in told]
+
+
+def _with_tail(document: DocumentState, behind: Mapping[str, RecoveredDocument]) -> DocumentState:
+    """Return a document as one that may have all that stands under its id."""
+    if (there := behind.get(document.document_id)) is None:
+        return document
+    return replace(
+        document,
+        high_water=max(document.high_water, there.high_water),
+        metadata_keys=tuple(sorted({*document.metadata_keys, *there.metadata_keys})),
+    )

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from s3sync_dagster.core.plan import DIGEST_BYTES, possible_ids, record_ids
+from s3sync_dagster.core.plan import DIGEST_BYTES, possible_ids, record_ids, split_record_id
 from s3sync_dagster.core.records import metadata_digest, text_digest
-from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.core.state import DocumentState, KnownCollection
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.model.document import Record
@@ -101,14 +101,36 @@ def _found(
 def own_among(
     document: DocumentState, records: Iterable[StoredRecord], catalog: CatalogPort
 ) -> list[StoredRecord]:
-    """Return those of the records under a document's ids that are its own, by what they name.
-
-    Another object's are not: it has got the id since a catalog was backed up that was restored.
-    """
-    key = document.object_key
-    records = [one for one in records if one.metadata.get("document_key", key) == key]
+    """Return those of the records under a document's ids that are its own, by what they name."""
+    records = [one for one in records if names_object_of(document, one)]
     whose = _may_name(document, {owner_of(record) for record in records}, catalog)
     return [record for record in records if owner_of(record) in whose]
+
+
+def names_object_of(document: DocumentState, record: StoredRecord) -> bool:
+    """Return whether a record under a document's ids is not another object's.
+
+    That may have got the id since a catalog was backed up that was restored.
+    """
+    key = document.object_key
+    return record.metadata.get("document_key", key) == key
+
+
+def of_no_document(
+    records: Sequence[StoredRecord], known: KnownCollection, catalog: CatalogPort
+) -> list[StoredRecord]:
+    """Return those of the records under ids that no document of the objects they name has.
+
+    Each is asked for itself: of what was handed on half-way the first record may be gone already,
+    or the new holder's.
+    """
+    names = sorted({split_record_id(one.id)[0] for one in records})
+    held = {one.document_id: one.object_key for one in catalog.collections.holders(known, names)}
+    return [
+        one
+        for one in records
+        if held.get(split_record_id(one.id)[0]) != one.metadata.get("document_key")
+    ]
 
 
 def owner_of(record: StoredRecord) -> str:
@@ -185,7 +207,10 @@ def delete_in_steps(
     before: Callable[[], None] = lambda: None,
     deleted: Callable[[int], None] = lambda _number: None,
 ) -> None:
-    """Delete records by id, as many at a time as the collection takes.
+    """Delete records by id, as many at a time as the collection takes, the last ones first.
+
+    What is left where somebody dies between two steps begins with a document's first record, which
+    tells of the others: a catalog that was put back from a copy knows no more of them.
 
     Args:
         collection: where.
@@ -194,8 +219,8 @@ def delete_in_steps(
         deleted: called after each step with its number of ids.
     """
     step = collection.write_limits.max_records
-    for start in range(0, len(ids), step):
-        part = ids[start : start + step]
+    for stop in range(len(ids), 0, -step):
+        part = ids[max(stop - step, 0) : stop]
         before()
         collection.delete(part)
         deleted(len(part))

@@ -5,12 +5,12 @@ records compares them with its documents before it writes. One that stands in it
 another collection with the same objects, has records of its own, of which it would learn nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from s3sync_dagster.core.document_targets import as_it_is
 from s3sync_dagster.core.facts import KeyFacts
 from s3sync_dagster.core.path_metadata import with_path_metadata
-from s3sync_dagster.core.plan import record_ids, split_record_id
+from s3sync_dagster.core.plan import record_ids
 from s3sync_dagster.core.state import (
     RECOVERED,
     RESTORED,
@@ -22,7 +22,13 @@ from s3sync_dagster.core.vouching import readers
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.last_look import places_of
 from s3sync_dagster.engine.left_beside import close_beside
-from s3sync_dagster.engine.own_records import IDS_AT_ONCE, as_written, open_there
+from s3sync_dagster.engine.own_records import (
+    IDS_AT_ONCE,
+    as_written,
+    names_object_of,
+    of_no_document,
+    open_there,
+)
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.engine.rebuilding import documents_of, recover_documents
 from s3sync_dagster.model.document import Metadata, MetadataValue
@@ -65,7 +71,9 @@ def said_later(
     told = readers(own, as_it_is(document), keys=keys)
     later: dict[str, MetadataValue] = {}
     for place, record in enumerate(records):
-        if record is None or as_written(document, place, record, text=False):
+        if record is None or not names_object_of(document, record):
+            continue
+        if as_written(document, place, record, text=False):
             continue
         for key in keys:
             if record.metadata.get(key) != told.get(key):
@@ -170,6 +178,19 @@ def _forgotten(
     """Return the source's records of objects under ids that no document of these objects has.
 
     An id may have been handed on after the backup: the catalog has it as another object's.
+    """
+    place = _place(source, collection)
+    return [
+        record
+        for records in records_naming(source, keys, collection)
+        for record in of_no_document(records, place, catalog)
+    ]
+
+
+def records_naming(
+    source: Source, keys: Sequence[str], collection: CollectionPort
+) -> Iterator[list[StoredRecord]]:
+    """Yield the source's records of objects, under whichever ids, as many as a request takes.
 
     Raises:
         InvalidSetting: one object has more than a document can have.
@@ -177,31 +198,16 @@ def _forgotten(
     ids = collection.ids_meeting(_records_of(source, keys), most=RECORDS_OF_OBJECTS)
     if ids is None and len(keys) > 1:
         half = len(keys) // 2
-        parts = (keys[:half], keys[half:])
-        return [
-            record for some in parts for record in _forgotten(source, some, collection, catalog)
-        ]
+        yield from records_naming(source, keys[:half], collection)
+        yield from records_naming(source, keys[half:], collection)
+        return
     if ids is None:
         raise InvalidSetting(
             f"Over {RECORDS_OF_OBJECTS:,} records in {collection.name!r} name {keys[0]!r}: look "
             "at them, and delete those that nobody needs."
         )
-    names = dict.fromkeys(split_record_id(one)[0] for one in ids)
-    place = _place(source, collection)
-    held = {
-        one.document_id: one.object_key for one in catalog.collections.holders(place, list(names))
-    }
-    firsts = collection.get([f"{name}-0" for name in held]) if held else {}
-    others = {
-        name
-        for name, key in held.items()
-        if (first := firsts.get(f"{name}-0")) and first.metadata.get("document_key") != key
-    }
-    ids = [one for one in ids if (name := split_record_id(one)[0]) not in held or name in others]
-    found: list[StoredRecord] = []
     for start in range(0, len(ids), IDS_AT_ONCE):
-        found += collection.get(ids[start : start + IDS_AT_ONCE]).values()
-    return found
+        yield list(collection.get(ids[start : start + IDS_AT_ONCE]).values())
 
 
 def unheard(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from s3sync_dagster.core.plan import split_record_id
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.last_look import known_at, places_of, told_together
-from s3sync_dagster.engine.own_records import open_there
+from s3sync_dagster.engine.own_records import of_no_document, open_there
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.engine.readers_told import hear_own
 from s3sync_dagster.engine.rebuilding import documents_of
@@ -86,15 +86,7 @@ def _unknown(
     known = known_at(collection, place)
     unknown: list[StoredRecord] = []
     for page in collection.scan(source_id=source.id):
-        names = sorted({split_record_id(record.id)[0] for record in page})
-        held = {
-            one.document_id: one.object_key for one in catalog.collections.holders(known, names)
-        }
-        unknown += [
-            one
-            for one in page
-            if held.get(split_record_id(one.id)[0]) != one.metadata.get("document_key")
-        ]
+        unknown += of_no_document(page, known, catalog)
         if len(unknown) >= RECORDS_A_LOOK:
             yield unknown
             unknown = []

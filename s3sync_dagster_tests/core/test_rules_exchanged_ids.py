@@ -4,11 +4,12 @@ import copy
 
 import pytest
 
+from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.catalog.rights import rights_of
 from s3sync_dagster.core.rights import Reader
 from s3sync_dagster.model.errors import AccessDenied, Unavailable
 from s3sync_dagster.model.source import AutoSync, DeleteMode
-from s3sync_dagster_tests.core.rules import Refusing, event, refuse_with, sidecar
+from s3sync_dagster_tests.core.rules import Refusing, event, refuse_with, sidecar, work_on
 from s3sync_dagster_tests.core.test_rules_disputed import BY_PATH, HR, KEY
 from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
 from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
@@ -313,6 +314,28 @@ def test_a_sidecar_that_loses_its_object_to_another_one_closes_no_ring(mode):
     for _ in range(3):
         goes_on(world, 1)
         assert {f"text of {key}" for key in ("a.md", "b.md", "c.md")} == set(world.texts().values())
+
+
+@pytest.mark.parametrize("mode", REPLACES)
+def test_a_ring_closes_over_batches_by_the_sidecar_that_has_the_claim(mode):
+    world = make_world(mode=mode, auto_sync=AutoSync.METADATA)
+    for n in range(3):
+        world.bucket.put(f"{n}.md", f"text of {n}")
+        world.bucket.put(f"{n}.md.meta.json", sidecar(f"{n}.md", f"id-{n}"))
+    world.sync()
+    for n in range(3):  # what stands beside an object asks still, with a larger key
+        folder = "0/" if n else ""
+        told = sidecar(f"{n}.md", f"id-{(n + 1) % 3}")
+        world.bucket.put(f"{folder}{n}.md.meta.json", told)
+    for _ in range(4):
+        world.clock.seconds += 7200
+        world.listing()
+        while batch := world.catalog.batches.reserve(
+            world.source.id, take=Take(max_keys=1), owner="w", run_id="r"
+        ):
+            work_on(world, batch)
+            assert set(world.texts().values()) == {f"text of {n}" for n in range(3)}
+    assert world.texts() == {f"id-{(n + 1) % 3}-0": f"text of {n}" for n in range(3)}
 
 
 @pytest.mark.parametrize("mode", REPLACES)

@@ -2,8 +2,6 @@
 
 import pytest
 
-from s3sync_dagster.catalog.rights import rights_of
-from s3sync_dagster.core.rights import Reader
 from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import Unavailable
@@ -398,34 +396,3 @@ def test_what_was_forgotten_outlives_what_its_sidecar_asks_for_elsewhere_in_vain
         checks(world)
         assert "salaries" in texts_of(world).values()
     assert states(world)[KEY] == ("failed", "record_ids_taken")
-
-
-@pytest.mark.parametrize("mode", REPLACES)
-@pytest.mark.parametrize("closes", ["request", "gone"])
-def test_a_text_under_an_id_that_the_catalog_has_as_another_object_s_is_closed(mode, closes):
-    world, other = world_of_sales(mode, auto_sync=AutoSync.DIRECT), "sales/b.md"
-    world.ask(KEY, custom_id="a", vouched=True)
-    world.run_batches()
-    copy = back_up(world)
-    for key, custom_id in ((KEY, "n"), (other, "a")):
-        world.ask(key, custom_id=custom_id, vouched=True)
-        world.run_batches()
-    assert world.texts()["a-0"] == "b"
-    restore(world, copy)
-    is_denied(world)
-    for _ in range(3):
-        goes_on(world)
-        checks(world)
-    if closes == "request":
-        world.ask(other, metadata=HR, vouched=True)
-        world.run_batches()
-    elif mode is DeleteMode.MIRROR:
-        world.bucket.delete(other)
-    for _ in range(3):
-        goes_on(world)
-        checks(world)
-    told = world.metadata()["a-0"]
-    assert told["document_key"] == other
-    rights = rights_of(world.catalog, Reader(frozenset({"sales"})), tenant=world.source.tenant)
-    assert not rights.allow_record(told)
-    assert world.catalog.sources.looked_through(world.source.id) is None

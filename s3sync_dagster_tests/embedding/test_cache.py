@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from s3sync_dagster.embedding import open_embedder
-from s3sync_dagster.embedding.cache import ROW_BYTES, VectorCache
+from s3sync_dagster.embedding.cache import ROW_BYTES, VectorCache, _vectors
 from s3sync_dagster.embedding.embedder import ModelEmbedder
 from s3sync_dagster.embedding.hashing import HashModel
 from s3sync_dagster.model.source import EmbeddingConfig
@@ -86,6 +86,34 @@ def test_a_full_cache_forgets_what_was_longest_unused(where):
     assert cache.totals()["entries"] == 51 + left
     assert cache.totals()["bytes"] == (51 + left) * size
     cache.close()
+
+
+def spoil(cache, vector):
+    with cache._engine.begin() as connection:
+        connection.execute(_vectors.update().values(vector=vector))
+
+
+@pytest.mark.parametrize(
+    "spoilt", [bytes(16), bytes(7), bytes(3), np.full(384, np.nan, dtype="<f4").tobytes()]
+)
+def test_what_is_no_vector_of_the_model_is_inferred_once_and_replaced(cache, spoilt):
+    texts = ["a", "b", "c"]
+    made = ModelEmbedder(HashModel(), cache=cache).embed_documents(texts)
+    spoil(cache, spoilt)
+    again = [ModelEmbedder(HashModel(), cache=cache) for _ in range(2)]
+    for embedder in again:
+        np.testing.assert_array_equal(embedder.embed_documents(texts), made)
+    assert [embedder.inferred for embedder in again] == [3, 0]
+    assert (cache.hits, cache.misses) == (3, 6)
+    assert cache.totals()["entries"] == 3
+
+
+def test_what_was_found_and_is_of_another_length_makes_room_for_as_many_bytes(cache):
+    ModelEmbedder(HashModel(dimension=16), cache=cache).embed_documents(["a", "b"])
+    model = HashModel(dimension=32)
+    model.cache_key = HashModel(dimension=16).cache_key
+    ModelEmbedder(model, cache=cache).embed_documents(["a", "b", "c"])
+    assert cache.totals()["bytes"] == 3 * (32 * 4 + ROW_BYTES)
 
 
 def _fill(arguments):

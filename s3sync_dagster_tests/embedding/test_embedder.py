@@ -23,6 +23,10 @@ class DictCache:
     def put(self, model, texts, vectors):
         self.vectors.update({(model, t): v for t, v in zip(texts, vectors, strict=True)})
 
+    def forget(self, model, texts):
+        for text in texts:
+            del self.vectors[model, text]
+
 
 class Broken(HashModel):
     def __init__(self, damage):
@@ -150,6 +154,25 @@ def test_a_full_disk_is_told_before_a_model_is_asked(monkeypatch):
     with pytest.raises(Unavailable, match="No space left on device.*set TMPDIR") as caught:
         asked.embed_documents([f"text {number}" for number in range(20)])
     assert (caught.value.reason, asked.inferred) == ("disk_full", 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (FileNotFoundError(errno.ENOENT, "No usable temporary directory"), "No usable"),
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
+    ],
+)
+def test_no_room_for_temporary_files_is_told_as_such(monkeypatch, error, said):
+    def none(*_arguments, **_named):
+        raise error
+
+    monkeypatch.setattr(embedder, "TEXTS_IN_MEMORY", 10)
+    monkeypatch.setattr(embedder.tempfile, "TemporaryFile", none)
+    monkeypatch.setattr(embedder.tempfile, "tempdir", None)
+    with pytest.raises(Unavailable, match=f"{said}.*set TMPDIR") as caught:
+        ModelEmbedder(HashModel()).embed_documents([f"text {number}" for number in range(20)])
+    assert caught.value.reason == "disk_full"
 
 
 def test_vectors_of_many_texts_lie_on_disk_and_are_the_same(monkeypatch):

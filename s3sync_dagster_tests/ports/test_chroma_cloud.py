@@ -175,7 +175,9 @@ def test_writes_and_reads_keep_to_clouds_quota(cloud, collections, embedder, nam
     collection.upsert(made, np.ones((650, 1024), dtype=np.float32))
     assert cloud.largest_write == RECORDS_PER_WRITE
     assert len(collection.get([r.id for r in made])) == 650
-    assert [len(page) for page in collection.scan()] == [300, 300, 50]
+    pages = list(collection.scan())
+    assert max(len(page) for page in pages) <= 300
+    assert [record.id for page in pages for record in page] == [record.id for record in made]
 
 
 def test_rate_limits_are_waited_out(cloud, collections, embedder, name, clock):

@@ -15,7 +15,8 @@ from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.own_records import IDS_AT_ONCE, under_ids
 from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
-from s3sync_dagster.engine.rebuilding import RecoveredDocument
+from s3sync_dagster.engine.readers_told import DOCUMENTS_AT_ONCE, records_naming
+from s3sync_dagster.engine.rebuilding import RecoveredDocument, documents_of
 from s3sync_dagster.model.document import MetadataValue
 from s3sync_dagster.model.errors import FixConfiguration
 
@@ -71,6 +72,8 @@ def claim_group(
     name = group.collection.name
     new = [one.document_id for one in group.writes if (name, one.document_id) not in committed]
     found = _look_for_owners(parts, group.collection, new)
+    counts = {document_id: one.count for document_id, one in found.items()}
+    found |= _with_tails(parts, group, found)
     refused = [document_id for document_id, one in found.items() if one.refusal is not None]
     # Of a source that is being deleted, or was: a matter of time.
     cleared = (
@@ -87,7 +90,6 @@ def claim_group(
             ledger.refuse(one.key, name, refusal)
         else:
             free.append(_unless_others_read(parts, one, found.get(one.document_id, _NOTHING)))
-    counts = {document_id: one.count for document_id, one in found.items()}
     texts = texts_found(parts, group.collection, free, counts)
     free = keep_found(parts, group.collection, free, texts, ledger)
     intents = [
@@ -236,6 +238,43 @@ def _look_for_owners(
             written_as=() if owner == parts.source.id else (str(owner or ""),),
         )
     return found
+
+
+def _with_tails(
+    parts: BatchParts, group: WriteGroup, found: Mapping[str, Found]
+) -> dict[str, Found]:
+    """Return what was found with all records of this source that stand under the ids.
+
+    A write that was cut off leaves more than the first one tells, of which a catalog that was put
+    back from a copy knows nothing; and of its documents somebody may have taken the first one away.
+    """
+    ours: dict[str, str] = {}
+    for one in group.writes:
+        there = found.get(one.document_id)
+        if there is not None and there.refusal is not None:
+            continue
+        if there is not None or any(
+            row.document_id == one.document_id and (row.collection_id or "").startswith(RESTORED)
+            for row in one.deed.decision.facts.documents
+        ):
+            ours[one.document_id] = one.key
+    keys, ends = sorted({*ours.values()}), dict[str, Found]()
+    for start in range(0, len(keys), DOCUMENTS_AT_ONCE):
+        some = keys[start : start + DOCUMENTS_AT_ONCE]
+        records = [
+            record
+            for page in records_naming(parts.source, some, group.collection)
+            for record in page
+            if split_record_id(record.id)[0] in ours
+        ]
+        for one in documents_of(records, parts.source):
+            before = found.get(one.document_id, _NOTHING)
+            ends[one.document_id] = replace(
+                before,
+                count=max(before.count, one.high_water),
+                metadata_keys=tuple(sorted({*before.metadata_keys, *one.metadata_keys})),
+            )
+    return ends
 
 
 def _count_of(collection: CollectionPort, first: StoredRecord) -> int:

@@ -1,0 +1,85 @@
+"""Records behind a document's own, of which a catalog that was put back knows nothing."""
+
+import pytest
+
+from s3sync_dagster.core.keys import document_id
+from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster.ports.memory_chroma import MemoryCollection
+from s3sync_dagster_tests.core.rules import Died, Refusing
+from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
+from s3sync_dagster_tests.core.test_rules_restored import back_up, open_collection, restore
+from s3sync_dagster_tests.engine_fixture import make_world
+
+KEY = "pay.md"
+OWN = document_id(KEY, custom_id=None, id_prefix="")
+REPLACES = [DeleteMode.MIRROR, DeleteMode.KEEP_DELETED]
+
+
+def text_of(parts, word="salary"):
+    return "\n\n".join(f"{word} {number}" for number in range(parts))
+
+
+def grown_since(mode):
+    """Return a world where a document has six records, and a copy of its catalog with one."""
+    world = make_world(mode=mode)
+    world.bucket.put(KEY, text_of(1))
+    world.sync()
+    copy = back_up(world)
+    world.bucket.put(KEY, text_of(6))
+    goes_on(world, 1)
+    assert len(world.texts()) == 6
+    return world, copy
+
+
+def dies_before_its_tail_is_deleted(world):
+    def die(step):
+        if step == "before_delete":
+            raise Died
+
+    world.bucket.put(KEY, text_of(3, "pay"))
+    world.clock.seconds += 7200
+    world.listing()
+    with pytest.raises(Died):
+        world.run_batches(at=die)
+    assert len(world.texts()) == 6
+
+
+def first_is_taken_away(world):
+    open_collection(world).delete([f"{OWN}-0"])
+
+
+@pytest.mark.parametrize("mode", REPLACES)
+@pytest.mark.parametrize("before", [dies_before_its_tail_is_deleted, first_is_taken_away])
+def test_what_a_restored_catalog_does_not_know_behind_a_document_is_cleared(mode, before):
+    world, copy = grown_since(mode)
+    before(world)
+    restore(world, copy)
+    world.bucket.put(KEY, text_of(2, "wage"))
+    goes_on(world)
+    assert world.texts() == {f"{OWN}-0": "wage 0", f"{OWN}-1": "wage 1"}
+
+
+@pytest.mark.parametrize("mode", REPLACES)
+def test_a_death_between_two_deletions_of_a_tail_hides_none_of_it_from_a_restored_catalog(
+    mode,
+):
+    world, copy = grown_since(mode)
+    plain = MemoryCollection.delete
+
+    def half(ids):
+        away.on = False
+        plain(open_collection(world), ids)
+        raise Died
+
+    away = Refusing(world, delete=half)
+    world.bucket.put(KEY, text_of(1))
+    world.clock.seconds += 7200
+    world.listing()
+    limits = open_collection(world).write_limits
+    open_collection(world).write_limits = type(limits)(max_records=2)
+    with pytest.raises(Died):
+        world.run_batches(collections=away)
+    assert set(world.texts()) == {f"{OWN}-{number}" for number in range(4)}
+    restore(world, copy)
+    goes_on(world)
+    assert world.texts() == {f"{OWN}-0": "salary 0"}

@@ -1,0 +1,59 @@
+"""What a sidecar closed after the backup of a catalog stays closed until it was read again."""
+
+import pytest
+
+from s3sync_dagster.model.source import AutoSync, DeleteMode
+from s3sync_dagster_tests.core.rules import Died, sidecar
+from s3sync_dagster_tests.core.test_rules_disputed import BY_PATH, HR, KEY
+from s3sync_dagster_tests.core.test_rules_owner_words import sees
+from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
+from s3sync_dagster_tests.engine_fixture import make_world
+
+SIDECAR = f"{KEY}.meta.json"
+
+
+@pytest.mark.parametrize("mode", list(DeleteMode))
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_could_not_be_written_as_its_sidecar_says_is_open_at_no_step(mode, killed):
+    world = make_world(mode=mode, auto_sync=AutoSync.METADATA, reader_keys=("team",), **BY_PATH)
+    world.bucket.put(KEY, "salaries")
+    world.bucket.put(SIDECAR, sidecar(KEY, "x"))
+    world.sync()
+    copy = back_up(world)
+    if mode is not DeleteMode.APPEND:
+        world.bucket.put(KEY, "salaries", storage_class="GLACIER")
+    world.bucket.put(SIDECAR, sidecar(KEY, "x", metadata=HR))
+    world.clock.seconds += 7200
+    world.sync()
+    assert KEY not in sees(world, "sales")
+    restore(world, copy)
+    world.clock.seconds += 7200
+    world.listing()
+    opened = []
+
+    def look(step):
+        opened.extend([step] if KEY in sees(world, "sales") else [])
+        if killed and step == "begun":
+            raise Died
+
+    if killed:
+        with pytest.raises(Died):
+            world.run_batches(at=look)
+    else:
+        world.run_batches(at=look)
+    assert opened == []
+    assert KEY not in sees(world, "sales")
+
+
+@pytest.mark.parametrize("mode", list(DeleteMode))
+def test_what_its_sidecar_leaves_as_it_was_is_open_again(mode):
+    world = make_world(mode=mode, auto_sync=AutoSync.METADATA, reader_keys=("team",), **BY_PATH)
+    world.bucket.put(KEY, "salaries")
+    world.bucket.put(SIDECAR, sidecar(KEY, "x"))
+    world.sync()
+    copy = back_up(world)
+    world.bucket.put(SIDECAR, sidecar(KEY, "x") + "\n")
+    restore(world, copy)
+    world.clock.seconds += 7200
+    world.sync()
+    assert sees(world, "sales") == {KEY}
