@@ -7,6 +7,7 @@ counts where it is the page that was asked for, and each file is asked for by it
 # ruff: noqa: D102  (the base class says what each method is for)
 
 import asyncio
+import contextlib
 import html
 import re
 from collections.abc import Iterable, Mapping
@@ -34,6 +35,8 @@ from s3sync_dagster.places.web_text import decoded
 
 _HEADS_AT_ONCE = 4
 """``python -m http.server`` lets five wait: of more each waits for a second, and is asked again."""
+_PAGES = ("text/html", "application/xhtml+xml")
+"""Types of a folder's page, as aiohttp gives them: in lower case, without parameters."""
 _SAFE = "/!$&'()*+,;=:@~"
 """What stands in a path as it is (RFC 3986)."""
 _TAG = re.compile(r"<a\s", re.IGNORECASE)
@@ -86,9 +89,10 @@ class HttpIndex(Access):
         from fsspec.asyn import sync  # noqa: PLC0415  (as above)
 
         get: Any = sync
-        links: list[str] = []
-        for address in (page, page.rstrip("/")):
-            if not links:
+        links = self._links(page, get(system.loop, self._page, system, page))
+        if not links:  # a server that lists a folder only at its other address
+            address = page.rstrip("/")
+            with contextlib.suppress(FileNotFoundError):  # the folder itself has just answered
                 links = self._links(address, get(system.loop, self._page, system, address))
         inside = plain(page)
         for one in links:
@@ -126,7 +130,7 @@ class HttpIndex(Access):
                     "in.",
                     reason="store_failed",
                 )
-            if answer.headers.get("Content-Type", "text/html").partition(";")[0] != "text/html":
+            if "Content-Type" in answer.headers and answer.content_type not in _PAGES:
                 return ""
             body = bytearray()
             async for piece in answer.content.iter_any():

@@ -404,6 +404,40 @@ def test_an_index_takes_links_of_its_own_folder_alone():
         store.close()
 
 
+@pytest.mark.parametrize(
+    "written", ["Text/HTML;charset=utf-8", "text/html ; charset=utf-8", "application/xhtml+xml"]
+)
+def test_a_page_of_an_index_is_one_however_its_type_is_written(written):
+    page = '<a href="a.md">a</a>'
+    with scripted_server() as server:
+        server.script = [(200, page, {"content-type": written}), (200, "text", DATED)]
+        store = open_place(
+            FilesPlace(store_url=f"index+http://127.0.0.1:{server.server_port}/x"), {}
+        )
+        assert [ref.key for ref in all_refs(store)] == ["a.md"]
+        store.close()
+
+
+def test_a_folder_without_files_is_empty_where_it_has_no_address_without_a_slash():
+    pages = {"/x/": '<a href="a.md">a</a><a href="sub/">sub</a>', "/x/sub/": "<h1>sub</h1>"}
+    with scripted_server() as server:
+
+        def answer(_):
+            path = server.asked[-1][1]
+            if path in pages:
+                return (200, pages[path], HTML)
+            return (200, "text", DATED) if path.endswith(".md") else (404, "", {})
+
+        server.decide = answer
+        store = open_place(
+            FilesPlace(store_url=f"index+http://127.0.0.1:{server.server_port}/x"), {}
+        )
+        assert [ref.key for ref in all_refs(store)] == ["a.md"]
+        pages["/x/"] = "<h1>x</h1>"
+        assert all_refs(store) == []
+        store.close()
+
+
 def test_an_index_has_names_with_marks_that_servers_write_as_they_are():
     page = (
         """<a href="it's.md">a</a><A class='x' HREF='say "it".md'>b</A><a href=plain.md>c</a>"""
