@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from s3sync_dagster.local.backup import (
 from s3sync_dagster.local.dagster_history import HISTORY
 from s3sync_dagster.model.errors import FixConfiguration
 
+MOST_MANIFEST_BYTES = 256 * 1024 * 1024
+"""Of a manifest, which has a line for each file: a million uploads of older versions."""
+
 
 def read_manifest(folder: Path) -> Manifest:
     """Return what a backup says of itself, once each of its files is what it was.
@@ -27,7 +31,7 @@ def read_manifest(folder: Path) -> Manifest:
         FixConfiguration: it is none, of a later form, or damaged (``backup_damaged``).
     """
     try:
-        told = json.loads((folder / MANIFEST).read_text("utf-8"))
+        told = json.loads(_text_of(folder / MANIFEST))
         manifest = Manifest(**{**told, "parts": tuple(told["parts"])})
         _require_types(manifest)
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
@@ -62,6 +66,19 @@ def read_manifest(folder: Path) -> Manifest:
             reason="backup_damaged",
         )
     return manifest
+
+
+def _text_of(path: Path) -> str:
+    """Return the manifest; ``ValueError`` where what has its name is no file of its size.
+
+    It is read before anything is known of the backup, which may come from anywhere.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(file, encoding="utf-8") as opened:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_MANIFEST_BYTES:
+            raise ValueError
+        return opened.read(MOST_MANIFEST_BYTES)
 
 
 def _require_types(manifest: Manifest) -> None:

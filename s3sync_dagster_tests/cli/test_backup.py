@@ -484,6 +484,23 @@ def test_a_manifest_of_other_values_is_that_of_no_backup(s3sync, tmp_path, told)
     assert (refused.code, "holds no whole backup" in refused.err) == (1, True)
 
 
+@pytest.mark.parametrize("what", ["fifo", "link", "endless", "huge"])
+def test_a_manifest_that_is_no_file_of_its_size_is_not_waited_for_nor_read(tmp_path, what):
+    place = tmp_path / "manifest.json"
+    if what == "fifo":
+        os.mkfifo(place)
+    elif what == "endless":
+        place.symlink_to("/dev/zero")
+    elif what == "link":
+        (tmp_path / "other.json").write_text("{}")
+        place.symlink_to(tmp_path / "other.json")
+    else:
+        place.touch()
+        os.truncate(place, 2**42)
+    with pytest.raises(FixConfiguration, match="no whole backup"):
+        read_manifest(tmp_path)
+
+
 @pytest.mark.parametrize("part", ["uploads", "catalog", "dagster"])
 def test_what_was_put_in_the_place_of_a_file_meanwhile_is_not_put_back(
     s3sync, home, tmp_path, part
