@@ -43,13 +43,13 @@ def part_rows(blocks: list[Block], words: Sequence[Word]) -> list[Block]:
         if block.kind == "table" and not block.tops:
             out += _all_text(block, words) or [block]
             continue
-        by_row = _by_row(block, words) if _has_places(block) else []
+        by_row = words_by_row(block, words) if has_places(block) else []
         for part, own in _without_text(block, by_row) if by_row else [(block, by_row)]:
             out.append(_parted(part, own) if own else part)
     return out
 
 
-def _has_places(block: Block) -> bool:
+def has_places(block: Block) -> bool:
     width = len(block.columns)
     return (
         block.kind == "table"
@@ -59,7 +59,7 @@ def _has_places(block: Block) -> bool:
     )
 
 
-def _by_row(block: Block, words: Sequence[Word]) -> list[list[Word]]:
+def words_by_row(block: Block, words: Sequence[Word]) -> list[list[Word]]:
     """Return the words of each row, nothing where the rows are not below each other."""
     left, right = block.left - 2, block.left + block.width + 2
     limits = [*(top - 1 for top in block.tops[1:]), block.top + block.height + 2]
@@ -163,7 +163,7 @@ def _table(block: Block, start: int, end: int) -> Block | None:
 
 
 def _parted(block: Block, by_row: list[list[Word]]) -> Block:
-    cells = [_cells(row, block.columns) for row in by_row]
+    cells = [cells_of(row, block.columns) for row in by_row]
     pitch = _pitch(cells)
     rows: list[list[str]] = []
     tops: list[float] = []
@@ -180,7 +180,7 @@ def _parted(block: Block, by_row: list[list[Word]]) -> Block:
     return replace(block, rows=rows, tops=tops, first_row=rows[0]) if rows != block.rows else block
 
 
-def _cells(words: list[Word], columns: Sequence[tuple[float, float]]) -> list[_Lines]:
+def cells_of(words: list[Word], columns: Sequence[tuple[float, float]]) -> list[_Lines]:
     """Return the lines of each cell of a row."""
     own: list[list[Word]] = [[] for _ in columns]
     for word in words:
@@ -261,7 +261,12 @@ def _head_and_row(cells: list[list[_Lines]], tops: list[float]) -> list[tuple[fl
 
 
 def _is_value(lines: _Lines) -> bool:
-    return len(lines) == 1 and len(lines[0]) == 1 and _VALUE.fullmatch(lines[0][0].text) is not None
+    return len(lines) == 1 and len(lines[0]) == 1 and is_value(lines[0][0].text)
+
+
+def is_value(text: str) -> bool:
+    """Return whether a cell is a number, or a mark for none."""
+    return _VALUE.fullmatch(text) is not None
 
 
 def _are_named(values: list[_Lines], cells: list[_Lines]) -> bool:
@@ -323,6 +328,9 @@ def _rows(cells: list[_Lines], starts: list[tuple[float, float]]) -> list[list[s
             near = place if len(lines) == len(starts) else gaps.index(min(gaps))
             row = near if None in places else places[place] or 0
             text = plain(" ".join(word.text for word in line))
+            is_named = column == 0 or rows[row][0] or rows[row][column]
+            if row and not is_named and text[0].islower() and not is_value(text):
+                row -= 1  # the rest of a cell that spans both rows
             rows[row][column] = f"{rows[row][column]} {text}".strip()
     return rows
 
