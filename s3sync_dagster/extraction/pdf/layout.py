@@ -29,6 +29,7 @@ from s3sync_dagster.extraction.pdf.labelled_tables import join_at_labels
 from s3sync_dagster.extraction.pdf.lists import find_lists
 from s3sync_dagster.extraction.pdf.lost_lines import find_lost_lines
 from s3sync_dagster.extraction.pdf.margins import margin_lines
+from s3sync_dagster.extraction.pdf.named_rows import find_names
 from s3sync_dagster.extraction.pdf.names import outline_names, with_names
 from s3sync_dagster.extraction.pdf.open_pages import OpenPages
 from s3sync_dagster.extraction.pdf.order import in_reading_order, put_in_place
@@ -223,7 +224,8 @@ def _layout(page: ParsedPage, letters: Letters, runs: Runs) -> Layout:
     blocks = part_columns(find_grids(blocks, words))
     if body is not None:
         blocks = part_headed(blocks, pieces, body=body)
-    blocks = join_wrapped(mend_heads(part_rows(blocks, words), words), words)
+    blocks = mend_heads(part_rows(blocks, words), words)
+    blocks = join_wrapped(find_names(blocks, words), words)
     blocks = join_at_labels(in_reading_order(blocks, width=page.width))
     if body is not None:
         blocks = find_headings(blocks, pieces, body=body, fonts=letters.fonts_of(body), runs=runs)

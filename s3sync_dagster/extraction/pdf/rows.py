@@ -15,7 +15,9 @@ from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.grids import Word, lines_of
 from s3sync_dagster.extraction.pdf.text_layer import plain
 
-_VALUE = re.compile(r"[-–—*.]{1,3}|[-–+(<>≤≥~$€£¥]*\d[\d.,:/%)*†‡a-z]{0,18}|n/?a|nd", re.IGNORECASE)
+_VALUE = re.compile(
+    r"[-–—*.†‡#]{1,3}|[-–+(<>≤≥~$€£¥]*\d[\d.,:/%)*†‡a-z]{0,18}|n/?a|nd", re.IGNORECASE
+)
 _MIN_FILLED = 2
 _MAX_LINE_WORDS = 4
 _MAX_BLANK = 0.7
@@ -167,7 +169,12 @@ def _parted(block: Block, by_row: list[list[Word]]) -> Block:
     pitch = _pitch(cells)
     rows: list[list[str]] = []
     tops: list[float] = []
-    for texts, top, found in zip(block.rows, block.tops, cells, strict=True):
+    for texts, top, found, own in zip(block.rows, block.tops, cells, by_row, strict=True):
+        lines = list(lines_of(own))
+        if _are_values(texts, lines):
+            rows += [[plain(word.text) for word in line] for line in lines]
+            tops += [line[0].top for line in lines]
+            continue
         starts = _starts(found, pitch) if _are_same(texts, found) else []
         if len(starts) < 2 and not rows and _are_same(texts, found):
             starts = _head_and_row(cells, block.tops)
@@ -178,6 +185,16 @@ def _parted(block: Block, by_row: list[list[Word]]) -> Block:
         rows += _rows(found, starts)
         tops += [start[0] for start in starts]
     return replace(block, rows=rows, tops=tops, first_row=rows[0]) if rows != block.rows else block
+
+
+def _are_values(texts: list[str], lines: _Lines) -> bool:
+    """Return whether each of several lines has a value for each column."""
+    return (
+        len(lines) > 1
+        and all(len(line) == len(texts) for line in lines)
+        and all(is_value(word.text) for line in lines for word in line)
+        and sorted(" ".join(texts).split()) == sorted(w.text for line in lines for w in line)
+    )
 
 
 def cells_of(words: list[Word], columns: Sequence[tuple[float, float]]) -> list[_Lines]:

@@ -96,7 +96,8 @@ def _mended(block: Block, words: Sequence[Word]) -> Block:
         texts.append([plain(" ".join(w.text for line in cell for w in line)) for cell in cells])
         tops.append(lines[first][0].top)
     texts += block.rows[end:]
-    return replace(block, rows=texts, first_row=texts[0], tops=[*tops, *block.tops[end:]])
+    tops += block.tops[end:]
+    return replace(block, rows=texts, first_row=texts[0], tops=tops, columns=columns)
 
 
 def _edges(columns: Sequence[tuple[float, float]]) -> _Columns:
@@ -217,17 +218,15 @@ def _by_cell(phrases: list[_Phrase], columns: _Columns, *, may_touch: bool) -> l
     by_line = Counter(phrase.line for phrase in phrases)
     out: list[_Phrase] = []
     for phrase in phrases:
-        is_one = (
-            len(phrase.over) == 1
-            or by_line[phrase.line] == 1
-            or any(len(_over([word], columns)) > 1 for word in phrase.words)
+        is_wide = any(len(_over([word], columns)) > 1 for word in phrase.words)
+        parts = [] if is_wide or len(phrase.over) == 1 else _by_column(phrase, columns)
+        are_heads = (
+            may_touch
+            and len(parts) == len(phrase.over)
+            and all(_is_aligned(part, columns) for part in parts)
         )
-        parts = [] if is_one else _by_column(phrase, columns)
-        are_heads = may_touch and len(parts) == len(phrase.over) and all(
-            _is_aligned(part, columns) for part in parts
-        )
-        is_cut = bool(parts) and (are_heads or not heads.issuperset(phrase.over))
-        out += parts if is_cut else [phrase]
+        is_lone = by_line[phrase.line] == 1 or heads.issuperset(phrase.over)
+        out += parts if parts and (are_heads or not is_lone) else [phrase]
     return out
 
 

@@ -65,16 +65,15 @@ def _are_one(rows: _Rows, place: int) -> bool:
     is_named = bool(upper[0] and lower[0])
     if is_named and any(upper[1:]) != any(lower[1:]) and _has_values_between(above, below):
         return True
-    is_rest = any(lower) and all(_goes_on(b) and _is_text(a) for a, b in zip(upper, lower, strict=True) if b)
-    is_start = not any(upper[1:]) and is_named and _goes_on(lower[0])
+    is_rest = any(lower) and all(
+        _goes_on(b) and _is_text(a) for a, b in zip(upper, lower, strict=True) if b
+    )
     step = _first(below) - _last(above)
-    if not 0 < step <= _MAX_STEP * max(word.height for word in above):
+    is_near = 0 < step <= _MAX_STEP * max(word.height for word in above)
+    if not is_rest or not is_near or not any(upper[1:]) or all(lower):
         return False
-    if is_rest and any(upper[1:]) and not all(lower):
-        after = rows[place + 2 : place + 3]
-        return all(_first(own) - _first(below) >= _NEARER * step for _, own in after)
-    before = rows[place - 1][1]
-    return is_start and any(lower[1:]) and _first(above) - _last(before) >= _NEARER * step
+    after = rows[place + 2 : place + 3]
+    return all(_first(own) - _first(below) >= _NEARER * step for _, own in after)
 
 
 def _has_values_between(above: list[Word], below: list[Word]) -> bool:
