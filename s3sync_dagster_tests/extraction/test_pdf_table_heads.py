@@ -73,6 +73,14 @@ def test_heads_near_each_other_stay_cells_of_their_columns():
     assert whole.rows[0] == ["", "Normal draft", "Forced draft", "Closed vessel"]
 
 
+def test_heads_of_one_line_stay_cells_however_near():
+    near = [(60.0, 100.0), (120.0, 140.0), (160.0, 180.0)]
+    body = [["Lead", "10", "20"], ["Zinc", "40", "50"]]
+    words = words_at("Air Water", 120, 112)
+    whole = mended([["", "Air", "Water"]], [112.0], words, columns=near, body=body)
+    assert whole.rows[0] == ["", "Air", "Water"]
+
+
 def test_a_head_beside_one_over_several_columns_stands_in_its_row():
     words = words_at("Non-Hispanic white", 245, 108) + words_at("Total", 400, 108)
     words += words_at("Age", 60, 108)

@@ -52,6 +52,7 @@ def part_rows(blocks: list[Block], words: Sequence[Word]) -> list[Block]:
 
 
 def has_places(block: Block) -> bool:
+    """Return whether the places of a table's rows and columns are known."""
     width = len(block.columns)
     return (
         block.kind == "table"
@@ -62,7 +63,7 @@ def has_places(block: Block) -> bool:
 
 
 def words_by_row(block: Block, words: Sequence[Word]) -> list[list[Word]]:
-    """Return the words of each row, nothing where the rows are not below each other."""
+    """Return the words of each row of a table, nothing where the rows are not below each other."""
     left, right = block.left - 2, block.left + block.width + 2
     limits = [*(top - 1 for top in block.tops[1:]), block.top + block.height + 2]
     if sorted(limits) != limits:

@@ -225,8 +225,9 @@ def _by_cell(phrases: list[_Phrase], columns: _Columns, *, may_touch: bool) -> l
             and len(parts) == len(phrase.over)
             and all(_is_aligned(part, columns) for part in parts)
         )
-        is_lone = by_line[phrase.line] == 1 or heads.issuperset(phrase.over)
-        out += parts if parts and (are_heads or not is_lone) else [phrase]
+        is_title = by_line[phrase.line] == 1 and len(by_line) > 1
+        is_above = is_title or heads.issuperset(phrase.over)
+        out += parts if parts and (are_heads or not is_above) else [phrase]
     return out
 
 
