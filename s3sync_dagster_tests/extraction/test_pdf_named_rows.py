@@ -6,7 +6,7 @@ from s3sync_dagster.extraction.pdf.named_rows import find_names
 from s3sync_dagster_tests.extraction.table_pieces import table_of, text_at, words_at, words_of_rows
 
 COLUMNS = [(260.0, 300.0), (360.0, 400.0)]
-ROWS = [["$000", "%"], ["4,151", "25.0"], ["361", "2.2"], ["380", "2.3"]]
+ROWS = [["Sum", "Share"], ["4,151", "25.0"], ["361", "2.2"], ["380", "2.3"]]
 TOPS = [100.0, 128.0, 142.0, 156.0]
 NAMES = {100.0: "Loan type", 114.0: "Real estate", 128.0: "Houses", 142.0: "Shops", 156.0: "Land"}
 
@@ -24,7 +24,7 @@ def read(
 def test_text_beside_the_rows_is_their_names():
     (table,) = read(NAMES)
     assert table.rows == [
-        ["Loan type", "$000", "%"],
+        ["Loan type", "Sum", "Share"],
         ["Real estate", "", ""],
         ["Houses", "4,151", "25.0"],
         ["Shops", "361", "2.2"],
@@ -58,6 +58,7 @@ def test_other_text_beside_a_table_stays_text():
     above = {60.0: "Houses", 74.0: "Shops", 88.0: "Land"}
     for names in (column, few, crossing, above):
         assert len(read(names)) == len(names) + 1
+    assert len(read(NAMES, rows=ROWS[:3])) == len(NAMES) + 1  # two rows prove nothing
 
 
 def test_a_table_with_names_of_its_own_takes_none():

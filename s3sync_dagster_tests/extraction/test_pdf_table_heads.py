@@ -73,6 +73,28 @@ def test_heads_near_each_other_stay_cells_of_their_columns():
     assert whole.rows[0] == ["", "Normal draft", "Forced draft", "Closed vessel"]
 
 
+def test_a_cell_over_several_columns_has_lines_of_its_own():
+    heads = ["Kind", "1998", "1999", "Share"]
+    words = words_at("Establishments", 245, 96) + words_at("(1,000)", 262, 107)
+    words += words_of_rows([["Kind", "men", "women", "Share"]], [122], RULED)
+    copied = ["Kind", "Establishments (1,000) men", "Establishments women", heads[3]]
+    whole = mended([copied], [96], words, columns=RULED)
+    assert whole.rows[:2] == [
+        ["Kind", "Establishments (1,000)", "", "Share"],
+        ["", "men", "women", ""],
+    ]
+
+
+def test_columns_over_each_other_are_left():
+    over = [(60.0, 250.0), (200.0, 260.0), (240.0, 360.0), (400.0, 460.0)]
+    head = [["", "to air", "to water", "to land"], ["", "kg/year", "kg/year", "kg/year"]]
+    tops = [112.0, 122.0]
+    body = [["Lead of all kinds", "10 20", "30", "40"], ["", "50 60", "", "70"]]
+    table = table_of([*head, *body], [*tops, 140.0, 154.0], over)
+    words = words_of_rows([*head, *body], [*tops, 140.0, 154.0], COLUMNS)
+    assert mend_heads([table], words) == [table]
+
+
 def test_heads_of_one_line_stay_cells_however_near():
     near = [(60.0, 100.0), (120.0, 140.0), (160.0, 180.0)]
     body = [["Lead", "10", "20"], ["Zinc", "40", "50"]]

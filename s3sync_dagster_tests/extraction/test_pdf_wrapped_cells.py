@@ -22,6 +22,12 @@ def test_the_rest_of_a_name_goes_with_its_row():
     assert table.rows == [HEAD, [f"{rows[1][0]} government", "0", "237"], LAST]
 
 
+def test_the_beginning_of_a_name_goes_with_its_row():
+    rows = [HEAD, ["Organic compounds", "", ""], ["(as carbon)", "5", "6"], LAST]
+    table = joined(rows, [100, 124, 137, 161])
+    assert table.rows == [HEAD, ["Organic compounds (as carbon)", "5", "6"], LAST]
+
+
 def test_values_beside_the_middle_of_two_lines_have_both_for_their_name():
     rows = [HEAD, ["Hexa Chloro", "", ""], ["Cyclo Hexane", "10", "1"], LAST]
     words = words_of_rows([HEAD, LAST], [100, 140], COLUMNS)

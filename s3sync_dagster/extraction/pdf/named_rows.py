@@ -108,10 +108,10 @@ def _named(pieces: list[Block], beside: list[Block], words: Sequence[Word]) -> B
         for piece in pieces
         for found in words_by_row(piece, words)
     ]
-    if len(rows) < _MIN_ROWS or len(own) != len(rows) or not all(own):
+    body = len(rows) - sum(len(_body(piece)) for piece in pieces)
+    if len(rows) - body < _MIN_ROWS or len(own) != len(rows) or not all(own):
         return None
     middles = [sorted({round(word.middle, 1) for word in found}) for found in own]
-    body = len(rows) - sum(len(_body(piece)) for piece in pieces)
     lines = list(lines_of(names))
     places = [_row_beside(line[0], middles) for line in lines]
     named = {place for place in places if place is not None and place >= body}

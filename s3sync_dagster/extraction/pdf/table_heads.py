@@ -77,6 +77,8 @@ def _mended(block: Block, words: Sequence[Word]) -> Block:
         return block
     is_ruled = all(abs(after - before) <= _OVER for (_, before), (after, _) in pairwise(edges))
     columns = edges if is_ruled else _columns(edges, block.rows[end:], own[end:])
+    if any(before > after + _OVER for (_, before), (after, _) in pairwise(columns)):
+        return block
     lines = list(lines_of([word for row in own[:end] for word in row]))
     first = _first_of_values(lines, edges, values) if is_copied else len(lines)
     phrases = [
@@ -292,16 +294,19 @@ def _levels(phrases: list[_Phrase]) -> tuple[list[list[_Phrase]], list[_Phrase]]
     rest: list[_Phrase] = []
     before = len(alone) - 1
     for own in lines[len(alone) :]:
-        wide = [phrase for phrase in own if len(phrase.over) > 1]
-        rest += [phrase for phrase in own if len(phrase.over) == 1]
-        if not wide:
-            continue
         above = levels[-1] if levels and before == own[0].line - 1 else []
-        if len(above) == len(wide) and all(map(_is_centred, above, wide)):
-            levels[-1] = list(map(_joined, above, wide))
-        else:
+        further = [_next_line(phrase, own) for phrase in above]
+        taken = {id(phrase) for phrase in further if phrase is not None}
+        if taken:
+            pairs = zip(above, further, strict=True)
+            levels[-1] = [one if below is None else _joined(one, below) for one, below in pairs]
+            before = own[0].line
+        left = [phrase for phrase in own if id(phrase) not in taken]
+        wide = [phrase for phrase in left if len(phrase.over) > 1]
+        rest += [phrase for phrase in left if len(phrase.over) == 1]
+        if wide:
             levels.append(wide)
-        before = own[0].line
+            before = own[0].line
     return levels, rest
 
 
@@ -310,6 +315,10 @@ def _joined(above: _Phrase, below: _Phrase) -> _Phrase:
     return replace(above, words=[*above.words, *below.words], over=over)
 
 
-def _is_centred(above: _Phrase, below: _Phrase) -> bool:
-    is_inside = set(above.over) <= set(below.over) or set(above.over) >= set(below.over)
-    return is_inside and abs(above.left + above.right - below.left - below.right) <= 2 * _SHIFT
+def _next_line(above: _Phrase, own: list[_Phrase]) -> _Phrase | None:
+    """Return the only phrase of a line below a cell, if it is centred there."""
+    below = [phrase for phrase in own if not set(above.over).isdisjoint(phrase.over)]
+    if len(below) != 1 or not set(above.over).issuperset(below[0].over):
+        return None
+    shift = above.left + above.right - below[0].left - below[0].right
+    return below[0] if abs(shift) <= 2 * _SHIFT else None

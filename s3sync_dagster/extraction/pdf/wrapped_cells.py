@@ -69,11 +69,13 @@ def _are_one(rows: _Rows, place: int) -> bool:
         _goes_on(b) and _is_text(a) for a, b in zip(upper, lower, strict=True) if b
     )
     step = _first(below) - _last(above)
-    is_near = 0 < step <= _MAX_STEP * max(word.height for word in above)
-    if not is_rest or not is_near or not any(upper[1:]) or all(lower):
+    is_start = is_named and not any(upper[1:]) and any(lower[1:]) and _goes_on(lower[0])
+    if not 0 < step <= _MAX_STEP * max(word.height for word in above):
         return False
-    after = rows[place + 2 : place + 3]
-    return all(_first(own) - _first(below) >= _NEARER * step for _, own in after)
+    if is_rest and any(upper[1:]) and not all(lower):
+        after = rows[place + 2 : place + 3]
+        return all(_first(own) - _first(below) >= _NEARER * step for _, own in after)
+    return is_start and _first(above) - _last(rows[place - 1][1]) >= _NEARER * step
 
 
 def _has_values_between(above: list[Word], below: list[Word]) -> bool:
