@@ -1,4 +1,4 @@
-"""Headers of several lines and over several columns, which layout analysis cuts or says again."""
+"""Headers of several lines and over several columns, which layout analysis cuts or joins."""
 
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.grids import Word
@@ -41,15 +41,16 @@ def test_a_cell_over_several_columns_that_is_cut_is_whole_above_their_heads():
     assert whole.rows[:2] == [["", "THRESHOLD FOR ALL RELEASES", "", ""], heads]
 
 
-def test_a_cell_that_is_said_again_in_each_column_is_said_once():
+def test_a_cell_that_begins_the_heads_below_it_has_a_row_of_its_own():
     heads = ["Group", "Sample", "Whole", "Share"]
-    words = words_at("Female students of all years", 255, 108)
-    words += words_of_rows([heads], [122], RULED)
-    copied = [heads[0], *(f"Female students of all years {head}" for head in heads[1:])]
+    words = words_at("Female students of all years", 245, 108) + words_at("Share", 400, 108)
+    words += words_of_rows([[*heads[:3], ""]], [122], RULED)
+    title = "Female students of all years"
+    copied = [heads[0], f"{title} Sample", f"{title} Whole", "Share"]
     whole = mended([copied], [108], words, columns=RULED)
     assert whole.rows == [
-        ["Group", "Female students of all years", "", ""],
-        ["", "Sample", "Whole", "Share"],
+        ["Group", title, title, "Share"],
+        ["", "Sample", "Whole", ""],
         *BODY,
     ]
 
@@ -60,7 +61,7 @@ def test_a_first_row_of_values_in_a_header_with_copies_is_a_row():
     words += words_at("Land", 380, 108) + words_of_rows([first], [124], RULED)
     copied = ["Metals/Minerals Gold", "Metals/Minerals 1", "Water 2", "Land 3"]
     whole = mended([copied], [108], words, columns=RULED)
-    assert whole.rows == [["Metals/Minerals", "", "Water", "Land"], first, *BODY]
+    assert whole.rows == [["Metals/Minerals", "Metals/Minerals", "Water", "Land"], first, *BODY]
 
 
 def test_heads_near_each_other_stay_cells_of_their_columns():
@@ -80,7 +81,7 @@ def test_a_cell_over_several_columns_has_lines_of_its_own():
     copied = ["Kind", "Establishments (1,000) men", "Establishments women", heads[3]]
     whole = mended([copied], [96], words, columns=RULED)
     assert whole.rows[:2] == [
-        ["Kind", "Establishments (1,000)", "", "Share"],
+        ["Kind", "Establishments (1,000)", "Establishments (1,000)", "Share"],
         ["", "men", "women", ""],
     ]
 
@@ -110,7 +111,7 @@ def test_a_head_beside_one_over_several_columns_stands_in_its_row():
     cut = [["Age", "Non-Hispanic", "white", "Total"], ["", "Male", "Female", "population"]]
     whole = mended(cut, [108, 122], words, columns=RULED)
     assert whole.rows[:2] == [
-        ["Age", "Non-Hispanic white", "", "Total population"],
+        ["Age", "Non-Hispanic white", "Non-Hispanic white", "Total population"],
         ["", "Male", "Female", ""],
     ]
 
