@@ -222,6 +222,14 @@ def test_the_rest_of_a_cell_beside_two_rows_stays_in_it():
     ]
 
 
+def test_small_letters_are_cells_of_their_rows():
+    (table,) = parted(
+        [(100, ["Kind", "Case", "Code", "Influence"])],
+        [(120, ["1", "a", "1a", "Some"]), (132, ["", "b", "1b", "None"])],
+    )
+    assert table.rows[1:] == [["1", "a", "1a", "Some"], ["", "b", "1b", "None"]]
+
+
 def test_lines_with_a_value_for_each_column_are_rows_wherever_their_cells_are():
     words_there = [
         word

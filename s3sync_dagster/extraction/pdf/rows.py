@@ -347,7 +347,8 @@ def _rows(cells: list[_Lines], starts: list[tuple[float, float]]) -> list[list[s
             row = near if None in places else places[place] or 0
             text = plain(" ".join(word.text for word in line))
             is_named = column == 0 or rows[row][0] or rows[row][column]
-            if row and not is_named and text[0].islower() and not is_value(text):
+            is_text = any(len(one) > 1 for one in lines) and not is_value(text)
+            if row and not is_named and text[0].islower() and is_text:
                 row -= 1  # the rest of a cell that spans both rows
             rows[row][column] = f"{rows[row][column]} {text}".strip()
     return rows

@@ -58,22 +58,24 @@ def _mended(block: Block, words: Sequence[Word]) -> Block:
     if any(before > after + OVER for (_, before), (after, _) in pairwise(columns)):
         return block
     lines = list(lines_of([word for row in own[:end] for word in row]))
+    if end == 1 and len(lines) == 1:
+        return block
     first = _first_of_values(lines, edges, values) if is_copied else len(lines)
     phrases = [
         phrase
         for number, line in enumerate(lines[:first])
         for phrase in phrases_in(line, number, columns)
     ]
-    cells_of_head = by_cell(phrases, columns, may_touch=not is_ruled)
-    is_plain = end == 1 and not is_copied and all(len(phrase.over) == 1 for phrase in cells_of_head)
-    rows = [] if is_plain else _rows(cells_of_head, len(columns))
+    cells = by_cell(phrases, columns, may_touch=not is_ruled)
+    is_plain = end == 1 and not is_copied and all(len(phrase.over) == 1 for phrase in cells)
+    rows = [] if is_plain else _rows(cells, len(columns))
     if not rows:
         return block
     tops = [lines[number][0].top for number, _ in rows]
     texts = [texts for _, texts in rows]
     if lines[first:]:
-        cells = cells_of([word for line in lines[first:] for word in line], edges)
-        texts.append([plain(" ".join(w.text for line in cell for w in line)) for cell in cells])
+        below = cells_of([word for line in lines[first:] for word in line], edges)
+        texts.append([plain(" ".join(w.text for line in cell for w in line)) for cell in below])
         tops.append(lines[first][0].top)
     texts += block.rows[end:]
     tops += block.tops[end:]
