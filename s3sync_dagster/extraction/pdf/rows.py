@@ -64,7 +64,9 @@ def has_places(block: Block) -> bool:
 
 def words_by_row(block: Block, words: Sequence[Word]) -> list[list[Word]]:
     """Return the words of each row of a table, nothing where the rows are not below each other."""
-    left, right = block.left - 2, block.left + block.width + 2
+    # A block may be wider than its cells, where the names of its rows are text.
+    left = max(block.left, block.columns[0][0]) - 2
+    right = block.left + block.width + 2
     limits = [*(top - 1 for top in block.tops[1:]), block.top + block.height + 2]
     if sorted(limits) != limits:
         return []

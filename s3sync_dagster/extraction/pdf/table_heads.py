@@ -78,8 +78,16 @@ def _mended(block: Block, words: Sequence[Word]) -> Block:
         texts.append([plain(" ".join(w.text for line in cell for w in line)) for cell in below])
         tops.append(lines[first][0].top)
     texts += block.rows[end:]
-    tops += block.tops[end:]
-    return replace(block, rows=texts, first_row=texts[0], tops=tops, columns=columns)
+    # The words of a header's lines may have made columns, which then hold nothing.
+    filled = [number for number in range(len(columns)) if any(row[number] for row in texts)]
+    texts = [[row[number] for number in filled] for row in texts]
+    return replace(
+        block,
+        rows=texts,
+        first_row=texts[0],
+        tops=[*tops, *block.tops[end:]],
+        columns=[columns[number] for number in filled],
+    )
 
 
 def _edges(columns: Sequence[tuple[float, float]]) -> Columns:
