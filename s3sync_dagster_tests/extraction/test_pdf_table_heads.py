@@ -87,12 +87,12 @@ def test_a_cell_over_several_columns_has_lines_of_its_own():
 
 
 def test_columns_over_each_other_are_left():
-    over = [(60.0, 250.0), (200.0, 260.0), (240.0, 360.0), (400.0, 460.0)]
+    over = [(60.0, 160.0), (200.0, 260.0), (200.0, 360.0), (400.0, 460.0)]
     head = [["", "to air", "to water", "to land"], ["", "kg/year", "kg/year", "kg/year"]]
     tops = [112.0, 122.0]
-    body = [["Lead of all kinds", "10 20", "30", "40"], ["", "50 60", "", "70"]]
-    table = table_of([*head, *body], [*tops, 140.0, 154.0], over)
-    words = words_of_rows([*head, *body], [*tops, 140.0, 154.0], COLUMNS)
+    turned = [[row[0], row[2], row[1], row[3]] for row in BODY]  # not as the cells say
+    table = table_of([*head, *BODY], [*tops, *BELOW], over)
+    words = words_of_rows([*head, *turned], [*tops, *BELOW], COLUMNS)
     assert mend_heads([table], words) == [table]
 
 
