@@ -6,7 +6,7 @@ from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.grids import Word
 from s3sync_dagster.extraction.pdf.rows import part_rows
 
-EDGES = [(60.0, 160.0), (200.0, 300.0), (340.0, 440.0)]
+EDGES = [(60.0, 160.0), (200.0, 300.0), (340.0, 440.0), (480.0, 580.0)]
 
 
 def words(cell: str, left: float, top: float) -> list[Word]:
@@ -38,7 +38,7 @@ def parted(*rows: list[tuple[float, list[str]]]) -> list[Block]:
         first_row=texts[0],
         top=rows[0][0][0],
         left=60,
-        width=380,
+        width=EDGES[width - 1][1] - 60,
         height=bottom - rows[0][0][0],
         columns=EDGES[:width],
         tops=[lines[0][0] for lines in rows],
@@ -208,3 +208,44 @@ def test_values_with_text_beside_them_are_rows_though_a_cell_before_spans_them()
         [(120, ["Fish", "1a", "Influence on all"]), (132, ["", "1b", "the others"])],
     )
     assert table.rows[1:] == [["Fish", "1a 1b", "Influence on all the others"]]
+
+
+def test_the_rest_of_a_cell_beside_two_rows_stays_in_it():
+    (table,) = parted(
+        [(100, ["Kind", "Description", "Code", "Influence"])],
+        [(120, ["1", "Involvement at", "1a", "Some"]), (132, ["", "the beginning", "1b", "None"])],
+        [(150, ["2", "Involvement in", "2a", "Some"]), (162, ["", "the study", "2b", "None"])],
+    )
+    assert table.rows[1:3] == [
+        ["1", "Involvement at the beginning", "1a", "Some"],
+        ["", "", "1b", "None"],
+    ]
+
+
+def test_small_letters_are_cells_of_their_rows():
+    (table,) = parted(
+        [(100, ["Kind", "Case", "Code", "Influence"])],
+        [(120, ["1", "a", "1a", "Some"]), (132, ["", "b", "1b", "None"])],
+    )
+    assert table.rows[1:] == [["1", "a", "1a", "Some"], ["", "b", "1b", "None"]]
+
+
+def test_lines_with_a_value_for_each_column_are_rows_wherever_their_cells_are():
+    words_there = [
+        word
+        for top, cells in ((100, ["10", "20", "30"]), (120, ["11", "21", "31"]))
+        for cell, (left, _) in zip(cells, EDGES, strict=False)
+        for word in words(cell, left, top)
+    ]
+    table = Block(
+        kind="table",
+        rows=[["10 11", "20", "30 21 31"]],
+        top=100,
+        left=60,
+        width=380,
+        height=30,
+        columns=EDGES[:3],
+        tops=[100],
+    )
+    (whole,) = part_rows([table], words_there)
+    assert whole.rows == [["10", "20", "30"], ["11", "21", "31"]]

@@ -93,7 +93,8 @@ def _pieces(items: Iterable[Any]) -> list[Piece]:
 
 
 def _block(block: Any) -> Block:
-    cells = [*([block.header] if block.header else ()), *(block.rows or ())]
+    all_cells = [*([block.header] if block.header else ()), *(block.rows or ())]
+    cells = [row for row in all_cells if any(cell.text.strip() for cell in row)]
     rows = [[plain(cell.text) for cell in row] for row in cells]
     return Block(
         kind=block.kind,

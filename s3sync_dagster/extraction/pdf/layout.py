@@ -25,9 +25,11 @@ from s3sync_dagster.extraction.pdf.garbled import is_garbled
 from s3sync_dagster.extraction.pdf.grids import find_grids
 from s3sync_dagster.extraction.pdf.headed_tables import part_headed
 from s3sync_dagster.extraction.pdf.headings import find_headings
+from s3sync_dagster.extraction.pdf.labelled_tables import join_at_labels
 from s3sync_dagster.extraction.pdf.lists import find_lists
 from s3sync_dagster.extraction.pdf.lost_lines import find_lost_lines
 from s3sync_dagster.extraction.pdf.margins import margin_lines
+from s3sync_dagster.extraction.pdf.named_rows import find_names
 from s3sync_dagster.extraction.pdf.names import outline_names, with_names
 from s3sync_dagster.extraction.pdf.open_pages import OpenPages
 from s3sync_dagster.extraction.pdf.order import in_reading_order, put_in_place
@@ -43,6 +45,7 @@ from s3sync_dagster.extraction.pdf.styles import (
     body_size,
     count_sizes,
 )
+from s3sync_dagster.extraction.pdf.table_heads import mend_heads
 from s3sync_dagster.extraction.pdf.tables import find_rows_over_the_break, mend_tables
 from s3sync_dagster.extraction.pdf.text_layer import (
     SeenPage,
@@ -52,6 +55,7 @@ from s3sync_dagster.extraction.pdf.text_layer import (
     properties,
 )
 from s3sync_dagster.extraction.pdf.title_pages import titles_alone, without_authors
+from s3sync_dagster.extraction.pdf.wrapped_cells import join_wrapped
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.extraction.words import (
     join_split_words,
@@ -220,8 +224,9 @@ def _layout(page: ParsedPage, letters: Letters, runs: Runs) -> Layout:
     blocks = part_columns(find_grids(blocks, words))
     if body is not None:
         blocks = part_headed(blocks, pieces, body=body)
-    blocks = part_rows(blocks, words)
-    blocks = in_reading_order(blocks, width=page.width)
+    blocks = mend_heads(part_rows(blocks, words), words)
+    blocks = join_wrapped(find_names(blocks, words), words)
+    blocks = join_at_labels(in_reading_order(blocks, width=page.width))
     if body is not None:
         blocks = find_headings(blocks, pieces, body=body, fonts=letters.fonts_of(body), runs=runs)
         for block in blocks:

@@ -15,7 +15,9 @@ from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.grids import Word, lines_of
 from s3sync_dagster.extraction.pdf.text_layer import plain
 
-_VALUE = re.compile(r"[-–—*.]{1,3}|[-–+(<>≤≥~$€£¥]*\d[\d.,:/%)*†‡a-z]{0,18}|n/?a|nd", re.IGNORECASE)
+_VALUE = re.compile(
+    r"[-–—*.†‡#]{1,3}|[-–+(<>≤≥~$€£¥]*\d[\d.,:/%)*†‡a-z]{0,18}|n/?a|nd", re.IGNORECASE
+)
 _MIN_FILLED = 2
 _MAX_LINE_WORDS = 4
 _MAX_BLANK = 0.7
@@ -43,13 +45,14 @@ def part_rows(blocks: list[Block], words: Sequence[Word]) -> list[Block]:
         if block.kind == "table" and not block.tops:
             out += _all_text(block, words) or [block]
             continue
-        by_row = _by_row(block, words) if _has_places(block) else []
+        by_row = words_by_row(block, words) if has_places(block) else []
         for part, own in _without_text(block, by_row) if by_row else [(block, by_row)]:
             out.append(_parted(part, own) if own else part)
     return out
 
 
-def _has_places(block: Block) -> bool:
+def has_places(block: Block) -> bool:
+    """Return whether the places of a table's rows and columns are known."""
     width = len(block.columns)
     return (
         block.kind == "table"
@@ -59,9 +62,11 @@ def _has_places(block: Block) -> bool:
     )
 
 
-def _by_row(block: Block, words: Sequence[Word]) -> list[list[Word]]:
-    """Return the words of each row, nothing where the rows are not below each other."""
-    left, right = block.left - 2, block.left + block.width + 2
+def words_by_row(block: Block, words: Sequence[Word]) -> list[list[Word]]:
+    """Return the words of each row of a table, nothing where the rows are not below each other."""
+    # A block may be wider than its cells, where the names of its rows are text.
+    left = max(block.left, block.columns[0][0]) - 2
+    right = block.left + block.width + 2
     limits = [*(top - 1 for top in block.tops[1:]), block.top + block.height + 2]
     if sorted(limits) != limits:
         return []
@@ -163,11 +168,16 @@ def _table(block: Block, start: int, end: int) -> Block | None:
 
 
 def _parted(block: Block, by_row: list[list[Word]]) -> Block:
-    cells = [_cells(row, block.columns) for row in by_row]
+    cells = [cells_of(row, block.columns) for row in by_row]
     pitch = _pitch(cells)
     rows: list[list[str]] = []
     tops: list[float] = []
-    for texts, top, found in zip(block.rows, block.tops, cells, strict=True):
+    for texts, top, found, own in zip(block.rows, block.tops, cells, by_row, strict=True):
+        lines = list(lines_of(own))
+        if _are_values(texts, lines):
+            rows += [[plain(word.text) for word in line] for line in lines]
+            tops += [line[0].top for line in lines]
+            continue
         starts = _starts(found, pitch) if _are_same(texts, found) else []
         if len(starts) < 2 and not rows and _are_same(texts, found):
             starts = _head_and_row(cells, block.tops)
@@ -180,7 +190,17 @@ def _parted(block: Block, by_row: list[list[Word]]) -> Block:
     return replace(block, rows=rows, tops=tops, first_row=rows[0]) if rows != block.rows else block
 
 
-def _cells(words: list[Word], columns: Sequence[tuple[float, float]]) -> list[_Lines]:
+def _are_values(texts: list[str], lines: _Lines) -> bool:
+    """Return whether each of several lines has a value for each column."""
+    return (
+        len(lines) > 1
+        and all(len(line) == len(texts) for line in lines)
+        and all(is_value(word.text) for line in lines for word in line)
+        and sorted(" ".join(texts).split()) == sorted(w.text for line in lines for w in line)
+    )
+
+
+def cells_of(words: list[Word], columns: Sequence[tuple[float, float]]) -> list[_Lines]:
     """Return the lines of each cell of a row."""
     own: list[list[Word]] = [[] for _ in columns]
     for word in words:
@@ -261,7 +281,12 @@ def _head_and_row(cells: list[list[_Lines]], tops: list[float]) -> list[tuple[fl
 
 
 def _is_value(lines: _Lines) -> bool:
-    return len(lines) == 1 and len(lines[0]) == 1 and _VALUE.fullmatch(lines[0][0].text) is not None
+    return len(lines) == 1 and len(lines[0]) == 1 and is_value(lines[0][0].text)
+
+
+def is_value(text: str) -> bool:
+    """Return whether a cell is a number, or a mark for none."""
+    return _VALUE.fullmatch(text) is not None
 
 
 def _are_named(values: list[_Lines], cells: list[_Lines]) -> bool:
@@ -323,6 +348,10 @@ def _rows(cells: list[_Lines], starts: list[tuple[float, float]]) -> list[list[s
             near = place if len(lines) == len(starts) else gaps.index(min(gaps))
             row = near if None in places else places[place] or 0
             text = plain(" ".join(word.text for word in line))
+            is_named = column == 0 or rows[row][0] or rows[row][column]
+            is_text = any(len(one) > 1 for one in lines) and not is_value(text)
+            if row and not is_named and text[0].islower() and is_text:
+                row -= 1  # the rest of a cell that spans both rows
             rows[row][column] = f"{rows[row][column]} {text}".strip()
     return rows
 

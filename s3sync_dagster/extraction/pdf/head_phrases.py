@@ -1,0 +1,107 @@
+"""What stands together in the lines of a table's header, and over which columns."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from s3sync_dagster.extraction.pdf.grids import Word
+
+_BLANK = 0.35
+"""Between words of one cell, in heights of the line."""
+_WIDE_BLANK = 0.6
+"""The same, in a line of which a word stands over two columns itself."""
+OVER = 1.0
+"""Points of a column that a word stands over."""
+SHIFT = 2.5
+"""Points by which words stand off where they are set below each other."""
+
+Columns = list[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """Words of a line that are of one cell."""
+
+    words: list[Word]
+    line: int
+    over: list[int]
+    """Columns that it stands over."""
+
+    @property
+    def text(self) -> str:
+        """Its words, with blanks."""
+        return " ".join(word.text for word in self.words)
+
+    @property
+    def left(self) -> float:
+        """Points from the page's left edge to its first letter."""
+        return min(word.left for word in self.words)
+
+    @property
+    def right(self) -> float:
+        """Points from the page's left edge to the end of its last letter."""
+        return max(word.left + word.width for word in self.words)
+
+
+def phrases_in(line: list[Word], number: int, columns: Columns) -> Iterator[Phrase]:
+    """Yield what stands together in a line, by the blanks between its words."""
+    is_wide = any(len(_over([word], columns)) > 1 for word in line)
+    start = 0
+    for end in range(1, len(line) + 1):
+        if end < len(line):
+            before, after = line[end - 1], line[end]
+            gap = (after.left - before.left - before.width) / max(1.0, before.height)
+            if gap <= (_WIDE_BLANK if is_wide else _BLANK):
+                continue
+        words = line[start:end]
+        yield Phrase(words, number, _over(words, columns) or [_nearest(words, columns)])
+        start = end
+
+
+def _over(words: list[Word], columns: Columns) -> list[int]:
+    left, right = words[0].left, words[-1].left + words[-1].width
+    return [
+        number
+        for number, (start, end) in enumerate(columns)
+        if min(right, end) - max(left, start) > OVER
+    ]
+
+
+def _nearest(words: list[Word], columns: Columns) -> int:
+    middle = (words[0].left + words[-1].left + words[-1].width) / 2
+    gaps = [max(left - middle, middle - right, 0.0) for left, right in columns]
+    return gaps.index(min(gaps))
+
+
+def by_cell(phrases: list[Phrase], columns: Columns, *, may_touch: bool) -> list[Phrase]:
+    """Return phrases of one cell each: words near each other may be heads of several columns."""
+    heads = {phrase.over[0] for phrase in phrases if len(phrase.over) == 1}
+    by_line = Counter(phrase.line for phrase in phrases)
+    out: list[Phrase] = []
+    for phrase in phrases:
+        is_wide = any(len(_over([word], columns)) > 1 for word in phrase.words)
+        parts = [] if is_wide or len(phrase.over) == 1 else _by_column(phrase, columns)
+        are_heads = (
+            may_touch
+            and len(parts) == len(phrase.over)
+            and all(_is_aligned(part, columns) for part in parts)
+        )
+        is_title = by_line[phrase.line] == 1 and len(by_line) > 1
+        is_above = is_title or heads.issuperset(phrase.over)
+        out += parts if parts and (are_heads or not is_above) else [phrase]
+    return out
+
+
+def _by_column(phrase: Phrase, columns: Columns) -> list[Phrase]:
+    return [
+        replace(phrase, words=list(words), over=[column])
+        for column, words in groupby(phrase.words, lambda word: _nearest([word], columns))
+    ]
+
+
+def _is_aligned(phrase: Phrase, columns: Columns) -> bool:
+    """Return whether words begin, end or are centred as what stands below them."""
+    (left, right), start, end = columns[phrase.over[0]], phrase.left, phrase.right
+    shifts = (start - left, end - right, (start + end - left - right) / 2)
+    return min(map(abs, shifts)) <= SHIFT
