@@ -14,6 +14,7 @@ from s3sync_dagster.extraction import legacy
 from s3sync_dagster.extraction.content import sniff
 from s3sync_dagster.extraction.follow import Reading
 from s3sync_dagster.extraction.steps import Converted
+from s3sync_dagster.extraction.words import word_recall
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import EmptyText, MissingEngine, UnreadableFile, UnsupportedFile
 from s3sync_dagster.model.source import ExtractionConfig
@@ -309,13 +310,16 @@ def sheet_with(*rows: tuple[object, ...]) -> bytes:
 
 
 class Converter:
-    """A pool whose one call gives a converted file and the text that it should have."""
+    """A pool that gives a converted file and the text that it should have, and counts words."""
 
     def __init__(self, plain: str) -> None:
         self.plain = plain
 
     def submit(self, function: str, /, *args: object, **kwargs: object) -> Future[Any]:
         future: Future[Any] = Future()
+        if function.endswith(":word_recall"):
+            future.set_result(word_recall(*map(str, args)))
+            return future
         plain = Document(text=self.plain, format="text", engine="striprtf")
         answer = Converted(content=b"x", name="a.docx", engine="libreoffice", plain=plain)
         future.set_result(answer)
