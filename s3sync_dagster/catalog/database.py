@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import event, exc
+from sqlalchemy import exc
 from sqlalchemy.dialects import postgresql, sqlite
 
 from s3sync_dagster.catalog.quotas import ObjectQuota
+from s3sync_dagster.catalog.sqlite_engines import give_back, in_memory, take_engine
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.engine.write_ahead import write_ahead
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, Unavailable
 from s3sync_dagster.model.extras import require_extra
 
 COALESCING = sa.text("status = 'pending' AND automatic AND owner IS NULL")
 """The condition of ``uq_invocations_coalesce``, as ON CONFLICT must repeat it to the letter."""
-BUSY_TIMEOUT_MS = 30_000
 MIGRATION_LOCK = 0x53335359  # "S3SY": Postgres advisory lock
 ROWS_A_PART = 2000
 """Rows that one transaction deletes where they may be a million."""
@@ -44,8 +43,9 @@ class Database:
         self.quota = quota
         self.url = _driver_url(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
+        self._in_use = True
         if self.sqlite:
-            self.engine = _sqlite_engine(self.url)
+            self.engine = take_engine(self.url)
         else:
             require_extra("postgres", what="A catalog on Postgres")
             self.engine = sa.create_engine(
@@ -235,7 +235,7 @@ class Database:
     @contextmanager
     def _migration_lock(self) -> Generator[None]:
         if self.sqlite:
-            if self.url.database in (None, "", ":memory:"):
+            if in_memory(self.url):
                 yield
                 return
             with Path(f"{self.url.database}.migrate.lock").open("w") as file:
@@ -254,8 +254,11 @@ class Database:
         return _shown(self.url)
 
     def close(self) -> None:
-        """Close pooled connections."""
+        """Close pooled connections; who goes on opens new ones."""
         self.engine.dispose()
+        if self._in_use and self.sqlite:
+            self._in_use = False
+            give_back(self.url, self.engine)
 
 
 def _driver_url(url: str) -> sa.URL:
@@ -274,41 +277,6 @@ def _driver_url(url: str) -> sa.URL:
     if backend == "postgresql":  # SQLAlchemy 2.1 would take psycopg 3, which is not installed
         return parsed.set(drivername="postgresql+psycopg2")
     return parsed
-
-
-def _sqlite_engine(url: sa.URL) -> sa.Engine:
-    memory = url.database in (None, "", ":memory:")
-    if not memory:
-        folder = Path(str(url.database)).parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InvalidSetting(
-                f"The folder {str(folder)!r} of the catalog cannot be made; "
-                "set S3SYNC_HOME to a folder that you may write."
-            ) from error
-    engine = sa.create_engine(
-        url,
-        poolclass=sa.StaticPool if memory else None,
-        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
-    )
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _record: Any) -> None:  # pyright: ignore[reportUnusedFunction]
-        connection.isolation_level = None  # transactions begin in `begin` below, not in the driver
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        write_ahead(connection, within_seconds=BUSY_TIMEOUT_MS / 1000)
-        # Safe against SIGKILL; a power cut may lose the last commits, which a listing repairs.
-        cursor.execute("PRAGMA synchronous = NORMAL")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:  # pyright: ignore[reportUnusedFunction]
-        write = connection.get_execution_options().get("s3sync_write")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine
 
 
 def _alembic_config(url: sa.URL) -> Any:

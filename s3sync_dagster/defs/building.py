@@ -194,7 +194,15 @@ class _Building:
         for url, finds in self._queues.items():
             wanted = f"{self._before}{_sensor_name(url, sensors)}"
             sensors.append(
-                build_intake_sensor(wanted, url, jobs, _all(finds), self._runtime_key, budget)
+                build_intake_sensor(
+                    wanted,
+                    url,
+                    jobs,
+                    _all(finds),
+                    self._runtime_key,
+                    budget_seconds=budget,
+                    queues=len(self._queues),
+                )
             )
         base = dg.Definitions(
             sensors=sensors,

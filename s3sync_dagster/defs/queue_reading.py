@@ -6,15 +6,47 @@ where it may read the queue itself: it may name any queue, and any bucket.
 
 from collections.abc import Callable, Mapping, Sequence
 
+import dagster as dg
+
+from s3sync_dagster.core.patience import is_due
 from s3sync_dagster.defs.resources import Runtime
-from s3sync_dagster.engine.intake import Intake, take_messages
+from s3sync_dagster.engine.intake import WAIT_SECONDS, Intake, take_messages
 from s3sync_dagster.model.errors import AccessDenied, FixConfiguration, S3SyncError
+from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.aws_guard import trusted_tenants
 
+LONG_WAIT_SECONDS = 4
+"""With what else a tick does it stays below the daemon's loop of 5 s, so that the next tick begins
+as this one ends: nearly every event meets somebody who waits for it, for the same CPU."""
+OTHER_SENSORS = 3
+"""Threads of the daemon that no waiting tick may take."""
+NEW_SECONDS = 120.0
+"""A source that was created so lately may not be loaded here yet, or by a tick that has waited."""
+
+
+def wait_seconds(instance: dg.DagsterInstance, *, queues: int) -> int:
+    """Return how long a tick may wait for an event.
+
+    Long where Dagster's daemon has threads to spare (``sensors`` in ``dagster.yaml``). Elsewhere it
+    evaluates all sensors one after another, and whoever waits keeps the others.
+
+    Args:
+        instance: of the daemon.
+        queues: how many have a sensor.
+    """
+    sensors = instance.get_settings("sensors") or {}
+    threads = sensors.get("num_workers") or 0 if sensors.get("use_threads") else 0
+    return LONG_WAIT_SECONDS if threads >= queues + OTHER_SENSORS else WAIT_SECONDS
+
 
 def read_queue(
-    runtime: Runtime, sources: Sequence[Source], *, log: Callable[[str], None], seconds: float
+    runtime: Runtime,
+    sources: Sequence[Source],
+    *,
+    log: Callable[[str], None],
+    seconds: float,
+    wait: int = WAIT_SECONDS,
 ) -> Intake:
     """Take messages with what a source has to read the queue with, the oldest of each tenant.
 
@@ -25,6 +57,7 @@ def read_queue(
         sources: all that name the queue.
         log: takes warnings.
         seconds: nothing more is received after so long.
+        wait: seconds that the first message is waited for.
 
     Raises:
         S3SyncError: nobody could read the queue, or the catalog does not answer.
@@ -43,6 +76,7 @@ def read_queue(
                 clock=runtime.parts.clock,
                 log=log,
                 budget_seconds=seconds,
+                wait_seconds=wait,
                 listeners=listeners.ask,
             )
         except S3SyncError as error:
@@ -87,6 +121,7 @@ class _Listeners:
             if not isinstance(error, FixConfiguration):  # what it is not told of it finds
                 for one in self._tenants[tenant]:
                     self._parts.catalog.sources.ask_for_listing(one.id)
+        self._list_newcomers()
         return [one for tenant in self._told for one in self._tenants[tenant]]
 
     def note(self) -> None:
@@ -96,9 +131,26 @@ class _Listeners:
         for tenant, error in self._refused.items():
             troubles.note(self._tenants[tenant], error)
 
+    def _list_newcomers(self) -> None:
+        """Have sources of the queue listed that were created since the tick knew its own.
+
+        Their events, which are deleted as nobody's, may be younger than their first listing.
+        """
+        known = [one for own in self._tenants.values() for one in own]
+        ids, queues = {one.id for one in known}, {_queue_of(one) for one in known}
+        sources, now = self._parts.catalog.sources, self._parts.clock.now().timestamp()
+        for row in sources.rows():
+            old = is_due(row.created_at + NEW_SECONDS, now=now, at_most=NEW_SECONDS)
+            if not old and row.source.id not in ids and _queue_of(row.source) in queues:
+                sources.ask_for_listing(row.source.id)
+
     def _require_reader(self, source: Source) -> None:
         if self._parts.queue_for(source).rules().visibility_seconds is None:
             raise AccessDenied(
                 f"asking queue {source.place.queue_url!r} is not allowed, which is another "
                 "tenant's as well; grant sqs:GetQueueAttributes"
             )
+
+
+def _queue_of(source: Source) -> str | None:
+    return source.place.queue_url if isinstance(source.place, S3Place) else None

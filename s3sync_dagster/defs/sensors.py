@@ -16,7 +16,7 @@ from s3sync_dagster.core.source_identity import refusal
 from s3sync_dagster.defs.dagster_internals.pooling import pool_connections
 from s3sync_dagster.defs.dispatching import Dispatcher, why_not_now
 from s3sync_dagster.defs.housekeeping import keep_minutes
-from s3sync_dagster.defs.queue_reading import read_queue
+from s3sync_dagster.defs.queue_reading import read_queue, wait_seconds
 from s3sync_dagster.defs.resources import RUNTIME_KEY, Runtime
 from s3sync_dagster.defs.slow_listings import SlowListings
 from s3sync_dagster.engine.listing_turns import BUDGET_SECONDS, list_in_turn, list_when_due
@@ -117,8 +117,9 @@ def build_intake_sensor(
     find: Callable[[Runtime], list[Source]],
     runtime_key: str = RUNTIME_KEY,
     budget_seconds: float = BUDGET_SECONDS,
+    queues: int = 1,
 ) -> dg.SensorDefinition:
-    """Return ``<queue>_intake``, the one consumer of a queue."""
+    """Return ``<queue>_intake``, the one consumer of a queue, of which there are ``queues``."""
 
     @dg.sensor(
         name=name,
@@ -139,7 +140,13 @@ def build_intake_sensor(
             sources = find(runtime)
             if not sources:
                 return dg.SkipReason("no source listens to this queue any more")
-            found = read_queue(runtime, sources, log=context.log.warning, seconds=budget_seconds)
+            found = read_queue(
+                runtime,
+                sources,
+                log=context.log.warning,
+                seconds=budget_seconds,
+                wait=wait_seconds(context.instance, queues=queues),
+            )
             skipped = dg.SkipReason(found.counts.describe())
             if not found.touched:
                 return skipped

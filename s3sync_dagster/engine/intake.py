@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from s3sync_dagster.model.source import Source
 
 MESSAGES_A_COMMIT = 500
+WAIT_SECONDS = 1
 WORK_SECONDS = 120
 """From the first receive to the deletion nobody else may see what one commit works on."""
 
@@ -41,12 +42,14 @@ def take_messages(
     clock: Clock,
     log: Callable[[str], None],
     budget_seconds: float,
+    wait_seconds: int = WAIT_SECONDS,
     work_seconds: int = WORK_SECONDS,
     listeners: Callable[[], Sequence[Source]] | None = None,
     at: Callable[[str], None] | None = None,
 ) -> Intake:
     """Work on a queue until it is empty or the budget is spent.
 
+    Only the first message is waited for: whoever called hands out work as soon as some is taken.
     What is not understood goes back at the end, so that it is soon in the dead-letter queue; where
     there is none, it stays away for the queue's own time.
 
@@ -57,10 +60,11 @@ def take_messages(
         clock: time.
         log: takes warnings.
         budget_seconds: nothing more is received after so long.
+        wait_seconds: for the first message, 0 to 20.
         work_seconds: messages stay invisible for so long at least: a queue's own time is kept
             where it is longer.
-        listeners: returns those of ``sources`` that are told; asked once there are messages. None:
-            all of them.
+        listeners: returns who is told, in place of ``sources``; asked once there are messages, and
+            so of the time after the wait.
         at: called after ``received`` and, before anything is deleted, after ``recorded``.
 
     Raises:
@@ -72,9 +76,10 @@ def take_messages(
     rules: QueueRules | None = None
     not_understood: list[Message] = []
     while clock.monotonic() < ends:
-        messages = _receive(queue, clock=clock, ends=ends)
+        messages = _receive(queue, clock=clock, ends=ends, wait_seconds=wait_seconds)
         if not messages:
             break
+        wait_seconds = 0
         _told(at, "received")
         if rules is None:
             rules = queue.rules()
@@ -113,10 +118,10 @@ def take_messages(
     return found
 
 
-def _receive(queue: Queue, *, clock: Clock, ends: float) -> list[Message]:
+def _receive(queue: Queue, *, clock: Clock, ends: float, wait_seconds: int) -> list[Message]:
     messages: list[Message] = []
     while len(messages) < MESSAGES_A_COMMIT:
-        received = queue.receive(limit=10, wait_seconds=1 if not messages else 0)
+        received = queue.receive(limit=10, wait_seconds=0 if messages else wait_seconds)
         messages += received
         if not received or clock.monotonic() >= ends:
             break

@@ -9,10 +9,11 @@ import pytest
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
 
-from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.catalog import open_catalog, sqlite_engines
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.catalog.cipher import Cipher
 from s3sync_dagster.catalog.credentials import AwsKeys
+from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.kept_counts import kept as counts
 from s3sync_dagster.catalog.tables import invocations, metadata, sources
 from s3sync_dagster.core.page import PageCommit
@@ -312,3 +313,30 @@ def test_marks_are_each_nth_known_key_that_another_one_follows(catalog):
     assert marks(None, every=10, limit=3) == []
     list_all(catalog, src, [ref(key) for key in keys[5:]], approved=True)
     assert marks(None, every=2, limit=9) == ["k06", "k08"]  # what is gone does not count
+
+
+def test_who_opens_a_file_again_finds_its_statements_compiled(tmp_path):
+    """Each tick of a sensor opens the catalog, and would put each statement together anew."""
+    url = f"sqlite:///{tmp_path}/catalog.db"
+    first = Database(url)
+    beside = Database(url)
+    assert beside.engine is not first.engine
+    engine = first.engine
+    first.close()
+    first.close()  # twice gives nothing away twice
+    again, third = Database(url), Database(url)
+    assert again.engine is engine
+    assert third.engine is not engine
+    assert Database(f"sqlite:///{tmp_path}/other.db").engine is not engine
+    for one in (beside, again, third):
+        one.close()
+
+
+def test_engines_without_a_user_are_few_and_hold_no_connection(tmp_path):
+    databases = [Database(f"sqlite:///{tmp_path}/{number}.db") for number in range(9)]
+    for database in databases:
+        assert database.current_revision() is None
+        database.close()
+    idle = [engine for _, engine in sqlite_engines._idle]
+    assert len(idle) == sqlite_engines.ENGINES_KEPT
+    assert [engine.pool.checkedin() for engine in idle] == [0] * len(idle)

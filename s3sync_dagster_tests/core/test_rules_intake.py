@@ -206,3 +206,20 @@ def test_a_tenant_without_room_keeps_its_messages_alone_in_a_shared_queue(world)
     take(world, queue)  # there is room now
     assert (queue.bodies(), dead.bodies()) == ([], [])
     assert "docs/new" in waiting(world)
+
+
+def test_only_the_first_message_is_waited_for(world, queue, monkeypatch):
+    """What was taken is handed to runs when the call returns: nobody waits for more first."""
+    waits, plain = [], MemoryQueue.receive
+
+    def receive(self, *, limit, wait_seconds):
+        waits.append(wait_seconds)
+        return plain(self, limit=limit, wait_seconds=wait_seconds)
+
+    monkeypatch.setattr(MemoryQueue, "receive", receive)
+    assert take(world, queue, wait_seconds=4).touched == set()
+    assert waits == [4]
+    queue.send(created("a.txt"))
+    assert take(world, queue, wait_seconds=4).touched == {world.source.id}
+    assert waits[1] == 4
+    assert set(waits[2:]) == {0}

@@ -21,6 +21,7 @@ from s3sync_dagster.defs.dispatching import InstanceRuns
 from s3sync_dagster.defs.housekeeping import (
     report_orphans,
 )
+from s3sync_dagster.defs.queue_reading import wait_seconds
 from s3sync_dagster.defs.resources import Runtime, S3Source
 from s3sync_dagster.engine import listing_turns
 from s3sync_dagster.engine.dispatching import tell_partitions
@@ -155,6 +156,44 @@ def test_events_are_work_at_once_and_messages_go_only_afterwards(world):
         "keys"
     ] == ["docs/new.md"]
     assert "0 messages" in world.tick(name).skip_message
+
+
+def test_a_source_that_a_waiting_tick_does_not_know_is_listed_for_its_events(world):
+    """They are deleted as nobody's, and may be younger than the first listing."""
+    queue = world.aws.make_queue(bucket=world.bucket)
+    world.source = changed(world.source, queue_url=queue)
+    world.catalog.sources.update(world.source)
+    world._defs.clear()
+    name = next(s.name for s in world.defs.get_repository_def().sensor_defs if "intake" in s.name)
+    world.tick(name)  # takes what S3 says of a new queue
+    place = {"path_prefix": "new/", "queue_url": queue}
+    new = changed(world.source, id="id-new", name="new", collection_name="new", **place)
+    world.catalog.sources.add(new)
+    assert world.catalog.sources.due_for_listing("id-new", interval_seconds=300)
+    world.tick(name)
+    assert not world.catalog.sources.listing_asked("id-new")
+    world.aws.put(world.bucket, "new/early.md", "# New")
+    world.tick(name)
+    assert world.catalog.sources.listing_asked("id-new")
+    assert not world.catalog.sources.listing_asked(world.source.id)
+
+
+@pytest.mark.parametrize(
+    ("sensors", "queues", "seconds"),
+    [
+        ("sensors: {use_threads: true, num_workers: 6}", 3, 4),
+        ("sensors: {use_threads: true, num_workers: 6}", 4, 1),
+        ("sensors: {use_threads: false, num_workers: 6}", 1, 1),
+        ("", 1, 1),
+    ],
+)
+def test_a_tick_waits_for_long_where_the_daemon_has_threads_to_spare(
+    tmp_path, monkeypatch, sensors, queues, seconds
+):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / "dagster.yaml").write_text(sensors)
+    with dg.DagsterInstance.get() as instance:
+        assert wait_seconds(instance, queues=queues) == seconds
 
 
 def test_a_queue_that_cannot_be_read_is_told_until_it_is_read_again(world):

@@ -10,14 +10,18 @@ from pathlib import Path
 import dagster as dg
 import psutil
 import pytest
+import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 from dagster._core.events import (
     DagsterEvent,
     DagsterEventBatchMetadata,
     generate_event_batch_id,
 )
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorType
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
+from s3sync_dagster.defs.dagster_internals import sqlite_storage
 from s3sync_dagster.defs.dagster_internals.sqlite_storage import ENGINES_KEPT, BatchingEventLog
 from s3sync_dagster.local.home import shipped
 
@@ -213,6 +217,19 @@ def test_an_instance_that_follows_another_reads_no_migrations_of_dagster(instanc
     assert read == []
 
 
+def test_a_new_process_reads_no_migrations_where_dagster_has_made_its_tables(instance, monkeypatch):
+    """Each run worker is one: reading them was a sixth of what a short run took."""
+    instance.get_latest_materialization_event(KEY)
+    monkeypatch.setattr(sqlite_storage, "_HAVE_TABLES", set())
+    read = []
+    monkeypatch.setattr(ScriptDirectory, "as_revision_number", lambda *a: read.append(a))
+    with dg.DagsterInstance.get() as other:
+        assert other.get_run_records(limit=1) == []
+        assert other.all_instigator_state() == []
+        assert other.get_dynamic_partitions("s3_demo") == KEYS
+    assert read == []
+
+
 def test_files_that_are_put_in_the_place_of_others_get_their_tables(instance, tmp_path):
     instance.dispose()
     (tmp_path / "aside").mkdir()
@@ -222,3 +239,29 @@ def test_files_that_are_put_in_the_place_of_others_get_their_tables(instance, tm
         assert other.get_run_records(limit=1) == []
         assert other.all_instigator_state() == []
         assert other.get_dynamic_partitions("s3_demo") == []
+
+
+def test_a_look_at_a_sensor_asks_dagsters_schema_nothing_that_is_known(instance):
+    """As shipped each lists all tables and asks for migrations: four connections for one row."""
+    location = RegisteredCodeLocationOrigin("s3sync")
+    origin = RemoteRepositoryOrigin(location, "__repository__").get_instigator_origin("dispatch")
+    state = InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING)
+    instance.add_instigator_state(state)
+    told: list[str] = []
+    engine = sqlite_storage._engine(instance.schedule_storage._conn_string)
+    sa.event.listen(engine, "before_cursor_execute", lambda *given: told.append(given[2]))
+    before = []
+    for _ in range(2):
+        before.append(len(told))
+        assert instance.get_instigator_state(origin.get_id(), state.selector_id) == state
+        instance.update_instigator_state(state)
+    second = told[before[1] :]
+    assert [one for one in second if "sqlite_master" in one or "secondary_indexes" in one] == []
+    assert len(second) <= 5, second
+
+
+def test_an_index_that_was_not_built_is_asked_for_again(instance):
+    storage = instance.schedule_storage
+    assert not storage.has_built_index("made_later")
+    storage.mark_index_built("made_later")
+    assert storage.has_built_index("made_later")

@@ -93,7 +93,7 @@ def test_while_the_catalog_does_not_answer_changes_pass_and_are_written_down_lat
     settings, catalog, monkeypatch, caplog
 ):
     owner = {"x-chroma-token": made(catalog.tokens)}
-    monkeypatch.setattr("s3sync_dagster.catalog.database.BUSY_TIMEOUT_MS", 200)
+    monkeypatch.setattr("s3sync_dagster.catalog.sqlite_engines.BUSY_TIMEOUT_MS", 200)
     with (
         standing(settings, "chroma") as http,
         closing(sqlite3.connect(settings.home / "catalog.db", isolation_level=None)) as other,

@@ -36,7 +36,17 @@ _log = logging.getLogger(__name__)
 WATCH_SECONDS = 0.2
 """How soon the death of a worker is seen."""
 _REQUEST_SECONDS = 5.0
-_PACKAGES = ("s3sync_dagster.definitions", "s3sync_dagster.ports.places", "httpcore", "numpy")
+_PACKAGES = (
+    "s3sync_dagster.definitions",
+    "s3sync_dagster.ports.places",
+    "s3sync_dagster.ports.chroma",
+    "s3sync_dagster.chunking",
+    "s3sync_dagster.extraction",
+    "s3sync_dagster.workers",
+    "httpcore",
+    "numpy",
+    "upath.core",  # of Dagster, when an instance is opened: it looks through all that is installed
+)
 """What each run imports at last. (numpy's OpenBLAS ends its threads before a fork.)"""
 
 
