@@ -9,12 +9,12 @@ nothing lets it go, it is for no reader with groups: what is said of its object 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from s3sync_dagster.core.plan import possible_ids, split_record_id
+from s3sync_dagster.core.plan import split_record_id
 from s3sync_dagster.core.state import RESTORED, DocumentPhase, DocumentState
 from s3sync_dagster.core.vouching import NOBODY
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.last_look import known_at
-from s3sync_dagster.engine.own_records import own_among
+from s3sync_dagster.engine.own_records import is_there
 from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
 from s3sync_dagster.engine.rebuilding import RecoveredDocument, documents_of
 from s3sync_dagster.model.errors import FixInput
@@ -103,8 +103,7 @@ def _is_gone(document: DocumentState, collection: CollectionPort, catalog: Catal
     """Return whether a restored catalog knows a document of which there is no record any more."""
     if document.collection_id != f"{RESTORED}{collection.id}":
         return False
-    stored = collection.get(possible_ids(document))
-    return not own_among(document, stored.values(), catalog)
+    return not is_there(document, collection, catalog)
 
 
 def _close(

@@ -10,7 +10,7 @@ from s3sync_dagster.core import filters
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.embedding.embedder import ModelEmbedder
 from s3sync_dagster.embedding.hashing import HashModel
-from s3sync_dagster.engine.readers_told import RECORDS_OF_OBJECTS
+from s3sync_dagster.engine.own_records import RECORDS_OF_OBJECTS
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import (
     Conflict,
