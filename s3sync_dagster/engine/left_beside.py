@@ -17,8 +17,11 @@ from s3sync_dagster.engine.last_look import known_at
 from s3sync_dagster.engine.own_records import is_there
 from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
 from s3sync_dagster.engine.rebuilding import RecoveredDocument, documents_of
-from s3sync_dagster.model.errors import FixInput
+from s3sync_dagster.model.errors import FixConfiguration, FixInput
 from s3sync_dagster.model.source import DeleteMode, Source
+
+NO_RECORD = "s3sync-no-record"
+"""An id that nobody has: Chroma passes over an update of it."""
 
 
 def close_beside(
@@ -133,14 +136,19 @@ def _told(collection: CollectionPort, told: Sequence[tuple[str, Mapping[str, str
 
     A copy by hand may be what no limit allows: it keeps none beside it from being told, and its
     object is worked on all the same.
+
+    Raises:
+        S3SyncError: Chroma does not answer, or refuses that of a record that is not there as well.
     """
     if not told:
         return []
     try:
         collection.update_metadata([name for name, _ in told], [readers for _, readers in told])
-    except FixInput:
-        half = len(told) // 2
-        return [*_told(collection, told[:half]), *_told(collection, told[half:])] if half else []
+    except (FixInput, FixConfiguration):
+        if half := len(told) // 2:
+            return [*_told(collection, told[:half]), *_told(collection, told[half:])]
+        collection.update_metadata([NO_RECORD], [told[0][1]])  # else it is no fault of the copy's
+        return []
     return [name for name, _ in told]
 
 
