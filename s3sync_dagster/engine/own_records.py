@@ -1,6 +1,7 @@
 """Which records are a document's own, as they were written, and how they are deleted."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from s3sync_dagster.core.plan import DIGEST_BYTES, possible_ids, record_ids, split_record_id
 from s3sync_dagster.core.records import metadata_digest, text_digest
@@ -230,27 +231,25 @@ def _may_name(document: DocumentState, owners: set[str], catalog: CatalogPort) -
 
 def under_ids(
     collection: CollectionPort, counts: Mapping[str, int]
-) -> dict[str, list[StoredRecord]]:
-    """Return the records of documents by their ids; those behind a thousand that lack are not read.
+) -> Iterator[list[StoredRecord]]:
+    """Yield the records of documents by their ids; those behind a thousand that lack are not read.
 
     Args:
         collection: where.
         counts: how many there may be, by document id: anybody may have written that number.
     """
-    found: dict[str, list[StoredRecord]] = {}
     start, left = 0, dict(counts)
     while left:
-        stop = start + IDS_AT_ONCE
-        ids = [
+        stop, more = start + IDS_AT_ONCE, set[str]()
+        ids = (
             name for one, most in left.items() for name in record_ids(one, start, min(most, stop))
-        ]
-        stored = collection.get(ids)
-        for name, record in stored.items():
-            found.setdefault(name.rpartition("-")[0], []).append(record)
-        more = {name.rpartition("-")[0] for name in stored}
+        )
+        while some := list(islice(ids, IDS_AT_ONCE)):
+            stored = collection.get(some)
+            more |= {split_record_id(name)[0] for name in stored}
+            yield list(stored.values())
         left = {one: most for one, most in left.items() if most > stop and one in more}
         start = stop
-    return found
 
 
 def delete_in_steps(

@@ -272,5 +272,5 @@ def _count_of(collection: CollectionPort, first: StoredRecord) -> int:
     if count <= IDS_AT_ONCE:
         return count
     name = first.id.removesuffix("-0")
-    there = under_ids(collection, {name: count})[name]
-    return 1 + max(split_record_id(one.id)[1] or 0 for one in there)
+    pages = under_ids(collection, {name: count})
+    return 1 + max(split_record_id(one.id)[1] or 0 for page in pages for one in page)
