@@ -27,7 +27,7 @@ class Written:
 
 
 def test_a_text_of_many_records_is_told_from_a_few_at_a_time():
-    source = s3_source()
+    source = s3_source(id="s1", name="docs", bucket_name="bucket", collection_name="docs")
     row = SimpleNamespace(count=RECORDS, high_water=RECORDS, written_as=())
     tracemalloc.start()
     try:
