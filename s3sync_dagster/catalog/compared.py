@@ -5,9 +5,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from s3sync_dagster.catalog.sidecar_rows import is_outdated
-from s3sync_dagster.catalog.tables import documents, objects, sidecars, sources
+from s3sync_dagster.catalog.tables import documents, is_not_indexed, objects, sources
 from s3sync_dagster.core.carried import names_readers
+from s3sync_dagster.core.sidecar import BEDROCK_SUFFIX, SIDECAR_SUFFIX
 from s3sync_dagster.core.state import RESTORED, UNTOLD
 from s3sync_dagster.model.source import Source
 
@@ -16,7 +16,7 @@ def when_compared(tx: sa.Connection, source_id: str) -> sa.ColumnElement[str | N
     """Return ``withheld`` of documents whose records were found as a restored catalog has them.
 
     Where objects say who may read, what was told of them meanwhile is lost: somebody has to look.
-    So has somebody at a sidecar that has other bytes by now. Nobody looks at what is gone.
+    So has somebody where a sidecar is new, or has other bytes by now. Nobody looks at what is gone.
     """
     told = documents.c.withheld
     restored = sa.case(
@@ -36,15 +36,28 @@ def when_compared(tx: sa.Connection, source_id: str) -> sa.ColumnElement[str | N
         .correlate(documents)
         .exists()
     )
-    unread = (
-        sa.select(sidecars.c.path)
-        .where(
-            sidecars.c.source_id == documents.c.source_id,
-            sidecars.c.path == documents.c.object_key,
-            is_outdated(),
-        )
-        .correlate(documents)
-        .exists()
+    untold = names_readers(Source.from_json(config)) or _has_unread_sidecars(tx, source_id)
+    if not untold:
+        return restored
+    return sa.case((sa.and_(told == RESTORED, sa.not_(gone)), UNTOLD), else_=restored)
+
+
+def _has_unread_sidecars(tx: sa.Connection, source_id: str) -> bool:
+    """Return whether any sidecar has bytes that nobody has read; it may name any object by now.
+
+    Before the listing that a restored catalog waits for nobody knows which there are.
+    """
+    unlisted = sa.select(sources.c.id).where(sources.c.id == source_id, sources.c.list_due_at < 0)
+    unread = sa.select(objects.c.object_key).where(
+        objects.c.source_id == source_id,
+        is_not_indexed,  # no sidecar is: of these there is an index
+        objects.c.gone.is_(False),
+        sa.or_(
+            *(objects.c.object_key.endswith(suffix) for suffix in (SIDECAR_SUFFIX, BEDROCK_SUFFIX))
+        ),
+        sa.or_(
+            objects.c.outcome_etag.is_distinct_from(objects.c.etag),
+            objects.c.next_retry_at.is_not(None),
+        ),
     )
-    untold = sa.true() if names_readers(Source.from_json(config)) else unread
-    return sa.case((sa.and_(told == RESTORED, untold, sa.not_(gone)), UNTOLD), else_=restored)
+    return bool(tx.execute(sa.select(sa.or_(unlisted.exists(), unread.exists()))).scalar_one())

@@ -9,16 +9,19 @@ nothing lets it go, it is for no reader with groups: what is said of its object 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from s3sync_dagster.core.plan import possible_ids, split_record_id
+from s3sync_dagster.core.plan import split_record_id
 from s3sync_dagster.core.state import RESTORED, DocumentPhase, DocumentState
 from s3sync_dagster.core.vouching import NOBODY
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.last_look import known_at
-from s3sync_dagster.engine.own_records import own_among
+from s3sync_dagster.engine.own_records import is_there
 from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
 from s3sync_dagster.engine.rebuilding import RecoveredDocument, documents_of
-from s3sync_dagster.model.errors import FixInput
+from s3sync_dagster.model.errors import FixConfiguration, FixInput
 from s3sync_dagster.model.source import DeleteMode, Source
+
+NO_RECORD = "s3sync-no-record"
+"""An id that nobody has: Chroma passes over an update of it."""
 
 
 def close_beside(
@@ -103,8 +106,7 @@ def _is_gone(document: DocumentState, collection: CollectionPort, catalog: Catal
     """Return whether a restored catalog knows a document of which there is no record any more."""
     if document.collection_id != f"{RESTORED}{collection.id}":
         return False
-    stored = collection.get(possible_ids(document))
-    return not own_among(document, stored.values(), catalog)
+    return not is_there(document, collection, catalog)
 
 
 def _close(
@@ -134,14 +136,19 @@ def _told(collection: CollectionPort, told: Sequence[tuple[str, Mapping[str, str
 
     A copy by hand may be what no limit allows: it keeps none beside it from being told, and its
     object is worked on all the same.
+
+    Raises:
+        S3SyncError: Chroma does not answer, or refuses that of a record that is not there as well.
     """
     if not told:
         return []
     try:
         collection.update_metadata([name for name, _ in told], [readers for _, readers in told])
-    except FixInput:
-        half = len(told) // 2
-        return [*_told(collection, told[:half]), *_told(collection, told[half:])] if half else []
+    except (FixInput, FixConfiguration):
+        if half := len(told) // 2:
+            return [*_told(collection, told[:half]), *_told(collection, told[half:])]
+        collection.update_metadata([NO_RECORD], [told[0][1]])  # else it is no fault of the copy's
+        return []
     return [name for name, _ in told]
 
 

@@ -1,6 +1,7 @@
 """Which records are a document's own, as they were written, and how they are deleted."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from s3sync_dagster.core.plan import DIGEST_BYTES, possible_ids, record_ids, split_record_id
 from s3sync_dagster.core.records import metadata_digest, text_digest
@@ -8,11 +9,12 @@ from s3sync_dagster.core.state import DocumentState, KnownCollection
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.model.document import Record
-from s3sync_dagster.model.errors import NotFound, S3SyncError, Unavailable
+from s3sync_dagster.model.errors import InvalidSetting, NotFound, S3SyncError, Unavailable
 
 IDS_AT_ONCE = 1000
-MOST_IDS = 10_000_000
-"""Where nobody tells how many records a document has."""
+DOCUMENTS_AT_ONCE = 100
+RECORDS_OF_OBJECTS = 1_000_000
+"""Whose ids are held in memory at once; of fewer objects where there are more."""
 
 
 def open_there(
@@ -76,26 +78,95 @@ def ids_to_delete(
         catalog: tells which sources are no more.
         look: ask each record whose it is, whatever is known: nobody holds the ids meanwhile.
     """
+    asked = [one for one in documents if look or one.collection_id != collection.id]
+    found = _found(collection, asked)
     ids: list[str] = []
     for one in documents:
-        names = possible_ids(one)
-        if look or one.collection_id != collection.id:
-            found = _found(collection, one, names)
-            own = own_among(one, found.values(), catalog)
-            names = [record.id for record in own]
-        ids += names
+        if one.document_id in found:
+            own = own_among(one, found[one.document_id], catalog)
+            ids += sorted((record.id for record in own), key=_place)
+        else:
+            ids += possible_ids(one)
     return ids
 
 
+def _place(record_id: str) -> int:
+    return split_record_id(record_id)[1] or 0
+
+
 def _found(
-    collection: CollectionPort, document: DocumentState, names: Sequence[str]
-) -> dict[str, StoredRecord]:
-    """Return the records under a document's ids, also those that a restored catalog forgot."""
-    found = dict(collection.get(names))
-    first = found.get(f"{document.document_id}-0")
-    told = first.metadata.get("s3sync_chunk_count") if first is not None else None
-    stop = told if isinstance(told, int) else MOST_IDS
-    return found | _beyond(collection, document.document_id, len(names), stop)
+    collection: CollectionPort, documents: Sequence[DocumentState]
+) -> dict[str, list[StoredRecord]]:
+    """Return the records under documents' ids, by these, also such as no document tells of."""
+    found = {one.document_id: collection.get(possible_ids(one)) for one in documents}
+    keys = {one.document_id: one.object_key for one in documents}
+    for record in standing_under(collection, keys):
+        found[split_record_id(record.id)[0]][record.id] = record
+    return {name: list(records.values()) for name, records in found.items()}
+
+
+def is_there(document: DocumentState, collection: CollectionPort, catalog: CatalogPort) -> bool:
+    """Return whether any record is there that is a document's own by what it names."""
+    found = _found(collection, [document])[document.document_id]
+    return bool(own_among(document, found, catalog))
+
+
+def standing_under(
+    collection: CollectionPort, keys: Mapping[str, str], *, source_id: str | None = None
+) -> Iterator[StoredRecord]:
+    """Yield all records under ids of documents that name one of their objects, however far.
+
+    What tells how far a document reaches is what stands there. A write that was cut off leaves more
+    than its first record says, of which a catalog that was put back from a copy knows nothing; and
+    anybody may have taken that record away, or written another number into it.
+
+    Args:
+        collection: where.
+        keys: of the objects, by the documents' ids.
+        source_id: whose records alone; None: whoever wrote them.
+
+    Raises:
+        InvalidSetting: one object has more than a document can have.
+    """
+    objects = sorted({*keys.values()})
+    for start in range(0, len(objects), DOCUMENTS_AT_ONCE):
+        some = objects[start : start + DOCUMENTS_AT_ONCE]
+        for page in records_naming(collection, some, source_id=source_id):
+            yield from (one for one in page if split_record_id(one.id)[0] in keys)
+
+
+def records_naming(
+    collection: CollectionPort, keys: Sequence[str], *, source_id: str | None
+) -> Iterator[list[StoredRecord]]:
+    """Yield the records of objects, under whichever ids, as many as a request takes.
+
+    Args:
+        collection: where.
+        keys: of the objects, ``DOCUMENTS_AT_ONCE`` at most.
+        source_id: whose records alone; None: whoever wrote them.
+
+    Raises:
+        InvalidSetting: one object has more than a document can have.
+    """
+    ids = collection.ids_meeting(that_name(keys, source_id=source_id), most=RECORDS_OF_OBJECTS)
+    if ids is None and len(keys) > 1:
+        half = len(keys) // 2
+        yield from records_naming(collection, keys[:half], source_id=source_id)
+        yield from records_naming(collection, keys[half:], source_id=source_id)
+        return
+    if ids is None:
+        raise InvalidSetting(
+            f"Over {RECORDS_OF_OBJECTS:,} records in {collection.name!r} name {keys[0]!r}: look "
+            "at them, and delete those that nobody needs."
+        )
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        yield list(collection.get(ids[start : start + IDS_AT_ONCE]).values())
+
+
+def that_name(keys: Sequence[str], *, source_id: str | None) -> dict[str, object]:
+    """Return the filter for records that name objects, of one source or of any."""
+    of_keys: dict[str, object] = {"document_key": {"$in": list(keys)}}
+    return of_keys if source_id is None else {"$and": [{"s3sync_source": source_id}, of_keys]}
 
 
 def own_among(
@@ -160,44 +231,25 @@ def _may_name(document: DocumentState, owners: set[str], catalog: CatalogPort) -
 
 def under_ids(
     collection: CollectionPort, counts: Mapping[str, int]
-) -> dict[str, list[StoredRecord]]:
-    """Return the records of documents by their ids; those behind a thousand that lack are not read.
+) -> Iterator[list[StoredRecord]]:
+    """Yield the records of documents by their ids; those behind a thousand that lack are not read.
 
     Args:
         collection: where.
         counts: how many there may be, by document id: anybody may have written that number.
     """
-    found: dict[str, list[StoredRecord]] = {}
     start, left = 0, dict(counts)
     while left:
-        stop = start + IDS_AT_ONCE
-        ids = [
+        stop, more = start + IDS_AT_ONCE, set[str]()
+        ids = (
             name for one, most in left.items() for name in record_ids(one, start, min(most, stop))
-        ]
-        stored = collection.get(ids)
-        for name, record in stored.items():
-            found.setdefault(name.rpartition("-")[0], []).append(record)
-        more = {name.rpartition("-")[0] for name in stored}
+        )
+        while some := list(islice(ids, IDS_AT_ONCE)):
+            stored = collection.get(some)
+            more |= {split_record_id(name)[0] for name in stored}
+            yield list(stored.values())
         left = {one: most for one, most in left.items() if most > stop and one in more}
         start = stop
-    return found
-
-
-def _beyond(
-    collection: CollectionPort, document_id: str, start: int, stop: int
-) -> dict[str, StoredRecord]:
-    """Return records up to a number that one of them tells, or none: as far as any are there.
-
-    Anybody may have written that number, and taken the record that tells it.
-    """
-    found: dict[str, StoredRecord] = {}
-    for first in range(start, stop, IDS_AT_ONCE):
-        ids = record_ids(document_id, first, min(first + IDS_AT_ONCE, stop))
-        some = collection.get(ids)
-        if not some:
-            break
-        found |= some
-    return found
 
 
 def delete_in_steps(

@@ -5,7 +5,7 @@ records compares them with its documents before it writes. One that stands in it
 another collection with the same objects, has records of its own, of which it would learn nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from s3sync_dagster.core.document_targets import as_it_is
 from s3sync_dagster.core.facts import KeyFacts
@@ -23,21 +23,19 @@ from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.last_look import places_of
 from s3sync_dagster.engine.left_beside import close_beside
 from s3sync_dagster.engine.own_records import (
-    IDS_AT_ONCE,
+    DOCUMENTS_AT_ONCE,
     as_written,
     names_object_of,
     of_no_document,
     open_there,
+    records_naming,
+    that_name,
 )
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.engine.rebuilding import documents_of, recover_documents
 from s3sync_dagster.model.document import Metadata, MetadataValue
-from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
+from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
-
-DOCUMENTS_AT_ONCE = 100
-RECORDS_OF_OBJECTS = 1_000_000
-"""Whose ids are held in memory at once; of fewer objects where there are more."""
 
 
 def restored_in(
@@ -182,32 +180,9 @@ def _forgotten(
     place = _place(source, collection)
     return [
         record
-        for records in records_naming(source, keys, collection)
+        for records in records_naming(collection, keys, source_id=source.id)
         for record in of_no_document(records, place, catalog)
     ]
-
-
-def records_naming(
-    source: Source, keys: Sequence[str], collection: CollectionPort
-) -> Iterator[list[StoredRecord]]:
-    """Yield the source's records of objects, under whichever ids, as many as a request takes.
-
-    Raises:
-        InvalidSetting: one object has more than a document can have.
-    """
-    ids = collection.ids_meeting(_records_of(source, keys), most=RECORDS_OF_OBJECTS)
-    if ids is None and len(keys) > 1:
-        half = len(keys) // 2
-        yield from records_naming(source, keys[:half], collection)
-        yield from records_naming(source, keys[half:], collection)
-        return
-    if ids is None:
-        raise InvalidSetting(
-            f"Over {RECORDS_OF_OBJECTS:,} records in {collection.name!r} name {keys[0]!r}: look "
-            "at them, and delete those that nobody needs."
-        )
-    for start in range(0, len(ids), IDS_AT_ONCE):
-        yield list(collection.get(ids[start : start + IDS_AT_ONCE]).values())
 
 
 def unheard(
@@ -263,17 +238,13 @@ def hear_before(
     heard = 0
     for start in range(0, len(unknown), DOCUMENTS_AT_ONCE):
         keys = [one.key for one in unknown[start : start + DOCUMENTS_AT_ONCE]]
-        if collection.ids_meeting(_records_of(before, keys), most=0) != []:
+        if collection.ids_meeting(that_name(keys, source_id=before.id), most=0) != []:
             heard += _read_back(before, collection, catalog)  # all that it has forgotten, at once
             break
     for start in range(0, len(restored), DOCUMENTS_AT_ONCE):
         some = restored[start : start + DOCUMENTS_AT_ONCE]
         heard += _compare(before, some, collection, catalog)
     return heard
-
-
-def _records_of(source: Source, keys: Sequence[str]) -> dict[str, object]:
-    return {"$and": [{"s3sync_source": source.id}, {"document_key": {"$in": list(keys)}}]}
 
 
 def _is_restored(document: DocumentState) -> bool:

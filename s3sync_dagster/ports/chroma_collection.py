@@ -185,29 +185,29 @@ class ChromaCollection:
     ) -> Iterator[list[StoredRecord]]:
         """Yield all records (metadata only) in pages, in the order of their first writing.
 
-        Those that are deleted meanwhile hide none: each page begins with the last record of the one
-        before, and where it does not, pages are read again from further ahead. Where a whole page
-        of records went between two requests, some come twice.
+        Those that are deleted meanwhile hide none: each page begins with a record of the two before
+        it, and where it does not, pages are read again from further ahead. One that is met further
+        behind was written again, and has come to the end of the order, past some that nobody has
+        seen. Where two whole pages of records went between two requests, some come twice.
         """
         limit = max(min(page_size, self._read_records), 2)
         where = {} if source_id is None else {"where": {"s3sync_source": source_id}}
-        offset, known = 0, set[str]()
+        offset, before, last = 0, set[str](), set[str]()
         while True:
             body = {"limit": limit, "offset": offset, "include": ["metadatas"], **where}
             page = _stored(self._send("get", body))
-            names = [record.id for record in page]
-            start = next((place for place, name in enumerate(names) if name in known), None)
-            if start is None and known and offset:
+            names, known = [record.id for record in page], before | last
+            if offset and not (names and names[0] in known):
                 offset = max(offset - limit, 0)
                 continue
-            start = start or 0
+            start = 0
             while start < len(page) and names[start] in known:
                 start += 1
             if new := page[start:]:
                 yield new
             if len(page) < limit:
                 return
-            offset, known = offset + len(page) - 1, set(names)
+            offset, before, last = offset + len(page) - 1, last, set(names)
 
     def query(
         self, vector: Vector, *, limit: int = 10, where: Mapping[str, Any] | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.core.filters import matches, require_shape
 from s3sync_dagster.core.neutral import neutral_record
-from s3sync_dagster.core.record_limits import validate_record
+from s3sync_dagster.core.record_limits import validate_metadata, validate_record
 from s3sync_dagster.engine.ports import StoredRecord, WriteLimits
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import EmbeddingMismatch, NotFound
@@ -144,6 +144,8 @@ class MemoryCollection:
         """Change metadata alone; unknown ids are passed over, as Chroma does."""
         self._called("update", len(ids))
         refuse_duplicates(ids)
+        for metadata in metadatas:
+            validate_metadata(metadata)
         for name, metadata in zip(ids, metadatas, strict=True):
             old = self._records.get(name)
             if old is not None:

@@ -10,13 +10,14 @@ from s3sync_dagster.core import filters
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.embedding.embedder import ModelEmbedder
 from s3sync_dagster.embedding.hashing import HashModel
-from s3sync_dagster.engine.readers_told import RECORDS_OF_OBJECTS
+from s3sync_dagster.engine.own_records import RECORDS_OF_OBJECTS
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import (
     Conflict,
     EmbeddingMismatch,
     InvalidSetting,
     NotFound,
+    RecordRejected,
 )
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports.chroma import open_collections
@@ -118,6 +119,14 @@ def test_a_metadata_update_leaves_text_and_vector(collection):
     )
 
 
+@pytest.mark.parametrize("value", [{"a": 1}, [1, "a"]])
+def test_a_metadata_update_that_is_refused_changes_nothing(collection, value):
+    write(collection, record(1), record(2))
+    with pytest.raises((RecordRejected, InvalidSetting)):  # before it is sent, or by the server
+        collection.update_metadata(["id-1", "id-2"], [{"n": 7}, {"x": value}])
+    assert {one.metadata["n"] for one in collection.get(["id-1", "id-2"]).values()} == {1, 2}
+
+
 def test_a_delete_takes_what_exists(collection):
     write(collection, record(1), record(2), record(3))
     collection.delete(["id-2", "missing", "id-3"])
@@ -152,6 +161,17 @@ def test_deletions_meanwhile_hide_no_record_of_a_scan(collection, gone):
     write(collection, *(record(n) for n in (2, 30)))  # the first is there again, as the last
     met += [record.id for page in pages for record in page]
     assert {f"id-{n}" for n in range(25) if n not in gone} <= {*met}
+
+
+def test_what_is_written_again_meanwhile_hides_no_record_of_a_scan(collection):
+    write(collection, *(record(n) for n in range(25)))
+    pages = collection.scan(page_size=20)
+    met = [record.id for record in next(pages)]
+    collection.delete(["id-19", "id-3"])
+    write(collection, record(3))  # the last by now, behind those that nobody has met
+    met += [record.id for page in pages for record in page]
+    assert {*met} == {f"id-{n}" for n in range(25)}
+    assert {name for name in met if met.count(name) > 1} <= {"id-3"}
 
 
 def test_a_query_gives_the_nearest_first_with_a_score_of_similarity(collection):

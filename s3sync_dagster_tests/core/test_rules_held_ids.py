@@ -4,7 +4,13 @@ import pytest
 
 from s3sync_dagster.catalog.rights import rights_of
 from s3sync_dagster.core.rights import Reader
-from s3sync_dagster.model.errors import LimitExceeded, RecordRejected, Unavailable
+from s3sync_dagster.model.errors import (
+    FixConfiguration,
+    InvalidSetting,
+    LimitExceeded,
+    RecordRejected,
+    Unavailable,
+)
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.core.rules import Died, Refusing, refuse_with
 from s3sync_dagster_tests.core.test_rules_disputed import HR, KEY
@@ -20,6 +26,12 @@ from s3sync_dagster_tests.core.test_rules_restored import back_up, open_collecti
 
 OTHER = "sales/b.md"
 PARTS = 5
+REFUSALS = [
+    RecordRejected("no"),  # before it is sent
+    LimitExceeded("HTTP 413"),
+    InvalidSetting("HTTP 422", reason="chroma_refused"),
+    FixConfiguration("a quota of Cloud", reason="quota_exceeded"),
+]
 
 
 def opened(world, group="sales"):
@@ -106,7 +118,7 @@ def test_append_mode_writes_nothing_over_a_text_behind_which_another_s_is_left()
 
 
 @pytest.mark.parametrize("mode", list(DeleteMode))
-@pytest.mark.parametrize("error", [RecordRejected("no"), LimitExceeded("HTTP 413")])
+@pytest.mark.parametrize("error", REFUSALS)
 def test_a_copy_that_chroma_refuses_leaves_none_beside_it_open(mode, error):
     world = world_of_sales(mode, auto_sync=AutoSync.DIRECT)
     ask(world, KEY, "a")
@@ -124,6 +136,26 @@ def test_a_copy_that_chroma_refuses_leaves_none_beside_it_open(mode, error):
     assert world.metadata()["a-0"]["document_key"] == OTHER
     told = world.metadata()
     assert (told["a-0"]["team"], told["by hand"]["team"]) == ("", "sales")
+
+
+@pytest.mark.parametrize("mode", list(DeleteMode))
+@pytest.mark.parametrize("error", REFUSALS[1:])
+def test_where_every_update_is_refused_a_copy_is_closed_once_it_is_not(mode, error):
+    world = world_of_sales(mode, auto_sync=AutoSync.DIRECT)
+    copy = back_up(world)
+    put_beside(world, "copy", record_id="by hand")
+    restore(world, copy)
+    refusing = Refusing(world, update_metadata=refuse_with(error))
+    world.clock.seconds += 7200
+    world.listing()
+    world.run_batches(collections=refusing)
+    checks(world, refusing)
+    assert not is_over(world)
+    refusing.on = False
+    goes_on(world)
+    checks(world)
+    assert world.metadata()["by hand"].get("team", "") == ""
+    assert is_over(world)
 
 
 @pytest.mark.parametrize("mode", REPLACES)

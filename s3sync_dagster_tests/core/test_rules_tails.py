@@ -5,7 +5,7 @@ import pytest
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster.ports.memory_chroma import MemoryCollection
-from s3sync_dagster_tests.core.rules import Died, Refusing
+from s3sync_dagster_tests.core.rules import Died, Refusing, sidecar
 from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
 from s3sync_dagster_tests.core.test_rules_restored import back_up, open_collection, restore
 from s3sync_dagster_tests.engine_fixture import make_world
@@ -83,3 +83,33 @@ def test_a_death_between_two_deletions_of_a_tail_hides_none_of_it_from_a_restore
     restore(world, copy)
     goes_on(world)
     assert world.texts() == {f"{OWN}-0": "salary 0"}
+
+
+def is_deleted(world):
+    world.bucket.delete(KEY)
+
+
+def is_left_out(world):
+    world.configure(exclude_globs=(KEY,))
+
+
+def has_another_id(world):
+    world.bucket.put(f"{KEY}.meta.json", sidecar(KEY, "n"))
+
+
+@pytest.mark.parametrize("mode", REPLACES)
+@pytest.mark.parametrize("before", [dies_before_its_tail_is_deleted, first_is_taken_away])
+@pytest.mark.parametrize("goes", [is_deleted, is_left_out, has_another_id])
+def test_what_a_restored_catalog_does_not_know_behind_a_document_goes_with_it(mode, before, goes):
+    """As far as it stands there: what its first record tells is of the write that was cut off."""
+    world, copy = grown_since(mode)
+    before(world)
+    restore(world, copy)
+    goes(world)
+    goes_on(world)
+    named = {name for name, one in world.metadata().items() if one["document_key"] == KEY}
+    documents = world.catalog.documents.of_key(world.source.id, KEY)
+    assert {name.rpartition("-")[0] for name in named} == {one.document_id for one in documents}
+    parts = 6 if before is first_is_taken_away else 3
+    if mode is DeleteMode.MIRROR or goes is has_another_id:
+        assert named == ({f"n-{n}" for n in range(parts)} if goes is has_another_id else set())

@@ -13,9 +13,8 @@ from s3sync_dagster.engine.batch.groups import Write, WriteGroup
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
-from s3sync_dagster.engine.own_records import IDS_AT_ONCE, under_ids
+from s3sync_dagster.engine.own_records import IDS_AT_ONCE, standing_under, under_ids
 from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
-from s3sync_dagster.engine.readers_told import DOCUMENTS_AT_ONCE, records_naming
 from s3sync_dagster.engine.rebuilding import RecoveredDocument, documents_of
 from s3sync_dagster.model.document import MetadataValue
 from s3sync_dagster.model.errors import FixConfiguration
@@ -243,11 +242,7 @@ def _look_for_owners(
 def _with_tails(
     parts: BatchParts, group: WriteGroup, found: Mapping[str, Found]
 ) -> dict[str, Found]:
-    """Return what was found with all records of this source that stand under the ids.
-
-    A write that was cut off leaves more than the first one tells, of which a catalog that was put
-    back from a copy knows nothing; and of its documents somebody may have taken the first one away.
-    """
+    """Return what was found with all records of this source that stand under the ids."""
     ours: dict[str, str] = {}
     for one in group.writes:
         there = found.get(one.document_id)
@@ -258,22 +253,15 @@ def _with_tails(
             for row in one.deed.decision.facts.documents
         ):
             ours[one.document_id] = one.key
-    keys, ends = sorted({*ours.values()}), dict[str, Found]()
-    for start in range(0, len(keys), DOCUMENTS_AT_ONCE):
-        some = keys[start : start + DOCUMENTS_AT_ONCE]
-        records = [
-            record
-            for page in records_naming(parts.source, some, group.collection)
-            for record in page
-            if split_record_id(record.id)[0] in ours
-        ]
-        for one in documents_of(records, parts.source):
-            before = found.get(one.document_id, _NOTHING)
-            ends[one.document_id] = replace(
-                before,
-                count=max(before.count, one.high_water),
-                metadata_keys=tuple(sorted({*before.metadata_keys, *one.metadata_keys})),
-            )
+    ends: dict[str, Found] = {}
+    stand = standing_under(group.collection, ours, source_id=parts.source.id)
+    for one in documents_of(stand, parts.source):
+        before = found.get(one.document_id, _NOTHING)
+        ends[one.document_id] = replace(
+            before,
+            count=max(before.count, one.high_water),
+            metadata_keys=tuple(sorted({*before.metadata_keys, *one.metadata_keys})),
+        )
     return ends
 
 
@@ -284,5 +272,5 @@ def _count_of(collection: CollectionPort, first: StoredRecord) -> int:
     if count <= IDS_AT_ONCE:
         return count
     name = first.id.removesuffix("-0")
-    there = under_ids(collection, {name: count})[name]
-    return 1 + max(split_record_id(one.id)[1] or 0 for one in there)
+    pages = under_ids(collection, {name: count})
+    return 1 + max(split_record_id(one.id)[1] or 0 for page in pages for one in page)

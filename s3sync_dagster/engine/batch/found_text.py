@@ -7,11 +7,12 @@ says of which bytes it is, append mode does not write over other bytes than the 
 and no other object takes the ids.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
 from s3sync_dagster.core.decision import APPENDED, Decision, decide_key
+from s3sync_dagster.core.plan import split_record_id
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, KnownCollection
 from s3sync_dagster.engine.batch.groups import Write
 from s3sync_dagster.engine.batch.ledger import Ledger
@@ -74,25 +75,38 @@ def texts_of(
             name = record.id.removesuffix("-0")
             # What a write has left behind its own records makes it no text: it came to no end.
             asked[name] = max(told, rows[name].count, rows[name].high_water)
-    found: list[StoredRecord] = []
-    for document_id, records in under_ids(collection, asked).items():
-        names = _names(parts, rows.get(document_id), {owner_of(one) for one in records})
-        found += [one for one in records if owner_of(one) in names]
+    found = _to_keep(parts, under_ids(collection, asked), rows)
     return {one.document_id: one for one in documents_of(found, parts.source) if one.etag}
 
 
-def _names(parts: BatchParts, row: DocumentState | None, owners: set[str]) -> set[str]:
-    """Return whose texts under the ids of a document are its source's to keep.
+def _to_keep(
+    parts: BatchParts,
+    pages: Iterable[list[StoredRecord]],
+    rows: Mapping[str, DocumentState],
+) -> Iterator[StoredRecord]:
+    """Yield the records that are a source's to keep: of a large document never all are held."""
+    told: dict[tuple[str, str], bool] = {}
+    for page in pages:
+        for record in page:
+            document_id, owner = split_record_id(record.id)[0], owner_of(record)
+            if (document_id, owner) not in told:
+                told[document_id, owner] = _is_kept(parts, rows.get(document_id), owner)
+            if told[document_id, owner]:
+                yield record
+
+
+def _is_kept(parts: BatchParts, row: DocumentState | None, owner: str) -> bool:
+    """Return whether texts that name an owner, under the ids of a document, are its source's.
 
     Of one that the catalog has all but those of other sources that are there: it may have been
     taken over of such as nobody knows any more. So may one be that the source adopts.
     """
-    ours = {parts.source.id, *(row.written_as if row else ())}
-    if owners <= ours:
-        return ours
-    ours.update(one.id for one in parts.catalog.moves.left_by(parts.source.id))
+    if owner in {parts.source.id, *(row.written_as if row else ())}:
+        return True
+    if owner in {one.id for one in parts.catalog.moves.left_by(parts.source.id)}:
+        return True
     adopted = row is not None or parts.source.adopt
-    return ours | (owners - parts.catalog.sources.ids()) if adopted else ours
+    return adopted and owner not in parts.catalog.sources.ids()
 
 
 def keep_found(
