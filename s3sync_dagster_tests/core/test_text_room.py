@@ -177,6 +177,7 @@ def test_who_went_back_is_begun_before_who_came_later(monkeypatch):
         batch = world.catalog.batches.reserve(
             world.source.id, take=Take(), owner="test", run_id="run"
         )
+        assert batch is not None
         sync_batch(
             world.engine(extractor=unfolds),
             Lease(batch.token, catalog=world.catalog, clock=world.clock),
