@@ -55,8 +55,9 @@ class Work:
         self._db = database
 
     def load(self, token: str) -> list[KeyFacts]:
-        """Return the keys that a batch holds, in key order."""
+        """Return the keys that a batch holds, as they were leased: best, oldest, by key."""
         asked: dict[str, list[Any]] = defaultdict(list)
+        turns: dict[str, tuple[int, float]] = {}
         objects_of: dict[str, ObjectState] = {}
         documents_of: dict[str, list[Any]] = defaultdict(list)
         claims: dict[str, list[SidecarState]] = defaultdict(list)
@@ -68,6 +69,8 @@ class Work:
                 .order_by(*OLDEST_FIRST)
             ):
                 asked[row.object_key].append(invocation_of(row))
+                turn = (row.priority, row.created_at)
+                turns[row.object_key] = min(turns.get(row.object_key, turn), turn)
             if not asked:
                 return []
             source_id = next(iter(asked.values()))[0].source_id
@@ -112,7 +115,7 @@ class Work:
                 sidecars=tuple(claims[key]),
                 own_sidecar=own.get(key),
             )
-            for key in sorted(asked)
+            for key in sorted(asked, key=lambda key: (turns[key], key))
         ]
 
     def object(self, source_id: str, object_key: str) -> ObjectState | None:

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -167,7 +167,7 @@ class VectorCache:
 
     def _touch(self, keys: Sequence[bytes], today: int) -> None:
         # Once a day and vector: a read of what is in use writes nothing.
-        with self._engine.begin() as connection:
+        with self._in_turn() as connection:
             for part in _parts(keys):
                 connection.execute(
                     _vectors.update().where(_vectors.c.key.in_(part)).values(used_day=today)
@@ -202,8 +202,19 @@ class VectorCache:
         self._delete_in(connection, doomed)
 
     def _delete(self, keys: Sequence[bytes]) -> None:
+        with self._in_turn() as connection:
+            self._delete_in(connection, keys)
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[sa.Connection]:
+        """Open a transaction that may change vectors which others change too.
+
+        Its first lock is that of the totals, as a write has it before it evicts: two that took
+        vectors first, each in its own order, would wait for each other.
+        """
         with self._engine.begin() as connection:
-            self._delete_in(connection, sorted(keys))
+            self._add(connection, "entries", 0)
+            yield connection
 
     def _delete_in(self, connection: sa.Connection, keys: Sequence[bytes]) -> None:
         """Delete vectors; those that another process has deleted meanwhile count once."""

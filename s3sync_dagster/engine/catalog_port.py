@@ -161,7 +161,7 @@ class WorkPort(Protocol):
     """Reads and writes around a batch's keys."""
 
     def load(self, token: str) -> list[KeyFacts]:
-        """Return the keys that a batch holds."""
+        """Return the keys that a batch holds, as they were leased: best, oldest, by key."""
         ...
 
     def record_objects(

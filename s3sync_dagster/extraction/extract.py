@@ -25,9 +25,10 @@ _BYTES_PER_BYTE = 5
 """Of memory, for a text that is about as long as its file: the bytes, and characters of four."""
 _PACKED = {
     *("pdf", "image", "docx", "doc", "odt", "pptx", "ppt", "odp", "xlsx", "xls", "ods", "epub"),
-    "iwork",
+    *("iwork", "html", "mhtml", "eml", "msg"),
 }
-"""Readers of files whose size says nothing of their text."""
+"""Readers of files whose size says nothing of their text: cells of a page, or of a mail's, stand in
+each row and column that they span."""
 FILLING = 64
 """So many times one letter that is not ASCII are no text."""
 

@@ -7,8 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.engine.batch import room as rooms
+from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.room import BatchRoom, NoRoom, Share
+from s3sync_dagster.engine.batch.run import sync_batch
 from s3sync_dagster.model.document import Document, Page
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster_tests.engine_fixture import make_world
@@ -151,6 +154,39 @@ def test_small_objects_that_unfold_go_back_and_each_is_read_once(monkeypatch):
     assert len(world.texts()) == len(keys)
     assert max(map(sum, held)) < 10_000 + max(map(max, held))
     assert sum(map(len, held)) == len(keys)
+
+
+def test_who_went_back_is_begun_before_who_came_later(monkeypatch):
+    """Also where what came later sorts before it, and fills the room each time."""
+    monkeypatch.setattr(rooms, "MOST_BYTES", 10_000)
+    world = make_world()
+    read: list[str] = []
+
+    def unfolds(content, *, name, **_named):
+        read.append(name)
+        return Document(text=content.decode() + " word" * 1000, format="text")
+
+    came = [[f"{folder}/{number}.xlsx" for number in range(4)] for folder in (3, 2, 1)]
+    came[0].append("z.xlsx")
+    for keys in came:
+        for key in keys:
+            world.bucket.put(key, key.encode())
+        world.listing()
+        if keys is came[1]:
+            world.ask("z.xlsx")
+        batch = world.catalog.batches.reserve(
+            world.source.id, take=Take(), owner="test", run_id="run"
+        )
+        assert batch is not None
+        sync_batch(
+            world.engine(extractor=unfolds),
+            Lease(batch.token, catalog=world.catalog, clock=world.clock),
+        )
+    world.run_batches(extractor=unfolds)
+    kept = [key for key in dict.fromkeys(read) if key != "z.xlsx"]
+    assert kept == [key for keys in came for key in keys if key != "z.xlsx"]
+    assert read.index("z.xlsx") < read.index("3/3.xlsx")
+    assert len(world.texts()) == 13
 
 
 @pytest.mark.parametrize("beside", ["labels", "warnings"])

@@ -1,19 +1,30 @@
 """The vector cache on SQLite and Postgres: bounded, shared, never in the way."""
 
 import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
+import threading
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
+from contextlib import closing
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
 
 from s3sync_dagster.embedding import open_embedder
-from s3sync_dagster.embedding.cache import ROW_BYTES, VectorCache, _vectors
+from s3sync_dagster.embedding.cache import (
+    KEYS_PER_STATEMENT,
+    ROW_BYTES,
+    VectorCache,
+    _key,
+    _vectors,
+)
 from s3sync_dagster.embedding.embedder import ModelEmbedder
 from s3sync_dagster.embedding.hashing import HashModel
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster_tests.conftest_catalog import HandClock, fresh_postgres_database
 
 DAY = 86_400
+WITHIN_SECONDS = 60
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -183,3 +194,46 @@ def test_moved_text_costs_no_inference(tmp_path, model_dir):
     np.testing.assert_array_equal(second.embed_documents(["two", "one"]), made[::-1])
     assert second.inferred == 0
     cache.close()
+
+
+def _in_order(text):
+    return _key("m", text)
+
+
+@pytest.mark.parametrize("other", ["forget", "get"])
+def test_who_makes_room_and_who_changes_the_same_vectors_wait_for_one_another_in_one_order(
+    where, other, caplog
+):
+    """The other is stopped once it has its first vectors; who makes room comes meanwhile."""
+    clock = HandClock()
+    texts = sorted((f"text {n}" for n in range(KEYS_PER_STATEMENT + 100)), key=_in_order)
+    size = 8 * 4 + ROW_BYTES
+    with closing(VectorCache(where, clock=clock)) as filled:
+        for some in (texts[KEYS_PER_STATEMENT:], texts[:KEYS_PER_STATEMENT]):
+            filled.put("m", some, vectors(len(some)))  # the last keys have been there the longest
+    clock.sleep(DAY)
+    changes = VectorCache(where, clock=clock)
+    makes_room = VectorCache(where, max_bytes=len(texts) * size // 2, clock=clock)
+    makes_room.totals()  # what makes the tables waits for all
+    changed, goes_on = threading.Event(), threading.Event()
+
+    def stopped(_connection, _cursor, statement, *_others):
+        if statement.startswith(("DELETE", "UPDATE")) and not changed.is_set():
+            changed.set()
+            goes_on.wait(WITHIN_SECONDS)
+
+    event.listen(changes._engine, "after_cursor_execute", stopped)
+    with closing(changes), closing(makes_room), ThreadPoolExecutor(2) as threads:
+        found = threads.submit(getattr(changes, other), "m", texts)
+        assert changed.wait(WITHIN_SECONDS)
+        made = threads.submit(makes_room.put, "m", ["new"], vectors(1))
+        wait([made], timeout=1)  # until it waits for a lock: nothing tells that it does
+        goes_on.set()
+        found.result(timeout=WITHIN_SECONDS)
+        made.result(timeout=WITHIN_SECONDS)
+        totals = makes_room.totals()
+    assert "passed over" not in caplog.text
+    with sa.create_engine(changes._engine.url).connect() as connection:
+        there = connection.execute(sa.select(sa.func.count()).select_from(_vectors)).scalar_one()
+    assert totals["entries"] == there
+    assert totals["bytes"] == there * size

@@ -166,16 +166,32 @@ class _Taken:
 def test_a_batch_is_asked_before_a_text_is_made(pool: LocalPool):
     room = _Taken()
     body = b"some words of a text\n" * 100
-    for name in ("a.txt", "a.csv", "a.html", "no_suffix"):
+    for name in ("a.txt", "a.csv", "no_suffix"):
         extract_document(body, name=name, config=ExtractionConfig(), pool=pool, room=room)
-    assert room.waited == [5 * len(body)] * 4
+    assert room.waited == [5 * len(body)] * 3
+
+
+@pytest.mark.parametrize("carrier", ["html", "mhtml", "eml"])
+def test_nobody_knows_how_large_a_page_will_be_whose_cells_span(pool: LocalPool, carrier: str):
+    room = _Taken()
+    cell = f"<td colspan=50 rowspan=50>{'word ' * 100}</td>"
+    page = f"<html><body><table><tr>{cell}</tr>{'<tr></tr>' * 49}</table></body></html>"
+    mail = EmailMessage()
+    mail["Subject"] = "cells"
+    mail.set_content(page, subtype="html")
+    body = page.encode() if carrier == "html" else mail.as_bytes()
+    document = extract_document(
+        body, name=f"a.{carrier}", config=ExtractionConfig(), pool=pool, room=room
+    )
+    assert len(document.text) > 500 * len(body)
+    assert room.waited == [None]
 
 
 def test_a_batch_is_asked_for_each_text_of_a_mail_and_for_their_sum(pool: LocalPool):
     room = _Taken()
     mail = mail_of("x" * 1000, "\U0001f600" + "x" * 1000).as_bytes()
     document = extract_document(mail, name="a.eml", config=ExtractionConfig(), pool=pool, room=room)
-    assert room.waited == [5 * len(mail)]
+    assert room.waited == [None]
     first, second, together = room.taken
     assert 1000 < first < 1100
     assert 4000 < second < 4200

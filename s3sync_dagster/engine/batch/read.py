@@ -1,6 +1,6 @@
 """Step one of a batch, extract: what each key needs, its bytes, its text."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -45,6 +45,9 @@ _ENOUGH = "enough text is held"
 
 def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
     """Read and extract the keys that the batch holds; keys not begun in time go back.
+
+    Sidecars are begun first, then the others as they were leased: who goes back comes first next
+    time.
 
     Args:
         parts: the batch's.
@@ -153,8 +156,10 @@ def _read_all(
     *,
     until: float,
 ) -> list[Deed]:
+    """Return the deeds of what is read, in the order of keys."""
     deeds: list[Deed] = []
-    marked: list[str] = []
+    waiting, left, marked = list(found), list[KeyFacts](), list[str]()
+    tried_late: str | None = None
     careful = any(
         keeps_its_mark(one.deaths, one.silent_deaths)
         for facts in found
@@ -170,17 +175,31 @@ def _read_all(
         read_so_far.append(deed)
         return deed
 
+    def may_try(key: str) -> bool:
+        # One goes on when time is up: what takes half of it would never be proven else, and be
+        # begun for ever. What was not read has gone back then, and does not wait for it.
+        nonlocal tried_late
+        if parts.clock.monotonic() <= until:
+            return True
+        if left or waiting:
+            _give_back(parts, lease, [*left, *waiting], "time is up")
+            left.clear()
+            waiting.clear()
+        tried_late = tried_late or key
+        return key == tried_late
+
     with ThreadPoolExecutor(max_workers=max(parts.threads, 1)) as threads:
-        for place in range(0, len(found), BEGUN_AT_ONCE):
-            group = found[place : place + BEGUN_AT_ONCE]
+        while waiting:
+            group = waiting[:BEGUN_AT_ONCE]
             why = "time is up" if begun and parts.clock.monotonic() > until else None
             if not begun:
                 parts.room.wait_for_others()
             if parts.room.is_full:
                 why = _ENOUGH
             if why is not None:
-                _give_back(parts, lease, found[place:], why)
+                _give_back(parts, lease, waiting, why)
                 break
+            del waiting[:BEGUN_AT_ONCE]
             lease.require(seconds=0)
             keys = [facts.key for facts in group]
             parts.catalog.batches.begin(lease.token, keys, survived=marked)
@@ -190,17 +209,22 @@ def _read_all(
             read_so_far: list[Deed | None] = []
             done = list(threads.map(read, group) if parts.threads > 1 else map(read, group))
             parts.at("fetched")
+            left += [facts for facts, deed in zip(group, done, strict=True) if deed is None]
             # Before others are begun: what took long is proven, or it takes as long each time.
-            alone = [deed and _read_alone(parts, lease, deed, until=until) for deed in done]
-            deeds += [deed for deed in alone if deed is not None]
-            left = [facts for facts, deed in zip(group, alone, strict=True) if deed is None]
+            for deed in filter(None, done):
+                alone = _read_alone(parts, lease, deed, may_try=may_try)
+                if alone is None:
+                    left.append(deed.decision.facts)
+                else:
+                    deeds.append(alone)
             if left:
                 why = "some of a group did not end" if any(map(_not_proven, done)) else _ENOUGH
                 late = parts.clock.monotonic() > until
                 _give_back(parts, lease, left, "time is up" if late else why)
+                left.clear()
     if marked:
         parts.catalog.batches.begin(lease.token, (), survived=marked)
-    return deeds
+    return sorted(deeds, key=lambda deed: deed.key)
 
 
 def _not_proven(deed: Deed | None) -> bool:
@@ -213,7 +237,9 @@ def _give_back(parts: BatchParts, lease: Lease, left: Sequence[KeyFacts], why: s
     parts.log(f"{why}: {len(left)} keys go back to pending")
 
 
-def _read_alone(parts: BatchParts, lease: Lease, deed: Deed, *, until: float) -> Deed | None:
+def _read_alone(
+    parts: BatchParts, lease: Lease, deed: Deed, *, may_try: Callable[[str], bool]
+) -> Deed | None:
     """Read again, with nothing beside it, what a worker did not survive or finish.
 
     One death proves nothing: a host that is short of memory or time kills whoever is at work. None:
@@ -223,7 +249,7 @@ def _read_alone(parts: BatchParts, lease: Lease, deed: Deed, *, until: float) ->
         if not _not_proven(deed):
             return deed
         assert deed.error is not None
-        if parts.clock.monotonic() > until:
+        if not may_try(deed.key):
             why = Unavailable(deed.error.message, reason=deed.error.reason)
             return replace(deed, error=why)
         lease.require(seconds=0)
