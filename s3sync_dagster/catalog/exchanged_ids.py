@@ -64,7 +64,7 @@ class Rings:
         """Return which places of many keys, by key, each closes a ring by asking for."""
         self.look_up(place for places in asked.values() for place in places)
         found = {
-            key: {place for place in places if self.closes(key, place)}
+            key: {place for place in sorted(places) if self.closes(key, place)}  # in one order
             for key, places in asked.items()
         }
         return {key: places for key, places in found.items() if places}
@@ -95,8 +95,7 @@ class Rings:
                 self._ends[asked] = None
                 break
             if row.object_key == key:
-                self._closing |= {(key, place), (key, wanted)}
-                self._closing |= {
+                self._closing |= {(key, place)} | {
                     (one.object_key, to_come)
                     for one in way.values()
                     if (to_come := self._wanted[one.id]) is not None
