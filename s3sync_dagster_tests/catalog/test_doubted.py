@@ -6,7 +6,7 @@ from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.catalog.copying import begin_anew
 from s3sync_dagster.catalog.doubted import MOST
 from s3sync_dagster.catalog.rights import rights_of
-from s3sync_dagster.catalog.tables import documents, objects
+from s3sync_dagster.catalog.tables import documents, objects, sources
 from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent
 from s3sync_dagster.core.rights import Reader
 from s3sync_dagster.core.state import RESTORED, UNSEEN, KnownCollection, Target
@@ -166,6 +166,8 @@ def test_a_restored_catalog_trusts_no_records_until_they_were_held_against_it(ca
         collection_name="c",
         collection_id="id",
     )
+    with catalog.database.write() as tx:  # the listing that it waited for has told which sidecars
+        tx.execute(sources.update().values(list_due_at=0.0))
     assert catalog.collections.trust_again(src.id, place, list(found.values())) == 3
     rights = rights_of(catalog, SALES, tenant=src.tenant)
     assert rights.doubted.documents == {(src.id, "d-1.md"), (src.id, "d-2.md")}
