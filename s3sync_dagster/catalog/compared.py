@@ -1,15 +1,12 @@
 """Who may read what was found in its collection as a restored catalog has it."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.doubted import with_reader_keys
 from s3sync_dagster.catalog.tables import documents, is_not_indexed, objects, sources
 from s3sync_dagster.core.carried import names_readers
 from s3sync_dagster.core.sidecar import BEDROCK_SUFFIX, SIDECAR_SUFFIX
 from s3sync_dagster.core.state import RESTORED, UNTOLD
-from s3sync_dagster.model.source import Source
 
 
 def when_compared(tx: sa.Connection, source_id: str) -> sa.ColumnElement[str | None]:
@@ -22,9 +19,8 @@ def when_compared(tx: sa.Connection, source_id: str) -> sa.ColumnElement[str | N
     restored = sa.case(
         (told == f"{UNTOLD}{RESTORED}", UNTOLD), else_=sa.func.nullif(told, RESTORED)
     )
-    query = sa.select(sources.c.config).where(sources.c.id == source_id)
-    config: Mapping[str, Any] | None = tx.execute(query).scalar_one_or_none()
-    if not config or not config.get("reader_keys"):
+    source = with_reader_keys(tx, source_id)
+    if source is None or not (names_readers(source) or _has_unread_sidecars(tx, source_id)):
         return restored
     gone = (
         sa.select(objects.c.object_key)
@@ -36,9 +32,6 @@ def when_compared(tx: sa.Connection, source_id: str) -> sa.ColumnElement[str | N
         .correlate(documents)
         .exists()
     )
-    untold = names_readers(Source.from_json(config)) or _has_unread_sidecars(tx, source_id)
-    if not untold:
-        return restored
     return sa.case((sa.and_(told == RESTORED, sa.not_(gone)), UNTOLD), else_=restored)
 
 

@@ -260,16 +260,18 @@ def close_left_out(tx: sa.Connection, source_id: str, keys: Collection[str]) -> 
     """
     if not keys:
         return
-    if _objects_name_readers(tx, source_id):
+    source = with_reader_keys(tx, source_id)
+    if source is not None and names_readers(source):
         _close_left_out(tx, source_id, keys)
 
 
-def _objects_name_readers(tx: sa.Connection, source_id: str) -> bool:
+def with_reader_keys(tx: sa.Connection, source_id: str) -> Source | None:
+    """Return a source that says who may read; None: it says nothing of that, or is no more."""
     query = sa.select(sources.c.config).where(sources.c.id == source_id)
     config: Mapping[str, Any] | None = tx.execute(query).scalar_one_or_none()
     if not config or not config.get("reader_keys"):
-        return False
-    return names_readers(Source.from_json(config))
+        return None
+    return Source.from_json(config)
 
 
 def _close_left_out(tx: sa.Connection, source_id: str, keys: Iterable[str]) -> None:

@@ -8,11 +8,15 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.sidecar_rows import claims_on
 from s3sync_dagster.catalog.tables import documents, objects
-from s3sync_dagster.core.facts import SidecarState
 from s3sync_dagster.core.handed_on_ids import Place
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.outcome import LACKS_AN_ID
-from s3sync_dagster.core.sidecar_owners import KEPT_OWNER, SIDECAR_OWNER, sidecar_claims
+from s3sync_dagster.core.sidecar_owners import (
+    KEPT_OWNER,
+    SIDECAR_OWNER,
+    collection_of,
+    sidecar_claims,
+)
 from s3sync_dagster.model.source import DeleteMode, Source
 
 Row = sa.Row[Any]
@@ -147,20 +151,19 @@ class Rings:
             told = asking.get(row.object_key, [])
             claims = sidecar_claims(tuple(told), self.source)
             elsewhere = [
-                self._collection_of(one) for one in told if one.sidecar_key == _sidecar_of(row)
+                collection_of(one, self.source)
+                for one in told
+                if one.sidecar_key == _sidecar_of(row)
             ]
             claim = next(
                 (claims[name] for name in (row.collection_name, *elsewhere) if name in claims), None
             )
             self._wanted[row.id] = claim and (
-                self._collection_of(claim),
+                collection_of(claim, self.source),
                 document_id(
                     row.object_key, custom_id=claim.custom_id, id_prefix=self.source.id_prefix
                 ),
             )
-
-    def _collection_of(self, sidecar: SidecarState) -> str:
-        return sidecar.target_collection_name or self.source.collection_name
 
     def _lacks_an_id(self, key: str) -> bool:
         """Return whether an object has failed of the id that it wants."""

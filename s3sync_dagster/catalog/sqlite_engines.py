@@ -48,8 +48,7 @@ def take_engine(url: sa.URL) -> sa.Engine:
 
 
 def give_back(url: sa.URL, engine: sa.Engine) -> None:
-    """Keep an engine for the next one who opens the file; its connections are closed."""
-    engine.dispose()
+    """Keep an engine, whose connections are closed, for the next one who opens the file."""
     if in_memory(url):
         return
     with _lock:

@@ -14,6 +14,11 @@ def owner_of(sidecar: SidecarState) -> str:
     return SIDECAR_OWNER + sidecar.sidecar_key
 
 
+def collection_of(sidecar: SidecarState, source: Source) -> str:
+    """Return the collection for which a sidecar asks."""
+    return sidecar.target_collection_name or source.collection_name
+
+
 def sidecar_claims(sidecars: tuple[SidecarState, ...], source: Source) -> dict[str, SidecarState]:
     """Return collection -> the sidecar that has it; the smallest sidecar key wins."""
     claims: dict[str, SidecarState] = {}
@@ -21,7 +26,7 @@ def sidecar_claims(sidecars: tuple[SidecarState, ...], source: Source) -> dict[s
         still = is_sidecar(sidecar.sidecar_key, bedrock=source.bedrock_sidecars)
         if source.auto_sync is AutoSync.DIRECT and not still:
             continue  # see ``engine.batch.sidecars.end_sidecars``
-        claims.setdefault(sidecar.target_collection_name or source.collection_name, sidecar)
+        claims.setdefault(collection_of(sidecar, source), sidecar)
     return claims
 
 

@@ -23,6 +23,7 @@ from s3sync_dagster.core.requests import (
 from s3sync_dagster.core.sidecar_owners import (
     KEPT_OWNER,
     SIDECAR_OWNER,
+    collection_of,
     owed_to,
     owner_of,
     sidecar_claims,
@@ -243,7 +244,7 @@ def _moved_by_sidecars(
     return frozenset(
         owner
         for one in item.sidecars
-        if (one.target_collection_name or source.collection_name) in wanted
+        if collection_of(one, source) in wanted
         for owner in (owner_of(one), KEPT_OWNER + one.sidecar_key)
     )
 

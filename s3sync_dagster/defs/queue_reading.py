@@ -12,7 +12,6 @@ from s3sync_dagster.core.patience import is_due
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.engine.intake import WAIT_SECONDS, Intake, take_messages
 from s3sync_dagster.model.errors import AccessDenied, FixConfiguration, S3SyncError
-from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.aws_guard import trusted_tenants
 
@@ -137,11 +136,11 @@ class _Listeners:
         Their events, which are deleted as nobody's, may be younger than their first listing.
         """
         known = [one for own in self._tenants.values() for one in own]
-        ids, queues = {one.id for one in known}, {_queue_of(one) for one in known}
+        ids, queues = {one.id for one in known}, {one.place.queue_url for one in known}
         sources, now = self._parts.catalog.sources, self._parts.clock.now().timestamp()
         for row in sources.rows():
             old = is_due(row.created_at + NEW_SECONDS, now=now, at_most=NEW_SECONDS)
-            if not old and row.source.id not in ids and _queue_of(row.source) in queues:
+            if not old and row.source.id not in ids and row.source.place.queue_url in queues:
                 sources.ask_for_listing(row.source.id)
 
     def _require_reader(self, source: Source) -> None:
@@ -150,7 +149,3 @@ class _Listeners:
                 f"asking queue {source.place.queue_url!r} is not allowed, which is another "
                 "tenant's as well; grant sqs:GetQueueAttributes"
             )
-
-
-def _queue_of(source: Source) -> str | None:
-    return source.place.queue_url if isinstance(source.place, S3Place) else None

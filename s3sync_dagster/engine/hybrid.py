@@ -231,9 +231,8 @@ class Searcher:
         """Return whether records that may be found are more than those that the graph led to."""
         if where is not None:
             return self.collection.ids_meeting(where, most=len(nearest)) is None
-        for page in self.collection.scan(page_size=len(nearest) + 1):
-            return len(page) > len(nearest)
-        return False
+        page = next(iter(self.collection.scan(page_size=len(nearest) + 1)), None)
+        return page is not None and len(page) > len(nearest)
 
     def _by_words(
         self,

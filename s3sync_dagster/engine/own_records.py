@@ -159,8 +159,14 @@ def records_naming(
             f"Over {RECORDS_OF_OBJECTS:,} records in {collection.name!r} name {keys[0]!r}: look "
             "at them, and delete those that nobody needs."
         )
-    for start in range(0, len(ids), IDS_AT_ONCE):
-        yield list(collection.get(ids[start : start + IDS_AT_ONCE]).values())
+    yield from by_ids(collection, ids)
+
+
+def by_ids(collection: CollectionPort, ids: Iterable[str]) -> Iterator[list[StoredRecord]]:
+    """Yield the records that are there under ids, as many as a request takes."""
+    left = iter(ids)
+    while some := list(islice(left, IDS_AT_ONCE)):
+        yield list(collection.get(some).values())
 
 
 def that_name(keys: Sequence[str], *, source_id: str | None) -> dict[str, object]:
@@ -244,10 +250,9 @@ def under_ids(
         ids = (
             name for one, most in left.items() for name in record_ids(one, start, min(most, stop))
         )
-        while some := list(islice(ids, IDS_AT_ONCE)):
-            stored = collection.get(some)
-            more |= {split_record_id(name)[0] for name in stored}
-            yield list(stored.values())
+        for stored in by_ids(collection, ids):
+            more |= {split_record_id(one.id)[0] for one in stored}
+            yield stored
         left = {one: most for one, most in left.items() if most > stop and one in more}
         start = stop
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.handed_on_ids import Place, Turns, places_given_up, places_to_come
@@ -12,7 +11,7 @@ from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.remove import remove_documents
-from s3sync_dagster.engine.own_records import IDS_AT_ONCE, open_there
+from s3sync_dagster.engine.own_records import by_ids, open_there
 from s3sync_dagster.model.errors import FixConfiguration, FixInput, LeaseLost, S3SyncError
 from s3sync_dagster.model.source import DeleteMode
 
@@ -111,13 +110,14 @@ class HandingOn:
         collection = open_there(
             self._parts.collections, name, tenant=source.tenant, database=source.database_name
         )
-        ids = {f"{one.document_id}-0": one.document_id for one in rows} if collection else {}
-        whose: dict[str, str] = {}
-        names = iter(ids)
-        while collection and (some := list(islice(names, IDS_AT_ONCE))):
-            for record_id, record in collection.get(some).items():
-                whose[ids[record_id]] = str(record.metadata.get("document_key"))
-        return whose
+        if collection is None:
+            return {}
+        ids = {f"{one.document_id}-0": one.document_id for one in rows}
+        return {
+            ids[record.id]: str(record.metadata.get("document_key"))
+            for found in by_ids(collection, ids)
+            for record in found
+        }
 
     def _restored(self, deeds: Sequence[Deed]) -> dict[str, list[DocumentState]]:
         """Return what is to be written of documents whose records nobody has compared, or found."""

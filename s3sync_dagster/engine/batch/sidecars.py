@@ -7,6 +7,7 @@ from s3sync_dagster.core.decision import Decision, not_there
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.facts import KeyFacts, SidecarChange, SidecarState, listed_as_gone
 from s3sync_dagster.core.sidecar import MAX_SIDECAR_BYTES, parse_sidecar
+from s3sync_dagster.core.sidecar_owners import collection_of
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.pages import expect
 from s3sync_dagster.model.errors import EmptyPlace, InvalidSidecar, LimitExceeded, S3SyncError
@@ -113,7 +114,7 @@ def _unless_claimed(source: Source, deed: Deed, claims: dict[str, list[SidecarSt
         (
             one.sidecar_key
             for one in claims.get(now.path, [])
-            if _collection(one, source) == _collection(now, source)
+            if collection_of(one, source) == collection_of(now, source)
         ),
         default=now.sidecar_key,
     )
@@ -127,7 +128,3 @@ def _unless_claimed(source: Source, deed: Deed, claims: dict[str, list[SidecarSt
             reason="already_claimed",
         ),
     )
-
-
-def _collection(sidecar: SidecarState, source: Source) -> str:
-    return sidecar.target_collection_name or source.collection_name

@@ -1,11 +1,9 @@
 """Tables that layout analysis ends at a label between their rows: one again, with the label."""
 
 from dataclasses import replace
-from itertools import pairwise
-from statistics import median
 
 from s3sync_dagster.extraction.pdf.blocks import Block
-from s3sync_dagster.extraction.pdf.rows import has_places, is_value
+from s3sync_dagster.extraction.pdf.rows import distance_of_rows, has_places, is_value
 
 _MAX_WORDS = 12
 _MAX_LINES = 2
@@ -42,8 +40,7 @@ def _is_one(table: Block, label: Block, rest: Block) -> bool:
         return False
     if label.kind not in ("paragraph", "heading") or len(label.text.split()) > _MAX_WORDS:
         return False
-    steps = [below - above for one in (table, rest) for above, below in pairwise(one.tops)]
-    pitch = median(steps) if steps else 0.0
+    pitch = distance_of_rows([table, rest])
     if not 0 < label.top - table.tops[-1] <= _ABOVE * pitch or label.height > _MAX_LINES * pitch:
         return False
     if not 0 < rest.top - label.top - label.height + pitch <= _BELOW * pitch:

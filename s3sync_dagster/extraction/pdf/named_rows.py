@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
-from statistics import median
 
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.grids import Word, lines_of
-from s3sync_dagster.extraction.pdf.rows import has_places, is_value, words_by_row
+from s3sync_dagster.extraction.pdf.rows import distance_of_rows, has_places, is_value, words_by_row
 from s3sync_dagster.extraction.pdf.text_layer import plain
 
 _TEXT = ("paragraph", "heading", "list_item")
@@ -65,7 +63,7 @@ def _goes_on(table: Block, rest: Block) -> bool:
     gap = rest.top - table.tops[-1]
     return (
         len(table.columns) == len(rest.columns)
-        and 0 < gap <= _MAX_GAP * _pitch([table, rest])
+        and 0 < gap <= _MAX_GAP * distance_of_rows([table, rest])
         and len(_body(rest)) == len(rest.rows)
         and all(
             min(abs(one[0] - other[0]), abs(one[1] - other[1])) <= _SHIFT
@@ -74,17 +72,12 @@ def _goes_on(table: Block, rest: Block) -> bool:
     )
 
 
-def _pitch(pieces: list[Block]) -> float:
-    steps = [below - above for piece in pieces for above, below in pairwise(piece.tops)]
-    return median(steps) if steps else 0.0
-
-
 def _is_beside(block: Block, pieces: list[Block]) -> bool:
     """Return whether text stands to the left of a table, between its top and its end.
 
     A label between its rows may reach over its first column.
     """
-    pitch = _pitch(pieces)
+    pitch = distance_of_rows(pieces)
     first, second = pieces[0].columns[:2]
     end = pieces[-1].top + pieces[-1].height
     return (

@@ -62,6 +62,12 @@ def has_places(block: Block) -> bool:
     )
 
 
+def distance_of_rows(tables: Sequence[Block]) -> float:
+    """Return the points from row to row in tables, or pieces of one; 0 where there is one row."""
+    steps = [below - above for table in tables for above, below in pairwise(table.tops)]
+    return median(steps) if steps else 0.0
+
+
 def words_by_row(block: Block, words: Sequence[Word]) -> list[list[Word]]:
     """Return the words of each row of a table, nothing where the rows are not below each other."""
     # A block may be wider than its cells, where the names of its rows are text.
