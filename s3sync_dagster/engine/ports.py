@@ -128,7 +128,11 @@ class TextRoom(Protocol):
         ...
 
     def take(self, size: int) -> None:
-        """Take so many bytes more, of a text that is there."""
+        """Take so many bytes more, of what is there."""
+        ...
+
+    def give_back(self, size: int) -> None:
+        """Give back bytes that were taken: what they were for is gone."""
         ...
 
 
