@@ -28,7 +28,10 @@ _log = logging.getLogger(__name__)
 
 _ROW = tuple(
     sources.c[name]
-    for name in ("name", "config", "origin", "created_at", "paused", "deleting", "list_due_at")
+    for name in (
+        *("name", "config", "origin", "created_at", "updated_at"),
+        *("paused", "deleting", "list_due_at"),
+    )
 )
 """What a row says of a source; a catalog that is not migrated yet has it, too."""
 

@@ -21,7 +21,7 @@ as this one ends: nearly every event meets somebody who waits for it, for the sa
 OTHER_SENSORS = 3
 """Threads of the daemon that no waiting tick may take."""
 NEW_SECONDS = 120.0
-"""A source that was created so lately may not be loaded here yet, or by a tick that has waited."""
+"""A source that was made or edited so lately may not be loaded here yet, or not for this queue."""
 
 
 def wait_seconds(instance: dg.DagsterInstance, *, queues: int) -> int:
@@ -146,15 +146,15 @@ class _Listeners:
         return [one for tenant in self._told for one in self._tenants.get(tenant, ())]
 
     def _list_newcomers(self) -> None:
-        """Have sources of the queue listed that were created since the tick knew its own.
+        """Have sources of the queue listed that got it since the tick knew its own.
 
-        Their events, which are deleted as nobody's, may be younger than their first listing.
+        Their events, which are deleted as nobody's, may be younger than their last listing.
         """
         known = [one for own in self._tenants.values() for one in own]
         ids, queues = {one.id for one in known}, {one.place.queue_url for one in known}
         sources, now = self._parts.catalog.sources, self._parts.clock.now().timestamp()
         for row in sources.rows():
-            old = is_due(row.created_at + NEW_SECONDS, now=now, at_most=NEW_SECONDS)
+            old = is_due(row.updated_at + NEW_SECONDS, now=now, at_most=NEW_SECONDS)
             if not old and row.source.id not in ids and row.source.place.queue_url in queues:
                 sources.ask_for_listing(row.source.id)
 

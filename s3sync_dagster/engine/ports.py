@@ -194,10 +194,14 @@ class Embedder(Protocol):
 
     name: str
     """Chroma's name of the embedding function, such as ``onnx_mini_lm_l6_v2``."""
-    dimension: int
     limits: ModelLimits
     inferred: int
     """Texts that went through the model so far (cache hits are not counted)."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        ...
 
     def configuration(self) -> Mapping[str, Any] | None:
         """Return ``{"name", "type", "config"}`` as Chroma persists it for stock clients."""

@@ -177,6 +177,11 @@ def test_a_source_that_a_waiting_tick_does_not_know_is_listed_for_its_events(wor
     world.tick(name)
     assert world.catalog.sources.listing_asked("id-new")
     assert not world.catalog.sources.listing_asked(world.source.id)
+    with world.catalog.database.write() as tx:
+        tx.exec_driver_sql("UPDATE sources SET created_at = created_at - 900, list_due_at = 1")
+    world.aws.put(world.bucket, "new/late.md", "# Late")
+    world.tick(name)  # it is old by now, and got the queue by an edit
+    assert world.catalog.sources.listing_asked("id-new")
 
 
 def test_what_was_edited_while_a_tick_waits_counts_for_what_comes_then(world, monkeypatch):
