@@ -79,7 +79,8 @@ class Reading:
         if isinstance(answer, Mail):
             return self._compose(answer)
         if isinstance(answer, PdfPages):
-            return read_scans(answer, content, config=self.config, pool=self.pool)
+            with self.inside.beside(sum(map(sys.getsizeof, answer.texts))):
+                return read_scans(answer, content, config=self.config, pool=self.pool)
         return answer
 
     def _follow(self, converted: Converted) -> Document:

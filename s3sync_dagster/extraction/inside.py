@@ -48,12 +48,20 @@ class Inside:
                 f"{MAX_HELD_BYTES // 1024**2} MiB.",
                 reason="output_too_large",
             )
+        with self.beside(size):
+            self.held_left -= size
+            try:
+                yield
+            finally:
+                self.held_left += size
+
+    @contextmanager
+    def beside(self, size: int) -> Iterator[None]:
+        """Take memory for as long as something is made of what is there."""
         self.put_together(size)
-        self.held_left -= size
         try:
             yield
         finally:
-            self.held_left += size
             if self.room is not None:
                 self.room.give_back(size)
 

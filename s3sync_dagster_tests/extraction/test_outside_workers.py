@@ -24,6 +24,7 @@ from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster.workers import LocalPool
 from s3sync_dagster_tests.extraction.conftest import Read
+from s3sync_dagster_tests.extraction.test_pdf import make_report
 
 MIB = 1024**2
 
@@ -220,6 +221,13 @@ def test_files_of_a_mail_that_unfold_at_each_level_are_bounded_together(
     assert "x" * 30_000 not in document.text
     assert "a first file" in document.text
     assert any("more than 0 MiB" in one for one in document.warnings)
+
+
+def test_the_pages_of_a_scan_are_in_the_room_while_others_are_read_again(pool: LocalPool):
+    room = _Taken()
+    extract_document(make_report(), name="a.pdf", config=ExtractionConfig(), pool=pool, room=room)
+    pages, given_back = room.taken
+    assert 0 < pages == -given_back
 
 
 def test_a_batch_has_room_for_what_it_holds_and_each_mail_gives_back(pool: LocalPool):
