@@ -22,7 +22,7 @@ from s3sync_dagster.catalog.doubted import ask_untold
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import document_of, groups, is_due
 from s3sync_dagster.catalog.tables import collections, documents, objects
-from s3sync_dagster.catalog.unclean import DOCUMENTS_AND_OBJECTS, rests
+from s3sync_dagster.catalog.unclean import DOCUMENTS_AND_OBJECTS, is_mirror, rests
 from s3sync_dagster.core.state import (
     ABSENT,
     RECOVERED,
@@ -148,7 +148,7 @@ class CollectionRows:
         """
         with self._db.read() as tx:
             resting = sa.and_(
-                rests(tx, source_id),
+                rests(mirror=is_mirror(tx, source_id)),
                 documents.c.batch_token.is_(None),
                 documents.c.collection_id.in_(
                     [place.collection_id, f"{RESTORED}{place.collection_id}"]
