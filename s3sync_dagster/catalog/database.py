@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 
 from s3sync_dagster.catalog.quotas import ObjectQuota
-from s3sync_dagster.catalog.sqlite_engines import give_back, in_memory, take_engine
+from s3sync_dagster.catalog.sqlite_engines import begin_writing, give_back, in_memory, take_engine
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, Unavailable
 from s3sync_dagster.model.extras import require_extra
@@ -77,7 +77,8 @@ class Database:
                 what no listing finds again.
         """
         with _refusals(), self.engine.connect() as connection:
-            connection = connection.execution_options(s3sync_write=True)
+            if self.sqlite:
+                begin_writing(connection)
             driver: Any = connection.connection.driver_connection
             if durable and self.sqlite:
                 driver.execute("PRAGMA synchronous = FULL")
