@@ -5,9 +5,11 @@ before says nothing about it.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.collection_places import (
     as_looked_at,
     collection_of,
@@ -47,12 +49,7 @@ class CollectionRows:
     def of_source(self, source_id: str) -> list[KnownCollection]:
         """Return the collections that a source has written to."""
         with self._db.read() as tx:
-            rows = tx.execute(
-                sa.select(collections)
-                .where(collections.c.source_id == source_id)
-                .order_by(*collections.primary_key.columns)
-            ).all()
-        return [collection_of(row) for row in rows]
+            return [collection_of(row) for row in tx.execute(*_of_source(source_id))]
 
     def meet(
         self, source_id: str, met: KnownCollection, *, emptied: bool = False, seconds: float = 3600
@@ -370,3 +367,9 @@ class CollectionRows:
         now = self._db.now()
         insert_automatic(self._db, tx, source_id, keys, trigger="retry", now=now)
         return len(rows)
+
+
+@built_once
+def _of_source(source_id: str) -> sa.Select[Any]:
+    here = sa.select(collections).where(collections.c.source_id == source_id)
+    return here.order_by(*collections.primary_key.columns)

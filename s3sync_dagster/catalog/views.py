@@ -197,6 +197,7 @@ _AMONG: dict[str | None, tuple[Any, ...]] = {
 Made once: to put them together takes longer than to ask for a small source."""
 
 
+@built_once
 def _leaving(source_id: str) -> sa.Select[Any, int]:
     """Return how many documents wait for their removal, by why it failed before."""
     here = sa.and_(
@@ -224,7 +225,7 @@ class Views:
             rows = tx.execute(_COUNTS, {"of_source": source_id}).all()
             by_phase = tx.execute(*_document_counts(source_id)).all()
             leaves = any(row.phase == "removing" for row in by_phase)
-            leaving = list(tx.execute(_leaving(source_id))) if leaves else []
+            leaving = list(tx.execute(*_leaving(source_id))) if leaves else []
         written = [row for row in by_phase if row.phase == "clean"]
         totals = Counter[str]()
         reasons: dict[str, Counter[str]] = {"skipped": Counter(), "failed": Counter()}
