@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.identities import (
@@ -179,9 +181,7 @@ class KnownSources:
     def deleting(self, source_id: str) -> str | None:
         """Return ``records`` or ``keep`` for a source that is being deleted, else None."""
         with self._db.read() as tx:
-            return tx.execute(
-                sa.select(sources.c.deleting).where(sources.c.id == source_id)
-            ).scalar_one_or_none()
+            return tx.execute(*_deleting(source_id)).scalar_one_or_none()
 
     def looked_through(self, source_id: str) -> list[str] | None:
         """Return where records may be that were forgotten; see ``CatalogPort``."""
@@ -218,3 +218,8 @@ class KnownSources:
                 ).select_from(sources)
             ).one()
         return ":".join(str(one) for one in row)
+
+
+@built_once
+def _deleting(source_id: str) -> sa.Select[Any]:
+    return sa.select(sources.c.deleting).where(sources.c.id == source_id)
