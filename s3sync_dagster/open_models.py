@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from s3sync_dagster.embedding.cache import VectorCache
     from s3sync_dagster.embedding.embedder import ModelEmbedder
 
+MOST_MODELS = 8
+"""Configurations of which a process keeps the weights, 110 MB each of MiniLM: a tenant makes as
+many as it likes, by the names of its prompts or of its sparse field."""
 _log = logging.getLogger(__name__)
 
 
 class OpenModels:
-    """Each model is loaded at its first use, once a process, and lives until ``close``."""
+    """Each model is loaded at its first use; those used last stay until ``close``."""
 
     def __init__(
         self,
@@ -45,12 +48,13 @@ class OpenModels:
         self._database = database
         self._api_key = api_key
         self._lock = lock
-        self._embedders: dict[tuple[str, str | None], ModelEmbedder] = {}
+        self._embedders: dict[str, ModelEmbedder] = {}
+        """The one used last at the end."""
         self._reranker: Reranker | None = None
         self._vectors: VectorCache | None = None
 
     def embedder_for(self, config: EmbeddingConfig, *, apart: str | None) -> Embedder:
-        """Return the model, loaded once a process.
+        """Return the model, loaded once while it is among those used last.
 
         Args:
             config: of a source.
@@ -58,11 +62,13 @@ class OpenModels:
         """
         with self._lock:
             key = repr(config)
-            if (key, None) not in self._embedders:
-                self._embedders[key, None] = self.new_embedder(config, cache=self.vector_cache)
-            if apart is not None and (key, apart) not in self._embedders:
-                self._embedders[key, apart] = self._embedders[key, None].apart(apart)
-            return self._embedders[key, apart]
+            embedder = self._embedders.pop(key, None) or self.new_embedder(
+                config, cache=self.vector_cache
+            )
+            self._embedders[key] = embedder  # as the one used last
+            while len(self._embedders) > MOST_MODELS:
+                del self._embedders[next(iter(self._embedders))]
+            return embedder if apart is None else embedder.apart(apart)
 
     def new_embedder(self, config: EmbeddingConfig, *, cache: VectorCache | None) -> ModelEmbedder:
         """Return the model, opened anew; without a cache each of its texts is inferred."""

@@ -16,6 +16,8 @@ from s3sync_dagster.model.errors import InvalidEvent
 
 EventKind = Literal["created", "removed", "restored", "tagged"]
 
+MAX_RECORDS = 1_000
+"""Events of a message, of which S3 writes one: whoever may send to the queue writes any number."""
 MAX_ENVELOPES = 3
 """EventBridge through SNS is two; more is not how anything is built."""
 
@@ -115,6 +117,8 @@ def compare_sequencers(first: str | None, second: str | None) -> int | None:
 
 
 def _parse_records(records: list[Any]) -> ParsedMessage:
+    if len(records) > MAX_RECORDS:
+        raise _bad(f"it holds {len(records):,} events, and at most {MAX_RECORDS:,} are taken")
     events = [event for record in records if (event := _parse_record(record)) is not None]
     return ParsedMessage(tuple(events), "events" if events else "ignored")
 

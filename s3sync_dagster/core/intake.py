@@ -4,7 +4,7 @@ One event goes to each source whose bucket and prefix it meets. Nothing is decid
 bucket would have to be asked for: a removal only becomes the question whether the object is gone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 from s3sync_dagster.core.events import Message, ObjectEvent, compare_sequencers, parse_message
@@ -31,6 +31,27 @@ class SourceEvents:
     """Keys whose object may be gone: to be asked for."""
     sequencers: Mapping[str, str] = field(default_factory=dict[str, str])
     """The newest one of each key that had any."""
+
+    def parts(self, keys: int) -> Iterator["SourceEvents"]:
+        """Yield the same in parts of so many keys, each to be stored by itself."""
+        if len(self.upserts) + len(self.remove) <= keys:
+            yield self
+            return
+        sync = frozenset(self.sync)
+        for start in range(0, len(self.upserts), keys):
+            upserts = self.upserts[start : start + keys]
+            own = [ref.key for ref, _ in upserts]
+            yield SourceEvents(
+                upserts=upserts,
+                sync=tuple(key for key in own if key in sync),
+                sequencers=self._sequencers(own),
+            )
+        for start in range(0, len(self.remove), keys):
+            remove = self.remove[start : start + keys]
+            yield SourceEvents(remove=remove, sequencers=self._sequencers(remove))
+
+    def _sequencers(self, keys: Iterable[str]) -> dict[str, str]:
+        return {key: self.sequencers[key] for key in keys if key in self.sequencers}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -198,7 +198,7 @@ class _Building:
                     wanted,
                     url,
                     jobs,
-                    _all(finds),
+                    _listening(url, finds),
                     self._runtime_key,
                     budget_seconds=budget,
                     queues=len(self._queues),
@@ -279,17 +279,27 @@ def _of_catalog(name: str) -> Find:
     return lambda runtime: runtime.parts.catalog.sources.find(name)
 
 
-def _all(finds: Sequence[Find]) -> Callable[[Runtime], list[Source]]:
-    return lambda runtime: [source for find in finds if (source := _one(find, runtime)) is not None]
+def _listening(queue_url: str, finds: Sequence[Find]) -> Callable[[Runtime], list[Source]]:
+    """Return what finds those that listen to a queue now.
 
+    Who may read it is asked of the queue that a source names: of one that was edited to another
+    queue it would be the other one. Who has no row keeps no other from the queue, and is listed at
+    first.
+    """
 
-def _one(find: Find, runtime: Runtime) -> Source | None:
-    """Return None for who has no row: it keeps no other from the queue, and is listed at first."""
-    try:
-        return find(runtime)
-    except (NotFound, Conflict) as error:
-        _log.warning("a source of a queue is left out: %s", error.message)
-        return None
+    def found(runtime: Runtime) -> list[Source]:
+        sources: list[Source] = []
+        for find in finds:
+            try:
+                source = find(runtime)
+            except (NotFound, Conflict) as error:
+                _log.warning("a source of a queue is left out: %s", error.message)
+                continue
+            if source.place.queue_url == queue_url:
+                sources.append(source)
+        return sources
+
+    return found
 
 
 def _sensor_name(queue_url: str, taken: Sequence[dg.SensorDefinition]) -> str:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from s3sync_dagster.model.source import Source
 
 MESSAGES_A_COMMIT = 500
+BYTES_A_COMMIT = 2 * 1024**2
+"""After which no more is received: S3 puts one event into a message, and others a thousand."""
+KEYS_A_TRANSACTION = 1_000
+"""So that nobody waits for long who writes into the catalog beside this."""
 WAIT_SECONDS = 1
 WORK_SECONDS = 120
 """From the first receive to the deletion nobody else may see what one commit works on."""
@@ -91,18 +95,19 @@ def take_messages(
         plan = plan_intake(messages, sources)
         refused: set[Message] = set()
         for source_id, events in plan.by_source.items():
-            try:
-                work.record_events(
-                    source_id,
-                    upserts=events.upserts,
-                    sync=events.sync,
-                    remove=events.remove,
-                    sequencers=dict(events.sequencers),
-                )
-            except NoRoom as error:
-                told = [plan.tellers.get((source_id, key), ()) for key in error.keys]
-                refused.update(message for of_key in told for message in of_key)
-                log(f"source {source_id}: {len(error.keys)} new objects wait: {error.message}")
+            for part in events.parts(KEYS_A_TRANSACTION):
+                try:
+                    work.record_events(
+                        source_id,
+                        upserts=part.upserts,
+                        sync=part.sync,
+                        remove=part.remove,
+                        sequencers=dict(part.sequencers),
+                    )
+                except NoRoom as error:
+                    told = [plan.tellers.get((source_id, key), ()) for key in error.keys]
+                    refused.update(message for of_key in told for message in of_key)
+                    log(f"source {source_id}: {len(error.keys)} new objects wait: {error.message}")
             if events.sync or events.remove:
                 found.touched.add(source_id)
         _told(at, "recorded")
@@ -122,9 +127,11 @@ def take_messages(
 
 def _receive(queue: Queue, *, clock: Clock, ends: float, wait_seconds: int) -> list[Message]:
     messages: list[Message] = []
-    while len(messages) < MESSAGES_A_COMMIT:
+    size = 0
+    while len(messages) < MESSAGES_A_COMMIT and size < BYTES_A_COMMIT:
         received = queue.receive(limit=10, wait_seconds=0 if messages else wait_seconds)
         messages += received
+        size += sum(len(one.body) for one in received)
         if not received or clock.monotonic() >= ends:
             break
     return messages

@@ -33,6 +33,14 @@ Extract = Callable[..., Document]
 """``extract(content, name=, content_type=, depth=)`` of the same source and pool."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A message on its way to a document."""
+
+    writer: PageWriter
+    warnings: list[str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """One file on its way through the engines."""
@@ -70,14 +78,20 @@ class Reading:
         limits = engine.limits(size_of(content))
         if self.depth > MAX_DEPTH + 1:  # no honest file: what is converted is converted again
             raise LimitExceeded("Files are nested too deep.", reason="nested_too_deep")
-        found = self.pool.submit(
-            engine.function, content, name=name, config=self.config, limits=limits
-        ).result()
-        answer = answer_of(found)
+        answer = answer_of(
+            self.pool.submit(
+                engine.function, content, name=name, config=self.config, limits=limits
+            ).result()
+        )
         if isinstance(answer, Converted):
-            return self._follow(answer)
+            plain = 0 if answer.plain is None else sys.getsizeof(answer.plain.text)
+            with self.inside.beside(len(answer.content) + plain):
+                return self._follow(answer)
         if isinstance(answer, Mail):
-            return self._compose(answer)
+            begun = self._begin(answer)
+            answer = replace(answer, text="", html=b"")  # nobody holds its body twice
+            with self.inside.body(begun.writer.held_bytes, is_inner=self.depth > 0):
+                return self._compose(answer, begun)
         if isinstance(answer, PdfPages):
             with self.inside.beside(sum(map(sys.getsizeof, answer.texts))):
                 return read_scans(answer, content, config=self.config, pool=self.pool)
@@ -103,18 +117,19 @@ class Reading:
             warnings=converted.warnings + document.warnings,
         )
 
-    def _compose(self, mail: Mail) -> Document:
-        """Return the message with its attachments, each a page of its own."""
+    def _begin(self, mail: Mail) -> _Begun:
+        """Return a document that has the message alone."""
         head = "".join(f"**{name}:** {value}  \n" for name, value in mail.headers)
         if mail.subject:
             head = f"# {mail.subject}\n\n{head}"
-        body, body_warnings = self._body(mail)
-        message = f"{head}\n{body.strip()}"
-        del head, body
-        self.inside.bytes_left -= sys.getsizeof(message)
+        body, warnings = self._body(mail)
         writer = PageWriter()
-        writer.add("message", message)
-        warnings = [*mail.warnings, *body_warnings]
+        writer.add("message", f"{head}\n{body.strip()}")
+        return _Begun(writer, [*mail.warnings, *warnings])
+
+    def _compose(self, mail: Mail, begun: _Begun) -> Document:
+        """Return the message with its attachments, each a page of its own."""
+        writer, warnings = begun.writer, begun.warnings
         with self.inside.holding(sum(len(one.content) for one in mail.attachments)):
             for attachment in mail.attachments:
                 try:

@@ -56,6 +56,18 @@ class Inside:
                 self.held_left += size
 
     @contextmanager
+    def body(self, size: int, *, is_inner: bool) -> Iterator[None]:
+        """Hold the body of a mail while its files are read.
+
+        Raises ``LimitExceeded`` (``output_too_large``) for a mail inside another one.
+        """
+        if is_inner and size > self.bytes_left:
+            raise _too_large()
+        with self.beside(size):
+            self.bytes_left -= size
+            yield
+
+    @contextmanager
     def beside(self, size: int) -> Iterator[None]:
         """Take memory for as long as something is made of what is there."""
         self.put_together(size)
@@ -69,11 +81,7 @@ class Inside:
         """Take the memory of a text; raises ``LimitExceeded`` (``output_too_large``)."""
         size = sys.getsizeof(text)
         if size > self.bytes_left:
-            raise LimitExceeded(
-                f"With the texts before it, its own takes more than {MAX_BYTES // 1024**2} MiB of "
-                "memory.",
-                reason="output_too_large",
-            )
+            raise _too_large()
         self.bytes_left -= size
         self.put_together(size)
 
@@ -81,6 +89,13 @@ class Inside:
         """Take memory of what is made of others, which are counted for themselves."""
         if self.room is not None:
             self.room.take(size)
+
+
+def _too_large() -> LimitExceeded:
+    return LimitExceeded(
+        f"With the texts before it, its own takes more than {MAX_BYTES // 1024**2} MiB of memory.",
+        reason="output_too_large",
+    )
 
 
 def open_inside(room: TextRoom | None) -> Inside:

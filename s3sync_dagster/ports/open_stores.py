@@ -13,13 +13,15 @@ from typing import Any, cast
 
 from s3sync_dagster.engine.store_ports import ObjectStore
 from s3sync_dagster.model.place import Place
-from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import Source
 
 MOST_OPEN = 16
-"""Of a type of place: a site holds seven files, a repository its names in memory."""
+"""Of a type of place: a site holds seven files."""
+MOST_REPOSITORIES = 4
+"""Each holds its names in memory, 210 MB of 500,000 files, which 150 KB to be served may be."""
 MOST_BUCKETS = 256
 """A bucket's store takes longer to open, and holds little."""
+_MOST = {"s3": MOST_BUCKETS, "github": MOST_REPOSITORIES}
 
 
 class OpenStores:
@@ -68,7 +70,7 @@ class OpenStores:
 
     def _beyond(self, place: Place) -> "list[_Used]":
         """Take out what gives way to a store of a place."""
-        most = MOST_BUCKETS if isinstance(place, S3Place) else MOST_OPEN
+        most = _MOST.get(place.type, MOST_OPEN)
         alike = [name for name, (one, _) in self._known.items() if one.place.type == place.type]
         return [self._known.pop(name)[1] for name in alike[: max(len(alike) - most, 0)]]
 

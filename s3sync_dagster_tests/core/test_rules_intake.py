@@ -5,6 +5,7 @@ import json
 import pytest
 
 from s3sync_dagster.catalog.quotas import ObjectQuota
+from s3sync_dagster.engine import intake
 from s3sync_dagster.engine.intake import take_messages
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.ports.memory_sqs import MemoryQueue
@@ -223,3 +224,33 @@ def test_only_the_first_message_is_waited_for(world, queue, monkeypatch):
     assert take(world, queue, wait_seconds=4).touched == {world.source.id}
     assert waits[1] == 4
     assert set(waits[2:]) == {0}
+
+
+def test_messages_of_many_events_are_taken_in_parts_that_keep_nobody_waiting(
+    world, queue, monkeypatch
+):
+    """Whoever owns a queue writes a thousand events into each message of it."""
+    monkeypatch.setattr(intake, "KEYS_A_TRANSACTION", 250)
+    records = [json.loads(created(f"{number:04}.md"))["Records"][0] for number in range(1000)]
+    for record in records[700:]:
+        record["eventName"] = "ObjectRemoved:Delete"
+    body = json.dumps({"Records": records})
+    for _ in range(24):
+        queue.send(body)
+    parts = []
+
+    class Parts(Work):
+        def record_events(self, source_id, **events):
+            upserts = {ref.key for ref, _ in events["upserts"]}
+            assert {*events["sync"]} == upserts
+            parts.append({*upserts, *events["remove"]})
+            super().record_events(source_id, **events)
+
+    found = take(world, queue, work=Parts(world, queue))
+    assert max(map(len, parts)) == 250
+    assert found.counts.messages == 24
+    commits = parts.count(parts[0])
+    assert 24 * len(body) / intake.BYTES_A_COMMIT / commits <= 2  # a receive may go beyond
+    assert commits > 1
+    assert world.catalog.invocations.live_count(world.source.id) == 1000
+    assert queue.bodies() == []

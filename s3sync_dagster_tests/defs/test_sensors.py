@@ -207,6 +207,40 @@ def test_what_was_edited_while_a_tick_waits_counts_for_what_comes_then(world, mo
     assert world.catalog.invocations.live_count(world.source.id) == 1
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_who_is_edited_to_a_queue_of_its_own_is_told_nothing_of_the_one_before(
+    world, first, monkeypatch
+):
+    """Whether it may read is asked of the queue that it names; what is loaded is older."""
+    monkeypatch.setenv("S3SYNC_API_TRUSTED_TENANTS", "nobody")
+    monkeypatch.setenv("S3SYNC_AWS_PRIVATE_NETWORKS", "127.0.0.0/8")
+    queue, other = world.aws.make_queue(bucket=world.bucket), world.aws.make_queue()
+    key = CredentialsConfig(
+        access_key_id_env="AWS_ACCESS_KEY_ID", secret_access_key_env="AWS_ACCESS_KEY_ID"
+    )
+    world.source = changed(world.source, queue_url=queue, credentials=key)
+    world.catalog.sources.update(world.source)
+    stranger = changed(world.source, id="id-a", name="a", tenant="stranger")
+    world.catalog.sources.add(stranger)
+    both = [stranger, world.source] if first else [world.source, stranger]
+    world._defs.append(build_definitions(catalog_sources=both))
+    name = next(s.name for s in world.defs.get_repository_def().sensor_defs if "intake" in s.name)
+    world.tick(name)  # takes what S3 says of a new queue
+    world.catalog.sources.update(changed(stranger, queue_url=other))
+    event = {
+        "eventSource": "aws:s3",
+        "eventVersion": "2.1",
+        "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": world.bucket}, "object": {"key": "docs/forged.md", "size": 1}},
+    }
+    world.aws.sqs.send_message(QueueUrl=other, MessageBody=json.dumps({"Records": [event]}))
+    world.aws.put(world.bucket, "docs/secret-plan.md", "# New")
+    world.tick(name)
+    with world.catalog.database.read() as tx:
+        heard = tx.execute(sa.select(objects.c.source_id, objects.c.object_key)).all()
+    assert heard == [(world.source.id, "docs/secret-plan.md")]
+
+
 def test_a_source_that_is_gone_keeps_no_other_from_their_queue(world):
     queue = world.aws.make_queue(bucket=world.bucket)
     world.source = changed(world.source, queue_url=queue)

@@ -199,8 +199,9 @@ def test_a_batch_is_asked_for_the_files_of_a_mail_each_text_and_their_sum(pool: 
     mail = mail_of("x" * 1000, "\U0001f600" + "x" * 1000).as_bytes()
     document = extract_document(mail, name="a.eml", config=ExtractionConfig(), pool=pool, room=room)
     assert room.waited == [None]
-    files, first, second, together, given_back = room.taken
-    assert 2000 < files == -given_back < 2100
+    body, files, first, second, together, *given_back = room.taken
+    assert given_back == [-files, -body]
+    assert 2000 < files < 2100
     assert 1000 < first < 1100
     assert 4000 < second < 4200
     assert sys.getsizeof(document.text) - 100 < together < sys.getsizeof(document.text) + 100
@@ -221,6 +222,20 @@ def test_files_of_a_mail_that_unfold_at_each_level_are_bounded_together(
     assert "x" * 30_000 not in document.text
     assert "a first file" in document.text
     assert any("more than 0 MiB" in one for one in document.warnings)
+
+
+def test_bodies_of_mails_in_mails_are_bounded_together(read: Read, monkeypatch: pytest.MonkeyPatch):
+    mails = [mail_of() for _ in range(3)]
+    for number, mail in enumerate(mails):
+        mail.set_content(f"body {number}\n" + "word " * 8_000)
+    outer, inner, innermost = mails
+    inner.add_attachment(innermost)
+    outer.add_attachment(inner)
+    assert "body 2" in read(outer.as_bytes(), "outer.eml").text
+    monkeypatch.setattr(inside, "MAX_BYTES", 100_000)  # each body has 40 KB
+    document = read(outer.as_bytes(), "outer.eml")
+    assert "body 2" not in document.text
+    assert any("more than 0 MiB of memory" in one for one in document.warnings)
 
 
 def test_the_pages_of_a_scan_are_in_the_room_while_others_are_read_again(pool: LocalPool):

@@ -11,10 +11,11 @@ import pytest
 from s3sync_dagster.model.s3_place import S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.places.folder import FolderPlace
+from s3sync_dagster.places.git import GitPlace
 from s3sync_dagster.places.web import WebPlace
 from s3sync_dagster.places.web_store import SiteStore
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
-from s3sync_dagster.ports.open_stores import MOST_OPEN, OpenStores
+from s3sync_dagster.ports.open_stores import MOST_OPEN, MOST_REPOSITORIES, OpenStores
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster.wiring import open_parts
 
@@ -69,6 +70,10 @@ def test_so_many_stores_are_open_and_those_asked_for_last_stay(named, closed):
         named(f"bucket{n}", S3Place(bucket_name=f"b{n}"))
     gc.collect()
     assert closed == ["s1"]
+    for n in range(MOST_REPOSITORIES + 1):
+        named(f"git{n}", GitPlace(url=f"https://git.example/{n}"))
+    gc.collect()
+    assert closed == ["s1", "git0"]
 
 
 def test_a_store_is_not_closed_while_somebody_has_it_or_waits_for_it(named, closed):
