@@ -71,7 +71,7 @@ def test_so_many_stores_are_open_and_those_asked_for_last_stay(named, closed):
     gc.collect()
     assert closed == ["s1"]
     for n in range(MOST_REPOSITORIES + 1):
-        named(f"git{n}", GitPlace(url=f"https://git.example/{n}"))
+        named(f"git{n}", GitPlace(repository=f"https://git.example/{n}.git"))
     gc.collect()
     assert closed == ["s1", "git0"]
 
