@@ -30,10 +30,10 @@ def test_each_shape_is_built_once_whatever_its_values():
 def test_a_statement_takes_its_own_values(catalog):
     row = {"etag": "", "size": 1, "seen_at": 0.0, "gone": False}
     with catalog.database.write() as tx:
-        for source_id, key in (("one", "a\0b"), ("one", "c"), ("two", "c")):
+        for source_id, key, name in (("one", "a\0b", "b"), ("one", "c", "c"), ("two", "c", "c")):
             tx.execute(
                 objects.insert(),
-                {"source_id": source_id, "object_key": key, "partition_key": key, **row},
+                {"source_id": source_id, "object_key": key, "partition_key": name, **row},
             )
         tx.execute(*_tell("two", True))  # a place of a column's name sets nothing by itself
         found = tx.execute(*_keys("one", ["a\0b", "c"], gone=False)).scalars().all()
