@@ -15,7 +15,7 @@ from s3sync_dagster_tests.mutation.run import record, run_lane
 ROOMS = ("s3sync_dagster/core", "s3sync_dagster/engine", "s3sync_dagster/catalog")
 TESTS = ("core", "engine", "model", "catalog")
 """Folders of tests that are quick and near."""
-_SQL = (".execute(", "sa.Column(")
+_SQL = (".execute(", "sa.Column(", "@built_once")
 """Of the catalog only what asks the database nothing is run."""
 
 
