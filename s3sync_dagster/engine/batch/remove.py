@@ -93,7 +93,8 @@ def remove_documents(
     parts.at("claimed_removal")
     collection = _open(parts, collection_name)
     if collection is not None:
-        ids = ids_to_delete(collection, held, catalog=parts.catalog)
+        gone = {one.key: parts.source for one in ledger.deeds() if one.end.verdict == "gone"}
+        ids = ids_to_delete(collection, held, catalog=parts.catalog, lost=gone)
         # Of what was only begun most was never there: it is asked, or a text that the model
         # refuses would be told as one that was deleted.
         begun = {name for one in held if one.never_whole for name in possible_ids(one)}
