@@ -82,7 +82,7 @@ def stand_in(database: Database, tx: sa.Connection, row: sa.Row[Any], wanted: So
             # Who is asked for a bucket that stays is still to be known by what is there.
             asked_server=row.asked_server if same_bucket(before, new) else None,
             **row_values(new),
-            **_as_restored(row),
+            **_maybe_forgotten(row, new),
         )
     )
     hand_requests(tx, row.id, new)
@@ -106,11 +106,17 @@ def _id_of_successor(
     return name if tx.execute(met).first() is None else database.clock.uuid()
 
 
-def _as_restored(row: sa.Row[Any]) -> dict[str, object]:
-    """Return what a source takes on of one of a restored catalog: it may have been moved before."""
-    if row.looked_through is None:
+def _maybe_forgotten(row: sa.Row[Any], new: Source) -> dict[str, object]:
+    """Return what a source takes on where it may have been moved so in a catalog that is lost.
+
+    What records say then of who may read holds once they were looked at. Where there are none,
+    that is before it has any.
+    """
+    restored = row.looked_through is not None
+    if not restored and not new.reader_keys:
         return {}
-    return {"looked_through": "", "list_due_at": LISTING_ASKED, "closed_unseen": True}
+    looks: dict[str, object] = {"looked_through": "", "closed_unseen": bool(new.reader_keys)}
+    return looks | ({"list_due_at": LISTING_ASKED} if restored else {})
 
 
 def hand_requests(tx: sa.Connection, before_id: str, source: Source) -> int:
