@@ -176,3 +176,29 @@ def test_what_another_object_has_got_since_stays_where_the_one_before_goes():
     world.bucket.put("s.meta.json", sidecar("b.md", "y"))
     settle(world)
     assert world.texts() == {"y-0": "other"}
+
+
+def test_who_gets_an_id_while_what_was_forgotten_under_it_goes_has_its_records_in_the_end():
+    world = make_world()
+    world.bucket.put(KEY, "one")
+    world.bucket.put("b.md", "other")
+    settle(world, 2)
+    copy = back_up(world)
+    world.bucket.put("s.meta.json", sidecar(KEY, "y"))
+    settle(world, 2)
+    restore(world, copy)
+    world.bucket.delete("s.meta.json")
+    world.bucket.delete(KEY)
+    meanwhile = []
+
+    def another_batch(step):
+        if step == "before_remove" and not meanwhile:
+            world.bucket.put("t.meta.json", sidecar("b.md", "y"))
+            world.listing()
+            meanwhile.extend(world.run_batches(at=lambda _step: None))
+
+    world.listing()
+    world.run_batches(at=another_batch)
+    assert "b.md" in {report.key for report in meanwhile}
+    settle(world)
+    assert world.texts() == {"y-0": "other"}

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from s3sync_dagster.core.facts import told_by_head_alone
-from s3sync_dagster.core.plan import possible_ids
+from s3sync_dagster.core.plan import possible_ids, split_record_id
 from s3sync_dagster.core.state import RESTORED, DocumentPhase, DocumentState, KnownCollection
 from s3sync_dagster.engine.batch.blame import beside_the_bytes
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
+from s3sync_dagster.engine.last_look import known_at
 from s3sync_dagster.engine.own_records import DOCUMENTS_AT_ONCE as DOCUMENTS_ASKED
 from s3sync_dagster.engine.own_records import (
     delete_in_steps,
@@ -17,7 +18,6 @@ from s3sync_dagster.engine.own_records import (
     records_naming,
 )
 from s3sync_dagster.engine.ports import CollectionPort
-from s3sync_dagster.engine.strays import owners
 from s3sync_dagster.model.errors import LeaseLost, NotFound, S3SyncError
 from s3sync_dagster.model.source import DeleteMode
 
@@ -107,8 +107,9 @@ def remove_documents(
         if beside := _forgotten_beside(parts, collection, lost):
             delete_in_steps(collection, beside, before=before, deleted=deleted)
             # Nobody claims them: a document may have got such an id meanwhile.
-            known = parts.catalog.documents
-            known.distrust(owners(beside, parts.source, collection, known))
+            names = sorted({split_record_id(one)[0] for one in beside})
+            met = parts.catalog.collections.holders(_known(parts, collection), names)
+            parts.catalog.documents.distrust(met)
         # Of what was only begun most was never there: it is asked, or a text that the model
         # refuses would be told as one that was deleted.
         begun = {name for one in held if one.never_whole for name in possible_ids(one)}
@@ -131,12 +132,7 @@ def _forgotten_beside(
     restored = [one for one in documents if (one.collection_id or "").startswith(RESTORED)]
     if not restored or parts.source.mode is not DeleteMode.MIRROR:
         return []
-    known = KnownCollection(
-        tenant=parts.source.tenant,
-        database_name=parts.source.database_name,
-        collection_name=collection.name,
-        collection_id=collection.id,
-    )
+    known = _known(parts, collection)
     keys = sorted({one.object_key for one in restored})
     return [
         record.id
@@ -146,6 +142,10 @@ def _forgotten_beside(
         )
         for record in of_no_document(records, known, parts.catalog)
     ]
+
+
+def _known(parts: BatchParts, collection: CollectionPort) -> KnownCollection:
+    return known_at(collection, (parts.source.tenant, parts.source.database_name, collection.name))
 
 
 def _open(parts: BatchParts, name: str) -> CollectionPort | None:
