@@ -241,6 +241,40 @@ def test_a_move_that_is_done_again_takes_over_all_that_the_move_of_then_wrote(ch
     assert not {"new", "a.md one", "a.md two"} & set(texts.values())
 
 
+def test_moves_that_are_done_again_one_after_the_other_have_their_records():
+    world = declared(KEYS)
+    copy = back_up(world)
+    changes = [{"bucket_name": "bucket-eu"}, {"collection_name": "docs2"}]
+    ids = []
+    for again in (False, True):
+        for change in changes:
+            move(world, **change)
+            ends(world)
+            ids.append(world.source.id)
+        if not again:
+            world.bucket.put("new.md", "new")
+            goes_on(world, 1)
+            restore(world, copy)
+    assert ids[:2] == ids[2:]
+    assert set(states(world).values()) == {("indexed", None)}
+    assert owners(world, world.source) == {world.source.id}
+
+
+def test_a_source_that_is_moved_again_after_its_deletion_is_another_one():
+    """Whoever is late wrote for the one that was deleted."""
+    world = declared(KEYS)
+    first = world.source
+    move(world, bucket_name="bucket-eu")
+    ends(world)
+    deleted = world.source
+    delete(world)
+    world.catalog.sources.register(first)
+    world.source = first
+    world.sync()
+    move(world, bucket_name="bucket-eu")
+    assert world.source.id not in {first.id, deleted.id}
+
+
 def test_what_a_forgotten_move_wrote_of_a_new_object_is_written_over_also_where_it_is_not_moved():
     world = moved_since(bucket_name="bucket-eu")
     world.bucket.put("new.md", "newer")
