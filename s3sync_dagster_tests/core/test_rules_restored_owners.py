@@ -273,6 +273,9 @@ def test_a_source_that_is_moved_again_after_its_deletion_is_another_one():
     world.sync()
     move(world, bucket_name="bucket-eu")
     assert world.source.id not in {first.id, deleted.id}
+    ends(world)
+    assert owners(world, world.source) == {world.source.id}
+    assert world.catalog.moves.left_by(world.source.id) == []
 
 
 def test_what_a_forgotten_move_wrote_of_a_new_object_is_written_over_also_where_it_is_not_moved():
