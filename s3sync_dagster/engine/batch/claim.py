@@ -1,6 +1,6 @@
 """Documents under the batch's intent: nothing is written whose record ids are not ours."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
@@ -268,7 +268,7 @@ def _with_tails(
             keys[name] = one.key
             if one.target.custom_id is not None:
                 custom_ids[name] = one.target.custom_id
-    stand = list(standing_under(group.collection, keys, custom_ids))
+    stand = standing_under(group.collection, keys, custom_ids)
     own = _own_among(parts, group.collection, stand, found, held)
     ends: dict[str, Found] = {}
     for one in documents_of(own, parts.source):
@@ -284,30 +284,31 @@ def _with_tails(
 def _own_among(
     parts: BatchParts,
     collection: CollectionPort,
-    records: Sequence[StoredRecord],
+    records: Iterable[StoredRecord],
     found: Mapping[str, Found],
     held: Collection[str],
-) -> list[StoredRecord]:
-    """Return those of the records under ids that are a source's, or go on from what it takes.
+) -> Iterator[StoredRecord]:
+    """Yield those of the records under ids that are a source's, or go on from what it takes.
 
     Args:
         parts: the batch's.
         collection: where.
-        records: what stands there.
+        records: what stands there: of a large document never all are held.
         found: see ``Found``.
         held: ids that the source had by the time of a backup that the catalog was put back from.
     """
-    writers = _writers(parts, collection, records)
-    own: list[StoredRecord] = []
+    of_owner: dict[str, Writers] = {}
     for one in records:
         name, owner = split_record_id(one.id)[0], owner_of(one)
+        if owner not in of_owner:
+            of_owner[owner] = _writers(parts, collection, [one])
+        writers = of_owner[owner]
         held_by = parts.source if name in held else None
         taken = found.get(name, _NOTHING).written_as
         if writers.wrote(one.id, one.metadata, held_by=held_by) or (
             owner in taken and owner not in writers.others
         ):
-            own.append(one)
-    return own
+            yield one
 
 
 def _writers(
