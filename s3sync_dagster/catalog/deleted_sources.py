@@ -53,6 +53,19 @@ def remember_deleted(database: Database, tx: sa.Connection, source_id: str, *, n
     )
 
 
+def is_there_again(tx: sa.Connection, source_id: str) -> None:
+    """Forget the end of a source that is declared once more: code gives it the id that it had.
+
+    What a late worker left of it is its own now, and nobody sweeps what it has.
+    """
+    tx.execute(deleted_sources.delete().where(deleted_sources.c.id == source_id))
+    tx.execute(
+        documents.update()
+        .where(documents.c.source_id == source_id, documents.c.batch_token == SWEEPER)
+        .values(batch_token=None)
+    )
+
+
 def may_adopt(tx: sa.Connection, source_id: str) -> bool:
     """Return whether records without an owner are to be removed in the name of this source."""
     if tx.execute(sa.select(sources.c.id).where(sources.c.id == source_id)).first() is not None:

@@ -9,10 +9,19 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import source_of
 from s3sync_dagster.catalog.successions import MOVER
-from s3sync_dagster.catalog.tables import documents, has_records, invocations, shards, sources
+from s3sync_dagster.catalog.tables import (
+    deleted_sources,
+    documents,
+    has_records,
+    invocations,
+    shards,
+    sources,
+)
 from s3sync_dagster.catalog.wholes import hand_wholes
 from s3sync_dagster.core.source_identity import prefixes_overlap
 from s3sync_dagster.core.source_rules import validate_source
+from s3sync_dagster.core.state import LISTING_ASKED
+from s3sync_dagster.core.writers import successor_id
 from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.model.source import Source
 
@@ -33,7 +42,7 @@ def stand_in(database: Database, tx: sa.Connection, row: sa.Row[Any], wanted: So
         Conflict: it overlaps another source.
     """
     now = database.now()
-    new = replace(wanted, id=database.clock.uuid())
+    new = replace(wanted, id=_id_of_successor(database, tx, row, wanted))
     before = replace(source_of(row), name=f"{row.name} (moved, {row.id})")
     indexed = _indexed()
     database.lock_source(tx, row.id)
@@ -73,10 +82,41 @@ def stand_in(database: Database, tx: sa.Connection, row: sa.Row[Any], wanted: So
             # Who is asked for a bucket that stays is still to be known by what is there.
             asked_server=row.asked_server if same_bucket(before, new) else None,
             **row_values(new),
+            **_maybe_forgotten(row, new),
         )
     )
     hand_requests(tx, row.id, new)
     return new
+
+
+def _id_of_successor(
+    database: Database, tx: sa.Connection, row: sa.Row[Any], wanted: Source
+) -> str:
+    """Return the id of who takes a source's place: of the same move the same one.
+
+    A restored catalog that is moved again so knows the records of the move that it has forgotten.
+    One that was deleted after such a move, and is declared and moved once more, gets another:
+    workers may be late that wrote for it.
+    """
+    name = successor_id(row.id, wanted)
+    met = sa.union_all(
+        sa.select(sources.c.id).where(sources.c.id == name),
+        sa.select(deleted_sources.c.id).where(deleted_sources.c.id == name),
+    )
+    return name if tx.execute(met).first() is None else database.clock.uuid()
+
+
+def _maybe_forgotten(row: sa.Row[Any], new: Source) -> dict[str, object]:
+    """Return what a source takes on where it may have been moved so in a catalog that is lost.
+
+    What records say then of who may read holds once they were looked at. Where there are none,
+    that is before it has any.
+    """
+    restored = row.looked_through is not None
+    if not restored and not new.reader_keys:
+        return {}
+    looks: dict[str, object] = {"looked_through": "", "closed_unseen": bool(new.reader_keys)}
+    return looks | ({"list_due_at": LISTING_ASKED} if restored else {})
 
 
 def hand_requests(tx: sa.Connection, before_id: str, source: Source) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collisions import again_after_collisions
+from s3sync_dagster.catalog.deleted_sources import is_there_again
 from s3sync_dagster.catalog.doubted import close_changed
 from s3sync_dagster.catalog.identities import (
     require_possible,
@@ -138,6 +139,7 @@ class SourceRows(KnownSources):
             row = tx.execute(sa.select(sources).where(sources.c.name == source.name)).first()
             if row is None:
                 require_possible(tx, source)
+                is_there_again(tx, source.id)
                 tx.execute(
                     sources.insert().values(
                         id=source.id,

@@ -149,6 +149,10 @@ def _advice(unlisted: list[str]) -> list[str]:
             "since, once all is listed: s3sync verify --fix (a mode that keeps what is gone reads "
             "them back)"
         ),
+        (
+            "what fails as record_ids_taken a source of after the backup may have written: "
+            "s3sync rebuild NAME --catalog takes it over"
+        ),
         "tokens that were revoked since count again: s3sync token list",
     ]
     if unlisted:

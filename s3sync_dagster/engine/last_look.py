@@ -128,6 +128,8 @@ def look_round(source: Source, *, catalog: CatalogPort, collections: Collections
             trouble_of_one(collections, name, error, tenant=tenant, database=database)
         names.append(name)
     catalog.sources.look_through(source.id, names)
+    if not names:
+        catalog.sources.open_seen(source.id)  # no record is left that could say who reads it
     return names
 
 

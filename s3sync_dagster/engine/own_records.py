@@ -1,15 +1,18 @@
 """Which records are a document's own, as they were written, and how they are deleted."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from types import MappingProxyType
 
 from s3sync_dagster.core.plan import DIGEST_BYTES, possible_ids, record_ids, split_record_id
 from s3sync_dagster.core.records import metadata_digest, text_digest
-from s3sync_dagster.core.state import DocumentState, KnownCollection
+from s3sync_dagster.core.state import RESTORED, DocumentState, KnownCollection
+from s3sync_dagster.core.writers import Writers
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import InvalidSetting, NotFound, S3SyncError, Unavailable
+from s3sync_dagster.model.source import Source
 
 IDS_AT_ONCE = 1000
 DOCUMENTS_AT_ONCE = 100
@@ -64,26 +67,28 @@ def ids_to_delete(
     *,
     catalog: CatalogPort,
     look: bool = False,
+    lost: Mapping[str, Source] = MappingProxyType({}),
 ) -> list[str]:
     """Return the ids of records that documents have, or may have, in a collection.
 
     Whoever wrote a document to this very collection has looked whose its ids are. In one that was
-    made anew under the name they may be somebody else's: there each record says whose it is. That
-    is the source, one that its document is known to be taken over from, or one that is no more and
-    took its records along; never another one that is there.
+    made anew under the name they may be somebody else's, and so may they where the catalog was put
+    back from a copy: there each record says whose it is (``core.writers``).
 
     Args:
         collection: where.
         documents: whose.
         catalog: tells which sources are no more.
         look: ask each record whose it is, whatever is known: nobody holds the ids meanwhile.
+        lost: the source, by keys of objects that are gone from its place.
     """
     asked = [one for one in documents if look or one.collection_id != collection.id]
     found = _found(collection, asked)
     ids: list[str] = []
     for one in documents:
         if one.document_id in found:
-            own = own_among(one, found[one.document_id], catalog)
+            source = lost.get(one.object_key)
+            own = own_among(one, found[one.document_id], catalog, source=source)
             ids += sorted((record.id for record in own), key=_place)
         else:
             ids += possible_ids(one)
@@ -112,7 +117,7 @@ def is_there(document: DocumentState, collection: CollectionPort, catalog: Catal
 
 
 def standing_under(
-    collection: CollectionPort, keys: Mapping[str, str], *, source_id: str | None = None
+    collection: CollectionPort, keys: Mapping[str, str], custom_ids: Mapping[str, str] | None = None
 ) -> Iterator[StoredRecord]:
     """Yield all records under ids of documents that name one of their objects, however far.
 
@@ -123,43 +128,59 @@ def standing_under(
     Args:
         collection: where.
         keys: of the objects, by the documents' ids.
-        source_id: whose records alone; None: whoever wrote them.
+        custom_ids: by the documents' ids, where those are of their own: what stands there is asked
+            for also where it names another object, which had the id before.
 
     Raises:
         InvalidSetting: one object has more than a document can have.
     """
-    objects = sorted({*keys.values()})
-    for start in range(0, len(objects), DOCUMENTS_AT_ONCE):
-        some = objects[start : start + DOCUMENTS_AT_ONCE]
-        for page in records_naming(collection, some, source_id=source_id):
-            yield from (one for one in page if split_record_id(one.id)[0] in keys)
+    asked = {
+        "document_key": sorted({*keys.values()}),
+        "custom_id": sorted((custom_ids or {}).values()),
+    }
+    met = set[str]()
+    for name, values in asked.items():
+        for start in range(0, len(values), DOCUMENTS_AT_ONCE):
+            some = values[start : start + DOCUMENTS_AT_ONCE]
+            for ids in _ids_naming(collection, some, name=name, source_id=None):
+                new = [one for one in ids if split_record_id(one)[0] in keys and one not in met]
+                met.update(new)
+                for page in by_ids(collection, new):
+                    yield from page
 
 
 def records_naming(
-    collection: CollectionPort, keys: Sequence[str], *, source_id: str | None
+    collection: CollectionPort, keys: Sequence[str], *, source_id: str
 ) -> Iterator[list[StoredRecord]]:
-    """Yield the records of objects, under whichever ids, as many as a request takes.
+    """Yield a source's records of objects, under whichever ids, as many as a request takes.
 
     Args:
         collection: where.
         keys: of the objects, ``DOCUMENTS_AT_ONCE`` at most.
-        source_id: whose records alone; None: whoever wrote them.
+        source_id: whose records alone.
 
     Raises:
         InvalidSetting: one object has more than a document can have.
     """
-    ids = collection.ids_meeting(that_name(keys, source_id=source_id), most=RECORDS_OF_OBJECTS)
-    if ids is None and len(keys) > 1:
-        half = len(keys) // 2
-        yield from records_naming(collection, keys[:half], source_id=source_id)
-        yield from records_naming(collection, keys[half:], source_id=source_id)
-        return
-    if ids is None:
+    for ids in _ids_naming(collection, keys, name="document_key", source_id=source_id):
+        yield from by_ids(collection, ids)
+
+
+def _ids_naming(
+    collection: CollectionPort, values: Sequence[str], *, name: str, source_id: str | None
+) -> Iterator[list[str]]:
+    where = that_name(values, source_id=source_id, name=name)
+    ids = collection.ids_meeting(where, most=RECORDS_OF_OBJECTS)
+    if ids is not None:
+        yield ids
+    elif half := len(values) // 2:
+        yield from _ids_naming(collection, values[:half], name=name, source_id=source_id)
+        yield from _ids_naming(collection, values[half:], name=name, source_id=source_id)
+    else:
         raise InvalidSetting(
-            f"Over {RECORDS_OF_OBJECTS:,} records in {collection.name!r} name {keys[0]!r}: look "
+            f"Over {RECORDS_OF_OBJECTS:,} records in {collection.name!r} name {values[0]!r}: look "
             "at them, and delete those that nobody needs."
         )
-    yield from by_ids(collection, ids)
 
 
 def by_ids(collection: CollectionPort, ids: Iterable[str]) -> Iterator[list[StoredRecord]]:
@@ -169,19 +190,81 @@ def by_ids(collection: CollectionPort, ids: Iterable[str]) -> Iterator[list[Stor
         yield list(collection.get(some).values())
 
 
-def that_name(keys: Sequence[str], *, source_id: str | None) -> dict[str, object]:
+def that_name(
+    values: Sequence[str], *, source_id: str | None, name: str = "document_key"
+) -> dict[str, object]:
     """Return the filter for records that name objects, of one source or of any."""
-    of_keys: dict[str, object] = {"document_key": {"$in": list(keys)}}
+    of_keys: dict[str, object] = {name: {"$in": list(values)}}
     return of_keys if source_id is None else {"$and": [{"s3sync_source": source_id}, of_keys]}
 
 
 def own_among(
-    document: DocumentState, records: Iterable[StoredRecord], catalog: CatalogPort
+    document: DocumentState,
+    records: Iterable[StoredRecord],
+    catalog: CatalogPort,
+    *,
+    source: Source | None = None,
 ) -> list[StoredRecord]:
-    """Return those of the records under a document's ids that are its own, by what they name."""
+    """Return those of the records under a document's ids that are its own, by what they name.
+
+    Args:
+        document: whose.
+        records: what stands there.
+        catalog: tells which sources are no more.
+        source: the document's, where what it would write itself is its own (``core.writers``).
+    """
     records = [one for one in records if names_object_of(document, one)]
-    whose = _may_name(document, {owner_of(record) for record in records}, catalog)
-    return [record for record in records if owner_of(record) in whose]
+    if {owner_of(record) for record in records} <= {document.source_id}:
+        return records
+    places = {(document.tenant, document.database_name, document.collection_name)}
+    if source is not None:
+        places.add((source.tenant, source.database_name, source.collection_name))
+    restored = (document.collection_id or "").startswith(RESTORED)
+    writers = writers_of(
+        document.source_id,
+        records,
+        places=places,
+        catalog=catalog,
+        taken_from=document.written_as,
+        restored=restored,
+    )
+    held_by = source if restored else None
+    return [one for one in records if writers.wrote(one.id, one.metadata, held_by=held_by)]
+
+
+def writers_of(
+    source_id: str,
+    records: Iterable[StoredRecord],
+    *,
+    places: Collection[tuple[str, str, str]],
+    catalog: CatalogPort,
+    taken_from: Collection[str] = (),
+    restored: bool = False,
+) -> Writers:
+    """Return who may have written records for a source, by what the catalog knows.
+
+    Args:
+        source_id: of the source.
+        records: of which it is asked.
+        places: see ``Writers``.
+        catalog: the catalog.
+        taken_from: of whom the source is known to have taken the records over, or read them back.
+        restored: whether it has the ids in a catalog that was put back from a copy: who stands in
+            its place by now may have had them since, and has no document there.
+    """
+    owners = {owner_of(record) for record in records} - {source_id}
+    free = catalog.documents.may_write_over(source_id, owners) if owners else set[str]()
+    if not owners - free:
+        return Writers(source_id=source_id, places=places, own={source_id, *free})
+    known, kept = catalog.sources.ids(), catalog.rebuilding.kept_owners()
+    if restored:
+        free |= {one for one in owners & known if _stands_for(one, source_id, catalog)}
+    return Writers(
+        source_id=source_id,
+        places=places,
+        own={source_id, *free} | ({*taken_from} - known),
+        others=known | kept,
+    )
 
 
 def names_object_of(document: DocumentState, record: StoredRecord) -> bool:
@@ -226,13 +309,8 @@ def left_of(document: DocumentState, collection: CollectionPort) -> set[str]:
     return {name for name, record in stored.items() if owner_of(record) in names}
 
 
-def _may_name(document: DocumentState, owners: set[str], catalog: CatalogPort) -> set[str]:
-    """Return which of these names the records of a document may bear."""
-    others = owners - {document.source_id}
-    if not others:
-        return {document.source_id}
-    free = catalog.documents.may_write_over(document.source_id, others)
-    return {document.source_id, *free} | ({*document.written_as} - catalog.sources.ids())
+def _stands_for(source_id: str, before_id: str, catalog: CatalogPort) -> bool:
+    return any(one.id == before_id for one in catalog.moves.left_by(source_id))
 
 
 def under_ids(

@@ -7,14 +7,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.plan import record_ids, split_record_id
 from s3sync_dagster.core.record_limits import CONTRACT_KEYS, RESERVED_PREFIXES
 from s3sync_dagster.core.records import PLAIN_KEYS
-from s3sync_dagster.core.selection import decide
+from s3sync_dagster.core.writers import of_place, would_write
 from s3sync_dagster.model.document import Metadata, MetadataValue
-from s3sync_dagster.model.object import ObjectRef
 
 if TYPE_CHECKING:
     from s3sync_dagster.engine.catalog_port import CatalogPort
@@ -251,21 +249,14 @@ def _belongs(
     kept_sources: Collection[str] = (),
 ) -> Literal["ours", "unknown", "others"]:
     metadata = record.metadata
-    owner, key = metadata.get("s3sync_source"), metadata.get("document_key")
+    owner = metadata.get("s3sync_source")
     if owner == source.id:
         return "ours"
-    if (
-        not isinstance(owner, str)
-        or not isinstance(key, str)
-        or owner in known_sources
-        or metadata.get("s3sync_bucket") != source.place.identity().bucket_name
-        or not key.startswith(source.place.path_prefix)
-    ):
+    if not isinstance(owner, str) or owner in known_sources or not of_place(source, metadata):
         return "others"
-    if owner in kept_sources or decide(source, ObjectRef(key=key, etag="", size=-1)) is not None:
+    if owner in kept_sources:
         return "unknown"
-    name = document_id(key, custom_id=_custom_id(record), id_prefix=source.id_prefix)
-    return "ours" if record.id.rpartition("-")[0] == name else "unknown"
+    return "ours" if would_write(source, record.id, metadata) else "unknown"
 
 
 def _custom_id(record: StoredRecord) -> str | None:

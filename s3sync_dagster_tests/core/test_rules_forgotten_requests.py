@@ -5,13 +5,15 @@ import sqlalchemy as sa
 
 from s3sync_dagster.model.errors import Conflict, RecordRejected, Unavailable
 from s3sync_dagster.model.source import AutoSync, DeleteMode
-from s3sync_dagster_tests.core.rules import Refusing, refuse_with
+from s3sync_dagster_tests.core.rules import Refusing, refuse_with, sidecar
 from s3sync_dagster_tests.core.test_rules_dropping import drop
 from s3sync_dagster_tests.core.test_rules_found_texts import KEEPS, settle
 from s3sync_dagster_tests.core.test_rules_move_append import claims_and_dies
 from s3sync_dagster_tests.core.test_rules_restored import back_up, open_collection, restore
 from s3sync_dagster_tests.core.test_rules_verify import fix
 from s3sync_dagster_tests.engine_fixture import make_world
+
+KEY = "a.md"
 
 
 def test_what_was_asked_for_in_a_collection_that_the_backup_knows_stays():
@@ -139,3 +141,64 @@ def test_a_text_whose_removal_the_backup_knows_before_it_was_ever_whole_outlives
     restore(world, copy)
     settle(world)
     assert list(world.texts().values()) == ["one"]
+
+
+@pytest.mark.parametrize("before", [None, "x"], ids=["by its key", "by its sidecar"])
+@pytest.mark.parametrize("also", [[], [f"{KEY}.meta.json"]], ids=["alone", "with its sidecar"])
+def test_what_an_object_had_under_an_id_of_after_the_backup_goes_with_it(before, also):
+    world = make_world()
+    world.bucket.put(KEY, "one\n\ntwo")
+    world.bucket.put("b.md", "other")
+    if before is not None:
+        world.bucket.put(f"{KEY}.meta.json", sidecar(KEY, before))
+    settle(world, 2)
+    copy = back_up(world)
+    world.bucket.put(f"{KEY}.meta.json", sidecar(KEY, "y"))
+    settle(world, 2)
+    assert {"y-0", "y-1"} <= set(world.texts())
+    restore(world, copy)
+    for key in (KEY, *also):
+        world.bucket.delete(key)
+    settle(world)
+    assert list(world.texts().values()) == ["other"]
+
+
+def test_what_another_object_has_got_since_stays_where_the_one_before_goes():
+    world = make_world()
+    world.bucket.put(KEY, "one")
+    world.bucket.put("b.md", "other")
+    settle(world, 2)
+    copy = back_up(world)
+    world.bucket.put("s.meta.json", sidecar(KEY, "y"))
+    settle(world, 2)
+    restore(world, copy)
+    world.bucket.delete(KEY)
+    world.bucket.put("s.meta.json", sidecar("b.md", "y"))
+    settle(world)
+    assert world.texts() == {"y-0": "other"}
+
+
+def test_who_gets_an_id_while_what_was_forgotten_under_it_goes_has_its_records_in_the_end():
+    world = make_world()
+    world.bucket.put(KEY, "one")
+    world.bucket.put("b.md", "other")
+    settle(world, 2)
+    copy = back_up(world)
+    world.bucket.put("s.meta.json", sidecar(KEY, "y"))
+    settle(world, 2)
+    restore(world, copy)
+    world.bucket.delete("s.meta.json")
+    world.bucket.delete(KEY)
+    meanwhile = []
+
+    def another_batch(step):
+        if step == "before_remove" and not meanwhile:
+            world.bucket.put("t.meta.json", sidecar("b.md", "y"))
+            world.listing()
+            meanwhile.extend(world.run_batches(at=lambda _step: None))
+
+    world.listing()
+    world.run_batches(at=another_batch)
+    assert "b.md" in {report.key for report in meanwhile}
+    settle(world)
+    assert world.texts() == {"y-0": "other"}

@@ -8,11 +8,12 @@ from s3sync_dagster.engine.rebuilding import recover_catalog
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
-from s3sync_dagster_tests.core.rules import Refusing, refuse_with
-from s3sync_dagster_tests.core.test_rules_moved import move
+from s3sync_dagster_tests.core.rules import Refusing, refuse_with, states
+from s3sync_dagster_tests.core.test_rules_moved import KEYS, finish, move, owners
+from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
 from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
 from s3sync_dagster_tests.engine_fixture import make_world
-from s3sync_dagster_tests.sources import s3_source
+from s3sync_dagster_tests.sources import changed, s3_source
 
 SECOND = "00000000-0000-4000-8000-000000000002"
 
@@ -135,3 +136,219 @@ def test_what_a_document_has_beyond_a_first_record_that_is_gone_goes_with_it():
     world.approve()
     world.sync()
     assert set(world.texts().values()) == {"other"}
+
+
+def declared(keys):
+    world = make_world()
+    with world.catalog.database.write() as tx:
+        tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+    for key in keys:
+        world.bucket.put(key, f"{key} one\n\n{key} two")
+    world.sync()
+    return world
+
+
+def moved_since(**changes):
+    """Return a world that was moved after the backup that it goes on with."""
+    world = declared(KEYS)
+    copy = back_up(world)
+    move(world, **changes)
+    ends(world)
+    world.bucket.put("new.md", "new")
+    goes_on(world, 1)
+    restore(world, copy)
+    return world
+
+
+def made_again_since():
+    """Return a world whose source was deleted and made again after the backup; and the other."""
+    world = make_world()
+    for key in KEYS:
+        world.bucket.put(key, f"{key} one\n\n{key} two")
+    world.sync()
+    copy = back_up(world)
+    delete(world)
+    again = changed(world.source, id=SECOND)
+    world.catalog.sources.add(again)
+    world.source = again
+    world.sync()
+    assert owners(world, again) == {SECOND}
+    restore(world, copy)
+    return world
+
+
+def ends(world):
+    for _ in range(3):
+        goes_on(world, 1)
+        finish(world)
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["moved again", "as it was"])
+@pytest.mark.parametrize("when", ["before it is listed", "while its work waits"])
+def test_what_a_forgotten_move_wrote_of_an_object_goes_with_it(again, when):
+    world = moved_since(bucket_name="bucket-eu")
+    if when == "before it is listed":
+        world.bucket.delete("a.md")
+    if again:
+        move(world, bucket_name="bucket-eu")
+    if when == "while its work waits":
+        world.listing()
+        world.bucket.delete("a.md")
+    ends(world)
+    assert world.keys_indexed() == {*KEYS, "new.md"} - {"a.md"}
+    assert {one["document_key"] for one in world.metadata().values()} == world.keys_indexed()
+
+
+def test_what_a_forgotten_move_wrote_goes_with_the_source():
+    world = moved_since(bucket_name="bucket-eu")
+    delete(world)
+    assert set(world.texts().values()) == {"new"}  # which the copy does not know
+
+
+def test_what_a_move_wrote_after_a_backup_in_its_middle_goes_with_the_object_of_before():
+    world = declared(KEYS)
+    move(world, bucket_name="bucket-eu")
+    copy = back_up(world)
+    goes_on(world, 1)
+    assert owners(world, world.source) == {world.source.id}
+    restore(world, copy)
+    world.bucket.delete("a.md")
+    ends(world)
+    assert {one["document_key"] for one in world.metadata().values()} == {"b.md", "dir/c.md"}
+
+
+@pytest.mark.parametrize("when", ["before it is listed", "while its work waits"])
+def test_what_a_forgotten_source_wrote_of_an_object_of_the_same_place_goes_with_it(when):
+    world = made_again_since()
+    if when == "while its work waits":
+        world.listing()
+    world.bucket.delete("a.md")
+    goes_on(world)
+    assert {one["document_key"] for one in world.metadata().values()} == {"b.md", "dir/c.md"}
+
+
+@pytest.mark.parametrize("change", [{"bucket_name": "bucket-eu"}, {"collection_name": "docs2"}])
+def test_a_move_that_is_done_again_takes_over_all_that_the_move_of_then_wrote(change):
+    world = moved_since(**change)
+    world.bucket.put("new.md", "newer")
+    world.bucket.put("a.md", "changed")
+    move(world, **change)
+    ends(world)
+    assert set(states(world).values()) == {("indexed", None)}
+    assert world.catalog.moves.left_by(world.source.id) == []
+    texts = world.texts(world.source.collection_name)
+    assert {"newer", "changed"} <= set(texts.values())
+    assert not {"new", "a.md one", "a.md two"} & set(texts.values())
+
+
+def test_moves_that_are_done_again_one_after_the_other_have_their_records():
+    world = declared(KEYS)
+    copy = back_up(world)
+    changes = [{"bucket_name": "bucket-eu"}, {"collection_name": "docs2"}]
+    ids = []
+    for again in (False, True):
+        for change in changes:
+            move(world, **change)
+            ends(world)
+            ids.append(world.source.id)
+        if not again:
+            world.bucket.put("new.md", "new")
+            goes_on(world, 1)
+            restore(world, copy)
+    assert ids[:2] == ids[2:]
+    assert set(states(world).values()) == {("indexed", None)}
+    assert owners(world, world.source) == {world.source.id}
+
+
+def test_a_source_that_is_moved_again_after_its_deletion_is_another_one():
+    """Whoever is late wrote for the one that was deleted."""
+    world = declared(KEYS)
+    first = world.source
+    move(world, bucket_name="bucket-eu")
+    ends(world)
+    deleted = world.source
+    delete(world)
+    world.catalog.sources.register(first)
+    world.source = first
+    world.sync()
+    move(world, bucket_name="bucket-eu")
+    assert world.source.id not in {first.id, deleted.id}
+    ends(world)
+    assert owners(world, world.source) == {world.source.id}
+    assert world.catalog.moves.left_by(world.source.id) == []
+
+
+def test_what_a_forgotten_move_wrote_of_a_new_object_is_written_over_also_where_it_is_not_moved():
+    world = moved_since(bucket_name="bucket-eu")
+    world.bucket.put("new.md", "newer")
+    goes_on(world)
+    assert states(world)["new.md"] == ("indexed", None)
+    assert "new" not in world.texts().values()
+
+
+def neighbour(world, **fields):
+    """Return the world of another installation at the same Chroma."""
+    other = make_world(**{"id": SECOND, **fields})
+    other.collections, other.bucket = world.collections, world.bucket
+    if "bucket_name" in fields:
+        other.bucket = MemoryBucket()
+    other.__post_init__()
+    return other
+
+
+@pytest.mark.parametrize("gone", ["deleted", "left out", "with its source"])
+def test_what_another_installation_wrote_under_an_id_that_was_free_stays(gone):
+    world = make_world()
+    world.bucket.put("a.md", "ours")
+    world.bucket.put("b.md", "other")
+    world.sync()
+    copy = back_up(world)
+    other = neighbour(world, bucket_name="bucket2")
+    other.bucket.put("a.md", "theirs")
+    assert other.sync() == {"a.md": "failed"}
+    world.bucket.delete("a.md")
+    world.sync()
+    goes_on(other, 1)
+    assert states(other)["a.md"] == ("indexed", None)
+    restore(world, copy)
+    if gone == "left out":
+        world.bucket.put("a.md", "ours")
+        world.configure(exclude_globs=("a.md",))
+    if gone == "with its source":
+        delete(world)
+    else:
+        goes_on(world)
+    assert "theirs" in world.texts().values()
+
+
+def test_another_installation_of_the_same_place_keeps_what_a_restored_catalog_has_not():
+    world = make_world(exclude_globs=("b.md",))
+    world.bucket.put("a.md", "a")
+    world.bucket.put("b.md", "b")
+    world.sync()
+    copy = back_up(world)
+    other = neighbour(world)
+    other.sync()
+    theirs = {"b": SECOND}
+    restore(world, copy)
+    world.configure(exclude_globs=())
+    world.bucket.put("b.md", "b, edited")
+    goes_on(world)
+    assert states(world)["b.md"] == ("failed", "record_ids_taken")
+    told = world.metadata()
+    assert {t: told[n]["s3sync_source"] for n, t in world.texts().items() if t == "b"} == theirs
+
+
+def test_another_installation_of_the_same_place_keeps_what_goes_with_a_source_of_before():
+    """It took the place of one that was deleted, which is there again and is deleted again."""
+    world = make_world()
+    world.bucket.put("a.md", "a")
+    world.sync()
+    copy = back_up(world)
+    delete(world)
+    other = neighbour(world)
+    other.sync()
+    assert list(world.texts().values()) == ["a"]
+    restore(world, copy)
+    delete(world)
+    assert list(world.texts().values()) == ["a"]

@@ -116,19 +116,51 @@ def test_a_document_with_an_id_of_its_own_that_the_backup_does_not_know_stays_cl
     moves_closed(world)
 
 
-def test_what_was_closed_after_a_move_stays_closed_where_the_catalog_is_of_before_it(mode):
+@pytest.mark.parametrize("changes", CHANGES[:2], ids=lambda changes: next(iter(changes)))
+@synced_or_not
+@known_or_not
+def test_what_was_closed_after_a_move_stays_closed_where_the_catalog_is_of_before_it(
+    mode, changes, synced, known
+):
     world = declared(mode)
-    world.bucket.put(KEY, "salaries")
+    if known:
+        world.bucket.put(KEY, "salaries")
     world.sync()
     backup = back_up(world)
-    move(world, bucket_name="bucket-eu")
+    move(world, **changes)
+    world.bucket.put(KEY, "salaries")
     world.sync()
     finish(world)
     ask(world, HR, owner=True)
     assert (sees_it(world, "sales"), sees_it(world, "hr")) == (False, True)
     restore(world, backup)
-    move(world, bucket_name="bucket-eu")
+    if synced and "collection_name" not in changes:
+        world.sync()
+        settle(world)
+    move(world, **changes)
+    assert not sees_it(world, "sales")
     moves_closed(world)
+
+
+def test_what_the_settings_of_a_forgotten_move_opened_is_closed_by_those_of_now(mode):
+    world = declared(mode)
+    world.bucket.put(KEY, "salaries")
+    world.sync()
+    backup = back_up(world)
+    change = {"collection_name": "docs2", "path_metadata": None}
+    move(world, **change, metadata={"team": "sales"})
+    world.sync()
+    finish(world)
+    assert sees_it(world, "sales")
+    restore(world, backup)
+    world.bucket.delete(KEY)
+    move(world, **change, metadata={"team": "hr"})
+    for _ in range(3):
+        assert not sees_it(world, "sales")
+        world.sync()
+        world.clock.seconds += DAY
+        finish(world)
+    assert not sees_it(world, "sales")
 
 
 @known_or_not

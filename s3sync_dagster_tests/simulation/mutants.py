@@ -140,8 +140,8 @@ MUTANTS = (
     Mutant(
         "rebuild --catalog takes over records of another installation",
         ENGINE + "rebuilding.py",
-        'return "ours" if record.id.rpartition("-")[0] == name else "unknown"',
-        'return "ours" if name else "unknown"',
+        'return "ours" if would_write(source, record.id, metadata) else "unknown"',
+        'return "ours"',
     ),
     Mutant(
         "what code declares to be another source is taken for the same",

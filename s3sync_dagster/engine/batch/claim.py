@@ -1,6 +1,6 @@
 """Documents under the batch's intent: nothing is written whose record ids are not ours."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
@@ -8,12 +8,19 @@ from s3sync_dagster.core.patience import busy
 from s3sync_dagster.core.plan import metadata_keys, split_record_id
 from s3sync_dagster.core.state import RESTORED, DocumentState
 from s3sync_dagster.core.vouching import NOBODY
+from s3sync_dagster.core.writers import Writers
 from s3sync_dagster.engine.batch.found_text import is_unknown, keep_found, texts_found
 from s3sync_dagster.engine.batch.groups import Write, WriteGroup
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
-from s3sync_dagster.engine.own_records import IDS_AT_ONCE, standing_under, under_ids
+from s3sync_dagster.engine.own_records import (
+    IDS_AT_ONCE,
+    owner_of,
+    standing_under,
+    under_ids,
+    writers_of,
+)
 from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
 from s3sync_dagster.engine.rebuilding import RecoveredDocument, documents_of
 from s3sync_dagster.model.document import MetadataValue
@@ -205,7 +212,7 @@ def _look_for_owners(
     found: dict[str, Found] = {}
     ours = {parts.source.id}
     stored_first = collection.get(list(first))
-    owners = {str(one.metadata.get("s3sync_source", "")) for one in stored_first.values()}
+    owners = set(map(owner_of, stored_first.values()))
     rows: dict[str, str] = {}
     known = parts.catalog.sources.ids() - ours if parts.source.reader_keys else set[str]()
     if not owners <= ours:
@@ -215,11 +222,12 @@ def _look_for_owners(
             [first[name] for name in stored_first],
             collection_id=collection.id,
         )
-        others = {*owners, *rows.values()} - ours
-        ours |= parts.catalog.documents.may_write_over(parts.source.id, others)
+        ours |= parts.catalog.documents.may_write_over(parts.source.id, {*rows.values()} - ours)
+    writers = _writers(parts, collection, stored_first.values())
     for name, stored in stored_first.items():
-        owner = stored.metadata.get("s3sync_source")
-        if not {owner, rows.get(first[name])} & ours and not parts.source.adopt:
+        owner = owner_of(stored)
+        is_ours = rows.get(first[name]) in ours or writers.wrote(name, stored.metadata)
+        if not is_ours and not parts.source.adopt:
             found[first[name]] = Found(
                 refusal=(
                     f"Collection {collection.name!r} already has records with the ids "
@@ -234,7 +242,7 @@ def _look_for_owners(
             count=_count_of(collection, stored),
             told={} if owner in known else stored.metadata,
             metadata_keys=tuple(sorted(stored.metadata)),
-            written_as=() if owner == parts.source.id else (str(owner or ""),),
+            written_as=() if owner == parts.source.id else (owner,),
         )
     return found
 
@@ -242,20 +250,28 @@ def _look_for_owners(
 def _with_tails(
     parts: BatchParts, group: WriteGroup, found: Mapping[str, Found]
 ) -> dict[str, Found]:
-    """Return what was found with all records of this source that stand under the ids."""
-    ours: dict[str, str] = {}
+    """Return what was found with all records of this source's that stand under the ids.
+
+    Whichever object they name: one that gets an id writes over what the one before had under it.
+    """
+    keys, custom_ids, held = dict[str, str](), dict[str, str](), set[str]()
     for one in group.writes:
-        there = found.get(one.document_id)
+        name, there, facts = one.document_id, found.get(one.document_id), one.deed.decision.facts
         if there is not None and there.refusal is not None:
             continue
-        if there is not None or any(
-            row.document_id == one.document_id and (row.collection_id or "").startswith(RESTORED)
-            for row in one.deed.decision.facts.documents
+        if any(
+            row.document_id == name and (row.collection_id or "").startswith(RESTORED)
+            for row in (*facts.documents, *facts.before)
         ):
-            ours[one.document_id] = one.key
+            held.add(name)
+        if there is not None or name in held:
+            keys[name] = one.key
+            if one.target.custom_id is not None:
+                custom_ids[name] = one.target.custom_id
+    stand = standing_under(group.collection, keys, custom_ids)
+    own = _own_among(parts, group.collection, stand, found, held)
     ends: dict[str, Found] = {}
-    stand = standing_under(group.collection, ours, source_id=parts.source.id)
-    for one in documents_of(stand, parts.source):
+    for one in documents_of(own, parts.source):
         before = found.get(one.document_id, _NOTHING)
         ends[one.document_id] = replace(
             before,
@@ -263,6 +279,48 @@ def _with_tails(
             metadata_keys=tuple(sorted({*before.metadata_keys, *one.metadata_keys})),
         )
     return ends
+
+
+def _own_among(
+    parts: BatchParts,
+    collection: CollectionPort,
+    records: Iterable[StoredRecord],
+    found: Mapping[str, Found],
+    held: Collection[str],
+) -> Iterator[StoredRecord]:
+    """Yield those of the records under ids that are a source's, or go on from what it takes.
+
+    Args:
+        parts: the batch's.
+        collection: where.
+        records: what stands there: of a large document never all are held.
+        found: see ``Found``.
+        held: ids that the source had by the time of a backup that the catalog was put back from.
+    """
+    of_owner: dict[str, Writers] = {}
+    for one in records:
+        name, owner = split_record_id(one.id)[0], owner_of(one)
+        if owner not in of_owner:
+            of_owner[owner] = _writers(parts, collection, [one])
+        writers = of_owner[owner]
+        held_by = parts.source if name in held else None
+        taken = found.get(name, _NOTHING).written_as
+        if writers.wrote(one.id, one.metadata, held_by=held_by) or (
+            owner in taken and owner not in writers.others
+        ):
+            yield one
+
+
+def _writers(
+    parts: BatchParts, collection: CollectionPort, records: Iterable[StoredRecord]
+) -> Writers:
+    here = (parts.source.tenant, parts.source.database_name)
+    return writers_of(
+        parts.source.id,
+        records,
+        places={(*here, collection.name), (*here, parts.source.collection_name)},
+        catalog=parts.catalog,
+    )
 
 
 def _count_of(collection: CollectionPort, first: StoredRecord) -> int:

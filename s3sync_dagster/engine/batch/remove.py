@@ -3,15 +3,23 @@
 from collections.abc import Sequence
 
 from s3sync_dagster.core.facts import told_by_head_alone
-from s3sync_dagster.core.plan import possible_ids
-from s3sync_dagster.core.state import DocumentPhase, DocumentState
+from s3sync_dagster.core.plan import possible_ids, split_record_id
+from s3sync_dagster.core.state import RESTORED, DocumentPhase, DocumentState, KnownCollection
 from s3sync_dagster.engine.batch.blame import beside_the_bytes
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
-from s3sync_dagster.engine.own_records import delete_in_steps, ids_to_delete
+from s3sync_dagster.engine.last_look import known_at
+from s3sync_dagster.engine.own_records import DOCUMENTS_AT_ONCE as DOCUMENTS_ASKED
+from s3sync_dagster.engine.own_records import (
+    delete_in_steps,
+    ids_to_delete,
+    of_no_document,
+    records_naming,
+)
 from s3sync_dagster.engine.ports import CollectionPort
 from s3sync_dagster.model.errors import LeaseLost, NotFound, S3SyncError
+from s3sync_dagster.model.source import DeleteMode
 
 DOCUMENTS_AT_ONCE = 200
 REMOVING = DocumentPhase.REMOVING
@@ -93,7 +101,15 @@ def remove_documents(
     parts.at("claimed_removal")
     collection = _open(parts, collection_name)
     if collection is not None:
-        ids = ids_to_delete(collection, held, catalog=parts.catalog)
+        gone = {one.key: parts.source for one in ledger.deeds() if one.end.verdict == "gone"}
+        ids = ids_to_delete(collection, held, catalog=parts.catalog, lost=gone)
+        lost = [one for one in held if one.object_key in gone]
+        if beside := _forgotten_beside(parts, collection, lost):
+            delete_in_steps(collection, beside, before=before, deleted=deleted)
+            # Nobody claims them: a document may have got such an id meanwhile.
+            names = sorted({split_record_id(one)[0] for one in beside})
+            met = parts.catalog.collections.holders(_known(parts, collection), names)
+            parts.catalog.documents.distrust(met)
         # Of what was only begun most was never there: it is asked, or a text that the model
         # refuses would be told as one that was deleted.
         begun = {name for one in held if one.never_whole for name in possible_ids(one)}
@@ -103,6 +119,33 @@ def remove_documents(
         delete_in_steps(collection, there, before=before, deleted=deleted)
         delete_in_steps(collection, sorted(absent), before=before)
     ledger.removed(held)
+
+
+def _forgotten_beside(
+    parts: BatchParts, collection: CollectionPort, documents: Sequence[DocumentState]
+) -> list[str]:
+    """Return the ids of what objects that are gone have beside documents of a restored catalog.
+
+    They had another id after the backup, by a sidecar or a request. A mode that keeps texts keeps
+    these as well.
+    """
+    restored = [one for one in documents if (one.collection_id or "").startswith(RESTORED)]
+    if not restored or parts.source.mode is not DeleteMode.MIRROR:
+        return []
+    known = _known(parts, collection)
+    keys = sorted({one.object_key for one in restored})
+    return [
+        record.id
+        for start in range(0, len(keys), DOCUMENTS_ASKED)
+        for records in records_naming(
+            collection, keys[start : start + DOCUMENTS_ASKED], source_id=parts.source.id
+        )
+        for record in of_no_document(records, known, parts.catalog)
+    ]
+
+
+def _known(parts: BatchParts, collection: CollectionPort) -> KnownCollection:
+    return known_at(collection, (parts.source.tenant, parts.source.database_name, collection.name))
 
 
 def _open(parts: BatchParts, name: str) -> CollectionPort | None:

@@ -1,0 +1,110 @@
+"""Whose records are a source's own to write over and to take away: one rule for all who ask.
+
+A record names the source that wrote it. That is the source itself, one in whose place it stands, or
+one that is no more and took its records along: those the catalog knows. A catalog that was put back
+from a copy has forgotten who came after it. Two things prove that such a writer was no neighbour:
+
+* its id: a source that is moved gets one that follows from the source before, and from where it
+  went. Nobody else has it;
+* what it wrote, where the object is gone, or the source writes over it: just this id, in this
+  bucket, below this prefix, of what the source selects. The source had the id by the time of the
+  backup. Another installation may have got it since, and has no object there either.
+
+Where neither is so the writer may be at work: another installation, with the same Chroma.
+"""
+
+import json
+import uuid
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from s3sync_dagster.core.keys import document_id
+from s3sync_dagster.core.plan import split_record_id
+from s3sync_dagster.core.selection import decide
+from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.model.source import Source
+
+_NAMESPACE = uuid.UUID("1d7a4a5e-4b0f-5c55-9d0b-7f2f0c9e6a31")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writers:
+    """Who may have written records of a source in a collection, by what the catalog knows."""
+
+    source_id: str
+    places: Collection[tuple[str, str, str]]
+    """Tenant, database and name of collections which may be that of whom the source became: where
+    the records are, and its own, as what a sidecar or a request names is nobody's."""
+    own: Collection[str]
+    """Ids: of the source, of those before it, of those that ended with their records. Empty among
+    them: records that name nobody are its own."""
+    others: Collection[str] = ()
+    """Ids of all other sources that the catalog knows, those too whose records were to stay."""
+
+    def wrote(
+        self, record_id: str, metadata: Mapping[str, Any], *, held_by: Source | None = None
+    ) -> bool:
+        """Return whether one of them wrote a record.
+
+        Args:
+            record_id: of the record.
+            metadata: its own.
+            held_by: the source, where it had the id by the time of a backup which its catalog was
+                put back from, and writes now, or has lost the object.
+        """
+        owner = str(metadata.get("s3sync_source") or "")
+        if owner in self.own:
+            return True
+        if not owner or owner in self.others:
+            return False
+        bucket = str(metadata.get("s3sync_bucket") or "")
+        if owner in (_successor(self.source_id, *place, bucket) for place in self.places):
+            return True
+        return held_by is not None and would_write(held_by, record_id, metadata)
+
+
+def successor_id(before_id: str, source: Source) -> str:
+    """Return the id of a source that stands in another one's place.
+
+    The same move has the same, so that one that is done again knows its records.
+
+    Args:
+        before_id: of the source before.
+        source: as it is to be.
+    """
+    return _successor(
+        before_id,
+        source.tenant,
+        source.database_name,
+        source.collection_name,
+        source.place.identity().bucket_name,
+    )
+
+
+def _successor(before_id: str, *where: str) -> str:
+    return str(uuid.uuid5(_NAMESPACE, json.dumps([before_id, *where])))
+
+
+def of_place(source: Source, metadata: Mapping[str, Any]) -> bool:
+    """Return whether a record is of an object in a source's bucket, below its prefix."""
+    key = metadata.get("document_key")
+    place = source.place
+    return (
+        isinstance(key, str)
+        and metadata.get("s3sync_bucket") == place.identity().bucket_name
+        and key.startswith(place.path_prefix)
+    )
+
+
+def would_write(source: Source, record_id: str, metadata: Mapping[str, Any]) -> bool:
+    """Return whether a source would write the record of an object of its place under this id."""
+    if not of_place(source, metadata):
+        return False
+    key = str(metadata["document_key"])
+    if decide(source, ObjectRef(key=key, etag="", size=-1)) is not None:
+        return False
+    custom_id = metadata.get("custom_id")
+    own = custom_id if isinstance(custom_id, str) else None
+    name = document_id(key, custom_id=own, id_prefix=source.id_prefix)
+    return split_record_id(record_id)[0] == name

@@ -1,0 +1,86 @@
+"""Whose records are a source's own, by what they say."""
+
+import pytest
+
+from s3sync_dagster.core.keys import document_id
+from s3sync_dagster.core.writers import Writers, successor_id, would_write
+from s3sync_dagster_tests.sources import changed, s3_source
+
+SOURCE = s3_source(
+    id="mine",
+    name="mine",
+    bucket_name="here",
+    path_prefix="in/",
+    collection_name="docs",
+    exclude_globs=("*.log",),
+)
+PLACE = (SOURCE.tenant, SOURCE.database_name, "docs")
+KEY = "in/a.md"
+RECORD = f"{document_id(KEY, custom_id=None, id_prefix='')}-7"
+SUCCESSOR = successor_id("mine", changed(SOURCE, bucket_name="there"))
+
+
+def told(owner="stranger", bucket="here", key=KEY, **more):
+    return {"s3sync_source": owner, "s3sync_bucket": bucket, "document_key": key, **more}
+
+
+def writers(**changes):
+    known = {"own": {"mine", "before"}, "others": {"neighbour", "kept"}, **changes}
+    return Writers(source_id="mine", places={PLACE}, **known)
+
+
+@pytest.mark.parametrize(
+    ("said", "held", "not_held"),
+    [
+        (told("mine", bucket="elsewhere"), True, True),
+        (told("before"), True, True),
+        (told("neighbour"), False, False),
+        (told("kept"), False, False),
+        (told(SUCCESSOR, bucket="there", key="out/b.md"), True, True),
+        (told(SUCCESSOR), True, False),  # no move to this bucket has that id
+        (told(), True, False),
+        (told(bucket="there"), False, False),
+        (told(key="out/a.md"), False, False),
+        (told(key="in/a.log"), False, False),
+        (told(custom_id="x"), False, False),
+        (told(""), False, False),
+        ({}, False, False),
+    ],
+)
+def test_who_wrote_a_record(said, held, not_held):
+    assert writers().wrote(RECORD, said, held_by=SOURCE) is held
+    assert writers().wrote(RECORD, said) is not_held
+
+
+def test_records_that_name_nobody_are_of_who_took_such_over():
+    assert writers(own={"mine", ""}).wrote(RECORD, {})
+
+
+def test_a_successor_that_the_catalog_knows_is_another_source():
+    said = told(SUCCESSOR, bucket="there")
+    assert not writers(others={SUCCESSOR}).wrote(RECORD, said, held_by=SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("record", "more", "answer"),
+    [
+        ("x-0", {"custom_id": "x"}, True),
+        ("p-x-0", {"custom_id": "x"}, False),
+        (RECORD, {}, True),
+        (RECORD, {"document_key": 7}, False),
+    ],
+)
+def test_what_a_source_would_write(record, more, answer):
+    assert would_write(SOURCE, record, told(**more)) is answer
+    prefixed = changed(SOURCE, id_prefix="p-")
+    assert would_write(prefixed, record, told(**more)) is (record == "p-x-0")
+
+
+@pytest.mark.parametrize(
+    "change", [{"bucket_name": "b"}, {"collection_name": "two"}, {"tenant": "t"}]
+)
+def test_each_move_has_an_id_of_its_own_and_the_same_one_again(change):
+    moved = changed(SOURCE, **change)
+    assert successor_id("mine", moved) == successor_id("mine", changed(moved, name="again"))
+    others = {successor_id("mine", SOURCE), successor_id("other", moved), "mine"}
+    assert successor_id("mine", moved) not in others
