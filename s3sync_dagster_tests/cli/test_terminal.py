@@ -124,7 +124,7 @@ def test_objects_chunks_and_the_rate_are_told(environment, aws_endpoint, bucket,
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("width", [40, 60])
+@pytest.mark.parametrize("width", [40, pytest.param(60, marks=pytest.mark.long)])
 def test_a_narrow_terminal_has_no_sentence_beyond_its_edge(
     environment, aws_endpoint, bucket, collection, width
 ):

@@ -71,6 +71,7 @@ def test_a_killed_workers_keys_are_done_by_another_run_soon(stage):
     assert sum(stage.catalog.views.counts(stage.source.id).failed.values()) == 1
 
 
+@pytest.mark.long
 def test_a_killed_code_server_comes_back_and_work_goes_on(stage):
     child = stage.stack._children["code server"]
     os.kill(child.pid, signal.SIGKILL)
@@ -78,6 +79,7 @@ def test_a_killed_code_server_comes_back_and_work_goes_on(stage):
     stage.wait_in_step()
 
 
+@pytest.mark.long
 def test_after_the_death_of_everything_a_new_start_goes_on(stage):
     for number in range(100):
         stage.put(f"last/{number:03d}.md", page(f"last {number}"))
