@@ -17,6 +17,7 @@ from s3sync_dagster.settings import Settings
 if TYPE_CHECKING:
     from s3sync_dagster.catalog.database import Database
     from s3sync_dagster.embedding.cache import VectorCache
+    from s3sync_dagster.embedding.embedder import ModelEmbedder
 
 _log = logging.getLogger(__name__)
 
@@ -44,19 +45,26 @@ class OpenModels:
         self._database = database
         self._api_key = api_key
         self._lock = lock
-        self._embedders: dict[str, Embedder] = {}
+        self._embedders: dict[tuple[str, str | None], ModelEmbedder] = {}
         self._reranker: Reranker | None = None
         self._vectors: VectorCache | None = None
 
-    def embedder_for(self, config: EmbeddingConfig) -> Embedder:
-        """Return the model, loaded once a process."""
+    def embedder_for(self, config: EmbeddingConfig, *, apart: str | None) -> Embedder:
+        """Return the model, loaded once a process.
+
+        Args:
+            config: of a source.
+            apart: whose vectors are cached apart from those of others; None: nobody's.
+        """
         with self._lock:
             key = repr(config)
-            if key not in self._embedders:
-                self._embedders[key] = self.new_embedder(config, cache=self.vector_cache)
-            return self._embedders[key]
+            if (key, None) not in self._embedders:
+                self._embedders[key, None] = self.new_embedder(config, cache=self.vector_cache)
+            if apart is not None and (key, apart) not in self._embedders:
+                self._embedders[key, apart] = self._embedders[key, None].apart(apart)
+            return self._embedders[key, apart]
 
-    def new_embedder(self, config: EmbeddingConfig, *, cache: VectorCache | None) -> Embedder:
+    def new_embedder(self, config: EmbeddingConfig, *, cache: VectorCache | None) -> ModelEmbedder:
         """Return the model, opened anew; without a cache each of its texts is inferred."""
         from s3sync_dagster.embedding import open_embedder  # noqa: PLC0415
 

@@ -97,8 +97,10 @@ class Parts:
 
     def runs_of(self, tenant: str) -> int | None:
         """Return how many live batches a tenant may have; None: any number."""
-        trusted = self._trusted_tenants()
-        return None if "*" in trusted or tenant in trusted else self.settings.runs_per_tenant
+        return None if self._trusts(tenant) else self.settings.runs_per_tenant
+
+    def _trusts(self, tenant: str) -> bool:
+        return not self._trusted_tenants().isdisjoint(("*", tenant))
 
     def _trusted_tenants(self) -> frozenset[str]:
         from s3sync_dagster.ports.aws_guard import trusted_tenants  # noqa: PLC0415  (rarely)
@@ -295,9 +297,16 @@ class Parts:
             self._queues.append(queue)
         return queue
 
-    def embedder_for(self, config: EmbeddingConfig) -> Embedder:
-        """Return the model, loaded once a process."""
-        return self._models.embedder_for(config)
+    def embedder_for(self, config: EmbeddingConfig, *, tenant: str | None = None) -> Embedder:
+        """Return the model, loaded once a process.
+
+        Args:
+            config: of a source.
+            tenant: whose texts are embedded: one that is not trusted finds no vector of others,
+                and is not told by the time it takes that they have a text. None: no texts.
+        """
+        apart = None if tenant is None or self._trusts(tenant) else tenant
+        return self._models.embedder_for(config, apart=apart)
 
     def new_embedder(self, config: EmbeddingConfig, *, cache: VectorCache | None) -> Embedder:
         """Return the model, opened anew; without a cache each of its texts is inferred."""
@@ -335,7 +344,7 @@ class Parts:
             catalog=self.catalog,
             store=self.store_for(source),
             collections=self.collections,
-            embedder=self.embedder_for(source.embedding),
+            embedder=self.embedder_for(source.embedding, tenant=source.tenant),
             extractor=partial(extract_document, resolve_env=self.resolve_env),
             pool=self.pool,
             room=BatchRoom(self._room_of_batches()),

@@ -5,9 +5,11 @@ that is written afterwards makes all of it due.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.tables import invocations, is_live, objects, sources
@@ -25,17 +27,27 @@ def note_answers(
     tx: sa.Connection, source_id: str, outcomes: Sequence[KeyOutcome], *, now: float
 ) -> None:
     """Note what the ends of keys tell of the services behind them, in an open transaction."""
-    since = sources.c.unanswered_at
-    here = sources.update().where(sources.c.id == source_id)
     if any(one.unanswered for one in outcomes):
-        first = sa.or_(since.is_(None), since == ANSWERS_AGAIN)
-        tx.execute(here.where(first).values(unanswered_at=now, scouted_at=now))
+        tx.execute(*_unanswered(source_id, now))
     elif any(one.result in _WRITTEN for one in outcomes):
-        tx.execute(here.where(since > ANSWERS_AGAIN).values(unanswered_at=ANSWERS_AGAIN))
+        tx.execute(*_answered(source_id, by_all=True))
     elif any(one.result is Result.REMOVED for one in outcomes):
         # The collection answers: enough where nothing waits for model or bucket.
-        more = (sa.not_(one) for one in _wait_for_more(source_id))
-        tx.execute(here.where(since > ANSWERS_AGAIN, *more).values(unanswered_at=ANSWERS_AGAIN))
+        tx.execute(*_answered(source_id, by_all=False))
+
+
+@built_once
+def _unanswered(source_id: str, now: float) -> sa.Update:
+    since = sources.c.unanswered_at
+    first = (sources.c.id == source_id, sa.or_(since.is_(None), since == ANSWERS_AGAIN))
+    return sources.update().where(*first).values(unanswered_at=now, scouted_at=now)
+
+
+@built_once
+def _answered(source_id: str, *, by_all: bool) -> sa.Update:
+    more = [] if by_all else [sa.not_(one) for one in _wait_for_more(source_id)]
+    silent = (sources.c.id == source_id, sources.c.unanswered_at > ANSWERS_AGAIN)
+    return sources.update().where(*silent, *more).values(unanswered_at=ANSWERS_AGAIN)
 
 
 def _wait_for_more(source_id: str) -> tuple[sa.ColumnElement[bool], ...]:
@@ -62,9 +74,7 @@ def ask_where_answered(database: Database, tx: sa.Connection, source_id: str, *,
         source_id: the source.
         now: the time.
     """
-    source = tx.execute(
-        sa.select(sources.c.unanswered_at, sources.c.scouted_at).where(sources.c.id == source_id)
-    ).one()
+    source = tx.execute(*_silence_of(source_id)).one()
     if source.unanswered_at is None:
         return 0
     if source.unanswered_at != ANSWERS_AGAIN:
@@ -78,6 +88,11 @@ def ask_where_answered(database: Database, tx: sa.Connection, source_id: str, *,
     # One pass: what fails again, or is more than that, waits for its own time.
     _forget(tx, source_id)
     return waiting + len(failed)
+
+
+@built_once
+def _silence_of(source_id: str) -> Any:
+    return sa.select(sources.c.unanswered_at, sources.c.scouted_at).where(sources.c.id == source_id)
 
 
 def _scout(database: Database, tx: sa.Connection, source_id: str, *, now: float) -> int:

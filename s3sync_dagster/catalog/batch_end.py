@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups, source_of
@@ -15,50 +16,30 @@ from s3sync_dagster.model.errors import FixConfiguration, FixInput, InvalidSetti
 from s3sync_dagster.model.invocation import Trigger
 
 _TWIN = invocations.alias("twin")
-
-
-def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: float) -> None:
-    """Return leased rows to pending; an automatic one that has a waiting twin ends here.
-
-    The twin takes over what is known of deaths: a key that kills its workers stays a suspect,
-    however many events of it arrive. It also takes over an event's question whether the object is
-    gone: what made the twin may have been a sidecar, which knows nothing of that. So it does with
-    what a listing asks for, as in ``insert_automatic``. And an order to reindex.
-    """
-    twin = _TWIN
-    held = (which, invocations.c.automatic, invocations.c.owner.is_(None))
-    waits = (
-        twin.c.source_id == invocations.c.source_id,
-        twin.c.object_key == invocations.c.object_key,
-        twin.c.status == "pending",
-        twin.c.automatic,
-        twin.c.owner.is_(None),
+_TELL_TWINS = (
+    invocations.update()
+    .where(invocations.c.id == sa.bindparam("b_id"))
+    .values(
+        kind=sa.bindparam("b_kind"),
+        trigger=sa.bindparam("b_trigger"),
+        told_count=sa.bindparam("b_told"),
     )
-    rows = tx.execute(
-        sa.select(
-            invocations.c.id,
-            invocations.c.deaths,
-            invocations.c.deaths_alone,
-            invocations.c.silent_deaths,
-            sa.and_(
-                invocations.c.kind == "remove", invocations.c.trigger == Trigger.EVENT.value
-            ).label("asks"),
-            sa.and_(
-                invocations.c.trigger == Trigger.LISTING.value,
-                twin.c.trigger.in_([Trigger.SIDECAR.value, Trigger.RETRY.value]),
-            ).label("listed"),
-            invocations.c.kind,
-            invocations.c.told_count,
-            # A listing's number is evidence of that listing, and of no event.
-            sa.case((twin.c.trigger == Trigger.EVENT.value, twin.c.told_count)).label(
-                "twin_told_count"
-            ),
-            invocations.c.reindex,
-            twin.c.id.label("twin_id"),
-        )
-        .join(twin, sa.and_(*waits))
-        .where(*held)
-    ).all()
+)
+
+
+def return_to_pending(
+    tx: sa.Connection, token: str, *, now: float, keys: Sequence[str] | None = None
+) -> None:
+    """Return leased rows of a batch, or of some of its keys, to pending.
+
+    An automatic one that has a waiting twin ends here. The twin takes over what is known of
+    deaths: a key that kills its workers stays a suspect, however many events of it arrive. It also
+    takes over an event's question whether the object is gone: what made the twin may have been a
+    sidecar, which knows nothing of that. So it does with what a listing asks for, as in
+    ``insert_automatic``. And an order to reindex.
+    """
+    some, of_keys = keys or (), keys is not None
+    rows = tx.execute(*_with_twins(token, some, of_keys=of_keys)).all()
     _store_deaths(
         tx,
         {
@@ -81,34 +62,81 @@ def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: 
         if row.asks or row.listed
     ]
     if told:
-        tx.execute(
-            invocations.update()
-            .where(invocations.c.id == sa.bindparam("b_id"))
-            .values(
-                kind=sa.bindparam("b_kind"),
-                trigger=sa.bindparam("b_trigger"),
-                told_count=sa.bindparam("b_told"),
-            ),
-            told,
-        )
+        tx.execute(_TELL_TWINS, told)
     for part in groups([row.twin_id for row in rows if row.reindex]):
         tx.execute(invocations.update().where(invocations.c.id.in_(part)).values(reindex=True))
     for part in groups([row.id for row in rows]):
-        tx.execute(
-            invocations.update()
-            .where(invocations.c.id.in_(part))
-            .values(
-                status="cancelled",
-                batch_token=None,
-                begun=False,
-                finished_at=now,
-                reason="superseded",
-                error="A newer automatic invocation of the same key waits already.",
-            )
+        tx.execute(*_superseded(part, now))
+    tx.execute(*_pending_again(token, some, of_keys=of_keys))
+
+
+def _held(token: str, keys: Sequence[str], *, of_keys: bool) -> sa.ColumnElement[bool]:
+    here = invocations.c.batch_token == token
+    return sa.and_(here, invocations.c.object_key.in_(keys)) if of_keys else here
+
+
+@built_once
+def _with_twins(token: str, keys: Sequence[str], *, of_keys: bool) -> Any:
+    twin = _TWIN
+    waits = (
+        twin.c.source_id == invocations.c.source_id,
+        twin.c.object_key == invocations.c.object_key,
+        twin.c.status == "pending",
+        twin.c.automatic,
+        twin.c.owner.is_(None),
+    )
+    return (
+        sa.select(
+            invocations.c.id,
+            invocations.c.deaths,
+            invocations.c.deaths_alone,
+            invocations.c.silent_deaths,
+            sa.and_(
+                invocations.c.kind == "remove", invocations.c.trigger == Trigger.EVENT.value
+            ).label("asks"),
+            sa.and_(
+                invocations.c.trigger == Trigger.LISTING.value,
+                twin.c.trigger.in_([Trigger.SIDECAR.value, Trigger.RETRY.value]),
+            ).label("listed"),
+            invocations.c.kind,
+            invocations.c.told_count,
+            # A listing's number is evidence of that listing, and of no event.
+            sa.case((twin.c.trigger == Trigger.EVENT.value, twin.c.told_count)).label(
+                "twin_told_count"
+            ),
+            invocations.c.reindex,
+            twin.c.id.label("twin_id"),
         )
-    tx.execute(
+        .join(twin, sa.and_(*waits))
+        .where(
+            _held(token, keys, of_keys=of_keys),
+            invocations.c.automatic,
+            invocations.c.owner.is_(None),
+        )
+    )
+
+
+@built_once
+def _superseded(ids: Sequence[str], now: float) -> sa.Update:
+    return (
         invocations.update()
-        .where(which)
+        .where(invocations.c.id.in_(ids))
+        .values(
+            status="cancelled",
+            batch_token=None,
+            begun=False,
+            finished_at=now,
+            reason="superseded",
+            error="A newer automatic invocation of the same key waits already.",
+        )
+    )
+
+
+@built_once
+def _pending_again(token: str, keys: Sequence[str], *, of_keys: bool) -> sa.Update:
+    return (
+        invocations.update()
+        .where(_held(token, keys, of_keys=of_keys))
         .values(status="pending", batch_token=None, run_id=None, begun=False, started_at=None)
     )
 

@@ -1,7 +1,10 @@
 """What the catalog knows of batches, to be read."""
 
+from typing import Any
+
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import batch_of, is_due
@@ -45,16 +48,14 @@ class BatchRows:
 
     def live(self, *, source_id: str | None = None) -> list[BatchRow]:
         """Return rows of live batches, oldest first."""
-        query = sa.select(batches).where(IS_LIVE).order_by(batches.c.created_at)
-        if source_id is not None:
-            query = query.where(batches.c.source_id == source_id)
         with self._db.read() as tx:
-            return [batch_of(row) for row in tx.execute(query)]
+            found = tx.execute(*_live(source_id, of_one=source_id is not None))
+            return [batch_of(row) for row in found]
 
     def row(self, token: str) -> BatchRow | None:
         """Return the row of a batch."""
         with self._db.read() as tx:
-            row = tx.execute(sa.select(batches).where(batches.c.token == token)).first()
+            row = tx.execute(*_of_token(token)).first()
         return batch_of(row) if row is not None else None
 
     def keys(self, token: str) -> list[str]:
@@ -90,6 +91,17 @@ class BatchRows:
         query = sa.select(due.c.source_id).order_by(sa.func.coalesce(served, 0.0), due.c.source_id)
         with self._db.read() as tx:
             return list(tx.execute(query).scalars())
+
+
+@built_once
+def _live(source_id: str | None, *, of_one: bool) -> sa.Select[Any]:
+    query = sa.select(batches).where(IS_LIVE).order_by(batches.c.created_at)
+    return query.where(batches.c.source_id == source_id) if of_one else query
+
+
+@built_once
+def _of_token(token: str) -> sa.Select[Any]:
+    return sa.select(batches).where(batches.c.token == token)
 
 
 def attempt_is_due(now: float) -> sa.ColumnElement[bool]:

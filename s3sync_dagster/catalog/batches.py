@@ -2,11 +2,13 @@
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.batch_end import mark_suspects, return_to_pending
 from s3sync_dagster.catalog.batch_rows import IS_LIVE, BatchRows, attempt_is_due
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import batches, documents, invocations, objects, sources
@@ -39,16 +41,8 @@ class Batches(BatchRows):
         with self._db.write() as tx:
             if not self._db.open_source(tx, source_id):
                 return None
-            live = (
-                tx.execute(
-                    sa.select(batches.c.priority).where(batches.c.source_id == source_id, IS_LIVE)
-                )
-                .scalars()
-                .all()
-            )
-            paused = tx.execute(
-                sa.select(sources.c.paused).where(sources.c.id == source_id)
-            ).scalar_one()
+            live = tx.execute(*_live_priorities(source_id)).scalars().all()
+            paused = tx.execute(*_paused(source_id)).scalar_one()
             asked_only = paused and not take.by_hand
             due = self._due(
                 tx, source_id, now=now, take=take, busy=bool(live), asked_only=asked_only
@@ -144,39 +138,22 @@ class Batches(BatchRows):
         with self._db.write() as tx:
             self._db.lock_batch(tx, token)
             for part in groups(survived):
-                tx.execute(
-                    invocations.update()
-                    .where(invocations.c.batch_token == token, invocations.c.object_key.in_(part))
-                    .values(begun=False)
-                )
+                tx.execute(*_mark(token, part, begun=False))
             for part in groups(keys):
-                tx.execute(
-                    invocations.update()
-                    .where(invocations.c.batch_token == token, invocations.c.object_key.in_(part))
-                    .values(begun=True)
-                )
+                tx.execute(*_mark(token, part, begun=True))
 
     def give_back(self, token: str, keys: Collection[str]) -> None:
         """Return keys that were not begun to pending, without an attempt."""
         with self._db.write() as tx:
             self._db.lock_batch(tx, token)
             for part in groups(keys):
-                return_to_pending(
-                    tx,
-                    sa.and_(invocations.c.batch_token == token, invocations.c.object_key.in_(part)),
-                    now=self._now(),
-                )
+                return_to_pending(tx, token, now=self._now(), keys=part)
 
     def finish(self, token: str) -> bool:
         """End a running batch; invocations that it still holds go back to pending."""
         with self._db.write() as tx:
             self._db.lock_batch(tx, token)
-            done = tx.execute(
-                batches.update()
-                .where(batches.c.token == token, batches.c.state == "running")
-                .values(state="done", finished_at=self._now())
-                .returning(batches.c.source_id)
-            ).scalar_one_or_none()
+            done = tx.execute(*_done(token, self._now())).scalar_one_or_none()
             if done is not None:
                 self._let_go(tx, token)
                 settle_wholes(tx, done, now=self._now())
@@ -262,42 +239,28 @@ class Batches(BatchRows):
         asked_only: bool,
     ) -> Sequence[Due]:
         """Return whom the next batch is for, best first, of keys that no live batch holds."""
-        held = sa.select(invocations.c.object_key).where(
-            invocations.c.source_id == source_id, invocations.c.status == "processing"
+        healthy, suspects = (
+            [
+                Due(
+                    object_key=row.object_key,
+                    priority=row.priority,
+                    deaths=row.deaths,
+                    size=row.size or 0,
+                )
+                for row in tx.execute(
+                    *_due(
+                        source_id,
+                        now,
+                        limit,
+                        suspects=suspects,
+                        asked_only=asked_only,
+                        by_hand=take.by_hand,
+                    )
+                )
+            ]
+            for suspects, limit in ((False, take.max_keys * 2), (True, BEGUN_AT_ONCE))
         )
-        query = (
-            sa.select(
-                invocations.c.object_key,
-                invocations.c.priority,
-                invocations.c.deaths,
-                objects.c.size,
-            )
-            .outerjoin(
-                objects,
-                sa.and_(
-                    objects.c.source_id == invocations.c.source_id,
-                    objects.c.object_key == invocations.c.object_key,
-                ),
-            )
-            .where(
-                invocations.c.source_id == source_id,
-                invocations.c.status == "pending",
-                invocations.c.object_key.not_in(held),
-            )
-            .order_by(invocations.c.priority, invocations.c.created_at, invocations.c.object_key)
-        )
-        if asked_only:
-            query = query.where(invocations.c.automatic.is_(False))
-        if not take.by_hand:
-            query = query.where(attempt_is_due(now))
-        healthy = query.where(invocations.c.deaths == 0).limit(take.max_keys * 2)
-        suspects = (
-            query.where(invocations.c.deaths > 0)
-            .order_by(None)
-            .order_by(invocations.c.deaths, invocations.c.created_at, invocations.c.object_key)
-            .limit(BEGUN_AT_ONCE)
-        )
-        return next_due(_read_due(tx, healthy), _read_due(tx, suspects), busy=busy)
+        return next_due(healthy, suspects, busy=busy)
 
     def _is_full(self, tx: sa.Connection, source_id: str, most: int) -> bool:
         """Return whether a source's tenant has so many live batches, until ``tx`` ends."""
@@ -323,34 +286,21 @@ class Batches(BatchRows):
         state = BatchState.RUNNING if owner else BatchState.RESERVED
         lease = now + (LEASE_SECONDS if owner else RESERVATION_SECONDS)
         tx.execute(
-            batches.insert().values(
-                token=token,
-                source_id=source_id,
-                state=state.value,
-                priority=priority,
-                size=len(keys),
-                lease_until=lease,
-                owner=owner,
-                run_id=run_id,
-                created_at=now,
-            )
+            _INSERT,
+            {
+                "token": token,
+                "source_id": source_id,
+                "state": state.value,
+                "priority": priority,
+                "size": len(keys),
+                "lease_until": lease,
+                "owner": owner,
+                "run_id": run_id,
+                "created_at": now,
+            },
         )
         for part in groups(keys):
-            tx.execute(
-                invocations.update()
-                .where(
-                    invocations.c.source_id == source_id,
-                    invocations.c.status == "pending",
-                    invocations.c.object_key.in_(part),
-                )
-                .values(
-                    status="processing",
-                    batch_token=token,
-                    run_id=run_id,
-                    started_at=now,
-                    begun=False,
-                )
-            )
+            tx.execute(*_lease(source_id, part, token, run_id, now))
         return Batch(
             token=token,
             source_id=source_id,
@@ -364,22 +314,84 @@ class Batches(BatchRows):
 
     def _let_go(self, tx: sa.Connection, token: str) -> None:
         """Return what a batch still holds; documents that it did not finish stay not clean."""
-        tx.execute(
-            documents.update().where(documents.c.batch_token == token).values(batch_token=None)
-        )
-        return_to_pending(tx, invocations.c.batch_token == token, now=self._now())
+        tx.execute(*_documents_let_go(token))
+        return_to_pending(tx, token, now=self._now())
 
     def _now(self) -> float:
         return self._db.now()
 
 
-def _read_due(tx: sa.Connection, query: sa.Executable) -> list[Due]:
-    return [
-        Due(
-            object_key=row.object_key,
-            priority=row.priority,
-            deaths=row.deaths,
-            size=row.size or 0,
+_INSERT = batches.insert()
+
+
+@built_once
+def _live_priorities(source_id: str) -> sa.Select[Any]:
+    return sa.select(batches.c.priority).where(batches.c.source_id == source_id, IS_LIVE)
+
+
+@built_once
+def _paused(source_id: str) -> sa.Select[Any]:
+    return sa.select(sources.c.paused).where(sources.c.id == source_id)
+
+
+@built_once
+def _mark(token: str, keys: Sequence[str], *, begun: bool) -> sa.Update:
+    held = (invocations.c.batch_token == token, invocations.c.object_key.in_(keys))
+    return invocations.update().where(*held).values(begun=begun)
+
+
+@built_once
+def _done(token: str, now: float) -> Any:
+    return (
+        batches.update()
+        .where(batches.c.token == token, batches.c.state == "running")
+        .values(state="done", finished_at=now)
+        .returning(batches.c.source_id)
+    )
+
+
+@built_once
+def _due(
+    source_id: str, now: float, limit: int, *, suspects: bool, asked_only: bool, by_hand: bool
+) -> Any:
+    """Return what is due, best first; of suspects that with the fewest deaths."""
+    asked = invocations.c
+    held = sa.select(asked.object_key).where(
+        asked.source_id == source_id, asked.status == "processing"
+    )
+    same = sa.and_(objects.c.source_id == asked.source_id, objects.c.object_key == asked.object_key)
+    query = (
+        sa.select(asked.object_key, asked.priority, asked.deaths, objects.c.size)
+        .outerjoin(objects, same)
+        .where(
+            asked.source_id == source_id,
+            asked.status == "pending",
+            asked.object_key.not_in(held),
+            asked.deaths > 0 if suspects else asked.deaths == 0,
         )
-        for row in tx.execute(query)
-    ]
+        .order_by(asked.deaths if suspects else asked.priority, asked.created_at, asked.object_key)
+        .limit(limit)
+    )
+    if asked_only:
+        query = query.where(asked.automatic.is_(False))
+    return query if by_hand else query.where(attempt_is_due(now))
+
+
+@built_once
+def _lease(
+    source_id: str, keys: Sequence[str], token: str, run_id: str | None, now: float
+) -> sa.Update:
+    return (
+        invocations.update()
+        .where(
+            invocations.c.source_id == source_id,
+            invocations.c.status == "pending",
+            invocations.c.object_key.in_(keys),
+        )
+        .values(status="processing", batch_token=token, run_id=run_id, started_at=now, begun=False)
+    )
+
+
+@built_once
+def _documents_let_go(token: str) -> sa.Update:
+    return documents.update().where(documents.c.batch_token == token).values(batch_token=None)

@@ -1,9 +1,11 @@
 """Keys whose object changed while a batch worked on an older version of it."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
@@ -42,42 +44,55 @@ def ask_for_overtaken(
     """
     changed, left = list[str](), list[str]()
     for part in groups(there):
-        here = (objects.c.source_id == source.id, objects.c.object_key.in_(part))
-        differing = sa.select(objects.c.object_key, objects.c.told_count).where(
-            *here,
-            objects.c.gone.is_(False),
-            objects.c.outcome.is_not(None),
-            objects.c.outcome_etag != objects.c.etag,
-        )
-        for row in tx.execute(differing):
+        for row in tx.execute(*_differing(source.id, part)):
             known = there[row.object_key]
             if known is not None and row.told_count > known:
                 changed.append(row.object_key)
         left += _of_gone_objects(tx, source, [key for key in part if key not in known_gone])
     for part in groups(failed):  # one that is being removed waits for its time
-        left += _of_gone_objects(tx, source, part, documents.c.phase == "clean")
+        left += _of_gone_objects(tx, source, part, clean=True)
     for part in groups(gone):
-        changed += tx.execute(
-            sa.select(objects.c.object_key).where(
-                objects.c.source_id == source.id,
-                objects.c.object_key.in_(part),
-                objects.c.gone.is_(False),
-            )
-        ).scalars()
+        changed += tx.execute(*_there(source.id, part)).scalars()
     insert_automatic(database, tx, source.id, changed, trigger="listing", now=now)
     insert_automatic(database, tx, source.id, left, trigger="listing", kind="remove", now=now)
 
 
+@built_once
+def _differing(source_id: str, keys: Sequence[str]) -> Any:
+    return sa.select(objects.c.object_key, objects.c.told_count).where(
+        objects.c.source_id == source_id,
+        objects.c.object_key.in_(keys),
+        objects.c.gone.is_(False),
+        objects.c.outcome.is_not(None),
+        objects.c.outcome_etag != objects.c.etag,
+    )
+
+
+@built_once
+def _there(source_id: str, keys: Sequence[str]) -> sa.Select[Any]:
+    return sa.select(objects.c.object_key).where(
+        objects.c.source_id == source_id,
+        objects.c.object_key.in_(keys),
+        objects.c.gone.is_(False),
+    )
+
+
 def _of_gone_objects(
-    tx: sa.Connection, source: Source, keys: Sequence[str], *which: sa.ColumnElement[bool]
+    tx: sa.Connection, source: Source, keys: Sequence[str], *, clean: bool = False
 ) -> Sequence[str]:
-    """Return which of these keys have documents although their object is gone."""
-    if source.mode is not DeleteMode.MIRROR:
+    """Return which of these keys have documents, or clean ones, although their object is gone."""
+    if source.mode is not DeleteMode.MIRROR or not keys:
         return []
+    return tx.execute(*_left(source.id, keys, clean=clean)).scalars().all()
+
+
+@built_once
+def _left(source_id: str, keys: Sequence[str], *, clean: bool) -> sa.Select[Any]:
     same = sa.and_(
         documents.c.source_id == objects.c.source_id,
         documents.c.object_key == objects.c.object_key,
     )
-    here = (objects.c.source_id == source.id, objects.c.object_key.in_(keys), objects.c.gone)
-    query = sa.select(objects.c.object_key).join(documents, same).where(*here, *which)
-    return tx.execute(query.distinct()).scalars().all()
+    here = [objects.c.source_id == source_id, objects.c.object_key.in_(keys), objects.c.gone]
+    if clean:
+        here.append(documents.c.phase == "clean")
+    return sa.select(objects.c.object_key).join(documents, same).where(*here).distinct()

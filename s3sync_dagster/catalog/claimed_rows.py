@@ -1,12 +1,15 @@
 """What the rows of claimed documents become: what holds until they are written."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
+from s3sync_dagster.catalog.database import insert_into
 from s3sync_dagster.catalog.rows import document_of
+from s3sync_dagster.catalog.tables import documents
 from s3sync_dagster.core.intent import Intent
 from s3sync_dagster.core.kept_text import is_whole_before
 from s3sync_dagster.core.sidecar_owners import KEPT_OWNER, SIDECAR_OWNER
@@ -174,3 +177,49 @@ class ClaimedRows:
             collection_id=intent.collection_id,
             written_as=intent.found_as if row is None else tuple(self._written_as(intent, row)),
         )
+
+
+@built_once
+def rows_in_place(
+    tenant: str,
+    database_name: str,
+    collection_name: str,
+    values: Sequence[str],
+    source_id: str,
+    *,
+    column: sa.Column[str],
+    own: bool,
+    lock: bool,
+) -> sa.Select[Any]:
+    """Return the query for documents of a collection, or of one source there, by a column."""
+    query = sa.select(documents).where(
+        documents.c.tenant == tenant,
+        documents.c.database_name == database_name,
+        documents.c.collection_name == collection_name,
+        column.in_(values),
+    )
+    query = query.where(documents.c.source_id == source_id) if own else query
+    return query.order_by(documents.c.id).with_for_update() if lock else query
+
+
+@built_once
+def insert_new(*, sqlite: bool) -> Any:
+    """Return what inserts documents whose ids nobody has."""
+    insert = insert_into(documents, sqlite=sqlite).on_conflict_do_nothing()
+    return insert.returning(documents.c.id, documents.c.document_id)
+
+
+_REFRESHED = (
+    *("source_id", "object_key", "custom_id", "metadata", "carried", "owner", "high_water"),
+    *("metadata_keys", "collection_id", "withheld", "written_as", "batch_token"),
+    *("etag", "fingerprint", "chunks", "digests"),
+)
+REFRESH = (
+    documents.update()
+    .where(documents.c.id == sa.bindparam("b_id"))
+    .values(
+        phase="writing",
+        said=sa.null(),
+        **{name: sa.bindparam(f"b_{name}") for name in _REFRESHED},
+    )
+)

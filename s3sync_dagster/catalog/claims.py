@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from s3sync_dagster.catalog.claimed_rows import ClaimedRows
+from s3sync_dagster.catalog.claimed_rows import REFRESH, ClaimedRows, insert_new, rows_in_place
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.deleted_sources import cleared_owners
 from s3sync_dagster.catalog.doubted import close
@@ -72,11 +72,6 @@ class _Claiming:
         """Other sources that take over as well: what one has stays its, else they never end."""
         self._only_texts: set[int] = set()
         """Rows that are on their way out for documents which have never come to be."""
-        self._place = (
-            documents.c.tenant == source.tenant,
-            documents.c.database_name == source.database_name,
-            documents.c.collection_name == collection,
-        )
 
     def claim(self, intents: Sequence[Intent]) -> list[Claim | Refusal]:
         rows = self._rows_of(intents)
@@ -146,14 +141,15 @@ class _Claiming:
         self,
         column: sa.Column[str],
         values: Sequence[str],
-        *conditions: sa.ColumnElement[bool],
+        *,
+        own: bool = False,
         lock: bool = False,
     ) -> list[Row]:
         rows: list[Row] = []
+        place = (self._source.tenant, self._source.database_name, self._collection)
         for part in groups(dict.fromkeys(values)):
-            query = sa.select(documents).where(*self._place, column.in_(part), *conditions)
-            query = query.order_by(documents.c.id).with_for_update() if lock else query
-            rows += self._tx.execute(query).all()
+            query = rows_in_place(*place, part, self._source.id, column=column, own=own, lock=lock)
+            rows += self._tx.execute(*query).all()
         return rows
 
     def _refusal(self, intent: Intent, row: Row | None, taken: Mapping[str, str]) -> Refusal | None:
@@ -176,7 +172,7 @@ class _Claiming:
 
     def _of_keys(self, intents: Sequence[Intent]) -> list[Row]:
         keys = [intent.key for intent in intents]
-        return self._rows(documents.c.object_key, keys, documents.c.source_id == self._source.id)
+        return self._rows(documents.c.object_key, keys, own=True)
 
     def _that_still_give_way(self, intents: Sequence[Intent], rows: Sequence[Row]) -> set[int]:
         """Return the rows of other objects on their way out that are the only texts of these."""
@@ -192,9 +188,8 @@ class _Claiming:
         if not leaving:
             return set()
         known = defaultdict[str, list[DocumentState]](list)
-        of_source = documents.c.source_id == self._source.id
         for row in self._rows(
-            documents.c.object_key, [one.object_key for one in leaving], of_source
+            documents.c.object_key, [one.object_key for one in leaving], own=True
         ):
             known[row.object_key].append(document_of(row))
         return {
@@ -260,22 +255,10 @@ class _Claiming:
         taken = [(intent, by_id[intent.document_id]) for intent in intents]
         self._tell_owners([row for _, row in taken])
         count_out(self._tx, [row for one, row in taken if not self._values.is_followed(one, row)])
-        names = (
-            *("object_key", "custom_id", "metadata", "carried", "owner", "high_water"),
-            *("metadata_keys", "collection_id", "withheld", "written_as"),
-            *("etag", "fingerprint", "chunks", "digests"),
-        )
+        ours = {"b_source_id": self._source.id, "b_batch_token": self._token}
         self._tx.execute(
-            documents.update()
-            .where(documents.c.id == sa.bindparam("b_id"))
-            .values(
-                source_id=self._source.id,
-                phase="writing",
-                batch_token=self._token,
-                said=sa.null(),
-                **{name: sa.bindparam(f"b_{name}") for name in names},
-            ),
-            [self._values.refreshed(intent, by_id[intent.document_id]) for intent in intents],
+            REFRESH,
+            [ours | self._values.refreshed(one, by_id[one.document_id]) for one in intents],
         )
 
     def _tell_owners(self, rows: Sequence[Row]) -> None:
@@ -329,11 +312,11 @@ class _Claiming:
         if not intents:
             return {}
         source = self._source
-        insert = self._db.insert(documents).on_conflict_do_nothing()
+        insert, _ = insert_new(sqlite=self._db.sqlite)
         return {
             row.document_id: row.id
             for row in self._tx.execute(
-                insert.returning(documents.c.id, documents.c.document_id),
+                insert,
                 [
                     {
                         "source_id": source.id,

@@ -4,6 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.tables import collections, documents
 from s3sync_dagster.core.state import (
     DocumentState,
@@ -34,9 +35,18 @@ def collection_of(row: sa.Row[Any]) -> KnownCollection:
 
 def id_as_known(tx: sa.Connection, source_id: str, place: KnownCollection) -> str | None:
     """Return Chroma's id of a collection as a source knows it, None where it knows none."""
-    return tx.execute(
-        sa.select(collections.c.collection_id).where(row_of(source_id, place))
-    ).scalar_one_or_none()
+    where = (place.tenant, place.database_name, place.collection_name)
+    return tx.execute(*_id_of(source_id, *where)).scalar_one_or_none()
+
+
+@built_once
+def _id_of(source_id: str, tenant: str, database_name: str, collection_name: str) -> sa.Select[Any]:
+    return sa.select(collections.c.collection_id).where(
+        collections.c.source_id == source_id,
+        collections.c.tenant == tenant,
+        collections.c.database_name == database_name,
+        collections.c.collection_name == collection_name,
+    )
 
 
 def row_of(source_id: str, place: KnownCollection) -> sa.ColumnElement[bool]:

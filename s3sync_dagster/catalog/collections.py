@@ -5,9 +5,11 @@ before says nothing about it.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.collection_places import (
     as_looked_at,
     collection_of,
@@ -22,7 +24,7 @@ from s3sync_dagster.catalog.doubted import ask_untold
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import document_of, groups, is_due
 from s3sync_dagster.catalog.tables import collections, documents, objects
-from s3sync_dagster.catalog.unclean import DOCUMENTS_AND_OBJECTS, rests
+from s3sync_dagster.catalog.unclean import DOCUMENTS_AND_OBJECTS, is_mirror, rests
 from s3sync_dagster.core.state import (
     ABSENT,
     RECOVERED,
@@ -47,12 +49,7 @@ class CollectionRows:
     def of_source(self, source_id: str) -> list[KnownCollection]:
         """Return the collections that a source has written to."""
         with self._db.read() as tx:
-            rows = tx.execute(
-                sa.select(collections)
-                .where(collections.c.source_id == source_id)
-                .order_by(*collections.primary_key.columns)
-            ).all()
-        return [collection_of(row) for row in rows]
+            return [collection_of(row) for row in tx.execute(*_of_source(source_id))]
 
     def meet(
         self, source_id: str, met: KnownCollection, *, emptied: bool = False, seconds: float = 3600
@@ -148,7 +145,7 @@ class CollectionRows:
         """
         with self._db.read() as tx:
             resting = sa.and_(
-                rests(tx, source_id),
+                rests(mirror=is_mirror(tx, source_id)),
                 documents.c.batch_token.is_(None),
                 documents.c.collection_id.in_(
                     [place.collection_id, f"{RESTORED}{place.collection_id}"]
@@ -370,3 +367,9 @@ class CollectionRows:
         now = self._db.now()
         insert_automatic(self._db, tx, source_id, keys, trigger="retry", now=now)
         return len(rows)
+
+
+@built_once
+def _of_source(source_id: str) -> sa.Select[Any]:
+    here = sa.select(collections).where(collections.c.source_id == source_id)
+    return here.order_by(*collections.primary_key.columns)

@@ -9,10 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import exc
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import sqlite as sqlite_dialect
 
 from s3sync_dagster.catalog.quotas import ObjectQuota
-from s3sync_dagster.catalog.sqlite_engines import give_back, in_memory, take_engine
+from s3sync_dagster.catalog.sqlite_engines import begin_writing, give_back, in_memory, take_engine
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, Unavailable
 from s3sync_dagster.model.extras import require_extra
@@ -27,6 +28,9 @@ CLEARING_LOCK = 0x53335343  # "S3SC"
 TENANT_LOCK = 0x53335354  # "S3ST": its second number is the tenant's hash
 FOLLOW_SECONDS = 30.0
 """On Postgres the server is asked for the time so often: all hosts go by its clock."""
+
+_SOURCE = sa.text("SELECT deleting FROM sources WHERE id = :id")
+_LOCK_SOURCE = sa.text("SELECT 1 FROM sources WHERE id = :id FOR UPDATE")
 
 
 class Database:
@@ -73,7 +77,8 @@ class Database:
                 what no listing finds again.
         """
         with _refusals(), self.engine.connect() as connection:
-            connection = connection.execution_options(s3sync_write=True)
+            if self.sqlite:
+                begin_writing(connection)
             driver: Any = connection.connection.driver_connection
             if durable and self.sqlite:
                 driver.execute("PRAGMA synchronous = FULL")
@@ -103,7 +108,7 @@ class Database:
 
     def insert(self, table: sa.Table) -> Any:
         """Return the dialect's INSERT, which knows ON CONFLICT."""
-        return sqlite.insert(table) if self.sqlite else postgresql.insert(table)
+        return insert_into(table, sqlite=self.sqlite)
 
     def delete_in_parts(
         self, key: sa.Column[Any], which: sa.ColumnElement[bool], *, rows: int = ROWS_A_PART
@@ -131,9 +136,7 @@ class Database:
         them never wait for each other's rows. On SQLite BEGIN IMMEDIATE has serialised all.
         """
         if not self.sqlite:
-            connection.execute(
-                sa.text("SELECT 1 FROM sources WHERE id = :id FOR UPDATE"), {"id": source_id}
-            )
+            connection.execute(_LOCK_SOURCE, {"id": source_id})
 
     def lock_sources(self, connection: sa.Connection, source_ids: Iterable[str]) -> None:
         """Serialise writes about several sources, in an order that all who do so keep."""
@@ -183,15 +186,12 @@ class Database:
     def has_source(self, connection: sa.Connection, source_id: str) -> bool:
         """Lock a source; returns whether it is there: nothing is stored for one that is not."""
         self.lock_source(connection, source_id)
-        query = sa.text("SELECT 1 FROM sources WHERE id = :id")
-        return connection.execute(query, {"id": source_id}).first() is not None
+        return connection.execute(_SOURCE, {"id": source_id}).first() is not None
 
     def open_source(self, connection: sa.Connection, source_id: str) -> bool:
         """Lock a source; returns whether it is there to be worked on and not being deleted."""
         self.lock_source(connection, source_id)
-        row = connection.execute(
-            sa.text("SELECT deleting FROM sources WHERE id = :id"), {"id": source_id}
-        ).first()
+        row = connection.execute(_SOURCE, {"id": source_id}).first()
         return row is not None and row.deleting is None
 
     def migrate(self) -> None:
@@ -259,6 +259,11 @@ class Database:
         if self._in_use and self.sqlite:
             self._in_use = False
             give_back(self.url, self.engine)
+
+
+def insert_into(table: sa.Table, *, sqlite: bool) -> Any:
+    """Return the dialect's INSERT, which knows ON CONFLICT."""
+    return sqlite_dialect.insert(table) if sqlite else postgresql.insert(table)
 
 
 def _driver_url(url: str) -> sa.URL:

@@ -1,9 +1,11 @@
 """Sources that are no more, or soon, and what workers who did not know it wrote for them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.database import ROWS_A_PART, Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import document_of, groups
@@ -72,10 +74,16 @@ def cleared_owners(tx: sa.Connection, source_ids: Collection[str]) -> set[str]:
 
 def ended_owners(tx: sa.Connection, source_ids: Collection[str]) -> set[str]:
     """Return which of these sources are no more, and had their records taken away."""
-    ended = sa.select(deleted_sources.c.id).where(
+    if not source_ids:
+        return set()
+    return set(tx.execute(*_ended(list(source_ids))).scalars())
+
+
+@built_once
+def _ended(source_ids: Sequence[str]) -> sa.Select[Any]:
+    return sa.select(deleted_sources.c.id).where(
         deleted_sources.c.id.in_(source_ids), deleted_sources.c.keeps_records.is_(False)
     )
-    return set(tx.execute(ended).scalars())
 
 
 def being_cleared(
@@ -84,14 +92,8 @@ def being_cleared(
     """Return which record ids belong to sources whose records are taken away."""
     owners: dict[str, str] = {}
     for part in groups(document_ids):
-        for row in tx.execute(
-            sa.select(documents.c.document_id, documents.c.source_id).where(
-                documents.c.tenant == source.tenant,
-                documents.c.database_name == source.database_name,
-                documents.c.collection_name == collection_name,
-                documents.c.document_id.in_(part),
-            )
-        ):
+        owned = _owners_of(source.tenant, source.database_name, collection_name, part)
+        for row in tx.execute(*owned):
             owners[row.document_id] = row.source_id
     ending = cleared_owners(tx, set(owners.values()) - {source.id})
     return {name for name, owner in owners.items() if owner in ending}
@@ -150,9 +152,24 @@ def ask_for_freed(database: Database, tx: sa.Connection, source_id: str, *, now:
     return hurried + insert_automatic(database, tx, source_id, failed, trigger="retry", now=now)
 
 
+@built_once
+def _owners_of(
+    tenant: str, database_name: str, collection_name: str, document_ids: Sequence[str]
+) -> Any:
+    return sa.select(documents.c.document_id, documents.c.source_id).where(
+        documents.c.tenant == tenant,
+        documents.c.database_name == database_name,
+        documents.c.collection_name == collection_name,
+        documents.c.document_id.in_(document_ids),
+    )
+
+
+_ANY_LEFT_BEHIND = sa.select(documents.c.id).where(*_LEFT_BEHIND).limit(1)
+
+
 def is_left_behind(tx: sa.Connection) -> bool:
     """Return whether a document of a deleted source is there."""
-    return tx.execute(sa.select(documents.c.id).where(*_LEFT_BEHIND).limit(1)).first() is not None
+    return tx.execute(_ANY_LEFT_BEHIND).first() is not None
 
 
 def claim_left_behind(tx: sa.Connection, *, after_id: int, limit: int) -> list[DocumentState]:

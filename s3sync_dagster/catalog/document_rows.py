@@ -1,9 +1,11 @@
 """What the catalog knows of documents, to be read."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.deleted_sources import (
@@ -69,15 +71,7 @@ class DocumentRows:
     ) -> list[DocumentState]:
         """Return documents of a source by row id, a page at a time."""
         with self._db.read() as tx:
-            return [
-                document_of(row)
-                for row in tx.execute(
-                    sa.select(documents)
-                    .where(documents.c.source_id == source_id, documents.c.id > after_id)
-                    .order_by(documents.c.id)
-                    .limit(limit)
-                )
-            ]
+            return [document_of(row) for row in tx.execute(*_of_source(source_id, after_id, limit))]
 
     def count(self, source_id: str) -> int:
         """Return how many documents with records a source has that are not being removed."""
@@ -95,14 +89,7 @@ class DocumentRows:
     def of_key(self, source_id: str, object_key: str) -> list[DocumentState]:
         """Return the documents of one object."""
         with self._db.read() as tx:
-            return [
-                document_of(row)
-                for row in tx.execute(
-                    sa.select(documents).where(
-                        documents.c.source_id == source_id, documents.c.object_key == object_key
-                    )
-                )
-            ]
+            return [document_of(row) for row in tx.execute(*_of_key(source_id, object_key))]
 
     def removed_by_heads(self, source_id: str) -> int:
         """Return how many documents went lately that nothing but HEADs told to be gone."""
@@ -161,20 +148,12 @@ class DocumentRows:
         collection_id: str,
     ) -> dict[str, str]:
         """Return the ids of the sources that wrote documents to this very collection, by theirs."""
+        place = (source.tenant, source.database_name, collection_name)
         here = [collection_id, f"{RESTORED}{collection_id}"]
         found: dict[str, str] = {}
         with self._db.read() as tx:
             for part in groups(document_ids):
-                rows = tx.execute(
-                    sa.select(documents.c.document_id, documents.c.source_id).where(
-                        documents.c.tenant == source.tenant,
-                        documents.c.database_name == source.database_name,
-                        documents.c.collection_name == collection_name,
-                        documents.c.document_id.in_(part),
-                        documents.c.collection_id.in_(here),
-                        documents.c.etag.is_not(None),
-                    )
-                )
+                rows = tx.execute(*_written(*place, part, here))
                 found |= {row.document_id: row.source_id for row in rows}
         return found
 
@@ -187,3 +166,34 @@ class DocumentRows:
         with self._db.read() as tx:
             before = predecessors(tx, source_id)
             return {one for one in owners if one in before} | ended_owners(tx, owners)
+
+
+@built_once
+def _of_source(source_id: str, after_id: int, limit: int) -> sa.Select[Any]:
+    here = (documents.c.source_id == source_id, documents.c.id > after_id)
+    return sa.select(documents).where(*here).order_by(documents.c.id).limit(limit)
+
+
+@built_once
+def _of_key(source_id: str, object_key: str) -> sa.Select[Any]:
+    return sa.select(documents).where(
+        documents.c.source_id == source_id, documents.c.object_key == object_key
+    )
+
+
+@built_once
+def _written(
+    tenant: str,
+    database_name: str,
+    collection_name: str,
+    document_ids: Sequence[str],
+    collection_ids: Sequence[str],
+) -> Any:
+    return sa.select(documents.c.document_id, documents.c.source_id).where(
+        documents.c.tenant == tenant,
+        documents.c.database_name == database_name,
+        documents.c.collection_name == collection_name,
+        documents.c.document_id.in_(document_ids),
+        documents.c.collection_id.in_(collection_ids),
+        documents.c.etag.is_not(None),
+    )

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, objects, sources
 from s3sync_dagster.core.carried import names_readers
@@ -221,8 +222,7 @@ def settle_readers(
         written: ids of documents. Under other settings than those of now they say who might have
             read them.
     """
-    query = sa.select(sources.c.config).where(sources.c.id == source.id)
-    now: Mapping[str, Any] | None = tx.execute(query).scalar_one_or_none()
+    now: Mapping[str, Any] | None = tx.execute(*_config(source.id)).scalar_one_or_none()
     if not now or not (now.get("reader_keys") or source.reader_keys):
         return
     mine = documents.c.source_id == source.id
@@ -304,3 +304,8 @@ def close(tx: sa.Connection, *which: sa.ColumnElement[bool]) -> None:
         )
         .values(withheld=sa.literal(UNTOLD) + before)
     )
+
+
+@built_once
+def _config(source_id: str) -> sa.Select[Any]:
+    return sa.select(sources.c.config).where(sources.c.id == source_id)

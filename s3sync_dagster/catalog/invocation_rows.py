@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.answer_size import ROWS_AT_ONCE, AnswerSize
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.retried import NEWEST_FIRST
@@ -118,11 +120,7 @@ class InvocationRows:
     def live_count(self, source_id: str) -> int:
         """Return pending and processing invocations of a source."""
         with self._db.read() as tx:
-            return tx.execute(
-                sa.select(sa.func.count())
-                .select_from(invocations)
-                .where(invocations.c.source_id == source_id, is_live)
-            ).scalar_one()
+            return tx.execute(*_live_number(source_id)).scalar_one()
 
     def waits_since_restore(self, source_id: str) -> bool:
         """Return whether a request is at work, or waits, that waited in the copy of a catalog."""
@@ -131,3 +129,9 @@ class InvocationRows:
         )
         with self._db.read() as tx:
             return tx.execute(query.limit(1)).first() is not None
+
+
+@built_once
+def _live_number(source_id: str) -> sa.Select[Any]:
+    here = (invocations.c.source_id == source_id, is_live)
+    return sa.select(sa.func.count()).select_from(invocations).where(*here)

@@ -5,8 +5,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.collisions import again_after_collisions
-from s3sync_dagster.catalog.database import COALESCING, Database
+from s3sync_dagster.catalog.database import COALESCING, Database, insert_into
 from s3sync_dagster.catalog.invocation_rows import InvocationRows
 from s3sync_dagster.catalog.retried import asked_anew, failed_requests
 from s3sync_dagster.catalog.rows import groups, invocation_of
@@ -274,44 +275,14 @@ def insert_automatic(
     """
     if not keys:
         return 0
-    source = tx.execute(
-        sa.select(sources.c.tenant, sources.c.database_name, sources.c.collection_name).where(
-            sources.c.id == source_id
-        )
-    ).first()
+    source = tx.execute(*_place_of(source_id)).first()
     if source is None:
         return 0
-    insert = numbered(database.insert(invocations))
-    if kind == "remove":
-        insert = insert.values(told_count=_TOLD_SO_FAR)
-    event = invocations.c.trigger == Trigger.EVENT.value
-    stays, removal = event, invocations.c.kind == "remove"
-    if trigger in (Trigger.SIDECAR, Trigger.RETRY):  # news of nothing: a listing's word stands
-        stays = sa.or_(event, invocations.c.trigger == Trigger.LISTING.value)
-    statement = insert.on_conflict_do_update(
-        index_elements=["source_id", "object_key"],
-        index_where=COALESCING,
-        set_={
-            "kind": sa.case((sa.and_(stays, removal), "remove"), else_=insert.excluded.kind),
-            "trigger": sa.case((stays, invocations.c.trigger), else_=insert.excluded.trigger),
-            "told_count": sa.case(
-                # What a listing ends is no word of the event that waits, and gives it no force.
-                (
-                    sa.and_(
-                        insert.excluded.kind == "remove",
-                        sa.or_(sa.not_(event), insert.excluded.trigger == Trigger.EVENT.value),
-                    ),
-                    insert.excluded.told_count,
-                ),
-                else_=invocations.c.told_count,
-            ),
-            "priority": sa.case(
-                (invocations.c.priority < insert.excluded.priority, invocations.c.priority),
-                else_=insert.excluded.priority,
-            ),
-            "next_attempt_at": 0,
-            "reindex": sa.or_(invocations.c.reindex, insert.excluded.reindex),
-        },
+    statement, _ = _coalescing(
+        sqlite=database.sqlite,
+        removes=kind == "remove",
+        # News of nothing: a listing's word stands.
+        unasked=trigger in (Trigger.SIDECAR, Trigger.RETRY),
     )
     wish = Trigger(trigger)
     tx.execute(
@@ -339,6 +310,48 @@ def insert_automatic(
         ],
     )
     return len(keys)
+
+
+@built_once
+def _place_of(source_id: str) -> Any:
+    place = (sources.c.tenant, sources.c.database_name, sources.c.collection_name)
+    return sa.select(*place).where(sources.c.id == source_id)
+
+
+@built_once
+def _coalescing(*, sqlite: bool, removes: bool, unasked: bool) -> Any:
+    insert = numbered(insert_into(invocations, sqlite=sqlite))
+    if removes:
+        insert = insert.values(told_count=_TOLD_SO_FAR)
+    event = invocations.c.trigger == Trigger.EVENT.value
+    stays, removal = event, invocations.c.kind == "remove"
+    if unasked:
+        stays = sa.or_(event, invocations.c.trigger == Trigger.LISTING.value)
+    return insert.on_conflict_do_update(
+        index_elements=["source_id", "object_key"],
+        index_where=COALESCING,
+        set_={
+            "kind": sa.case((sa.and_(stays, removal), "remove"), else_=insert.excluded.kind),
+            "trigger": sa.case((stays, invocations.c.trigger), else_=insert.excluded.trigger),
+            "told_count": sa.case(
+                # What a listing ends is no word of the event that waits, and gives it no force.
+                (
+                    sa.and_(
+                        insert.excluded.kind == "remove",
+                        sa.or_(sa.not_(event), insert.excluded.trigger == Trigger.EVENT.value),
+                    ),
+                    insert.excluded.told_count,
+                ),
+                else_=invocations.c.told_count,
+            ),
+            "priority": sa.case(
+                (invocations.c.priority < insert.excluded.priority, invocations.c.priority),
+                else_=insert.excluded.priority,
+            ),
+            "next_attempt_at": 0,
+            "reindex": sa.or_(invocations.c.reindex, insert.excluded.reindex),
+        },
+    )
 
 
 def _next_number() -> Any:

@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.identities import (
@@ -28,7 +30,10 @@ _log = logging.getLogger(__name__)
 
 _ROW = tuple(
     sources.c[name]
-    for name in ("name", "config", "origin", "created_at", "paused", "deleting", "list_due_at")
+    for name in (
+        *("name", "config", "origin", "created_at", "updated_at"),
+        *("paused", "deleting", "list_due_at"),
+    )
 )
 """What a row says of a source; a catalog that is not migrated yet has it, too."""
 
@@ -176,9 +181,7 @@ class KnownSources:
     def deleting(self, source_id: str) -> str | None:
         """Return ``records`` or ``keep`` for a source that is being deleted, else None."""
         with self._db.read() as tx:
-            return tx.execute(
-                sa.select(sources.c.deleting).where(sources.c.id == source_id)
-            ).scalar_one_or_none()
+            return tx.execute(*_deleting(source_id)).scalar_one_or_none()
 
     def looked_through(self, source_id: str) -> list[str] | None:
         """Return where records may be that were forgotten; see ``CatalogPort``."""
@@ -215,3 +218,8 @@ class KnownSources:
                 ).select_from(sources)
             ).one()
         return ":".join(str(one) for one in row)
+
+
+@built_once
+def _deleting(source_id: str) -> sa.Select[Any]:
+    return sa.select(sources.c.deleting).where(sources.c.id == source_id)

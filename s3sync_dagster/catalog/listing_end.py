@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.overtaken import REMOVAL_STANDS
@@ -30,28 +31,39 @@ from s3sync_dagster.core.sidecar_owners import SIDECAR_OWNER
 from s3sync_dagster.core.state import Departing, DepartureCursor, ListingState, page_number
 from s3sync_dagster.model.source import AutoSync
 
+KINDS, KINDS_KEPT = 5, 2
+"""Of departure, in modes that remove and in those that keep records."""
+
 
 def departing(tx: sa.Connection, listing: sa.Row[Any]) -> Departing:
     """Return how many documents a listing ends, by the state of the catalog now."""
-    mine = documents.c.source_id == listing.source_id
-    here = (mine, documents.c.phase != "removing", has_records)
-    kinds = _kinds(listing, removes=True)
+    mine, blocked = _values(listing), _is_blocked(listing)
     doomed = sum(
-        tx.execute(
-            sa.select(sa.func.count())
-            .select_from(documents.join(objects, _same_key(documents)))
-            .where(*here, *conditions)
-        ).scalar_one()
-        for conditions in kinds[:-1]
+        tx.execute(*_doomed(*mine, blocked=blocked, kind=kind)).scalar_one()
+        for kind in range(KINDS)
     )
-    doomed += tx.execute(
-        sa.select(sa.func.count())
-        .select_from(documents.join(objects, _same_key(documents)))
-        .where(*here, *kinds[-1], _is_kept())
-    ).scalar_one()
-    doomed += _asked_by_gone_sidecars(tx, here, kinds[:-1])
+    doomed += tx.execute(*_asked_by_gone_sidecars(*mine, blocked=blocked)).scalar_one()
     if not doomed:
         return Departing(documents=0, of=0)
+    total = tx.execute(*_that_stay(*mine, blocked=blocked)).scalar_one()
+    return Departing(documents=doomed, of=total)
+
+
+@built_once
+def _doomed(
+    source_id: str, listing_id: int, number: int, *, blocked: bool, kind: int
+) -> sa.Select[Any]:
+    kinds = _kinds(source_id, listing_id, number, blocked=blocked, removes=True)
+    query = (
+        sa.select(sa.func.count())
+        .select_from(documents.join(objects, _same_key(documents)))
+        .where(*_with_records(source_id), *kinds[kind])
+    )
+    return query.where(_is_kept()) if kind == KINDS - 1 else query
+
+
+@built_once
+def _that_stay(source_id: str, listing_id: int, number: int, *, blocked: bool) -> sa.Select[Any]:
     # What is on its way out already stays no more than what this listing ends: beside one that
     # still waits, all the others would go as "not all of them".
     leaving = (
@@ -61,35 +73,40 @@ def departing(tx: sa.Connection, listing: sa.Row[Any]) -> Departing:
         .correlate(documents)
         .exists()
     )
+    kinds = _kinds(source_id, listing_id, number, blocked=blocked, removes=True)
     unseen = sa.select(objects.c.object_key).where(*kinds[0])
     stays = sa.or_(sa.not_(leaving), documents.c.object_key.in_(unseen))
-    total = tx.execute(
-        sa.select(sa.func.count()).select_from(documents).where(*here, stays)
-    ).scalar_one()
-    return Departing(documents=doomed, of=total)
+    here = _with_records(source_id)
+    return sa.select(sa.func.count()).select_from(documents).where(*here, stays)
 
 
+@built_once
 def _asked_by_gone_sidecars(
-    tx: sa.Connection, here: tuple[Any, ...], kinds: Sequence[Sequence[Any]]
-) -> int:
+    source_id: str, listing_id: int, number: int, *, blocked: bool
+) -> sa.Select[Any]:
     """Return how many documents go because only the sidecar goes that asks for them.
 
     Not those in the source's own collection where it takes objects by itself: the object is
     indexed on its own then.
     """
+    *kinds, _ = _kinds(source_id, listing_id, number, blocked=blocked, removes=True)
     owner = SIDECAR_OWNER + sa.cast(objects.c.object_key, sa.Text)
     owners = [sa.select(owner).where(*one) for one in (kinds[0], kinds[-1])]
     going = [sa.select(objects.c.object_key).where(*conditions) for conditions in kinds]
-    return tx.execute(
+    return (
         sa.select(sa.func.count())
         .select_from(documents)
         .where(
-            *here,
+            *_with_records(source_id),
             sa.or_(*[documents.c.owner.in_(one) for one in owners]),
             *[documents.c.object_key.not_in(keys) for keys in going],
             sa.not_(_made_without_sidecar()),
         )
-    ).scalar_one()
+    )
+
+
+def _with_records(source_id: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return documents.c.source_id == source_id, documents.c.phase != "removing", has_records
 
 
 def _is_kept() -> sa.ColumnElement[bool]:
@@ -113,13 +130,14 @@ def next_part(
     tx: sa.Connection, listing: sa.Row[Any], cursor: DepartureCursor, *, removes: bool, limit: int
 ) -> tuple[list[str], DepartureCursor | None]:
     """Return the next keys that depart, and where they end; None: these were the last."""
-    kinds, keys = _kinds(listing, removes=removes), list[str]()
-    while cursor.kind < len(kinds) and len(keys) < limit:
-        query = sa.select(objects.c.object_key).where(*kinds[cursor.kind])
-        if cursor.after is not None:
-            query = query.where(objects.c.object_key > cursor.after)
+    keys, kinds = list[str](), KINDS if removes else KINDS_KEPT
+    mine, blocked = _values(listing), _is_blocked(listing)
+    while cursor.kind < kinds and len(keys) < limit:
         wanted = limit - len(keys)
-        found = tx.execute(query.order_by(objects.c.object_key).limit(wanted)).scalars().all()
+        query = _next_keys(
+            *mine, cursor.after or "", wanted, blocked=blocked, removes=removes, kind=cursor.kind
+        )
+        found = tx.execute(*query).scalars().all()
         keys += found
         whole = len(found) < wanted
         cursor = (
@@ -127,7 +145,24 @@ def next_part(
             if whole
             else DepartureCursor(kind=cursor.kind, after=found[-1])
         )
-    return keys, cursor if cursor.kind < len(kinds) else None
+    return keys, cursor if cursor.kind < kinds else None
+
+
+@built_once
+def _next_keys(
+    source_id: str,
+    listing_id: int,
+    number: int,
+    after: str,
+    limit: int,
+    *,
+    blocked: bool,
+    removes: bool,
+    kind: int,
+) -> sa.Select[Any]:
+    kinds = _kinds(source_id, listing_id, number, blocked=blocked, removes=removes)
+    key = objects.c.object_key
+    return sa.select(key).where(*kinds[kind], key > after).order_by(key).limit(limit)
 
 
 def show_departing(tx: sa.Connection, listing: sa.Row[Any], keys: Sequence[str]) -> None:
@@ -147,13 +182,18 @@ def is_blocked(source_id: str) -> tuple[sa.ColumnElement[bool], ...]:
 
 def blocked_listing(tx: sa.Connection, source_id: str) -> int | None:
     """Return the id of the listing that waits for a person's word; None: none does."""
+    return tx.execute(*_newest_blocked(source_id)).scalar()
+
+
+@built_once
+def _newest_blocked(source_id: str) -> sa.Select[Any]:
     query = sa.select(listings.c.id).where(*is_blocked(source_id))
-    return tx.execute(query.order_by(listings.c.id.desc()).limit(1)).scalar()
+    return query.order_by(listings.c.id.desc()).limit(1)
 
 
 def is_departing(tx: sa.Connection, listing: sa.Row[Any], object_key: str) -> bool:
     """Return whether a listing ends an object, or documents of it."""
-    return any(_of(tx, kind, [object_key]) for kind in _kinds(listing, removes=True))
+    return any(_of(tx, listing, kind, [object_key], removes=True) for kind in range(KINDS))
 
 
 def let_depart(
@@ -170,30 +210,38 @@ def let_depart(
     A sidecar that is gone asks for nothing any more in every mode. Returns how many documents go.
     """
     source_id, going = listing.source_id, 0
-    unseen, *others = _kinds(listing, removes=removes)
     for part in groups(keys):
-        left = _of(tx, unseen, part)
-        tx.execute(
-            objects.update()
-            .where(objects.c.source_id == source_id, objects.c.object_key.in_(left))
-            .values(gone=True, outcome=None, reason=None, error=None, next_retry_at=None)
-        )
+        left = _of(tx, listing, 0, part, removes=removes)
+        tx.execute(*_mark_gone(source_id, left))
         asked = set(_with_rows(tx, sidecars.c.sidecar_key, source_id, left))
         if removes:
             asked |= set(_with_rows(tx, documents.c.object_key, source_id, left))
-        for conditions in others:
-            asked |= set(_of(tx, conditions, part))
-        if removes:  # of objects that stay, what a mode kept goes alone
-            kept = set(_of(tx, others[-1], part))
-            going += _documents(tx, source_id, asked - kept)
-            going += _documents(tx, source_id, kept, _is_kept())
+        kept = list[str]()
+        for kind in range(1, KINDS if removes else KINDS_KEPT):
+            kept = _of(tx, listing, kind, part, removes=removes)
+            asked.update(kept)
+        if removes:  # of objects that stay, what a mode kept goes alone: the last kind
+            others = sorted(asked.difference(kept))
+            going += tx.execute(*_documents(source_id, others, kept=False)).scalar_one()
+            going += tx.execute(*_documents(source_id, kept, kept=True)).scalar_one()
         insert_automatic(
             database, tx, source_id, sorted(asked), trigger="listing", kind="remove", now=now
         )
     return going
 
 
-def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
+def _values(listing: sa.Row[Any]) -> tuple[str, int, int]:
+    """Return what ``_kinds`` takes of a listing."""
+    return listing.source_id, listing.id, page_number(listing.id, pages=listing.pages)
+
+
+def _is_blocked(listing: sa.Row[Any]) -> bool:
+    return listing.state == ListingState.BLOCKED
+
+
+def _kinds(
+    source_id: str, listing_id: int, number: int, *, blocked: bool, removes: bool
+) -> list[list[Any]]:
     """Return the conditions on objects of each kind of departure; no object is of two kinds.
 
     Other listings may have begun since this one was blocked: what counts is what this one missed.
@@ -201,11 +249,11 @@ def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
     one missed, or was told to be left out after this one's last page, is not this one's to end.
     Of one that is blocked it is what it has shown: what was found gone since, nobody has seen.
     """
-    here = objects.c.source_id == listing.source_id
-    if listing.state == ListingState.BLOCKED:
-        here = sa.and_(here, objects.c.shown_listing_id == listing.id)
+    here = objects.c.source_id == source_id
+    if blocked:
+        here = sa.and_(here, objects.c.shown_listing_id == listing_id)
     missed = sa.and_(
-        objects.c.first_missed_listing_id <= listing.id, objects.c.missed_listing_id >= listing.id
+        objects.c.first_missed_listing_id <= listing_id, objects.c.missed_listing_id >= listing_id
     )
     unseen: list[Any] = [here, is_missed, missed, objects.c.gone.is_(False)]
     waiting = _exists(invocations, *REMOVAL_STANDS)
@@ -230,7 +278,7 @@ def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
         objects.c.skip_reason.is_not(None),
         objects.c.skip_reason.not_in(KEEPS_RECORDS),
         objects.c.gone.is_(False),
-        objects.c.told_number < page_number(listing.id, pages=listing.pages),
+        objects.c.told_number < number,
     ]
     kept: list[Any] = [
         *others,
@@ -238,7 +286,7 @@ def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
         sa.func.coalesce(objects.c.skip_reason, KEEPS_RECORDS[0]).in_(KEEPS_RECORDS),
         objects.c.object_key.in_(
             sa.select(documents.c.object_key)
-            .where(documents.c.source_id == listing.source_id, _is_kept())
+            .where(documents.c.source_id == source_id, _is_kept())
             .correlate(None)
         ),
     ]
@@ -260,33 +308,53 @@ def _same_key(table: sa.Table, row: sa.Table = objects) -> sa.ColumnElement[bool
     return sa.and_(table.c.source_id == row.c.source_id, table.c.object_key == row.c.object_key)
 
 
-def _of(tx: sa.Connection, conditions: Sequence[Any], keys: Sequence[str]) -> list[str]:
-    query = sa.select(objects.c.object_key).where(*conditions, objects.c.object_key.in_(keys))
-    return list(tx.execute(query).scalars())
+def _of(
+    tx: sa.Connection, listing: sa.Row[Any], kind: int, keys: Sequence[str], *, removes: bool
+) -> list[str]:
+    """Return those of some keys that depart in one way."""
+    query = _these_keys(
+        *_values(listing), keys, blocked=_is_blocked(listing), removes=removes, kind=kind
+    )
+    return list(tx.execute(*query).scalars())
+
+
+@built_once
+def _these_keys(
+    source_id: str,
+    listing_id: int,
+    number: int,
+    keys: Sequence[str],
+    *,
+    blocked: bool,
+    removes: bool,
+    kind: int,
+) -> sa.Select[Any]:
+    kinds = _kinds(source_id, listing_id, number, blocked=blocked, removes=removes)
+    return sa.select(objects.c.object_key).where(*kinds[kind], objects.c.object_key.in_(keys))
+
+
+@built_once
+def _mark_gone(source_id: str, keys: Sequence[str]) -> sa.Update:
+    return (
+        objects.update()
+        .where(objects.c.source_id == source_id, objects.c.object_key.in_(keys))
+        .values(gone=True, outcome=None, reason=None, error=None, next_retry_at=None)
+    )
 
 
 def _with_rows(
     tx: sa.Connection, column: sa.Column[str], source_id: str, keys: Sequence[str]
 ) -> Sequence[str]:
-    table = column.table
-    return (
-        tx.execute(sa.select(column).where(table.c.source_id == source_id, column.in_(keys)))
-        .scalars()
-        .all()
-    )
+    return tx.execute(*_of_keys(source_id, keys, column=column)).scalars().all()
 
 
-def _documents(
-    tx: sa.Connection, source_id: str, keys: set[str], *conditions: sa.ColumnElement[bool]
-) -> int:
-    return tx.execute(
-        sa.select(sa.func.count())
-        .select_from(documents)
-        .where(
-            documents.c.source_id == source_id,
-            documents.c.object_key.in_(keys),
-            documents.c.phase != "removing",
-            has_records,
-            *conditions,
-        )
-    ).scalar_one()
+@built_once
+def _of_keys(source_id: str, keys: Sequence[str], *, column: sa.Column[str]) -> sa.Select[Any]:
+    return sa.select(column).where(column.table.c.source_id == source_id, column.in_(keys))
+
+
+@built_once
+def _documents(source_id: str, keys: Sequence[str], *, kept: bool) -> sa.Select[Any]:
+    here = (*_with_records(source_id), documents.c.object_key.in_(keys))
+    query = sa.select(sa.func.count()).select_from(documents).where(*here)
+    return query.where(_is_kept()) if kept else query

@@ -1,9 +1,11 @@
 """What the catalog knows of listings, to be read."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.listing_end import (
@@ -55,15 +57,8 @@ class ListingRows:
     ) -> PageWindow:
         """Return what is known of the first ``limit`` keys in (after, until]."""
         with self._db.read() as tx:
-            known = tx.execute(
-                sa.select(objects)
-                .where(
-                    objects.c.source_id == source_id, *_stretch(objects.c.object_key, after, until)
-                )
-                .where(objects.c.gone.is_(False))
-                .order_by(objects.c.object_key)
-                .limit(limit + 1)
-            ).all()
+            stretch = _window(source_id, after or "", until, limit + 1, whole=until is None)
+            known = tx.execute(*stretch).all()
         return PageWindow(
             objects={row.object_key: object_of(row) for row in known[:limit]},
             until=known[limit - 1].object_key if len(known) > limit else None,
@@ -78,24 +73,9 @@ class ListingRows:
             every: keys between two marks.
             limit: marks.
         """
-        known = (
-            sa.select(objects.c.object_key)
-            .where(objects.c.source_id == source_id, *_stretch(objects.c.object_key, after, None))
-            .where(objects.c.gone.is_(False))
-            .order_by(objects.c.object_key)
-            .limit(every * limit + 1)
-            .subquery()
-        )
-        key = known.c.object_key
-        counted = sa.select(
-            sa.func.lag(key).over(order_by=key).label("mark"),
-            sa.func.row_number().over(order_by=key).label("place"),
-        ).subquery()
-        marks = sa.select(counted.c.mark).where(
-            counted.c.place > 1, counted.c.place % every == 1 % every
-        )
+        marks = _marks(source_id, after or "", every * limit + 1, every, 1 % every)
         with self._db.read() as tx:
-            return list(tx.execute(marks.order_by(counted.c.place)).scalars())
+            return list(tx.execute(*marks).scalars())
 
     def live(self, source_id: str, keys: Collection[str]) -> dict[str, str]:
         """Return the status of those keys that have a pending or processing invocation.
@@ -113,17 +93,17 @@ class ListingRows:
 
     def blocked(self, source_id: str) -> ListingRow | None:
         """Return the listing that the guard stopped; newer ones may have failed or go on."""
-        return self.all_blocked([source_id]).get(source_id)
+        with self._db.read() as tx:
+            row = tx.execute(*_blocked(source_id)).first()
+        return listing_of(row) if row else None
 
     def all_blocked(self, source_ids: Collection[str]) -> dict[str, ListingRow]:
         """Return the listings that the guard stopped, by their sources."""
         found: dict[str, ListingRow] = {}
         with self._db.read() as tx:
             for part in groups(source_ids):
-                query = sa.select(listings).where(
-                    listings.c.source_id.in_(part), listings.c.state == "blocked"
-                )
-                found |= {row.source_id: listing_of(row) for row in tx.execute(query)}
+                query = _all_blocked(part)
+                found |= {row.source_id: listing_of(row) for row in tx.execute(*query)}
         return found
 
     def departing_keys(
@@ -141,9 +121,8 @@ class ListingRows:
             The keys and where the next page goes on, None at the end.
         """
         with self._db.read() as tx:
-            which = (*is_blocked(listing.source_id), listings.c.id == listing.id)
-            row = tx.execute(sa.select(listings).where(*which)).first()
-            if row is None:
+            row = tx.execute(*_blocked(listing.source_id)).first()
+            if row is None or row.id != listing.id:
                 return [], None
             cursor = DepartureCursor(kind=kind, after=after)
             keys, rest = next_part(tx, row, cursor, removes=True, limit=limit)
@@ -154,18 +133,13 @@ class ListingRows:
     def holds(self, source_id: str, object_key: str) -> bool:
         """Return whether what was made of an object waits for an approval to go."""
         with self._db.read() as tx:
-            row = tx.execute(sa.select(listings).where(*is_blocked(source_id))).first()
+            row = tx.execute(*_blocked(source_id)).first()
             return row is not None and is_departing(tx, row, object_key)
 
     def latest(self, source_id: str) -> ListingRow | None:
         """Return the newest listing of a source."""
         with self._db.read() as tx:
-            row = tx.execute(
-                sa.select(listings)
-                .where(listings.c.source_id == source_id)
-                .order_by(listings.c.id.desc())
-                .limit(1)
-            ).first()
+            row = tx.execute(*_latest(source_id)).first()
         return listing_of(row) if row else None
 
 
@@ -173,25 +147,62 @@ def live_kinds(tx: sa.Connection, source_id: str, keys: Collection[str]) -> dict
     """Return key -> status of what waits for it, or is worked on, among these keys."""
     found: dict[str, str] = {}
     for part in groups(keys):
-        query = (
-            sa.select(invocations.c.object_key, sa.func.min(invocations.c.status).label("status"))
-            .where(
-                invocations.c.source_id == source_id,
-                is_live,
-                invocations.c.object_key.in_(part),
-            )
-            .group_by(invocations.c.object_key)
-        )
-        found |= {row.object_key: row.status for row in tx.execute(query)}
+        query = _live_kinds(source_id, part)
+        found |= {row.object_key: row.status for row in tx.execute(*query)}
     return found
 
 
-def _stretch(
-    column: sa.ColumnElement[str], after: str | None, until: str | None
-) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = []
-    if after is not None:
-        conditions.append(column > after)
-    if until is not None:
-        conditions.append(column <= until)
-    return conditions
+@built_once
+def _live_kinds(source_id: str, keys: Sequence[str]) -> Any:
+    return (
+        sa.select(invocations.c.object_key, sa.func.min(invocations.c.status).label("status"))
+        .where(invocations.c.source_id == source_id, is_live, invocations.c.object_key.in_(keys))
+        .group_by(invocations.c.object_key)
+    )
+
+
+@built_once
+def _blocked(source_id: str) -> sa.Select[Any]:
+    return sa.select(listings).where(*is_blocked(source_id)).order_by(listings.c.id.desc())
+
+
+@built_once
+def _all_blocked(source_ids: Sequence[str]) -> sa.Select[Any]:
+    return sa.select(listings).where(
+        listings.c.source_id.in_(source_ids), listings.c.state == "blocked"
+    )
+
+
+@built_once
+def _latest(source_id: str) -> sa.Select[Any]:
+    here = sa.select(listings).where(listings.c.source_id == source_id)
+    return here.order_by(listings.c.id.desc()).limit(1)
+
+
+@built_once
+def _window(
+    source_id: str, after: str, until: str | None, limit: int, *, whole: bool
+) -> sa.Select[Any]:
+    query = _behind(sa.select(objects), source_id, after).limit(limit)
+    return query if whole else query.where(objects.c.object_key <= until)
+
+
+@built_once
+def _marks(source_id: str, after: str, limit: int, every: int, rest: int) -> sa.Select[Any]:
+    known = _behind(sa.select(objects.c.object_key), source_id, after).limit(limit).subquery()
+    key = known.c.object_key
+    counted = sa.select(
+        sa.func.lag(key).over(order_by=key).label("mark"),
+        sa.func.row_number().over(order_by=key).label("place"),
+    ).subquery()
+    marked = (counted.c.place > 1, counted.c.place % every == rest)
+    return sa.select(counted.c.mark).where(*marked).order_by(counted.c.place)
+
+
+def _behind(query: sa.Select[Any], source_id: str, after: str) -> sa.Select[Any]:
+    """Return what is there behind a key, in order; no key is empty."""
+    return query.where(
+        objects.c.source_id == source_id,
+        objects.c.object_key > after,
+        objects.c.gone.is_(False),
+    ).order_by(objects.c.object_key)

@@ -1,6 +1,6 @@
 """Listings: one ordered pass, committed page by page, that may die at any point."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,15 +17,27 @@ from s3sync_dagster.catalog.listing_end import (
 )
 from s3sync_dagster.catalog.listing_owner import LEASE_SECONDS, kept_by, next_of
 from s3sync_dagster.catalog.listing_rows import ListingRows, live_kinds
+from s3sync_dagster.catalog.listing_statements import (
+    asked_has_begun,
+    complete_others,
+    config_of,
+    count_page,
+    due_again,
+    end_listing,
+    forget_heads,
+    insert_running,
+    is_mine,
+    mark_missed,
+    mine_of,
+    running_of,
+)
 from s3sync_dagster.catalog.object_rows import upsert_objects
 from s3sync_dagster.catalog.overtaken import end_removals
 from s3sync_dagster.catalog.rows import groups, listing_of
-from s3sync_dagster.catalog.tables import listings, objects, sources
+from s3sync_dagster.catalog.tables import listings
 from s3sync_dagster.catalog.wholes import fail_of_other_commits, settle_wholes
 from s3sync_dagster.core.page import PageCommit, is_held
 from s3sync_dagster.core.state import (
-    LISTING_ASKED,
-    LISTING_BEGUN,
     Departing,
     DepartureCursor,
     ListingRow,
@@ -64,11 +76,7 @@ class Listings(ListingRows):
         with self._db.write() as tx:
             if not self._db.open_source(tx, source_id):
                 return None
-            row = tx.execute(
-                sa.select(listings).where(
-                    listings.c.source_id == source_id, listings.c.state == "running"
-                )
-            ).first()
+            row = tx.execute(*running_of(source_id)).first()
             if row is not None:
                 kept = is_kept is not None and is_kept(listing_of(row))
                 following = next_of(row, owner, fresh=fresh, kept=kept, now=now)
@@ -91,24 +99,11 @@ class Listings(ListingRows):
                     .where(listings.c.id == row.id)
                     .values(state="failed", finished_at=now, error=REPLACED)
                 )
-            config = tx.execute(
-                sa.select(sources.c.config).where(sources.c.id == source_id)
-            ).scalar_one()
+            config = tx.execute(*config_of(source_id)).scalar_one()
             if keys := config.get("reader_keys"):
                 look_again(tx, source_id, keys)
-            asked = (sources.c.id == source_id, sources.c.list_due_at == LISTING_ASKED)
-            tx.execute(sources.update().where(*asked).values(list_due_at=LISTING_BEGUN))
-            new = tx.execute(
-                listings.insert()
-                .values(
-                    source_id=source_id,
-                    state="running",
-                    owner=owner,
-                    lease_until=now + LEASE_SECONDS,
-                    started_at=now,
-                )
-                .returning(listings)
-            ).one()
+            tx.execute(*asked_has_begun(source_id))
+            new = tx.execute(*insert_running(source_id, owner, now + LEASE_SECONDS, now)).one()
             return listing_of(new)
 
     def commit_page(
@@ -118,39 +113,16 @@ class Listings(ListingRows):
         now = self._now()
         with self._db.write() as tx:
             self._db.lock_source(tx, listing.source_id)
-            mine = tx.execute(
-                listings.update()
-                .where(*_mine(listing, owner))
-                .values(
-                    cursor=page.cursor,
-                    lease_until=now + LEASE_SECONDS,
-                    pages=listings.c.pages + 1,
-                    listed=listings.c.listed + page.listed,
-                    new=listings.c.new + page.new,
-                    changed=listings.c.changed + page.changed,
-                    selected=listings.c.selected + page.selected,
-                    tells_missing=_tells_missing(page),
-                )
-                .returning(listings)
-            ).first()
+            counted = count_page(
+                *(listing.id, owner, page.cursor, now + LEASE_SECONDS),
+                *(page.listed, page.new, page.changed, page.selected),
+                tells_missing=page.tells_missing,
+            )
+            mine = tx.execute(*counted).first()
             if mine is None:
                 return None
             for keys in groups(page.missing):
-                tx.execute(
-                    objects.update()
-                    .where(
-                        objects.c.source_id == listing.source_id,
-                        objects.c.object_key.in_(keys),
-                        objects.c.told_number < page.asked,
-                    )
-                    .values(
-                        missed_listing_id=listing.id,
-                        first_missed_listing_id=sa.case(
-                            (objects.c.missed_listing_id == 0, listing.id),
-                            else_=objects.c.first_missed_listing_id,
-                        ),
-                    )
-                )
+                tx.execute(*mark_missed(listing.source_id, listing.id, keys, page.asked))
             left_out = upsert_objects(
                 self._db, tx, listing.source_id, page.upserts, now=now, asked=page.asked
             )
@@ -204,11 +176,12 @@ class Listings(ListingRows):
         Returns:
             Where the next part begins; None: there is none, or the listing is no longer ours.
         """
-        return self._depart(_mine(listing, owner), cursor, removes=removes, limit=limit)
+        mine = mine_of(listing.id, owner)
+        return self._depart(mine, cursor, removes=removes, limit=limit)
 
     def _depart(
         self,
-        which: Sequence[sa.ColumnElement[bool]],
+        which: tuple[sa.Select[Any], dict[str, Any]],
         cursor: DepartureCursor,
         *,
         removes: bool,
@@ -216,7 +189,7 @@ class Listings(ListingRows):
         only_shown: bool = False,
     ) -> DepartureCursor | None:
         with self._db.read() as tx:
-            row = tx.execute(sa.select(listings).where(*which)).first()
+            row = tx.execute(*which).first()
             if row is None:
                 return None
             keys, following = next_part(tx, row, cursor, removes=removes, limit=limit)
@@ -225,7 +198,7 @@ class Listings(ListingRows):
         now = self._now()
         with self._db.write() as tx:
             self._db.lock_source(tx, row.source_id)
-            row = tx.execute(sa.select(listings).where(*which)).first()
+            row = tx.execute(*which).first()
             if row is None:
                 return None
             going = 0
@@ -261,7 +234,7 @@ class Listings(ListingRows):
             blocked: what waits for a person's word; None: all has departed.
         """
         if blocked is not None:
-            mine = _mine(listing, owner)
+            mine = mine_of(listing.id, owner)
             cursor: DepartureCursor | None = DepartureCursor()
             while cursor is not None:
                 cursor = self._depart(
@@ -275,38 +248,14 @@ class Listings(ListingRows):
             if row is None or row.state != "running":
                 return listing_of(row) if row else listing
             # An approval belongs to one listing: older blocked ones end with this one.
-            tx.execute(
-                listings.update()
-                .where(
-                    listings.c.source_id == listing.source_id,
-                    listings.c.state.in_(["blocked", "approved"]),
-                    listings.c.id != listing.id,
-                )
-                .values(state="complete")
-            )
+            tx.execute(*complete_others(listing.source_id, listing.id))
             state = ListingState.COMPLETE if blocked is None else ListingState.BLOCKED
-            done = tx.execute(
-                listings.update()
-                .where(listings.c.id == listing.id)
-                .values(
-                    state=state.value,
-                    finished_at=self._now(),
-                    gone=listings.c.gone if blocked is None else blocked.documents,
-                )
-                .returning(listings)
-            ).one()
-            interval = sources.c.config["list_interval_seconds"].as_integer()
-            tx.execute(  # who asked for it meanwhile waits for the next one
-                sources.update()
-                .where(sources.c.id == listing.source_id, sources.c.list_due_at == LISTING_BEGUN)
-                .values(list_due_at=self._now() + sa.func.coalesce(interval, 0))
-            )
+            gone = row.gone if blocked is None else blocked.documents
+            done = tx.execute(*end_listing(listing.id, state.value, self._now(), gone)).one()
+            # Who asked for it meanwhile waits for the next one.
+            tx.execute(*due_again(listing.source_id, self._now()))
             if state is ListingState.COMPLETE:
-                tx.execute(
-                    sources.update()
-                    .where(sources.c.id == listing.source_id)
-                    .values(removed_by_heads=0)
-                )
+                tx.execute(*forget_heads(listing.source_id))
             settle_wholes(tx, listing.source_id, now=self._now())
             return listing_of(done)
 
@@ -321,14 +270,15 @@ class Listings(ListingRows):
             None where it does not wait: another one has taken its place, or nothing is blocked.
         """
         blocked = (*is_blocked(source_id), listings.c.id == listing_id)
+        which = (sa.select(listings).where(*blocked), dict[str, Any]())
         with self._db.read() as tx:
-            row = tx.execute(sa.select(listings).where(*blocked)).first()
+            row = tx.execute(*which).first()
             if row is None:
                 return None
             going = departing(tx, row).documents  # some may have come back since it ended
         cursor: DepartureCursor | None = DepartureCursor()
         while cursor is not None:
-            cursor = self._depart(blocked, cursor, removes=True, limit=DEPARTURES_A_PART)
+            cursor = self._depart(which, cursor, removes=True, limit=DEPARTURES_A_PART)
         with self._db.write() as tx:
             done = tx.execute(
                 listings.update()
@@ -343,7 +293,7 @@ class Listings(ListingRows):
         with self._db.write() as tx:
             tx.execute(
                 listings.update()
-                .where(*_mine(listing, owner))
+                .where(*is_mine(listing.id, owner))
                 .values(state="failed", finished_at=self._now(), error=error)
             )
 
@@ -382,19 +332,3 @@ class Listings(ListingRows):
 
     def _now(self) -> float:
         return self._db.now()
-
-
-def _tells_missing(page: PageCommit) -> sa.ColumnElement[Any]:
-    """Return what a listing tells of what it has not named: nothing once a page told nothing."""
-    before = listings.c.tells_missing
-    if page.tells_missing is None:
-        return before
-    return sa.func.coalesce(before, sa.true()) if page.tells_missing else sa.literal(False)
-
-
-def _mine(listing: ListingRow, owner: str) -> list[sa.ColumnElement[bool]]:
-    return [
-        listings.c.id == listing.id,
-        listings.c.owner == owner,
-        listings.c.state == "running",
-    ]

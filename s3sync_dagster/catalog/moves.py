@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import ROWS_A_PART, Database
 from s3sync_dagster.catalog.identities import hand_requests, stand_in
@@ -79,9 +80,8 @@ class Moves:
 
     def left_by(self, source_id: str) -> list[Source]:
         """Return the sources in whose place this one stands, which wait for their deletion."""
-        query = sa.select(sources).where(sources.c.moved_to == source_id)
         with self._db.read() as tx:
-            rows = tx.execute(query.order_by(sources.c.created_at)).all()
+            rows = tx.execute(*_moved_to(source_id, what=sources)).all()
         return [source_of(row) for row in rows]
 
     def successors(self) -> set[str]:
@@ -271,8 +271,13 @@ class Moves:
 
 def predecessors(tx: sa.Connection, source_id: str) -> set[str]:
     """Return the ids of sources whose record ids are this one's to take over."""
-    query = sa.select(sources.c.id).where(sources.c.moved_to == source_id)
-    return set(tx.execute(query).scalars())
+    return set(tx.execute(*_moved_to(source_id, what=sources.c.id)).scalars())
+
+
+@built_once
+def _moved_to(source_id: str, *, what: Any) -> sa.Select[Any]:
+    here = sources.c.moved_to == source_id
+    return sa.select(what).where(here).order_by(sources.c.created_at)
 
 
 def _given_up(source_id: str) -> sa.Select[Any]:
@@ -306,21 +311,25 @@ def left_before(
     tx: sa.Connection, source_id: str, keys: Sequence[str]
 ) -> dict[str, list[DocumentState]]:
     """Return what sources in whose place this one stands have of each key, in its database."""
-    here = sources.alias("here")
-    left = predecessors(tx, source_id)
+    left = sorted(predecessors(tx, source_id))
     found: dict[str, list[DocumentState]] = {}
     for part in groups(keys) if left else ():
-        query = sa.select(documents).where(
-            here.c.id == source_id,
-            documents.c.source_id.in_(left),
-            documents.c.tenant == here.c.tenant,
-            documents.c.database_name == here.c.database_name,
-            documents.c.object_key.in_(part),
-            documents.c.phase != "removing",
-        )
-        for row in tx.execute(query):
+        for row in tx.execute(*_left_in(source_id, left, part)):
             found.setdefault(row.object_key, []).append(document_of(row))
     return found
+
+
+@built_once
+def _left_in(source_id: str, before: Sequence[str], keys: Sequence[str]) -> sa.Select[Any]:
+    here = sources.alias("here")
+    return sa.select(documents).where(
+        here.c.id == source_id,
+        documents.c.source_id.in_(before),
+        documents.c.tenant == here.c.tenant,
+        documents.c.database_name == here.c.database_name,
+        documents.c.object_key.in_(keys),
+        documents.c.phase != "removing",
+    )
 
 
 def documents_before(
@@ -331,34 +340,42 @@ def documents_before(
     As a document of this one's collection; none of other collections, which stay as they are or
     go. What was said of the key before that one took it over holds no more.
     """
+    found: dict[str, DocumentState] = {}
+    for before in tx.execute(*_before(source_id)).all():
+        for part in groups(keys):
+            for row in tx.execute(*_last_words(before.id, before.collection_name, part)):
+                one = replace(document_of(row), collection_name=before.here)
+                found.setdefault(one.object_key, one)
+    return found
+
+
+@built_once
+def _before(source_id: str) -> Any:
     now = sources.alias("now")
-    left = tx.execute(
+    return (
         sa.select(sources.c.id, sources.c.collection_name, now.c.collection_name.label("here"))
         .join(now, now.c.id == sources.c.moved_to)
         .where(now.c.id == source_id)
         .order_by(sources.c.created_at.desc())
-    ).all()
-    found: dict[str, DocumentState] = {}
-    for before in left:
-        for part in groups(keys):
-            query = (
-                sa.select(documents)
-                .where(
-                    documents.c.source_id == before.id,
-                    documents.c.collection_name == before.collection_name,
-                    documents.c.object_key.in_(part),
-                )
-                # One that goes for another custom id has no say beside that.
-                .order_by(
-                    documents.c.phase == "removing",  # as ``stood_last`` has it
-                    documents.c.owner == BESIDE,
-                    documents.c.id.desc(),
-                )
-            )
-            for row in tx.execute(query):
-                one = replace(document_of(row), collection_name=before.here)
-                found.setdefault(one.object_key, one)
-    return found
+    )
+
+
+@built_once
+def _last_words(before_id: str, collection_name: str, keys: Sequence[str]) -> sa.Select[Any]:
+    return (
+        sa.select(documents)
+        .where(
+            documents.c.source_id == before_id,
+            documents.c.collection_name == collection_name,
+            documents.c.object_key.in_(keys),
+        )
+        # One that goes for another custom id has no say beside that.
+        .order_by(
+            documents.c.phase == "removing",  # as ``stood_last`` has it
+            documents.c.owner == BESIDE,
+            documents.c.id.desc(),
+        )
+    )
 
 
 def _unseen(source_id: str, *, after: str) -> sa.Select[Any]:

@@ -1,10 +1,12 @@
 """What listings, events and requests tell of objects, written without losing newer news."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
-from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.built_once import built_once
+from s3sync_dagster.catalog.database import Database, insert_into
 from s3sync_dagster.catalog.doubted import close_left_out
 from s3sync_dagster.catalog.overtaken import keep_returned
 from s3sync_dagster.catalog.quotas import without_room
@@ -47,39 +49,12 @@ def upsert_objects(
     if not refs:
         return left_out
     number = current_number(tx, source_id) if asked is None else asked
-    insert = database.insert(objects)
-    told = insert.excluded
-    replaced = {
-        name: told[name]
-        for name in (
-            "etag",
-            "size",
-            "last_modified",
-            "storage_class",
-            "seen_at",
-            "skip_reason",
-            "gone",
-            "missed_listing_id",
-            "first_missed_listing_id",
-            "told_number",
-        )
-    }
-    replaced["told_count"] = objects.c.told_count + 1
     keep_returned(tx, source_id, refs, asked=asked)
-    # Listings do not tell versions: the one that is known stays as long as the bytes do.
-    replaced["version_id"] = sa.case(
-        (told.version_id.is_not(None), told.version_id),
-        (objects.c.etag == told.etag, objects.c.version_id),
-        else_=None,
+    statement, page = _upsert(
+        asked, sqlite=database.sqlite, by_page=asked is not None, by_event=sequencers is not None
     )
-    if sequencers is not None:
-        replaced["sequencer"] = sa.func.coalesce(told.sequencer, objects.c.sequencer)
     tx.execute(
-        insert.on_conflict_do_update(
-            index_elements=["source_id", "object_key"],
-            set_=replaced,
-            where=None if asked is None else objects.c.told_number < asked,
-        ),
+        statement,
         [
             {
                 "source_id": source_id,
@@ -98,6 +73,7 @@ def upsert_objects(
                 "seen_at": now,
                 "gone": False,
                 "skip_reason": skip,
+                **page,
             }
             for ref, skip in refs
         ],
@@ -106,17 +82,57 @@ def upsert_objects(
     return left_out
 
 
+@built_once
+def _upsert(asked: int | None, *, sqlite: bool, by_page: bool, by_event: bool) -> Any:
+    """Return what stores news: of a page only where nothing was told since it was asked for."""
+    statement = insert_into(objects, sqlite=sqlite)
+    told = statement.excluded
+    replaced = {
+        name: told[name]
+        for name in (
+            "etag",
+            "size",
+            "last_modified",
+            "storage_class",
+            "seen_at",
+            "skip_reason",
+            "gone",
+            "missed_listing_id",
+            "first_missed_listing_id",
+            "told_number",
+        )
+    }
+    replaced["told_count"] = objects.c.told_count + 1
+    # Listings do not tell versions: the one that is known stays as long as the bytes do.
+    replaced["version_id"] = sa.case(
+        (told.version_id.is_not(None), told.version_id),
+        (objects.c.etag == told.etag, objects.c.version_id),
+        else_=None,
+    )
+    if by_event:
+        replaced["sequencer"] = sa.func.coalesce(told.sequencer, objects.c.sequencer)
+    return statement.on_conflict_do_update(
+        index_elements=["source_id", "object_key"],
+        set_=replaced,
+        where=objects.c.told_number < asked if by_page else None,
+    )
+
+
 def known_objects(tx: sa.Connection, source_id: str, keys: Iterable[str]) -> dict[str, ObjectState]:
     """Return what is known of these keys."""
     found: dict[str, ObjectState] = {}
     for part in groups(keys):
-        for row in tx.execute(
-            sa.select(objects).where(
-                objects.c.source_id == source_id, objects.c.object_key.in_(part)
-            )
-        ):
+        for row in tx.execute(*objects_of_keys(source_id, part)):
             found[row.object_key] = object_of(row)
     return found
+
+
+@built_once
+def objects_of_keys(source_id: str, keys: Sequence[str]) -> sa.Select[Any]:
+    """Return the query for the rows of some keys."""
+    return sa.select(objects).where(
+        objects.c.source_id == source_id, objects.c.object_key.in_(keys)
+    )
 
 
 def objects_there(
@@ -218,20 +234,25 @@ def within_limit(tx: sa.Connection, source_id: str, told: Sequence[Told]) -> lis
 
 
 def _limit(tx: sa.Connection, source_id: str) -> int | None:
-    return tx.execute(
-        sa.select(sources.c.config["document_limit"].as_integer()).where(sources.c.id == source_id)
-    ).scalar_one_or_none()
+    return tx.execute(*_document_limit(source_id)).scalar_one_or_none()
+
+
+@built_once
+def _document_limit(source_id: str) -> sa.Select[Any]:
+    limit = sources.c.config["document_limit"].as_integer()
+    return sa.select(limit).where(sources.c.id == source_id)
 
 
 def current_number(tx: sa.Connection, source_id: str) -> int:
     """Return the number of the newest page; what is told now is newer than its answer may be."""
-    newest = tx.execute(
-        sa.select(listings.c.id, listings.c.pages)
-        .where(listings.c.source_id == source_id)
-        .order_by(listings.c.id.desc())
-        .limit(1)
-    ).first()
+    newest = tx.execute(*_newest_listing(source_id)).first()
     return page_number(newest.id, pages=newest.pages) if newest is not None else 0
+
+
+@built_once
+def _newest_listing(source_id: str) -> Any:
+    query = sa.select(listings.c.id, listings.c.pages).where(listings.c.source_id == source_id)
+    return query.order_by(listings.c.id.desc()).limit(1)
 
 
 def store_objects(

@@ -5,11 +5,12 @@ while that is the number still (``core.facts.stands``). What is told counts by i
 stored; here is what would change nothing else.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, invocations, is_live, listings, objects
 from s3sync_dagster.core.news import Told
@@ -36,16 +37,21 @@ def end_removals(tx: sa.Connection, listing: ListingRow, page: PageCommit) -> No
     """
     if not page.seen:
         return
-    query = sa.select(invocations.c.object_key).where(
-        invocations.c.source_id == listing.source_id,
+    query = _told_removals(listing.source_id, page.seen[0], page.seen[-1])
+    told = set(tx.execute(*query).scalars()).intersection(page.seen)
+    _tell(tx, listing.source_id, told, number=page.asked, than=page.asked)
+
+
+@built_once
+def _told_removals(source_id: str, first: str, last: str) -> sa.Select[Any]:
+    return sa.select(invocations.c.object_key).where(
+        invocations.c.source_id == source_id,
         is_live,
         invocations.c.kind == "remove",
         invocations.c.trigger != "listing",
-        invocations.c.object_key >= page.seen[0],
-        invocations.c.object_key <= page.seen[-1],
+        invocations.c.object_key >= first,
+        invocations.c.object_key <= last,
     )
-    told = set(tx.execute(query).scalars()).intersection(page.seen)
-    _tell(tx, listing.source_id, told, number=page.asked, than=page.asked)
 
 
 def note_removals(
@@ -170,20 +176,41 @@ def keep_returned(
         told: objects that are there, with selection's verdict.
         asked: number of the page that tells it; None: others do (``upsert_objects``).
     """
-    leaving = (
+    if tx.execute(*_leaves_any(source_id)).first() is None:
+        return
+    there = [ref.key for ref, _ in told]
+    taken = [ref.key for ref, skip in told if skip is None]
+    for keys, left_out in ((there, False), (taken, True)):
+        for part in groups(keys):
+            by_page = asked is not None
+            tx.execute(*_stand_again(source_id, part, asked, by_page=by_page, left_out=left_out))
+
+
+def _is_leaving(source_id: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
         documents.c.source_id == source_id,
         documents.c.phase == "removing",
         documents.c.batch_token.is_(None),
         documents.c.etag.is_not(None),
     )
+
+
+@built_once
+def _leaves_any(source_id: str) -> sa.Select[Any]:
     unclean = sa.text("documents.phase <> 'clean'")  # SQLite's word for the index of these
-    if tx.execute(sa.select(documents.c.id).where(unclean, *leaving).limit(1)).first() is None:
-        return
-    older = [] if asked is None else [objects.c.told_number < asked]
+    return sa.select(documents.c.id).where(unclean, *_is_leaving(source_id)).limit(1)
+
+
+@built_once
+def _stand_again(
+    source_id: str, keys: Sequence[str], asked: int | None, *, by_page: bool, left_out: bool
+) -> sa.Update:
+    older = [objects.c.told_number < asked] if by_page else []
     known = (
         objects.c.source_id == documents.c.source_id,
         objects.c.object_key == documents.c.object_key,
         *older,
+        objects.c.skip_reason.is_not(None) if left_out else objects.c.gone,
     )
     other = documents.alias("other")
     follows = sa.exists().where(
@@ -194,20 +221,16 @@ def keep_returned(
         other.c.collection_name == documents.c.collection_name,
         sa.or_(other.c.phase != "removing", other.c.id > documents.c.id),
     )
-    there = [ref.key for ref, _ in told]
-    taken = [ref.key for ref, skip in told if skip is None]
-    for keys, before in ((there, objects.c.gone), (taken, objects.c.skip_reason.is_not(None))):
-        for part in groups(keys):
-            tx.execute(
-                documents.update()
-                .where(
-                    *leaving,
-                    documents.c.object_key.in_(part),
-                    sa.exists().where(*known, before),
-                    sa.not_(follows),
-                )
-                .values(phase="writing")
-            )
+    return (
+        documents.update()
+        .where(
+            *_is_leaving(source_id),
+            documents.c.object_key.in_(keys),
+            sa.exists().where(*known),
+            sa.not_(follows),
+        )
+        .values(phase="writing")
+    )
 
 
 def _tell(
@@ -218,10 +241,17 @@ def _tell(
     number: int,
     than: int | None = None,
 ) -> None:
-    older: list[Any] = [] if than is None else [objects.c.told_number < than]
     for part in groups(sorted(keys)):
-        tx.execute(
-            objects.update()
-            .where(objects.c.source_id == source_id, objects.c.object_key.in_(part), *older)
-            .values(told_count=objects.c.told_count + 1, told_number=number)
-        )
+        tx.execute(*_count_telling(source_id, part, number, than, by_page=than is not None))
+
+
+@built_once
+def _count_telling(
+    source_id: str, keys: Sequence[str], number: int, than: int | None, *, by_page: bool
+) -> sa.Update:
+    older = [objects.c.told_number < than] if by_page else []
+    return (
+        objects.update()
+        .where(objects.c.source_id == source_id, objects.c.object_key.in_(keys), *older)
+        .values(told_count=objects.c.told_count + 1, told_number=number)
+    )

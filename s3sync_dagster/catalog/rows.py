@@ -91,6 +91,7 @@ def source_row_of(row: sa.Row[Any]) -> SourceRow:
         source=source_of(row),
         origin=row.origin,
         created_at=row.created_at,
+        updated_at=row.updated_at,
         paused=row.paused,
         deleting=row.deleting,
         list_due_at=row.list_due_at,

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.database import ROWS_A_PART, Database
 from s3sync_dagster.catalog.object_rows import store_objects
 from s3sync_dagster.catalog.quotas import room_for_documents
@@ -114,6 +115,29 @@ def keep_words(
     return held
 
 
+@built_once
+def _words_of_gone(source_id: str, keys: Sequence[str]) -> sa.Select[Any]:
+    is_gone = (
+        sa.select(objects.c.object_key)
+        .where(
+            objects.c.source_id == documents.c.source_id,
+            objects.c.object_key == documents.c.object_key,
+            objects.c.gone,
+        )
+        .correlate(documents)
+        .exists()
+    )
+    return sa.select(documents).where(
+        documents.c.source_id == source_id,
+        documents.c.phase == "writing",
+        documents.c.batch_token.is_(None),
+        documents.c.etag.is_not(None),
+        sa.not_(has_records),
+        documents.c.object_key.in_(keys),
+        is_gone,
+    )
+
+
 def end_words(tx: sa.Connection, source: Source, gone: Collection[str]) -> set[str]:
     """Forget what was asked of objects that are gone by now, where no record is left of it.
 
@@ -129,26 +153,8 @@ def end_words(tx: sa.Connection, source: Source, gone: Collection[str]) -> set[s
     """
     freed = set[str]()
     keys = source.reader_keys
-    is_gone = (
-        sa.select(objects.c.object_key)
-        .where(
-            objects.c.source_id == documents.c.source_id,
-            objects.c.object_key == documents.c.object_key,
-            objects.c.gone,
-        )
-        .correlate(documents)
-        .exists()
-    )
-    words = (
-        documents.c.source_id == source.id,
-        documents.c.phase == "writing",
-        documents.c.batch_token.is_(None),
-        documents.c.etag.is_not(None),
-        sa.not_(has_records),
-    )
     for part in groups(gone):
-        query = sa.select(documents).where(*words, documents.c.object_key.in_(part), is_gone)
-        for row in tx.execute(query).all():
+        for row in tx.execute(*_words_of_gone(source.id, part)).all():
             told, here = as_it_is_to_be(document_of(row)), documents.c.id == row.id
             freed.update([row.custom_id] if row.custom_id is not None else [])
             plain = document_id(row.object_key, custom_id=None, id_prefix=source.id_prefix)

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.collection_places import in_collection_as_known
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.deleted_sources import may_adopt
@@ -38,17 +39,7 @@ def commit_documents(
         return set()
     held = set[int]()
     for part in groups([commit.id for commit in written]):
-        query = sa.select(documents.c.id).where(
-            documents.c.id.in_(part),
-            documents.c.batch_token == token,
-            documents.c.phase == "writing",
-            in_collection_as_known(),
-        )
-        held |= set(tx.execute(query if database.sqlite else query.with_for_update()).scalars())
-    names = (
-        *("etag", "fingerprint", "chunks", "digests", "metadata_keys", "text_bytes", "pages"),
-        "withheld",
-    )
+        held |= set(tx.execute(*_held(token, part, locks=not database.sqlite)).scalars())
     rows = [
         {
             "b_id": commit.id,
@@ -60,25 +51,45 @@ def commit_documents(
             "b_text_bytes": commit.text_bytes,
             "b_pages": commit.pages,
             "b_withheld": commit.withheld,
+            "b_now": now,
         }
         for commit in written
         if commit.id in held
     ]
     if rows:
-        tx.execute(
-            documents.update()
-            .where(documents.c.id == sa.bindparam("b_id"))
-            .values(
-                phase="clean",
-                batch_token=None,
-                high_water=sa.bindparam("b_chunks"),
-                indexed_at=now,
-                written_as=sa.null(),
-                **{name: sa.bindparam(f"b_{name}") for name in names},
-            ),
-            rows,
-        )
+        tx.execute(_CLEAN, rows)
     return {commit.id for commit in written} - held
+
+
+@built_once
+def _held(token: str, ids: Sequence[int], *, locks: bool) -> sa.Select[Any]:
+    query = sa.select(documents.c.id).where(
+        documents.c.id.in_(ids),
+        documents.c.batch_token == token,
+        documents.c.phase == "writing",
+        in_collection_as_known(),
+    )
+    return query.with_for_update() if locks else query
+
+
+_CLEAN = (
+    documents.update()
+    .where(documents.c.id == sa.bindparam("b_id"))
+    .values(
+        phase="clean",
+        batch_token=None,
+        high_water=sa.bindparam("b_chunks"),
+        indexed_at=sa.bindparam("b_now"),
+        written_as=sa.null(),
+        **{
+            name: sa.bindparam(f"b_{name}")
+            for name in (
+                *("etag", "fingerprint", "chunks", "digests", "metadata_keys", "text_bytes"),
+                *("pages", "withheld"),
+            )
+        },
+    )
+)
 
 
 def forget_removed(

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.doubted import close
 from s3sync_dagster.catalog.removals import count_told_by_heads
 from s3sync_dagster.catalog.rows import groups
@@ -33,13 +34,15 @@ def claims_on(
     """Return the sidecars that name these keys, in the order of the sidecars' keys."""
     found: dict[str, list[SidecarState]] = defaultdict(list)
     for part in groups(paths):
-        for row in tx.execute(
-            sa.select(sidecars)
-            .where(sidecars.c.source_id == source_id, sidecars.c.path.in_(part))
-            .order_by(sidecars.c.sidecar_key)
-        ):
+        for row in tx.execute(*_naming(source_id, part)):
             found[row.path].append(sidecar_of(row))
     return found
+
+
+@built_once
+def _naming(source_id: str, paths: Sequence[str]) -> sa.Select[Any]:
+    here = (sidecars.c.source_id == source_id, sidecars.c.path.in_(paths))
+    return sa.select(sidecars).where(*here).order_by(sidecars.c.sidecar_key)
 
 
 def is_outdated() -> sa.ColumnElement[bool]:

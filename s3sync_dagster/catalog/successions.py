@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import document_of, is_due
 from s3sync_dagster.catalog.tables import (
@@ -40,35 +41,10 @@ What a restored catalog had forgotten is none of what its source had: nothing co
 
 def look_at_succession(tx: sa.Connection, source: Source, before: Source) -> Succession:
     """Return how far a source has come in the place of the one before."""
-    # One that the guard held counts as complete once a newer one has ended: that one tells.
-    ended = (
-        listings.c.source_id == source.id,
-        listings.c.state.in_(["complete", "blocked", "approved"]),
-    )
-    newest = tx.execute(
-        sa.select(listings.c.state, listings.c.left_out)
-        .where(*ended)
-        .order_by(listings.c.id.desc())
-        .limit(1)
-    ).first()
-    row = tx.execute(
-        sa.select(sources.c.moved_documents, sources.c.moved_gone).where(sources.c.id == before.id)
-    ).first()
-    standing = standing_of(source, before).label("standing")
-    was_leaving = (documents.c.phase == "removing").label("was_leaving")
-    found = tx.execute(
-        sa.select(
-            standing,
-            was_leaving,
-            sa.func.count().label("number"),
-            sa.func.sum(documents.c.high_water).label("records"),
-        )
-        .where(documents.c.source_id == before.id)
-        .group_by(standing, was_leaving)
-    ).all()
-    leaving = tx.execute(
-        sa.select(sa.func.count()).where(documents.c.source_id == before.id, *_LEAVES_BY_ITSELF)
-    ).scalar_one()
+    newest = tx.execute(*_newest_end(source.id)).first()
+    row = tx.execute(*_counted_of(before.id)).first()
+    found = tx.execute(*_numbers(*_pair(source, before), append=_appends(source, before))).all()
+    leaving = tx.execute(*_leaving_by_itself(before.id)).scalar_one()
     counts = dict.fromkeys(Standing, 0)
     for one in found:
         counts[Standing(one.standing)] += one.number
@@ -84,13 +60,69 @@ def look_at_succession(tx: sa.Connection, source: Source, before: Source) -> Suc
         records=sum(one.records for one in found),
         had=row.moved_documents - leaving if row is not None else 0,
         went=row.moved_gone if row is not None else 0,
-        unwritten=tx.execute(
-            sa.select(sa.func.count()).select_from(documents).where(*unwritten_since(source.id))
-        ).scalar_one(),
+        unwritten=tx.execute(*_unwritten(source.id)).scalar_one(),
     )
 
 
-def standing_of(source: Source, before: Source) -> sa.Case[str]:
+@built_once
+def _newest_end(source_id: str) -> Any:
+    # One that the guard held counts as complete once a newer one has ended: that one tells.
+    ended = (
+        listings.c.source_id == source_id,
+        listings.c.state.in_(["complete", "blocked", "approved"]),
+    )
+    query = sa.select(listings.c.state, listings.c.left_out).where(*ended)
+    return query.order_by(listings.c.id.desc()).limit(1)
+
+
+@built_once
+def _counted_of(before_id: str) -> Any:
+    columns = (sources.c.moved_documents, sources.c.moved_gone)
+    return sa.select(*columns).where(sources.c.id == before_id)
+
+
+@built_once
+def _numbers(
+    source_id: str, collection: str, before_id: str, before_collection: str, *, append: bool
+) -> Any:
+    standing = _standing(source_id, collection, before_id, before_collection, append=append)
+    standing = standing.label("standing")
+    was_leaving = (documents.c.phase == "removing").label("was_leaving")
+    return (
+        sa.select(
+            standing,
+            was_leaving,
+            sa.func.count().label("number"),
+            sa.func.sum(documents.c.high_water).label("records"),
+        )
+        .where(documents.c.source_id == before_id)
+        .group_by(standing, was_leaving)
+    )
+
+
+@built_once
+def _leaving_by_itself(before_id: str) -> sa.Select[Any]:
+    here = (documents.c.source_id == before_id, *_LEAVES_BY_ITSELF)
+    return sa.select(sa.func.count()).where(*here)
+
+
+@built_once
+def _unwritten(source_id: str) -> sa.Select[Any]:
+    return sa.select(sa.func.count()).select_from(documents).where(*unwritten_since(source_id))
+
+
+def _pair(source: Source, before: Source) -> tuple[str, str, str, str]:
+    """Return what ``_standing`` takes of both."""
+    return source.id, source.collection_name, before.id, before.collection_name
+
+
+def _appends(source: Source, before: Source) -> bool:
+    return DeleteMode.APPEND in (before.mode, source.mode)
+
+
+def _standing(
+    source_id: str, collection: str, before_id: str, before_collection: str, *, append: bool
+) -> sa.Case[str]:
     """Return the expression on a document of the source before for how it stands.
 
     What is worked on, has failed or lies there unread is not said to be gone, whatever told it.
@@ -98,17 +130,16 @@ def standing_of(source: Source, before: Source) -> sa.Case[str]:
     theirs = documents.alias("theirs")
     same_key = (theirs.c.object_key == documents.c.object_key,)
     own = sa.and_(
-        documents.c.collection_name == before.collection_name,
-        theirs.c.collection_name == source.collection_name,
+        documents.c.collection_name == before_collection,
+        theirs.c.collection_name == collection,
     )
     followed = sa.exists().where(
-        theirs.c.source_id == source.id,
+        theirs.c.source_id == source_id,
         *same_key,
         theirs.c.phase == "clean",
         sa.or_(own, theirs.c.collection_name == documents.c.collection_name),
     )
     # Append mode keeps a text that no object has any more: only one of the same bytes follows it.
-    append = DeleteMode.APPEND in (before.mode, source.mode)
     earlier = sa.and_(_is_whole(), followed) if append else sa.false()
     if append:
         followed = sa.or_(
@@ -116,13 +147,13 @@ def standing_of(source: Source, before: Source) -> sa.Case[str]:
             followed.where(theirs.c.etag == documents.c.etag),
         )
     half = sa.exists().where(
-        theirs.c.source_id == source.id, *same_key, theirs.c.phase == "writing"
+        theirs.c.source_id == source_id, *same_key, theirs.c.phase == "writing"
     )
     stands_too = sa.exists().where(
-        theirs.c.source_id == before.id, *same_key, theirs.c.phase != "removing"
+        theirs.c.source_id == before_id, *same_key, theirs.c.phase != "removing"
     )
     there = (
-        objects.c.source_id == source.id,
+        objects.c.source_id == source_id,
         objects.c.object_key == documents.c.object_key,
         objects.c.gone.is_(False),
     )
@@ -131,7 +162,7 @@ def standing_of(source: Source, before: Source) -> sa.Case[str]:
     # What a listing missed that is not complete, or not approved, is said to be gone by nobody.
     held = sa.exists().where(*there, is_missed)
     asks = (
-        invocations.c.source_id == source.id,
+        invocations.c.source_id == source_id,
         invocations.c.object_key == documents.c.object_key,
     )
     live = sa.exists().where(*asks, is_live)
@@ -145,7 +176,7 @@ def standing_of(source: Source, before: Source) -> sa.Case[str]:
         invocations.c.told_count
         == sa.func.coalesce(
             sa.select(objects.c.told_count)
-            .where(objects.c.source_id == source.id, objects.c.object_key == documents.c.object_key)
+            .where(objects.c.source_id == source_id, objects.c.object_key == documents.c.object_key)
             .correlate(documents)
             .scalar_subquery(),
             0,
@@ -207,11 +238,8 @@ def claim_leaving(
         )
         if not mine.rowcount:
             return None
-        standing = standing_of(source, before).label("standing")
-        query = sa.select(documents, standing).where(
-            *_may_be_taken(before), documents.c.id.in_(ids)
-        )
-        rows = tx.execute(query).all()
+        append = _appends(source, before)
+        rows = tx.execute(*_claimable(*_pair(source, before), ids, append=append)).all()
         going = CERTAIN
         if any(row.standing not in CERTAIN for row in rows):
             going = may_go(look_at_succession(tx, source, before))
@@ -250,19 +278,46 @@ def _find(
     *,
     limit: int,
 ) -> list[int]:
-    query = (
-        sa.select(documents.c.id)
-        .where(*_may_be_taken(before), standing_of(source, before).in_(list(standing)))
-        .order_by(documents.c.id)
-        .limit(limit)
-    )
-    return list(tx.execute(query).scalars())
+    append = _appends(source, before)
+    query = _that_stand(*_pair(source, before), list(standing), limit, append=append)
+    return list(tx.execute(*query).scalars())
 
 
-def _may_be_taken(before: Source) -> tuple[sa.ColumnElement[bool], ...]:
+@built_once
+def _that_stand(
+    source_id: str,
+    collection: str,
+    before_id: str,
+    before_collection: str,
+    standings: Sequence[str],
+    limit: int,
+    *,
+    append: bool,
+) -> sa.Select[Any]:
+    standing = _standing(source_id, collection, before_id, before_collection, append=append)
+    here = (*_may_be_taken(before_id), standing.in_(standings))
+    return sa.select(documents.c.id).where(*here).order_by(documents.c.id).limit(limit)
+
+
+@built_once
+def _claimable(
+    source_id: str,
+    collection: str,
+    before_id: str,
+    before_collection: str,
+    ids: Sequence[int],
+    *,
+    append: bool,
+) -> Any:
+    standing = _standing(source_id, collection, before_id, before_collection, append=append)
+    here = (*_may_be_taken(before_id), documents.c.id.in_(ids))
+    return sa.select(documents, standing.label("standing")).where(*here)
+
+
+def _may_be_taken(before_id: str) -> tuple[sa.ColumnElement[bool], ...]:
     """What a late batch holds is its own business until it ends."""
     free = sa.or_(documents.c.batch_token.is_(None), documents.c.batch_token == MOVER)
-    return documents.c.source_id == before.id, free
+    return documents.c.source_id == before_id, free
 
 
 def unwritten_since(source_id: str) -> tuple[sa.ColumnElement[bool], ...]:

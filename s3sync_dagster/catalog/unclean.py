@@ -4,6 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.rows import is_due
 from s3sync_dagster.catalog.tables import (
     documents,
@@ -28,14 +29,13 @@ DOCUMENTS_AND_OBJECTS = documents.outerjoin(
 )
 
 
-def rests(tx: sa.Connection, source_id: str) -> sa.ColumnElement[bool]:
+def rests(*, mirror: bool) -> sa.ColumnElement[bool]:
     """Return what holds for half-written documents that no work on their object mends.
 
     A skipped object is not written; nor can a mode that keeps records mend what was half written,
     or lost its trust, when the object went, nor any what has no records and waits for its object.
     What never was whole is not kept. What has to outlive such a document rests beside it.
     """
-    mirror = _mode(tx, source_id) == DeleteMode.MIRROR
     kept = sa.not_(has_records) if mirror else sa.true()
     half_written = sa.and_(
         documents.c.phase == "writing",
@@ -52,6 +52,11 @@ def rests(tx: sa.Connection, source_id: str) -> sa.ColumnElement[bool]:
         ),
     )
     return sa.and_(documents.c.etag.is_not(None), sa.or_(half_written, left_beside))
+
+
+def is_mirror(tx: sa.Connection, source_id: str) -> bool:
+    """Return whether a source's documents go with their objects."""
+    return _mode(tx, source_id) == DeleteMode.MIRROR
 
 
 def _outlives() -> sa.ColumnElement[bool]:
@@ -127,8 +132,12 @@ def keep_untouched(tx: sa.Connection, which: sa.ColumnElement[bool]) -> None:
 
 
 def _mode(tx: sa.Connection, source_id: str) -> str | None:
-    query = sa.select(sources.c.config["mode"].as_string()).where(sources.c.id == source_id)
-    return tx.execute(query).scalar_one_or_none()
+    return tx.execute(*_mode_of(source_id)).scalar_one_or_none()
+
+
+@built_once
+def _mode_of(source_id: str) -> sa.Select[Any]:
+    return sa.select(sources.c.config["mode"].as_string()).where(sources.c.id == source_id)
 
 
 def keys_to_mend(tx: sa.Connection, source_id: str, *, now: float) -> list[Any]:
@@ -137,6 +146,12 @@ def keys_to_mend(tx: sa.Connection, source_id: str, *, now: float) -> list[Any]:
     What a live batch holds is its own business, what failed waits for its time, and what the guard
     holds back for a person.
     """
+    query = _to_mend(source_id, now, mirror=is_mirror(tx, source_id))
+    return list(tx.execute(*query).scalars())
+
+
+@built_once
+def _to_mend(source_id: str, now: float, *, mirror: bool) -> sa.Select[Any]:
     waiting = sa.select(invocations.c.object_key).where(
         invocations.c.source_id == source_id,
         is_live,
@@ -149,19 +164,17 @@ def keys_to_mend(tx: sa.Connection, source_id: str, *, now: float) -> list[Any]:
             sa.not_(is_due(objects.c.next_retry_at, now=now, at_most=TRANSIENT_RETRY_SECONDS)),
         ),
     )
-    left = sa.or_(rests(tx, source_id), held_back, failed)
-    return list(
-        tx.execute(
-            sa.select(documents.c.object_key)
-            .select_from(DOCUMENTS_AND_OBJECTS)
-            .where(
-                documents.c.source_id == source_id,
-                documents.c.phase != "clean",
-                documents.c.batch_token.is_(None),
-                documents.c.object_key.not_in(waiting),
-                sa.func.coalesce(sa.not_(left), sa.true()),
-            )
-            .distinct()
-            .limit(KEYS_AT_ONCE)
-        ).scalars()
+    left = sa.or_(rests(mirror=mirror), held_back, failed)
+    return (
+        sa.select(documents.c.object_key)
+        .select_from(DOCUMENTS_AND_OBJECTS)
+        .where(
+            documents.c.source_id == source_id,
+            documents.c.phase != "clean",
+            documents.c.batch_token.is_(None),
+            documents.c.object_key.not_in(waiting),
+            sa.func.coalesce(sa.not_(left), sa.true()),
+        )
+        .distinct()
+        .limit(KEYS_AT_ONCE)
     )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.kept_counts import document_counts, object_counts
 from s3sync_dagster.catalog.rows import no_index
@@ -196,6 +197,7 @@ _AMONG: dict[str | None, tuple[Any, ...]] = {
 Made once: to put them together takes longer than to ask for a small source."""
 
 
+@built_once
 def _leaving(source_id: str) -> sa.Select[Any, int]:
     """Return how many documents wait for their removal, by why it failed before."""
     here = sa.and_(
@@ -221,11 +223,9 @@ class Views:
         """Return a source's objects by state."""
         with self._db.read() as tx:
             rows = tx.execute(_COUNTS, {"of_source": source_id}).all()
-            by_phase = tx.execute(
-                sa.select(document_counts).where(document_counts.c.source_id == source_id)
-            ).all()
+            by_phase = tx.execute(*_document_counts(source_id)).all()
             leaves = any(row.phase == "removing" for row in by_phase)
-            leaving = list(tx.execute(_leaving(source_id))) if leaves else []
+            leaving = list(tx.execute(*_leaving(source_id))) if leaves else []
         written = [row for row in by_phase if row.phase == "clean"]
         totals = Counter[str]()
         reasons: dict[str, Counter[str]] = {"skipped": Counter(), "failed": Counter()}
@@ -385,3 +385,8 @@ def _object_row(row: sa.Row[Any]) -> ObjectRow:
         last_modified=row.last_modified,
         seen_at=row.seen_at,
     )
+
+
+@built_once
+def _document_counts(source_id: str) -> sa.Select[Any]:
+    return sa.select(document_counts).where(document_counts.c.source_id == source_id)

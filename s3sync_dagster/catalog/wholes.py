@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import source_gone
 from s3sync_dagster.catalog.rows import groups, listing_of
@@ -233,21 +234,7 @@ def _ends(tx: sa.Connection, source_ids: Sequence[str], *, now: float) -> dict[s
     """Return how far those of these sources are that have not ended, by id."""
     open_ones: list[Any] = []
     for part in groups(source_ids):
-        first = (
-            sa.select(sa.func.min(listings.c.id))
-            .where(
-                listings.c.source_id == wholes.c.source_id,
-                listings.c.id > wholes.c.after_listing,
-                listings.c.error.is_distinct_from(REPLACED),
-            )
-            .correlate(wholes)
-            .scalar_subquery()
-        )
-        open_ones += tx.execute(
-            sa.select(wholes.c.id, wholes.c.source_id, sources.c.name, first.label("listing"))
-            .outerjoin(sources, sources.c.id == wholes.c.source_id)
-            .where(wholes.c.source_id.in_(part), wholes.c.status.not_in(ENDED))
-        ).all()
+        open_ones += tx.execute(*_open_of(part)).all()
     if not open_ones:
         return {}
     begun = dict[int, ListingRow]()
@@ -270,6 +257,25 @@ def _ends(tx: sa.Connection, source_ids: Sequence[str], *, now: float) -> dict[s
         )
         ends[row.id] = _End(state.status.value, state.error, finished.get(row.listing))
     return ends
+
+
+@built_once
+def _open_of(source_ids: Sequence[str]) -> Any:
+    first = (
+        sa.select(sa.func.min(listings.c.id))
+        .where(
+            listings.c.source_id == wholes.c.source_id,
+            listings.c.id > wholes.c.after_listing,
+            listings.c.error.is_distinct_from(REPLACED),
+        )
+        .correlate(wholes)
+        .scalar_subquery()
+    )
+    return (
+        sa.select(wholes.c.id, wholes.c.source_id, sources.c.name, first.label("listing"))
+        .outerjoin(sources, sources.c.id == wholes.c.source_id)
+        .where(wholes.c.source_id.in_(source_ids), wholes.c.status.not_in(ENDED))
+    )
 
 
 def _numbers(tx: sa.Connection, source_ids: Sequence[str]) -> tuple[dict[str, int], dict[str, int]]:

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.answers import ask_where_answered
+from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
@@ -17,6 +18,7 @@ from s3sync_dagster.catalog.object_rows import (
     blank_etags,
     current_number,
     known_objects,
+    objects_of_keys,
     store_objects,
     upsert_objects,
     within_limit,
@@ -63,11 +65,7 @@ class Work:
         claims: dict[str, list[SidecarState]] = defaultdict(list)
         own: dict[str, SidecarState] = {}
         with self._db.read() as tx:
-            for row in tx.execute(
-                sa.select(invocations)
-                .where(invocations.c.batch_token == token)
-                .order_by(*OLDEST_FIRST)
-            ):
+            for row in tx.execute(*_held(token)):
                 asked[row.object_key].append(invocation_of(row))
                 turn = (row.priority, row.created_at)
                 turns[row.object_key] = min(turns.get(row.object_key, turn), turn)
@@ -78,29 +76,14 @@ class Work:
             before = left_before(tx, source_id, sorted(asked))
             blocked = blocked_listing(tx, source_id)
             for keys in groups(sorted(asked)):
-                for row in tx.execute(
-                    sa.select(objects).where(
-                        objects.c.source_id == source_id, objects.c.object_key.in_(keys)
-                    )
-                ):
+                for row in tx.execute(*objects_of_keys(source_id, keys)):
                     objects_of[row.object_key] = replace(
                         object_of(row),
                         awaits_approval=blocked is not None and row.shown_listing_id == blocked,
                     )
-                for row in tx.execute(
-                    sa.select(documents)
-                    .where(documents.c.source_id == source_id, documents.c.object_key.in_(keys))
-                    .order_by(documents.c.id)
-                ):
+                for row in tx.execute(*_documents(source_id, keys)):
                     documents_of[row.object_key].append(document_of(row))
-                for row in tx.execute(
-                    sa.select(sidecars, is_outdated().label("outdated"))
-                    .where(
-                        sidecars.c.source_id == source_id,
-                        sidecars.c.path.in_(keys) | sidecars.c.sidecar_key.in_(keys),
-                    )
-                    .order_by(sidecars.c.sidecar_key)
-                ):
+                for row in tx.execute(*_sidecars(source_id, keys)):
                     state = replace(sidecar_of(row), outdated=row.outdated)
                     claims[row.path].append(state)
                     own[row.sidecar_key] = state
@@ -314,3 +297,25 @@ class Work:
 
     def _now(self) -> float:
         return self._db.now()
+
+
+@built_once
+def _held(token: str) -> sa.Select[Any]:
+    query = sa.select(invocations).where(invocations.c.batch_token == token)
+    return query.order_by(*OLDEST_FIRST)
+
+
+@built_once
+def _documents(source_id: str, keys: Sequence[str]) -> sa.Select[Any]:
+    here = (documents.c.source_id == source_id, documents.c.object_key.in_(keys))
+    return sa.select(documents).where(*here).order_by(documents.c.id)
+
+
+@built_once
+def _sidecars(source_id: str, keys: Sequence[str]) -> Any:
+    names_one = sidecars.c.path.in_(keys) | sidecars.c.sidecar_key.in_(keys)
+    return (
+        sa.select(sidecars, is_outdated().label("outdated"))
+        .where(sidecars.c.source_id == source_id, names_one)
+        .order_by(sidecars.c.sidecar_key)
+    )

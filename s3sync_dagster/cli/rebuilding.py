@@ -213,7 +213,7 @@ def _recover(
         source,
         catalog=parts.catalog,
         collections=parts.collections,
-        embedder=parts.embedder_for(source.embedding),
+        embedder=parts.embedder_for(source.embedding, tenant=source.tenant),
         adopt=adopt,
         also=also,
     )

@@ -50,6 +50,8 @@ class SourceRow:
     origin: Origin
     created_at: float
     """Seconds since 1970, UTC, as all times here."""
+    updated_at: float
+    """When it was made or edited last."""
     paused: bool = False
     deleting: Literal["records", "keep"] | None = None
     """What becomes of its records, for one that is being deleted."""

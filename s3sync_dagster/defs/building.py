@@ -30,7 +30,7 @@ from s3sync_dagster.defs.sensors import (
 )
 from s3sync_dagster.defs.source import RESOURCES, Attributes, build_source_definitions
 from s3sync_dagster.engine.listing_turns import BUDGET_SECONDS
-from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
+from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, S3SyncError
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.settings import load_settings
 
@@ -280,7 +280,16 @@ def _of_catalog(name: str) -> Find:
 
 
 def _all(finds: Sequence[Find]) -> Callable[[Runtime], list[Source]]:
-    return lambda runtime: [find(runtime) for find in finds]
+    return lambda runtime: [source for find in finds if (source := _one(find, runtime)) is not None]
+
+
+def _one(find: Find, runtime: Runtime) -> Source | None:
+    """Return None for who has no row: it keeps no other from the queue, and is listed at first."""
+    try:
+        return find(runtime)
+    except (NotFound, Conflict) as error:
+        _log.warning("a source of a queue is left out: %s", error.message)
+        return None
 
 
 def _sensor_name(queue_url: str, taken: Sequence[dg.SensorDefinition]) -> str:

@@ -21,7 +21,7 @@ as this one ends: nearly every event meets somebody who waits for it, for the sa
 OTHER_SENSORS = 3
 """Threads of the daemon that no waiting tick may take."""
 NEW_SECONDS = 120.0
-"""A source that was created so lately may not be loaded here yet, or by a tick that has waited."""
+"""A source that was made or edited so lately may not be loaded here yet, or not for this queue."""
 
 
 def wait_seconds(instance: dg.DagsterInstance, *, queues: int) -> int:
@@ -43,6 +43,7 @@ def read_queue(
     runtime: Runtime,
     sources: Sequence[Source],
     *,
+    again: Callable[[], Sequence[Source]],
     log: Callable[[str], None],
     seconds: float,
     wait: int = WAIT_SECONDS,
@@ -54,6 +55,7 @@ def read_queue(
     Args:
         runtime: of the tick.
         sources: all that name the queue.
+        again: returns them as they are when messages have come.
         log: takes warnings.
         seconds: nothing more is received after so long.
         wait: seconds that the first message is waited for.
@@ -61,16 +63,14 @@ def read_queue(
     Raises:
         S3SyncError: nobody could read the queue, or the catalog does not answer.
     """
-    tenants: dict[str, list[Source]] = {}
-    for source in sources:
-        tenants.setdefault(source.tenant, []).append(source)
+    tenants = _by_tenant(sources)
     troubles, failed = runtime.parts.catalog.queue_troubles, dict[str, S3SyncError]()
     for tenant, own in tenants.items():
-        listeners = _Listeners(runtime, tenants, reader=tenant, failed=failed)
+        listeners = _Listeners(runtime, tenants, again=again, reader=tenant, failed=failed)
         try:
             found = take_messages(
                 runtime.parts.queue_for(own[0]),
-                sources,
+                own,
                 work=runtime.parts.catalog.work,
                 clock=runtime.parts.clock,
                 log=log,
@@ -88,6 +88,13 @@ def read_queue(
     raise next(iter(failed.values()))
 
 
+def _by_tenant(sources: Sequence[Source]) -> dict[str, list[Source]]:
+    tenants: dict[str, list[Source]] = {}
+    for source in sources:
+        tenants.setdefault(source.tenant, []).append(source)
+    return tenants
+
+
 class _Listeners:
     """Those of a queue's tenants that are told of its events, besides who reads it."""
 
@@ -96,17 +103,22 @@ class _Listeners:
         runtime: Runtime,
         tenants: Mapping[str, Sequence[Source]],
         *,
+        again: Callable[[], Sequence[Source]],
         reader: str,
         failed: Mapping[str, S3SyncError],
     ) -> None:
-        self._parts, self._tenants = runtime.parts, tenants
+        self._parts, self._again, self._tenants = runtime.parts, again, tenants
         trusted = trusted_tenants(self._parts.settings.environment)
         free = {one for one in tenants if one == reader or "*" in trusted or one in trusted}
         self._told = free
         self._refused = {one: error for one, error in failed.items() if one not in free}
 
     def ask(self) -> list[Source]:
-        """Return the sources that are told: one question for each tenant that is not known yet."""
+        """Return the sources that are told, as they are now.
+
+        One question for each tenant that is not known yet.
+        """
+        self._tenants = _by_tenant(self._again())
         for tenant, own in self._tenants.items():
             if tenant in self._told or tenant in self._refused:
                 continue
@@ -118,28 +130,31 @@ class _Listeners:
                 self._told.add(tenant)
         for tenant, error in self._refused.items():
             if not isinstance(error, FixConfiguration):  # what it is not told of it finds
-                for one in self._tenants[tenant]:
+                for one in self._tenants.get(tenant, ()):
                     self._parts.catalog.sources.ask_for_listing(one.id)
         self._list_newcomers()
-        return [one for tenant in self._told for one in self._tenants[tenant]]
+        return self._listening()
 
     def note(self) -> None:
         """Tell of each source whether it is told of the queue's events, as far as that is known."""
         troubles = self._parts.catalog.queue_troubles
-        troubles.note([one for tenant in self._told for one in self._tenants[tenant]], None)
+        troubles.note(self._listening(), None)
         for tenant, error in self._refused.items():
-            troubles.note(self._tenants[tenant], error)
+            troubles.note(self._tenants.get(tenant, ()), error)
+
+    def _listening(self) -> list[Source]:
+        return [one for tenant in self._told for one in self._tenants.get(tenant, ())]
 
     def _list_newcomers(self) -> None:
-        """Have sources of the queue listed that were created since the tick knew its own.
+        """Have sources of the queue listed that got it since the tick knew its own.
 
-        Their events, which are deleted as nobody's, may be younger than their first listing.
+        Their events, which are deleted as nobody's, may be younger than their last listing.
         """
         known = [one for own in self._tenants.values() for one in own]
         ids, queues = {one.id for one in known}, {one.place.queue_url for one in known}
         sources, now = self._parts.catalog.sources, self._parts.clock.now().timestamp()
         for row in sources.rows():
-            old = is_due(row.created_at + NEW_SECONDS, now=now, at_most=NEW_SECONDS)
+            old = is_due(row.updated_at + NEW_SECONDS, now=now, at_most=NEW_SECONDS)
             if not old and row.source.id not in ids and row.source.place.queue_url in queues:
                 sources.ask_for_listing(row.source.id)
 

@@ -5,6 +5,7 @@ function goes on, so every side effect can be repeated.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -143,6 +144,7 @@ def build_intake_sensor(
             found = read_queue(
                 runtime,
                 sources,
+                again=partial(find, runtime),
                 log=context.log.warning,
                 seconds=budget_seconds,
                 wait=wait_seconds(context.instance, queues=queues),

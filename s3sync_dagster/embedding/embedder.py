@@ -100,8 +100,10 @@ class ModelEmbedder:
         cache: VectorStore | None = None,
         sparse: SparseEmbedder | None = None,
         clock: Clock | None = None,
+        apart: str | None = None,
     ) -> None:
         self._model = model
+        self._apart = apart
         self._clock = clock or Clock()
         self._slice = 2 * LEAST_SLICE_TEXTS
         self._cache = cache
@@ -124,6 +126,19 @@ class ModelEmbedder:
     def cache_key(self) -> str:
         """Return what tells this model and task from all others."""
         return self._model.cache_key()
+
+    def apart(self, owner: str) -> ModelEmbedder:
+        """Return one of the same model whose cached vectors are of this owner's texts alone.
+
+        How long a text takes would tell who has it besides.
+        """
+        return ModelEmbedder(
+            self._model, cache=self._cache, sparse=self.sparse, clock=self._clock, apart=owner
+        )
+
+    def _kept_as(self) -> str:
+        name = self.cache_key()
+        return name if self._apart is None else f"{name}\0{self._apart}"
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Return one row per text; equal texts and cached ones cost no inference.
@@ -166,7 +181,7 @@ class ModelEmbedder:
                 seconds, least = self._clock.monotonic() - began, self._model.limits.least_texts
                 self._slice = next_slice(len(part), seconds, least=least)
             if self._cache:
-                self._cache.put(self.cache_key(), part, vectors)
+                self._cache.put(self._kept_as(), part, vectors)
             known.update(zip(part, vectors, strict=True))
         return np.stack([known[text] for text in texts])
 
@@ -176,7 +191,7 @@ class ModelEmbedder:
 
         if self._cache is None:
             return {}
-        cached = self._cache.get(self.cache_key(), texts)
+        cached = self._cache.get(self._kept_as(), texts)
         # An endpoint may give others under the same name by now: a shorter form, another model.
         known = {
             text: row
@@ -184,7 +199,7 @@ class ModelEmbedder:
             if len(row) == self.dimension and np.isfinite(row).all()
         }
         if useless := [text for text in cached if text not in known]:
-            self._cache.forget(self.cache_key(), useless)
+            self._cache.forget(self._kept_as(), useless)
         return known
 
     def embed_query(self, text: str) -> Vector:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from s3sync_dagster.embedding.embedder import ModelEmbedder, Surroundings, VectorStore
 from s3sync_dagster.model.embedding_kinds import BM25, CPU, EMBEDDING_KINDS, SPARSE_MODELS
 from s3sync_dagster.model.errors import InvalidSetting
 
 if TYPE_CHECKING:
-    from s3sync_dagster.engine.ports import Embedder, SparseEmbedder
+    from s3sync_dagster.engine.ports import SparseEmbedder
     from s3sync_dagster.model.source import EmbeddingConfig
 
 
@@ -25,7 +25,7 @@ def open_embedder(
     embed_url: str | None = None,
     workers: int = 1,
     device: str = CPU,
-) -> Embedder:
+) -> ModelEmbedder:
     """Return the embedder for a source's configuration; weights load at the first text.
 
     Args:
@@ -59,7 +59,7 @@ def open_embedder(
     module = importlib.import_module(f"s3sync_dagster.embedding.{kind.module}")
     model = module.open_model(config, around)
     sparse = _open_sparse(config, around)
-    return cast("Embedder", ModelEmbedder(model, cache=cache, sparse=sparse))
+    return ModelEmbedder(model, cache=cache, sparse=sparse)
 
 
 def _open_sparse(config: EmbeddingConfig, around: Surroundings) -> SparseEmbedder | None:

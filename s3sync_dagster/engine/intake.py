@@ -63,8 +63,9 @@ def take_messages(
         wait_seconds: for the first message, 0 to 20.
         work_seconds: messages stay invisible for so long at least: a queue's own time is kept
             where it is longer.
-        listeners: returns who is told, in place of ``sources``; asked once there are messages, and
-            so of the time after the wait.
+        listeners: returns who is told, in place of ``sources``; asked each time that messages have
+            come. Who was edited during a wait may have been listed since, and what came after that
+            only its events tell of.
         at: called after ``received`` and, before anything is deleted, after ``recorded``.
 
     Raises:
@@ -83,7 +84,8 @@ def take_messages(
         _told(at, "received")
         if rules is None:
             rules = queue.rules()
-            sources = sources if listeners is None else listeners()
+        if listeners is not None:
+            sources = listeners()
         if rules.visibility_seconds is None or rules.visibility_seconds < work_seconds:
             queue.extend(messages, seconds=work_seconds)
         plan = plan_intake(messages, sources)

@@ -128,7 +128,11 @@ class TextRoom(Protocol):
         ...
 
     def take(self, size: int) -> None:
-        """Take so many bytes more, of a text that is there."""
+        """Take so many bytes more, of what is there."""
+        ...
+
+    def give_back(self, size: int) -> None:
+        """Give back bytes that were taken: what they were for is gone."""
         ...
 
 
@@ -190,10 +194,14 @@ class Embedder(Protocol):
 
     name: str
     """Chroma's name of the embedding function, such as ``onnx_mini_lm_l6_v2``."""
-    dimension: int
     limits: ModelLimits
     inferred: int
     """Texts that went through the model so far (cache hits are not counted)."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        ...
 
     def configuration(self) -> Mapping[str, Any] | None:
         """Return ``{"name", "type", "config"}`` as Chroma persists it for stock clients."""

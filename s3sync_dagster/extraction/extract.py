@@ -138,8 +138,9 @@ def _read_and_look(
         document = _read(reading, choice, content, name=name)
     except (EmptyText, MissingEngine, UnsupportedFile) as error:
         document, nothing = None, error
-    if reading.inside.room is not None:  # others are read while an endpoint looks at pictures
-        reading.inside.room.found(0 if document is None else sys.getsizeof(document.text))
+    room = reading.inside.room
+    if room is not None and not reading.depth:  # others are read while an endpoint looks
+        room.found(0 if document is None else sys.getsizeof(document.text))
     document = add_pictures(
         document,
         content,

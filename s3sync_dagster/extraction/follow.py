@@ -4,9 +4,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from s3sync_dagster.engine.ports import Content, WorkerPool, WorkLimits
-from s3sync_dagster.extraction.answers import answer_of, share_of, text_of
+from s3sync_dagster.engine.ports import Content, WorkerPool
+from s3sync_dagster.extraction.answers import answer_of, text_of
 from s3sync_dagster.extraction.content import size_of
+from s3sync_dagster.extraction.counting import TEXT_LIMITS, WordCounter
 from s3sync_dagster.extraction.engines import Engine, engines_for
 from s3sync_dagster.extraction.fences import fence_of
 from s3sync_dagster.extraction.inside import Inside
@@ -26,8 +27,6 @@ from s3sync_dagster.model.source import ExtractionConfig
 MAX_DEPTH = 3
 """Files inside files: a mail in a mail in a mail."""
 _TABLE_OF = "s3sync_dagster.extraction.readers:table_of"
-_RECALL_OF = "s3sync_dagster.extraction.words:word_recall"
-_TEXT_LIMITS = WorkLimits(seconds=120, memory_bytes=900 * 1024**2)
 _MIN_CONVERTED = 0.6
 """Share of a file's words that a converter has to keep; running heads are left out by rule."""
 Extract = Callable[..., Document]
@@ -80,7 +79,8 @@ class Reading:
         if isinstance(answer, Mail):
             return self._compose(answer)
         if isinstance(answer, PdfPages):
-            return read_scans(answer, content, config=self.config, pool=self.pool)
+            with self.inside.beside(sum(map(sys.getsizeof, answer.texts))):
+                return read_scans(answer, content, config=self.config, pool=self.pool)
         return answer
 
     def _follow(self, converted: Converted) -> Document:
@@ -92,19 +92,16 @@ class Reading:
             if plain is None or not plain.text.strip():
                 raise
             return replace(plain, warnings=(f"{converted.engine} found no text.",))
-        if plain is not None and self._recall(plain.text, document.text) < _MIN_CONVERTED:
-            lost = f"{converted.engine} loses words of this file: it is read without layout."
-            return replace(plain, warnings=(lost,))
+        if plain is not None:
+            kept = WordCounter(self.pool).recall(plain.text, document.text)
+            if kept < _MIN_CONVERTED:
+                lost = f"{converted.engine} loses words of this file: it is read without layout."
+                return replace(plain, warnings=(lost,))
         return replace(
             document,
             engine=f"{converted.engine}+{document.engine}",
             warnings=converted.warnings + document.warnings,
         )
-
-    def _recall(self, wanted: str, found: str) -> float:
-        """Return the share of a text's words that another has, counted where memory is bounded."""
-        counted = self.pool.submit(_RECALL_OF, wanted, found, limits=_TEXT_LIMITS)
-        return share_of(counted.result())
 
     def _compose(self, mail: Mail) -> Document:
         """Return the message with its attachments, each a page of its own."""
@@ -118,16 +115,17 @@ class Reading:
         writer = PageWriter()
         writer.add("message", message)
         warnings = [*mail.warnings, *body_warnings]
-        for attachment in mail.attachments:
-            try:
-                document, text = self._attached(attachment)
-            except (FixInput, MissingEngine) as error:
-                warnings.append(f"Attachment {attachment.name!r} was left out: {error.message}")
-                continue
-            warnings.extend(f"{attachment.name}: {one}" for one in document.warnings)
-            writer.add(attachment.name, f"## Attachment: {attachment.name}\n\n{text.strip()}")
-            del document, text  # nothing of it is kept while the next one is read
-        self.inside.put_together(writer.held_bytes)
+        with self.inside.holding(sum(len(one.content) for one in mail.attachments)):
+            for attachment in mail.attachments:
+                try:
+                    document, text = self._attached(attachment)
+                except (FixInput, MissingEngine) as error:
+                    warnings.append(f"Attachment {attachment.name!r} was left out: {error.message}")
+                    continue
+                warnings.extend(f"{attachment.name}: {one}" for one in document.warnings)
+                writer.add(attachment.name, f"## Attachment: {attachment.name}\n\n{text.strip()}")
+                del document, text  # nothing of it is kept while the next one is read
+            self.inside.put_together(writer.held_bytes)
         return Document(
             text=writer.text,
             format="markdown",
@@ -173,7 +171,7 @@ class Reading:
         if document.format in ("markdown", "text"):
             return document.text
         if document.format == "csv":  # which may be all commas: a cell takes more than a character
-            table = self.pool.submit(_TABLE_OF, document.text, limits=_TEXT_LIMITS)
+            table = self.pool.submit(_TABLE_OF, document.text, limits=TEXT_LIMITS)
             if shown := text_of(table.result()):
                 return shown
         return fenced(document.text)

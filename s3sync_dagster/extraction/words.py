@@ -13,7 +13,7 @@ _PAIR = re.compile(r"([^\W\d_]+) (?=([^\W\d_]+))")
 _BEGINNING = re.compile(r"[^\W\d_]+(?:\s+\S+){0,4}")
 _LONG_WORD = re.compile(r"[^\W_]{3,}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _JOINED = re.compile(r"[^\W\d_]{4,60}")
-_MIN_SHARE = 0.5
+MIN_SHARE = 0.5
 """Of the characters that are not blanks, what stands in words of three letters or more."""
 
 
@@ -44,8 +44,13 @@ def word_recall(wanted: str, found: str) -> float:
 
 def is_text(text: str) -> bool:
     """Return whether a reader of pictures found words, not what it sees in photographs."""
-    words = _LONG_WORD.findall(text)
-    return bool(words) and sum(map(len, words)) >= _MIN_SHARE * len("".join(text.split()))
+    return share_in_words(text) >= MIN_SHARE
+
+
+def share_in_words(text: str) -> float:
+    """Return the share of a text's characters, without blanks, that stand in words of three."""
+    inside = sum(len(word[0]) for word in _LONG_WORD.finditer(text))
+    return inside / len("".join(text.split())) if inside else 0.0
 
 
 def join_split_words(text: str, reference: Counter[str]) -> str:

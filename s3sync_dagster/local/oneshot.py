@@ -79,7 +79,9 @@ def run_sync(
     clock, catalog = parts.clock, parts.catalog
     started = clock.monotonic()
     requests = dict(parts.requests())
-    embedder = parts.embedder_for(source.embedding)  # a model that is missing is told first
+    embedder = parts.embedder_for(
+        source.embedding, tenant=source.tenant
+    )  # a model that is missing is told first
     inferred = embedder.inferred
     ends: dict[str, KeyOutcome] = {}
     removed: set[str] = set()
@@ -285,7 +287,7 @@ def _watched(parts: Parts, source: Source, tally: Tally, progress: Progress) -> 
     """Return the chunker with a count of what it cuts, which the progress may look at."""
     from s3sync_dagster.chunking import chunk_document  # noqa: PLC0415  (as Dagster above)
 
-    embedder = parts.embedder_for(source.embedding)
+    embedder = parts.embedder_for(source.embedding, tenant=source.tenant)
     inferred, counting = embedder.inferred, threading.Lock()
     documents = cut = 0
 

@@ -116,7 +116,7 @@ def test_a_source_that_cannot_be_read_is_its_own_trouble(catalog, caplog):
 def test_a_row_of_a_source_tells_what_people_did_to_it(catalog, clock):
     src = catalog.sources.add(source(), origin="catalog")
     assert catalog.sources.row(src.id) == SourceRow(
-        source=src, origin="catalog", created_at=clock.seconds
+        source=src, origin="catalog", created_at=clock.seconds, updated_at=clock.seconds
     )
     catalog.sources.set_paused(src.id, paused=True)
     assert catalog.sources.due_for_listing(src.id, interval_seconds=60)

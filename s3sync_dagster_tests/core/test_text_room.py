@@ -32,6 +32,19 @@ def test_what_is_read_stays_and_what_is_not_kept_is_given_back():
     assert (room.held, room.begun) == (20, 0)
 
 
+def test_what_was_held_for_a_while_is_given_back_before_its_document_is_known():
+    room = BatchRoom()
+    with Share(room) as share:
+        share.wait(None)
+        share.take(30)
+        share.take(50)
+        share.give_back(50)
+        share.found(10)  # in place of what was guessed, and of nothing else
+        assert (room.begun, room.room.unknown) == (40, 0)
+        share.keep(35)
+    assert (room.held, room.begun) == (35, 0)
+
+
 def test_no_more_is_begun_once_enough_is_held():
     room = BatchRoom()
     with Share(room) as share:

@@ -29,6 +29,7 @@ from s3sync_dagster.engine.listing_turns import RESPITE_SECONDS, list_in_turn, l
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.place import CredentialsConfig
+from s3sync_dagster.ports.sqs import SqsQueue
 from s3sync_dagster_tests.sources import changed
 
 KEYS = [f"docs/{n}.md" for n in range(5)]
@@ -176,6 +177,46 @@ def test_a_source_that_a_waiting_tick_does_not_know_is_listed_for_its_events(wor
     world.tick(name)
     assert world.catalog.sources.listing_asked("id-new")
     assert not world.catalog.sources.listing_asked(world.source.id)
+    with world.catalog.database.write() as tx:
+        tx.exec_driver_sql("UPDATE sources SET created_at = created_at - 900, list_due_at = 1")
+    world.aws.put(world.bucket, "new/late.md", "# Late")
+    world.tick(name)  # it is old by now, and got the queue by an edit
+    assert world.catalog.sources.listing_asked("id-new")
+
+
+def test_what_was_edited_while_a_tick_waits_counts_for_what_comes_then(world, monkeypatch):
+    """The listing that an edit asks for may be over: of what came after it only events tell."""
+    queue = world.aws.make_queue(bucket=world.bucket)
+    world.source = changed(world.source, queue_url=queue, exclude_globs=("docs/late*",))
+    world.catalog.sources.update(world.source)
+    world._defs.clear()
+    name = next(s.name for s in world.defs.get_repository_def().sensor_defs if "intake" in s.name)
+    world.tick(name)  # takes what S3 says of a new queue
+    plain, waited = SqsQueue.receive, []
+
+    def receive(self, *, limit, wait_seconds):
+        if not waited:
+            waited.append(wait_seconds)
+            world.catalog.sources.update(changed(world.source, exclude_globs=()))
+            world.aws.put(world.bucket, "docs/late.md", "# Late")
+        return plain(self, limit=limit, wait_seconds=wait_seconds)
+
+    monkeypatch.setattr(SqsQueue, "receive", receive)
+    world.tick(name)
+    assert waited
+    assert world.catalog.invocations.live_count(world.source.id) == 1
+
+
+def test_a_source_that_is_gone_keeps_no_other_from_their_queue(world):
+    queue = world.aws.make_queue(bucket=world.bucket)
+    world.source = changed(world.source, queue_url=queue)
+    world.catalog.sources.update(world.source)
+    gone = changed(world.source, id="id-gone", name="gone", collection_name="gone")
+    world._defs.append(build_definitions(catalog_sources=[gone, world.source]))
+    world.aws.put(world.bucket, "docs/new.md", "# New")
+    name = next(s.name for s in world.defs.get_repository_def().sensor_defs if "intake" in s.name)
+    world.tick(name)
+    assert world.catalog.invocations.live_count(world.source.id) == 1
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ from s3sync_dagster.embedding.cache import (
 from s3sync_dagster.embedding.embedder import ModelEmbedder
 from s3sync_dagster.embedding.hashing import HashModel
 from s3sync_dagster.model.source import EmbeddingConfig
+from s3sync_dagster.settings import load_settings
+from s3sync_dagster.wiring import open_parts
 from s3sync_dagster_tests.conftest_catalog import HandClock, fresh_postgres_database
 
 DAY = 86_400
@@ -194,6 +196,34 @@ def test_moved_text_costs_no_inference(tmp_path, model_dir):
     np.testing.assert_array_equal(second.embed_documents(["two", "one"]), made[::-1])
     assert second.inferred == 0
     cache.close()
+
+
+def test_who_is_apart_finds_and_leaves_no_vectors_of_others(cache):
+    """How long a guess takes to embed tells whether somebody has that text."""
+    shared = ModelEmbedder(HashModel(), cache=cache)
+    shared.embed_documents(["a secret"])
+    one, other = shared.apart("one"), shared.apart("other")
+    for expected in (1, 1):
+        one.embed_documents(["a secret"])
+        assert one.inferred == expected
+    other.embed_documents(["a secret", "a word"])
+    shared.embed_documents(["a word"])
+    assert (other.inferred, shared.inferred) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("trusted", "tenant", "inferred"),
+    [("", "stranger", 1), ("", "default_tenant", 0), ("stranger", "stranger", 0), ("*", "x", 0)],
+)
+def test_a_tenant_that_is_not_trusted_has_vectors_of_its_own(tmp_path, trusted, tenant, inferred):
+    environment = {"S3SYNC_HOME": str(tmp_path), "S3SYNC_API_TRUSTED_TENANTS": trusted}
+    with closing(open_parts(load_settings(environment))) as parts:
+        config = EmbeddingConfig(kind="hash")
+        parts.embedder_for(config).embed_documents(["a text"])
+        embedder = parts.embedder_for(config, tenant=tenant)
+        before = embedder.inferred
+        embedder.embed_documents(["a text"])
+        assert embedder.inferred - before == inferred
 
 
 def _in_order(text):

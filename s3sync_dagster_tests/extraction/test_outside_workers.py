@@ -11,16 +11,20 @@ from typing import Any
 
 import pytest
 
+from s3sync_dagster.engine.batch.room import BatchRoom, NoRoom, Room, Share
 from s3sync_dagster.extraction import extract_document, follow, inside
 from s3sync_dagster.extraction.content import sniff
+from s3sync_dagster.extraction.counting import WordCounter
 from s3sync_dagster.extraction.delimited import table_of
 from s3sync_dagster.extraction.follow import Reading
 from s3sync_dagster.extraction.pages import PageWriter
+from s3sync_dagster.extraction.pdf import scans
 from s3sync_dagster.extraction.steps import Converted
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster.workers import LocalPool
 from s3sync_dagster_tests.extraction.conftest import Read
+from s3sync_dagster_tests.extraction.test_pdf import make_report
 
 MIB = 1024**2
 
@@ -171,6 +175,9 @@ class _Taken:
     def take(self, size: int) -> None:
         self.taken.append(size)
 
+    def give_back(self, size: int) -> None:
+        self.taken.append(-size)
+
 
 def test_a_batch_is_asked_before_a_text_is_made(pool: LocalPool):
     room = _Taken()
@@ -196,15 +203,51 @@ def test_nobody_knows_how_large_a_page_will_be_whose_cells_span(pool: LocalPool,
     assert room.waited == [None]
 
 
-def test_a_batch_is_asked_for_each_text_of_a_mail_and_for_their_sum(pool: LocalPool):
+def test_a_batch_is_asked_for_the_files_of_a_mail_each_text_and_their_sum(pool: LocalPool):
     room = _Taken()
     mail = mail_of("x" * 1000, "\U0001f600" + "x" * 1000).as_bytes()
     document = extract_document(mail, name="a.eml", config=ExtractionConfig(), pool=pool, room=room)
     assert room.waited == [None]
-    first, second, together = room.taken
+    files, first, second, together, given_back = room.taken
+    assert 2000 < files == -given_back < 2100
     assert 1000 < first < 1100
     assert 4000 < second < 4200
     assert sys.getsizeof(document.text) - 100 < together < sys.getsizeof(document.text) + 100
+
+
+def test_files_of_a_mail_that_unfold_at_each_level_are_bounded_together(
+    read: Read, monkeypatch: pytest.MonkeyPatch
+):
+    mail = mail_of("x" * 30_000)
+    outer = mail_of("a first file")
+    outer.add_attachment(mail)
+    outermost = mail_of("a second file")
+    outermost.add_attachment(outer)
+    whole = read(outermost.as_bytes(), "outer.eml")
+    assert (whole.warnings, "x" * 30_000 in whole.text) == ((), True)
+    monkeypatch.setattr(inside, "MAX_HELD_BYTES", 80_000)  # each level has 30 KB of the last one
+    document = read(outermost.as_bytes(), "outer.eml")
+    assert "x" * 30_000 not in document.text
+    assert "a first file" in document.text
+    assert any("more than 0 MiB" in one for one in document.warnings)
+
+
+def test_the_pages_of_a_scan_are_in_the_room_while_others_are_read_again(pool: LocalPool):
+    room = _Taken()
+    extract_document(make_report(), name="a.pdf", config=ExtractionConfig(), pool=pool, room=room)
+    pages, given_back = room.taken
+    assert 0 < pages == -given_back
+
+
+def test_a_batch_has_room_for_what_it_holds_and_each_mail_gives_back(pool: LocalPool):
+    room = Room(100_000)
+    mail = mail_of("x" * 50_000).as_bytes()
+    with Share(BatchRoom(room)) as first, Share(BatchRoom(room)) as second:
+        first.take(90_000)
+        second.take(20_000)  # one goes beyond the bound
+        with pytest.raises(NoRoom):
+            extract_document(mail, name="a.eml", config=ExtractionConfig(), pool=pool, room=first)
+    assert (room.held, room.begun, room.unknown) == (0, 0, 0)
 
 
 def test_the_table_of_a_mails_attachment_is_made_in_a_worker(
@@ -276,7 +319,8 @@ def test_the_words_of_a_converted_file_are_counted_in_a_worker(
         return submit(function, *args, **named)
 
     monkeypatch.setattr(pool, "submit", noted)
-    plain = Document(text="ten words of which one converter keeps the first two", format="text")
+    text = "ten words of which one converter keeps the first two " * 1000
+    plain = Document(text=text, format="text")
 
     def extract(content: bytes, **_named: object) -> Document:
         return Document(text=content.decode(), format="text")
@@ -290,3 +334,24 @@ def test_the_words_of_a_converted_file_are_counted_in_a_worker(
         assert found.text == plain.text
         assert any("loses words" in one for one in found.warnings) == lost
     assert asked == ["word_recall"] * 2
+
+
+def test_the_words_beside_a_picture_are_counted_in_a_worker(
+    pool: LocalPool, monkeypatch: pytest.MonkeyPatch
+):
+    """A page may have 1,000 notes of 10,000 characters, and two garbled pages as many."""
+    asked: list[str] = []
+    submit = pool.submit
+
+    def noted(function: str, *args: object, **named: Any) -> Any:
+        asked.append(function.partition(":")[2])
+        return submit(function, *args, **named)
+
+    monkeypatch.setattr(pool, "submit", noted)
+    notes = "\u4e2d\u6587 " * 50_000
+    texts = [notes, "garbled " * 50, notes]
+    read = {0: "a picture's words", 1: "a short page of words", 2: "many words " * 50_000}
+    garbled = scans._take(read, texts, words=WordCounter(pool), pictures={0})
+    assert garbled == [1, 2]
+    assert texts == [f"a picture's words\n\n{notes}", read[1], read[2]]
+    assert asked == ["word_recall", "share_in_words", "word_recall"]

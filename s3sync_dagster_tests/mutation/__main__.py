@@ -31,7 +31,8 @@ def main() -> int:
         for name in TESTS
         if list(root.glob(f"s3sync_dagster_tests/{name}/test_*.py"))
     ]
-    recording = record(root, tests, work / f"recording-{_version(root)}.json")
+    file = work / f"recording-{_version(root)}.json"
+    recording = record(root, tests, file, jobs=options.jobs)
     results = work / f"seed-{options.seed}.jsonl"
     done = _results(results)
     left = [mutant for mutant in sample if mutant.id not in done]

@@ -1,41 +1,37 @@
 """A pytest plugin that learns which lines each test runs, and how long it takes.
 
-Loaded with ``-p s3sync_dagster_tests.mutation.recording``. Python before 3.12 has no cheaper way to
-ask than a trace function; it is installed for the files of the package alone.
+Loaded with ``-p s3sync_dagster_tests.mutation.recording``. Lines are noted by coverage's tracer: a
+trace function in Python made the tests take five times as long.
 """
 
 import json
 import os
 import sys
-import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
+from coverage import Coverage
 
 PLACE = "S3SYNC_MUTATION_RECORDING"
 """Names the file to write; the folder whose lines count is the working directory's package."""
 _SERVERS = {"aws_endpoint", "chroma_server", "postgres_url", "second_endpoint", "tiny_stack",
             "postgres", "server", "moto", "rclone"}  # fmt: skip
 """Fixtures, and parameters of tests, that stand for a server of their own."""
-_PREFIX = str(Path.cwd() / "s3sync_dagster") + os.sep
 
-_tests: dict[str, dict[str, Any]] = {}
+_coverage = Coverage(
+    data_file=None, config_file=False, source=[str(Path.cwd() / "s3sync_dagster")],
+    concurrency=["thread", "greenlet"],
+)  # fmt: skip
+_seconds: dict[str, float] = {}
 _left_out: set[str] = set()
-_lines: set[tuple[str, int]] = set()
 
 
-def _of_call(frame: FrameType, _event: str, _argument: object) -> Any:
-    return _of_line if frame.f_code.co_filename.startswith(_PREFIX) else None
-
-
-def _of_line(frame: FrameType, event: str, _argument: object) -> Any:
-    if event == "line":
-        _lines.add((frame.f_code.co_filename, frame.f_lineno))
-    return _of_line
+def pytest_sessionstart() -> None:
+    """Begin before the tests are imported."""
+    _coverage.start()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -53,20 +49,14 @@ def _is_slow(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Trace one test with its fixtures, in all threads that it starts."""
-    _lines.clear()
-    threading.settrace(_of_call)
-    sys.settrace(_of_call)
+    """Note the lines of one test with its fixtures, in all threads that it starts."""
+    _coverage.switch_context(item.nodeid)
     began = time.perf_counter()
     try:
         return (yield)
     finally:
-        sys.settrace(None)
-        threading.settrace(None)  # pyright: ignore[reportArgumentType]  (None takes it back)
-        lines: dict[str, list[int]] = {}
-        for path, line in sorted(_lines):
-            lines.setdefault(os.path.relpath(path), []).append(line)
-        _tests[item.nodeid] = {"seconds": time.perf_counter() - began, "lines": lines}
+        _seconds[item.nodeid] = time.perf_counter() - began
+        _coverage.switch_context("")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -77,10 +67,27 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_sessionfinish() -> None:
     """Write what was learnt."""
+    _coverage.stop()
+    lines = _lines_by_test()
     ours = ("s3sync_dagster", "conftest", "__main__")
     found = {
-        "tests": {name: one for name, one in _tests.items() if name not in _left_out},
+        "tests": {
+            name: {"seconds": seconds, "lines": lines.get(name, {})}
+            for name, seconds in _seconds.items()
+            if name not in _left_out
+        },
         "left_out": sorted(_left_out),
         "modules": sorted(name for name in sys.modules if not name.startswith(ours)),
     }
     Path(os.environ[PLACE]).write_text(json.dumps(found), "utf-8")
+
+
+def _lines_by_test() -> dict[str, dict[str, list[int]]]:
+    found: dict[str, dict[str, list[int]]] = {}
+    data = _coverage.get_data()
+    for path in data.measured_files():
+        name = os.path.relpath(path)
+        for line, tests in sorted(data.contexts_by_lineno(path).items()):
+            for test in tests:
+                found.setdefault(test, {}).setdefault(name, []).append(line)
+    return found

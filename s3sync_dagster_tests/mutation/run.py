@@ -66,17 +66,46 @@ def _uses(names: Sequence[str], files: Iterable[str], root: Path) -> dict[str, s
     }
 
 
-def record(root: Path, tests: Sequence[str], file: Path) -> Recording:
-    """Return the recording of these tests; made anew when the file has none."""
+def record(root: Path, tests: Sequence[str], file: Path, *, jobs: int) -> Recording:
+    """Return the recording of these tests; made anew when the file has none.
+
+    Args:
+        root: of the tree.
+        tests: files and folders.
+        file: where it is kept.
+        jobs: processes that share the tests' files.
+    """
     if not file.exists():
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", *QUICK, "-p", PLUGIN, *tests],
-            cwd=root, check=False, env={**os.environ, PLACE: str(file), "PYTHONPATH": str(root)},
-        )  # fmt: skip
-        if done.returncode > 1 or not file.exists():  # 1: what failed is left out
-            raise SystemExit(f"the recording ended with {done.returncode}")
+        files = [one for name in tests for one in _test_files(root, name)]
+        parts = [(files[lane::jobs], file.with_suffix(f".{lane}")) for lane in range(jobs)]
+        lanes = [_record(root, files, part) for files, part in parts if files]
+        codes = [lane.wait() for lane in lanes]
+        if any(code > 1 for code in codes):  # 1: what failed is left out
+            raise SystemExit(f"the recording ended with {max(codes)}")
+        found = [json.loads(part.read_text("utf-8")) for files, part in parts if files]
+        told = {
+            "tests": {name: test for one in found for name, test in one["tests"].items()},
+            "left_out": sorted(name for one in found for name in one["left_out"]),
+            "modules": sorted({name for one in found for name in one["modules"]}),
+        }
+        file.write_text(json.dumps(told), "utf-8")
     found = json.loads(file.read_text("utf-8"))
     return Recording(found["tests"], found["modules"])
+
+
+def _test_files(root: Path, name: str) -> list[str]:
+    """Return the files of a folder, the largest first; what names a file or a test stands."""
+    if not (root / name).is_dir():
+        return [name]
+    files = sorted((root / name).rglob("test_*.py"), key=lambda file: -file.stat().st_size)
+    return [str(file.relative_to(root)) for file in files]
+
+
+def _record(root: Path, files: Sequence[str], part: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytest", *QUICK, "-p", PLUGIN, *files],
+        cwd=root, env={**os.environ, PLACE: str(part), "PYTHONPATH": str(root)},
+    )  # fmt: skip
 
 
 def run_lane(

@@ -116,9 +116,9 @@ class Learning:
     def note_shown(self) -> None:
         """Remember what a listing shows as soon as it is blocked."""
         listing = self.catalog.listings.blocked(self.source.id)
-        if listing is not None:
+        if listing is not None and listing.id not in self.shown:
             keys, _ = self.catalog.listings.departing_keys(listing, limit=10_000)
-            self.shown.setdefault(listing.id, frozenset(keys))
+            self.shown[listing.id] = frozenset(keys)
 
     def approve(self) -> None:
         """Say yes to what is shown; AssertionError where anything else is to go with it."""

@@ -86,7 +86,7 @@ MUTANTS = (
     Mutant(
         "an approval ends what only a later listing missed",
         CATALOG + "listing_end.py",
-        "objects.c.first_missed_listing_id <= listing.id, objects",
+        "objects.c.first_missed_listing_id <= listing_id, objects",
         "objects.c.first_missed_listing_id > 0, objects",
     ),
     Mutant(
@@ -104,7 +104,7 @@ MUTANTS = (
     Mutant(
         "a write into a collection that was replaced meanwhile counts",
         CATALOG + "settlement.py",
-        "            in_collection_as_known(),\n",
+        "        in_collection_as_known(),\n",
         "",
     ),
     Mutant(
@@ -121,8 +121,8 @@ MUTANTS = (
     ),
     Mutant(
         "a page of a listing overrules what was told after it was asked for",
-        CATALOG + "listings.py",
-        "                        objects.c.told_number < page.asked,\n",
+        CATALOG + "listing_statements.py",
+        "            objects.c.told_number < asked,\n",
         "",
     ),
     Mutant(
@@ -182,9 +182,9 @@ MUTANTS = (
     Mutant(
         "a commit does not ask whose the document is",
         CATALOG + "settlement.py",
-        "            documents.c.batch_token == token,\n            documents.c.phase == "
-        '"writing",\n            in_',
-        '            documents.c.phase == "writing",\n            in_',
+        "        documents.c.batch_token == token,\n        documents.c.phase == "
+        '"writing",\n        in_',
+        '        documents.c.phase == "writing",\n        in_',
     ),
     Mutant(
         "a message is acknowledged before its commit",

@@ -187,7 +187,8 @@ class Share:
         self._batch = batch
         self._room = batch.room
         self._bytes = 0
-        self._unknown = False
+        self._guess: int | None = None
+        """Of ``_bytes``, what was taken while nobody knew how many it would be."""
 
     def __enter__(self) -> Self:
         """Begin. Raises ``NoRoom`` where the batch holds enough."""
@@ -219,7 +220,7 @@ class Share:
                 room.changed.wait_for(
                     lambda: room.unknown < room.unknown_at_once or self._batch.is_full
                 )
-                size, self._unknown = room.guess, True
+                size = self._guess = room.guess
                 room.unknown += 1
             self._take(size, unless=lambda: self._batch.is_full)
 
@@ -227,9 +228,10 @@ class Share:
         """Say how large the text is of which nobody knew. Raises ``NoRoom``."""
         room = self._room
         with room.changed:
-            if self._unknown:
+            if self._guess is not None:
                 room.largest = max(room.largest, size)
-                self._give_back()
+                self._let_go(self._guess)
+                self._forget_guess()
                 self._take(size, unless=lambda: True)
 
     def take(self, size: int) -> None:
@@ -237,11 +239,16 @@ class Share:
         with self._room.changed:
             self._take(size, unless=lambda: True)
 
+    def give_back(self, size: int) -> None:
+        """Give back bytes that were taken."""
+        with self._room.changed:
+            self._let_go(size)
+
     def keep(self, size: int) -> None:
         """End with a document of so many bytes, which stays. Raises ``NoRoom``."""
         room = self._room
         with room.changed:
-            if self._unknown:
+            if self._guess is not None:
                 room.largest = max(room.largest, size)
             if self._batch.is_full and room.beyond is not self:
                 raise NoRoom
@@ -264,15 +271,17 @@ class Share:
             not self._batch.is_full and (room.beyond is None or room.fits(size))
         )
 
-    def _give_back(self) -> None:
-        room = self._room
-        room.unknown -= self._unknown
-        self._unknown = False
-        self._batch.begin_now(-self._bytes)
-        self._bytes = 0
-        room.changed.notify_all()
+    def _let_go(self, size: int) -> None:
+        self._bytes -= size
+        self._batch.begin_now(-size)
+        self._room.changed.notify_all()
+
+    def _forget_guess(self) -> None:
+        self._room.unknown -= self._guess is not None
+        self._guess = None
 
     def _end(self) -> None:
-        self._give_back()
+        self._forget_guess()
+        self._let_go(self._bytes)
         if self._room.beyond is self:
             self._room.beyond = None

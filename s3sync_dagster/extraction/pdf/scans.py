@@ -5,11 +5,11 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from s3sync_dagster.engine.ports import Content, WorkerPool, WorkLimits
+from s3sync_dagster.extraction.counting import WordCounter
 from s3sync_dagster.extraction.pages import PageWriter, page_ranges
 from s3sync_dagster.extraction.pdf.second_look import PageReader, read_again
 from s3sync_dagster.extraction.pdf.text_layer import is_scan
 from s3sync_dagster.extraction.steps import PdfPages
-from s3sync_dagster.extraction.words import is_text, word_recall
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import EmptyText, MissingEngine
 from s3sync_dagster.model.source import ExtractionConfig
@@ -68,7 +68,7 @@ def read_scans(
         read = read_again(
             pages.scans, content, reader=_TESSERACT, config=config, pool=pool, warnings=warnings
         )
-        if garbled := _take(read, texts, pictures=pages.pictures):
+        if garbled := _take(read, texts, words=WordCounter(pool), pictures=pages.pictures):
             warnings.append(
                 f"Pages whose text layer is garbled were read from their pictures: "
                 f"{page_ranges(garbled)}."
@@ -95,7 +95,9 @@ def read_scans(
     return join_pages(texts, pages, engine=engine, warnings=warnings)
 
 
-def _take(read: dict[int, str], texts: list[str], *, pictures: Collection[int] = ()) -> list[int]:
+def _take(
+    read: dict[int, str], texts: list[str], *, words: WordCounter, pictures: Collection[int] = ()
+) -> list[int]:
     """Put what Tesseract reads in place of texts; return the pages that had a text of their own.
 
     A text layer that was taken for garbled stays where the picture says the same, or nothing. On a
@@ -104,11 +106,11 @@ def _take(read: dict[int, str], texts: list[str], *, pictures: Collection[int] =
     replaced: list[int] = []
     for number, text in read.items():
         had = texts[number]
-        if is_scan(had) or (number in pictures and word_recall(had, text) == 1):
+        if is_scan(had) or (number in pictures and words.recall(had, text) == 1):
             texts[number] = text
         elif number in pictures:
             texts[number] = "\n\n".join(part for part in (text.strip(), had) if part)
-        elif is_text(text) and word_recall(text, had) < _MIN_AGREEMENT:
+        elif words.is_text(text) and words.recall(text, had) < _MIN_AGREEMENT:
             texts[number] = text
             replaced.append(number)
     return replaced
@@ -130,12 +132,13 @@ def _look_with_models(
     if not pages.hard:
         return set()
     taken: set[int] = set()
+    words = WordCounter(pool)
     read = read_again(
         pages.hard, content, reader=_MODELS, config=config, pool=pool, warnings=warnings
     )
     for number, text in read.items():
         had = "" if number in pages.scans else texts[number]
-        if text.strip() and word_recall(had, text) >= _MIN_RECALL:
+        if text.strip() and words.recall(had, text) >= _MIN_RECALL:
             texts[number] = text
             taken.add(number)
     return taken
