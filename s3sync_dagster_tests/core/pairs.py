@@ -21,7 +21,9 @@ def beyond_pairs(items: Sequence[pytest.Item]) -> list[pytest.Item]:
     """Return the cases of tables whose values are among those of others, too."""
     tests: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
-        if hasattr(item, "callspec") and item.path.name.startswith(TABLES):
+        if item.get_closest_marker("long") or not hasattr(item, "callspec"):
+            continue
+        if item.path.name.startswith(TABLES):
             tests[item.nodeid.split("[")[0]].append(item)
     seen: dict[str, set[object]] = defaultdict(set)
     return [one for cases in tests.values() for one in _spare(cases, seen[cases[0].path.name])]
