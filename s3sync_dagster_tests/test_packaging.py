@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
@@ -113,11 +114,16 @@ def with_extra(extra):
     return {str(one) for one in own if one.name != PROJECT["name"]}.union(*map(with_extra, below))
 
 
+@cache
+def owners_of_modules():
+    return packages_distributions()
+
+
 def outside(distributions):
     """Return the modules that are installed and do not come with these distributions."""
     return sorted(
         module
-        for module, owners in packages_distributions().items()
+        for module, owners in owners_of_modules().items()
         if not {canonicalize_name(owner) for owner in owners} & distributions
         and not module.startswith("s3sync_dagster")
         and module not in MODELS

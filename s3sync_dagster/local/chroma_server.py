@@ -287,8 +287,9 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 def _reap(pid: int) -> None:
     """Collect the server where it was this process's own child."""
-    with contextlib.suppress(ChildProcessError):
-        _wait(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid, 2.0)
+    for process in [one for one in _started if one.pid == pid]:
+        if _wait(lambda process=process: process.poll() is not None, 2.0):
+            _started.remove(process)
 
 
 def _wait(condition: Callable[[], bool], seconds: float) -> bool:

@@ -28,17 +28,34 @@ def limits():
 
 
 @pytest.fixture
-def api(tmp_path, chroma_server, aws_endpoint, catalog_url, limits):
-    environ = {**limits, "S3SYNC_DATABASE_URL": catalog_url}
+def environ(catalog_url, limits):
+    return {**limits, "S3SYNC_DATABASE_URL": catalog_url}
+
+
+@pytest.fixture
+def api(tmp_path, chroma_server, aws_endpoint, environ):
     home = tmp_path / "home"
     with running_api(home, chroma=chroma_server, aws=aws_endpoint, environ=environ) as api:
         yield api
 
 
 @pytest.fixture
-def clients(api, chroma_server, catalog_url, limits):
-    """Clients of two processes over one catalog and one data folder."""
-    environ = {**limits, "S3SYNC_DATABASE_URL": catalog_url}
+def clients(api, chroma_server, aws_endpoint, environ):
+    """Clients of two servers over one catalog and one data folder, who know nothing of each other.
+
+    Both in this process: a process of its own takes three CPU-seconds to start.
+    """
+    home = api.parts.settings.home
+    with (
+        running_api(home, chroma=chroma_server, aws=aws_endpoint, environ=environ) as other,
+        api.client() as one,
+        other.client() as two,
+    ):
+        yield [one, two]
+
+
+@pytest.fixture
+def of_two_processes(api, chroma_server, environ):
     other = Process(api.parts.settings.home, chroma_server, **environ)
     try:
         other.wait()
@@ -82,24 +99,26 @@ def send_four_of_which_two_fit(send_one, *, refused):
 
 
 @pytest.mark.parametrize("limits", [{**LIMITS, "S3SYNC_OBJECTS_PER_TENANT": "50"}])
-def test_uploads_that_come_at_once_never_pass_the_bytes_of_their_tenant(api, clients):
+def test_uploads_that_come_at_once_never_pass_the_bytes_of_their_tenant(api, of_two_processes):
     send_four_of_which_two_fit(
         # Collections of their own, so that neither file nor list of files is shared.
-        lambda number: upload(clients[number % 2], 40, collection=f"uploads-{number}"),
+        lambda number: upload(of_two_processes[number % 2], 40, collection=f"uploads-{number}"),
         refused="too_many_upload_bytes",
     )
     assert kept(api) == 80
 
 
-def test_uploads_that_come_at_once_never_pass_the_objects_of_their_tenant(api, clients):
+def test_uploads_that_come_at_once_never_pass_the_objects_of_their_tenant(api, of_two_processes):
     def send_one(number):  # none of them is an object before a worker has read it
-        return upload(clients[number % 2], 1, collection=f"uploads-{number % 2}", name=f"{number}")
+        return upload(
+            of_two_processes[number % 2], 1, collection=f"uploads-{number % 2}", name=f"{number}"
+        )
 
     answers = send_four_of_which_two_fit(send_one, refused="too_many_objects")
     assert kept(api) == 2
     again = next(number for number, one in enumerate(answers) if one.status_code == 201)
     # A file that is there may be replaced.
-    same = upload(clients[0], 2, collection=f"uploads-{again % 2}", name=f"{again}")
+    same = upload(of_two_processes[0], 2, collection=f"uploads-{again % 2}", name=f"{again}")
     assert same.status_code == 201
 
 

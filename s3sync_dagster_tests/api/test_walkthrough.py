@@ -1,4 +1,7 @@
-"""Through the real stack and its Dagster: the curl walkthrough of the docs, a generated client."""
+"""What the page of the API names, and a client generated from what the server publishes.
+
+The page's walkthrough itself is played in ``end_to_end/test_daemon.py``, whose stack is there.
+"""
 
 import importlib
 import os
@@ -8,7 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-import httpx
 import pytest
 
 from s3sync_dagster.api import errors
@@ -18,11 +20,6 @@ from s3sync_dagster.settings import load_settings
 from s3sync_dagster.wiring import open_parts
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
-
-
-def script():
-    [found] = re.findall(r"```sh\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -42,70 +39,6 @@ def tend(running):
     """Do what the supervisor does between two looks, and leave the machine to those who work."""
     running.tend()
     time.sleep(0.5)
-
-
-@pytest.mark.timeout(600)
-def test_the_walkthrough_of_the_docs(stack, aws_endpoint):
-    running, parts = stack
-    bucket = aws_endpoint.make_bucket()
-    aws_endpoint.put_all(
-        bucket,
-        {
-            "docs/holidays.md": "# Holidays\n\nEverybody has 30 days of holidays a year.\n",
-            "docs/bread.md": "# Bread\n\nFlour, water, salt and patience.\n",
-            "docs/broken.pdf": b"no pdf",
-            "else/away.md": "not under the prefix",
-        },
-    )
-    url = running.addresses.api
-    curl = subprocess.Popen(
-        ["bash", "-euo", "pipefail", "-c", script()],
-        env={
-            **os.environ,
-            "S3SYNC": url,
-            "TOKEN": "any",
-            "BUCKET": bucket,
-            "REGION": aws_endpoint.region,
-            "ENDPOINT": aws_endpoint.url,
-            "KEY_ID": aws_endpoint.access_key_id,
-            "SECRET": aws_endpoint.secret_access_key,
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    while curl.poll() is None:
-        running.tend()
-        try:
-            curl.wait(0.5)
-        except subprocess.TimeoutExpired:
-            continue
-    told, _ = curl.communicate()
-    assert curl.returncode == 0, told
-    assert '"object_key":"docs/holidays.md"' in told
-    assert "30 days of holidays" in told
-    assert '"key":"docs/broken.pdf","state":"failed"' in told
-    with httpx.Client(base_url=url) as http:
-        source_id = re.search(r"source ([0-9a-f-]{36})", told).group(1)
-        history = http.get(f"/s3sync/v1/sources/{source_id}/history").json()
-        first = history["runs"][-1]
-        assert first["triggers"] == {"api": 1}
-        # The run that did it is one of Dagster's, and the link leads there.
-        run = running.dagster.run(first["run_id"])
-        assert run.status in ("SUCCESS", "FAILURE")
-        assert first["dagster_url"] == f"{running.addresses.dagster}/runs/{run.id}"
-        assert http.get("/health").json()["parts"]["dagster"] == "ok"
-        detail = http.get(
-            f"/s3sync/v1/sources/{source_id}/object", params={"key": "docs/holidays.md"}
-        ).json()
-        [document] = detail["documents"]
-        assert document["custom_id"] == "holidays"
-        # Deleted at last: the sensor takes the row away, the records stay.
-        assert http.delete(f"/api/v1/sources/{source_id}").status_code == 204
-        while parts.catalog.sources.row(source_id) is not None:
-            tend(running)
-        question = {"collection_name": "handbook", "query": "bread"}
-        assert http.post("/s3sync/v1/search", json=question).json()["hits"]
 
 
 @pytest.mark.long

@@ -224,7 +224,7 @@ def test_what_stands_behind_a_large_table_gets_no_header_of_it(monkeypatch, newl
 def test_no_format_takes_memory_by_the_whole_of_a_document(monkeypatch, kind):
     monkeypatch.setattr(stages, "SCANNED_BYTES", 8_000)
     monkeypatch.setattr(stages, "WINDOW_BYTES", 8_000)
-    text = MANY[kind] * (160_000 // len(MANY[kind]))
+    text = MANY[kind] * (80_000 // len(MANY[kind]))
     tracemalloc.start()
     try:
         cut(text, kind)

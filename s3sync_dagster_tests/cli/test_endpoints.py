@@ -137,8 +137,15 @@ def two_servers(s3sync, place, aws_endpoint, second_endpoint):
     return one["name"], second_endpoint
 
 
-@pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("origin", ["catalog", "python"])
+@pytest.mark.parametrize(
+    ("known", "origin"),
+    [
+        (True, "catalog"),
+        (False, "python"),
+        pytest.param(False, "catalog", marks=pytest.mark.long),
+        pytest.param(True, "python", marks=pytest.mark.long),
+    ],
+)
 def test_a_source_that_names_none_does_not_follow_the_environment_to_another_server(
     s3sync, two_servers, monkeypatch, aws_endpoint, known, origin
 ):

@@ -96,6 +96,7 @@ def test_a_name_that_no_source_fills_is_an_error(s3sync):
     assert "No source" in s3sync("verify").out
 
 
+@pytest.mark.long
 def test_a_damaged_collection_is_repaired_where_its_files_are(s3sync, tmp_path):
     path = tmp_path / "chroma"
     embedder = open_embedder(EmbeddingConfig(kind="hash"))

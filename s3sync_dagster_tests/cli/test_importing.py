@@ -305,7 +305,7 @@ def test_half_a_character_in_a_file_is_told_in_a_sentence(s3sync, written):
     assert "bucket has half a character in it" in refused.err
 
 
-@pytest.mark.parametrize("collection", ["each-{}", "all"])
+@pytest.mark.parametrize("collection", ["each-{}", pytest.param("all", marks=pytest.mark.long)])
 def test_a_file_of_many_entries_is_read_in_time(s3sync, written, collection):
     entries = [
         {

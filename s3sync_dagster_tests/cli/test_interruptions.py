@@ -115,6 +115,7 @@ def assert_complete(
     assert len(missed) <= graph_losses * len(ids), missed
 
 
+@pytest.mark.long
 def test_ctrl_c_stops_all_children_and_the_next_sync_goes_on(
     environment, aws_endpoint, bucket, tmp_path, monkeypatch, home
 ):

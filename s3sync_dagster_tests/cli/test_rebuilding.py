@@ -200,7 +200,7 @@ def test_what_the_old_source_alone_has_is_said_where_its_deletion_is_advised(
     assert "--keep-records" in done.err
 
 
-@pytest.mark.parametrize("again", ["rebuild", "reindex"])
+@pytest.mark.parametrize("again", ["rebuild", pytest.param("reindex", marks=pytest.mark.long)])
 def test_what_is_said_of_the_objects_goes_to_stderr(s3sync, source, again):
     loud = s3sync(again, "docs", "-v")
     states = {"rebuild": "updated", "reindex": "unchanged"}

@@ -76,14 +76,12 @@ def test_help_imports_no_command_and_nothing_that_is_heavy():
     assert "approve-deletes  Let a listing remove" in told.stdout
 
 
-@pytest.mark.parametrize(
-    "words", [["status"], ["source", "list"], ["objects"], ["why", "docs/a.md"], ["failures"]]
-)
-def test_a_command_that_reads_the_catalog_loads_no_client_and_no_parser(words, tmp_path):
+def test_commands_that_read_the_catalog_load_no_client_and_no_parser(tmp_path):
     code = (
         "import sys\n"
         "from s3sync_dagster.cli.commands import run\n"
-        f"run({words!r})\n"
+        "for words in ('status', 'source list', 'objects', 'why docs/a.md', 'failures'):\n"
+        "    run(words.split())\n"
         "print(*sys.modules)\n"
     )
     told = subprocess.run(

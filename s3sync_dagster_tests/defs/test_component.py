@@ -50,6 +50,7 @@ def call(tmp_path):
     return run
 
 
+@pytest.mark.long
 def test_the_component_is_checked_scaffolded_and_loaded_by_dg(project, call):
     call("dg", "scaffold", "defs", COMPONENT, "wiki-pages", cwd=project)
     path = project / "company_search" / "defs" / "wiki-pages" / "defs.yaml"
@@ -100,7 +101,10 @@ def test_a_misspelt_setting_is_named_by_dg(project, call):
     assert "bucket_name" in output
 
 
-@pytest.mark.parametrize("arguments", [[], ["-f", "examples/python/definitions.py"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], pytest.param(["-f", "examples/python/definitions.py"], marks=pytest.mark.long)],
+)
 def test_what_dagster_dev_loads_needs_no_variable(arguments, call, tmp_path):
     """In the checkout itself, where a file of an instance would be taken for that of everybody."""
     found = call("dagster", "definitions", "validate", *arguments, cwd=EXAMPLES.parent, bare=True)

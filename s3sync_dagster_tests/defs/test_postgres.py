@@ -92,6 +92,7 @@ def start_worker(home, request):
     return process, run_id
 
 
+@pytest.mark.long
 def test_workers_with_empty_homes_share_the_work(world, tmp_path, monkeypatch):
     keys = [f"docs/{number:03d}.md" for number in range(60)]
     for key in keys:

@@ -3,8 +3,10 @@
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -228,6 +230,59 @@ def test_a_new_process_reads_no_migrations_where_dagster_has_made_its_tables(ins
         assert other.all_instigator_state() == []
         assert other.get_dynamic_partitions("s3_demo") == KEYS
     assert read == []
+
+
+def made_of(path):
+    with closing(sqlite3.connect(path)) as file:
+        made = file.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY rowid")
+        version = file.execute("SELECT * FROM alembic_version").fetchall()
+        return made.fetchall(), version, file.execute("PRAGMA journal_mode").fetchall()
+
+
+def test_each_run_after_the_first_reads_no_migrations_and_its_file_is_as_dagsters(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sqlite_storage, "_LAYOUT", [])
+    plain = SqliteEventLogStorage(str(tmp_path / "plain"))
+    plain.store_event(an_event("run", 0))
+    log = BatchingEventLog(str(tmp_path))
+    log.store_event(an_event("first", 0))
+    read = []
+    monkeypatch.setattr(ScriptDirectory, "as_revision_number", lambda *a: read.append(a))
+    log.store_event(an_event("second", 0))
+    assert read == []
+    assert [len(log.get_records_for_run(one).records) for one in ("first", "second")] == [1, 1]
+    log.dispose()
+    first, second = (made_of(tmp_path / f"{name}.db") for name in ("first", "second"))
+    assert first == second == made_of(tmp_path / "plain" / "run.db")
+
+
+def test_a_file_that_another_process_has_begun_meanwhile_is_left_to_dagster(tmp_path, monkeypatch):
+    log, other = BatchingEventLog(str(tmp_path)), SqliteEventLogStorage(str(tmp_path))
+    looks = sqlite_storage._is_made
+
+    def look_and_be_late(engine, *tables):
+        found = looks(engine, *tables)
+        monkeypatch.undo()
+        other.store_event(an_event("run", 0))
+        return found
+
+    monkeypatch.setattr(sqlite_storage, "_is_made", look_and_be_late)
+    log.store_event(an_event("run", 1))
+    assert len(other.get_records_for_run("run").records) == 2
+    log.dispose()
+
+
+def test_a_file_that_another_process_is_at_is_waited_for(tmp_path):
+    log = BatchingEventLog(str(tmp_path))
+    with closing(sqlite3.connect(tmp_path / "run.db", check_same_thread=False)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        later = threading.Timer(0.5, other.rollback)
+        later.start()
+        log.store_event(an_event("run", 0))
+        later.join()
+    assert len(log.get_records_for_run("run").records) == 1
+    log.dispose()
 
 
 def test_files_that_are_put_in_the_place_of_others_get_their_tables(instance, tmp_path):

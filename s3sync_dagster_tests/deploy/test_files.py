@@ -137,7 +137,7 @@ ELSEWHERE = {
 LESS = pytest.param({"ingress": {"enabled": False}}, marks=pytest.mark.long)
 
 
-@pytest.mark.parametrize("values", [{}, ELSEWHERE, LESS])
+@pytest.mark.parametrize("values", [{}, pytest.param(ELSEWHERE, marks=pytest.mark.long), LESS])
 def test_the_chart_makes_what_kubernetes_takes(values, tmp_path):
     for name, text in rendered(**values).items():
         (tmp_path / name).write_text(text)

@@ -95,6 +95,7 @@ BESIDE = {
         },
     ),
     "docs/backup.md": Beside(
+        long=True,
         objects=BUCKET,
         first=f"mkdir backups; {ONCE}",
         before={"s3sync restore": 'mv "$HOME/.s3sync" gone'},
@@ -175,6 +176,7 @@ BESIDE = {
         },
     ),
     "docs/places.md": Beside(
+        long=True,
         files={"docs/keys.md": KEYS.decode(), "handbook/.mounted": ""},
         before={
             "s3sync credential create": "store_keys 1; store_keys 2",

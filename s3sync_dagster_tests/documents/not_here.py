@@ -49,5 +49,5 @@ NOT_RUN = {
     ),
 }
 
-ELSEWHERE = {"docs/api.md": "s3sync_dagster_tests/api/test_walkthrough.py"}
+ELSEWHERE = {"docs/api.md": "s3sync_dagster_tests/end_to_end/test_daemon.py"}
 """Pages whose blocks another test runs whole."""

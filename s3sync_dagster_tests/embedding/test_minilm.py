@@ -124,6 +124,7 @@ def test_batches_hold_texts_of_similar_length_within_bounds(device):
         assert lengths[batch[0]] == max(lengths[place] for place in batch)
 
 
+@pytest.mark.long
 def test_processes_that_race_for_the_conversion_all_get_the_whole_file(tmp_path, empty_home):
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         folders = list(pool.map(_find, [tmp_path, tmp_path]))

@@ -55,10 +55,13 @@ def test_a_second_version_killed_before_its_commit_then_the_first_again(stage: C
 @pytest.mark.parametrize(
     "step",
     [
-        *("upserted", "stored", "deleted"),
+        "deleted",
         *(
             pytest.param(one, marks=pytest.mark.long)
-            for one in ("claimed", "before_commit", "before_delete", "after_commit")
+            for one in (
+                *("claimed", "upserted", "before_commit"),
+                *("stored", "before_delete", "after_commit"),
+            )
         ),
     ],
 )
@@ -73,7 +76,7 @@ def test_a_custom_id_changed_and_killed_in_between(stage: CrashStage, step):
     stage.is_right()
 
 
-@pytest.mark.parametrize("end", ["newer", "gone"])
+@pytest.mark.parametrize("end", ["newer", pytest.param("gone", marks=pytest.mark.long)])
 def test_a_worker_thought_dead_that_writes_late(stage: CrashStage, end):
     stage.put("stays.txt", 1)
     stage.put("a.txt", 9, "old")
@@ -108,6 +111,7 @@ def test_killed_between_the_commit_of_events_and_their_acknowledgement(stage: Cr
     stage.is_right()
 
 
+@pytest.mark.long
 def test_a_sync_by_hand_takes_up_what_died_while_it_removed(stage: CrashStage):
     stage.put("a.txt", 6)
     stage.name("a.txt", "first")
@@ -136,7 +140,7 @@ STEPS = (
 )  # fmt: skip
 
 
-USUAL = ("fetched", "upserted", "before_commit", "removed")
+USUAL = ("before_commit", "removed")
 """The steps of `make test`; all of them are for `make test-long`."""
 
 

@@ -87,6 +87,18 @@ def test_a_server_loads_nothing_of_the_python_client(tmp_path):
     assert not [name for name in mapped if name.startswith(("_pydantic_core", "_multiarray"))]
 
 
+def test_a_process_that_has_stopped_its_server_ends_without_a_word_of_it(tmp_path):
+    program = USER.replace("    sys.stdin.read()\n", "")
+    done = subprocess.run(
+        [sys.executable, "-W", "always::ResourceWarning", "-c", program],
+        env=settings_of(tmp_path).child_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+
+
 def test_who_started_it_may_leave_first(tmp_path):
     with user(tmp_path) as process:
         url, pid, started = told(process)

@@ -238,6 +238,7 @@ def test_definitions_that_cannot_be_loaded_end_the_start(tmp_path):
     assert processes_of(tmp_path) == []
 
 
+@pytest.mark.long
 def test_sigterm_ends_all_in_time_and_cancels_what_works(tmp_path):
     home = tmp_path / "home"
     with supervisor(home, sigint_ignored=True) as process:

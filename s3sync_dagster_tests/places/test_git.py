@@ -462,7 +462,7 @@ def _was_being_made(copy: Path) -> None:
     [_lacks_an_object, _bytes_of_a_pack_are_others, _has_no_head, _has_a_broken_config,
      _was_being_exchanged, _was_being_made],
 )  # fmt: skip
-@pytest.mark.parametrize("changed", [False, True])
+@pytest.mark.parametrize("changed", [pytest.param(False, marks=pytest.mark.long), True])
 def test_a_damaged_copy_is_made_good_by_the_next_listing(origin, server, tmp_path, damage, changed):
     with opened(server, tmp_path / "home") as store:
         all_refs(store)

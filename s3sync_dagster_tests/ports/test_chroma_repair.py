@@ -164,7 +164,7 @@ def test_the_layout_follows_the_collections_configuration(tmp_path):
     ("damage", "least_saved"),
     [
         (truncate_links, COUNT - 1),
-        (tear_vectors, COUNT - 1 - 100),
+        pytest.param(tear_vectors, COUNT - 1 - 100, marks=pytest.mark.long),
         pytest.param(remove_index, COUNT - 2 * BATCH, marks=pytest.mark.long),
         pytest.param(wipe_header, COUNT - 1, marks=pytest.mark.long),
         pytest.param(lose_labels, COUNT - 2 * BATCH, marks=pytest.mark.long),
@@ -200,6 +200,7 @@ def test_a_damaged_collection_is_seen_and_made_whole(path, damage, least_saved):
     collections.close()
 
 
+@pytest.mark.long
 def test_a_repair_that_was_stopped_goes_on_with_what_it_had_moved(path):
     wipe_header(path)
     script = (
