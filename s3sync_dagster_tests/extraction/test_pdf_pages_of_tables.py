@@ -70,3 +70,20 @@ def test_rows_below_a_label_have_the_header_of_the_table():
         ["Other loans of the banks", "", "", ""],
         *([name, *values] for name, values in SECOND.items()),
     ]
+
+
+def test_a_table_has_its_header_its_first_row_and_sums_with_few_values():
+    edges = (340, 440, 540)
+    heads = zip(edges, ("Hours", "Rate", "Cost"), strict=True)
+    lines = [at(edge - 25, 700, text) for edge, text in heads]
+    whole = {"Body": ("2", "150", "300"), "Paint": ("1.5", "150", "225"), "Other": ("1", "5", "5")}
+    sums = {"Supplies of paint": "60", "Charges": "15", "Total": "605"}
+    height = 684
+    for name, values in [*whole.items(), *((name, (value,)) for name, value in sums.items())]:
+        lines += row(height, name, values, edges[-len(values) :])
+        height -= 14
+    assert rows_read(lines) == [
+        ["", "Hours", "Rate", "Cost"],
+        *([name, *values] for name, values in whole.items()),
+        *([name, "", "", value] for name, value in sums.items()),
+    ]

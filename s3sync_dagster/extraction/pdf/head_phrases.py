@@ -46,7 +46,7 @@ class Phrase:
 
 def phrases_in(line: list[Word], number: int, columns: Columns) -> Iterator[Phrase]:
     """Yield what stands together in a line, by the blanks between its words."""
-    is_wide = any(len(_over([word], columns)) > 1 for word in line)
+    is_wide = any(len(over_columns([word], columns)) > 1 for word in line)
     start = 0
     for end in range(1, len(line) + 1):
         if end < len(line):
@@ -55,11 +55,14 @@ def phrases_in(line: list[Word], number: int, columns: Columns) -> Iterator[Phra
             if gap <= (_WIDE_BLANK if is_wide else _BLANK):
                 continue
         words = line[start:end]
-        yield Phrase(words, number, _over(words, columns) or [_nearest(words, columns)])
+        yield Phrase(
+            words, number, over_columns(words, columns) or [nearest_column(words, columns)]
+        )
         start = end
 
 
-def _over(words: list[Word], columns: Columns) -> list[int]:
+def over_columns(words: list[Word], columns: Columns) -> list[int]:
+    """Return the columns that words of a line stand over."""
     left, right = words[0].left, words[-1].left + words[-1].width
     return [
         number
@@ -68,7 +71,8 @@ def _over(words: list[Word], columns: Columns) -> list[int]:
     ]
 
 
-def _nearest(words: list[Word], columns: Columns) -> int:
+def nearest_column(words: list[Word], columns: Columns) -> int:
+    """Return the column that is nearest to the middle of words."""
     middle = (words[0].left + words[-1].left + words[-1].width) / 2
     gaps = [max(left - middle, middle - right, 0.0) for left, right in columns]
     return gaps.index(min(gaps))
@@ -80,7 +84,7 @@ def by_cell(phrases: list[Phrase], columns: Columns, *, may_touch: bool) -> list
     by_line = Counter(phrase.line for phrase in phrases)
     out: list[Phrase] = []
     for phrase in phrases:
-        is_wide = any(len(_over([word], columns)) > 1 for word in phrase.words)
+        is_wide = any(len(over_columns([word], columns)) > 1 for word in phrase.words)
         parts = [] if is_wide or len(phrase.over) == 1 else _by_column(phrase, columns)
         are_heads = (
             may_touch
@@ -96,7 +100,7 @@ def by_cell(phrases: list[Phrase], columns: Columns, *, may_touch: bool) -> list
 def _by_column(phrase: Phrase, columns: Columns) -> list[Phrase]:
     return [
         replace(phrase, words=list(words), over=[column])
-        for column, words in groupby(phrase.words, lambda word: _nearest([word], columns))
+        for column, words in groupby(phrase.words, lambda word: nearest_column([word], columns))
     ]
 
 

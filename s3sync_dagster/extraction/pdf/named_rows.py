@@ -5,7 +5,13 @@ from dataclasses import replace
 
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.grids import Word, lines_of
-from s3sync_dagster.extraction.pdf.rows import distance_of_rows, has_places, is_value, words_by_row
+from s3sync_dagster.extraction.pdf.rows import (
+    body_of,
+    distance_of_rows,
+    has_places,
+    is_value,
+    words_by_row,
+)
 from s3sync_dagster.extraction.pdf.text_layer import plain
 
 _TEXT = ("paragraph", "heading", "list_item")
@@ -50,13 +56,8 @@ def _tables(blocks: list[Block]) -> Iterator[list[Block]]:
 
 
 def _has_values_only(table: Block) -> bool:
-    first = [row[0] for row in _body(table)]
+    first = [row[0] for row in body_of(table)]
     return bool(first) and sum(map(is_value, first)) >= _MIN_VALUES * len(first)
-
-
-def _body(table: Block) -> list[list[str]]:
-    start = next((i for i, row in enumerate(table.rows) if any(map(is_value, row))), 0)
-    return table.rows[start:]
 
 
 def _goes_on(table: Block, rest: Block) -> bool:
@@ -64,7 +65,7 @@ def _goes_on(table: Block, rest: Block) -> bool:
     return (
         len(table.columns) == len(rest.columns)
         and 0 < gap <= _MAX_GAP * distance_of_rows([table, rest])
-        and len(_body(rest)) == len(rest.rows)
+        and len(body_of(rest)) == len(rest.rows)
         and all(
             min(abs(one[0] - other[0]), abs(one[1] - other[1])) <= _SHIFT
             for one, other in zip(table.columns, rest.columns, strict=True)
@@ -101,7 +102,7 @@ def _named(pieces: list[Block], beside: list[Block], words: Sequence[Word]) -> B
         for piece in pieces
         for found in words_by_row(piece, words)
     ]
-    body = len(rows) - sum(len(_body(piece)) for piece in pieces)
+    body = len(rows) - sum(len(body_of(piece)) for piece in pieces)
     if len(rows) - body < _MIN_ROWS or len(own) != len(rows) or not all(own):
         return None
     middles = [sorted({round(word.middle, 1) for word in found}) for found in own]
