@@ -86,6 +86,31 @@ def test_a_cell_over_several_columns_has_lines_of_its_own():
     ]
 
 
+def over_heads(upper: dict[float, str]) -> list[list[str]]:
+    """Return the header of words by their places, and of heads of each column below these."""
+    heads = ["Kind", "to air", "to water", "to land"]
+    words = [word for left, text in upper.items() for word in words_at(text, left, 108)]
+    first = ["", "", *(list(upper.values())[-2:] if len(upper) > 1 else [*upper.values(), ""])]
+    whole = mended([first, heads], [108, 122], [*words, *words_of_rows([heads], [122], COLUMNS)])
+    return whole.rows[:2]
+
+
+def test_a_cell_that_is_centred_over_heads_stands_over_all_of_these():
+    title = [["Kind", "THREEHOLDERS", "", ""], ["", "to air", "to water", "to land"]]
+    assert over_heads({285.0: "THREEHOLDERS"}) == title
+    assert over_heads({200.0: "Smoke", 352.0: "Solids"}) == [
+        ["Kind", "Smoke to air", "Solids", "Solids"],
+        ["", "", "to water", "to land"],
+    ]
+
+
+def test_a_cell_that_stands_as_its_column_beside_another_or_not_centred_is_of_one_column():
+    one = ["Kind", "to air", "THREEHOLDERS to water", "to land"]
+    for left in (278.0, 300.0):
+        assert over_heads({left: "THREEHOLDERS"})[0] == one
+    assert over_heads({285.0: "THREEHOLDERS", 400.0: "Limit"})[0] == [*one[:3], "Limit to land"]
+
+
 def test_columns_over_each_other_are_left():
     over = [(60.0, 160.0), (200.0, 260.0), (200.0, 360.0), (400.0, 460.0)]
     head = [["", "to air", "to water", "to land"], ["", "kg/year", "kg/year", "kg/year"]]

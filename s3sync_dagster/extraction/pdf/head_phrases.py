@@ -15,6 +15,8 @@ OVER = 1.0
 """Points of a column that a word stands over."""
 SHIFT = 2.5
 """Points by which words stand off where they are set below each other."""
+_CENTRED = 0.3
+"""Of a line's height, by which a cell stands off the middle of the columns below it."""
 
 Columns = list[tuple[float, float]]
 
@@ -80,6 +82,7 @@ def nearest_column(words: list[Word], columns: Columns) -> int:
 
 def by_cell(phrases: list[Phrase], columns: Columns, *, may_touch: bool) -> list[Phrase]:
     """Return phrases of one cell each: words near each other may be heads of several columns."""
+    phrases = _spread(phrases, columns)
     heads = {phrase.over[0] for phrase in phrases if len(phrase.over) == 1}
     by_line = Counter(phrase.line for phrase in phrases)
     out: list[Phrase] = []
@@ -97,6 +100,40 @@ def by_cell(phrases: list[Phrase], columns: Columns, *, may_touch: bool) -> list
     return out
 
 
+def _spread(phrases: list[Phrase], columns: Columns) -> list[Phrase]:
+    """Return phrases of which one that is centred over heads below it stands over all of these."""
+    out: list[Phrase] = []
+    for phrase in phrases:
+        lower = [one for one in phrases if one.line > phrase.line and len(one.over) == 1]
+        wide = list(columns)
+        for one in lower:
+            left, right = wide[one.over[0]]
+            wide[one.over[0]] = (min(left, one.left), max(right, one.right))
+        taken = {i for one in out if one.line == phrase.line for i in one.over}
+        taken |= {i for one in phrases if one.line == phrase.line for i in one.over}
+        below = {one.over[0] for one in lower} - (taken - set(phrase.over))
+        out.append(replace(phrase, over=_centred(phrase, wide, below)))
+    return out
+
+
+def _centred(phrase: Phrase, columns: Columns, below: set[int]) -> list[int]:
+    """Return the fewest columns below a phrase that it is centred over, its own where none are."""
+    first, last = phrase.over[0], phrase.over[-1]
+    if not below.issuperset(phrase.over) or _is_aligned(phrase, columns):
+        return phrase.over
+    ranges = [
+        range(start, end + 1)
+        for start in range(first + 1)
+        for end in range(last, len(columns))
+        if below.issuperset(range(start, end + 1))
+    ]
+    middle, shift = (phrase.left + phrase.right) / 2, _CENTRED * phrase.words[0].height
+    for over in sorted(ranges, key=len):
+        if abs((columns[over[0]][0] + columns[over[-1]][1]) / 2 - middle) <= shift:
+            return list(over)
+    return phrase.over
+
+
 def _by_column(phrase: Phrase, columns: Columns) -> list[Phrase]:
     return [
         replace(phrase, words=list(words), over=[column])
@@ -106,6 +143,7 @@ def _by_column(phrase: Phrase, columns: Columns) -> list[Phrase]:
 
 def _is_aligned(phrase: Phrase, columns: Columns) -> bool:
     """Return whether words begin, end or are centred as what stands below them."""
-    (left, right), start, end = columns[phrase.over[0]], phrase.left, phrase.right
+    left, right = columns[phrase.over[0]][0], columns[phrase.over[-1]][1]
+    start, end = phrase.left, phrase.right
     shifts = (start - left, end - right, (start + end - left - right) / 2)
     return min(map(abs, shifts)) <= SHIFT

@@ -57,6 +57,7 @@ from s3sync_dagster.extraction.pdf.text_layer import (
 )
 from s3sync_dagster.extraction.pdf.title_pages import titles_alone, without_authors
 from s3sync_dagster.extraction.pdf.upper_rows import add_upper_rows
+from s3sync_dagster.extraction.pdf.values_apart import add_values
 from s3sync_dagster.extraction.pdf.wrapped_cells import join_wrapped
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.extraction.words import (
@@ -226,7 +227,8 @@ def _layout(page: ParsedPage, letters: Letters, runs: Runs) -> Layout:
     blocks = part_columns(find_grids(blocks, words))
     if body is not None:
         blocks = part_headed(blocks, pieces, body=body)
-    blocks = mend_heads(add_upper_rows(part_rows(blocks, words), words), words)
+    blocks = add_values(part_rows(blocks, words), words)
+    blocks = mend_heads(add_upper_rows(blocks, words), words)
     blocks = add_lower_rows(find_names(blocks, words), words)
     blocks = join_wrapped(blocks, words)
     blocks = join_at_labels(in_reading_order(blocks, width=page.width))

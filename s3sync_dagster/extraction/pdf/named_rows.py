@@ -12,6 +12,7 @@ from s3sync_dagster.extraction.pdf.rows import (
     is_value,
     words_by_row,
 )
+from s3sync_dagster.extraction.pdf.table_lines import row_beside
 from s3sync_dagster.extraction.pdf.text_layer import plain
 
 _TEXT = ("paragraph", "heading", "list_item")
@@ -107,7 +108,7 @@ def _named(pieces: list[Block], beside: list[Block], words: Sequence[Word]) -> B
         return None
     middles = [sorted({round(word.middle, 1) for word in found}) for found in own]
     lines = list(lines_of(names))
-    places = [_row_beside(line[0], middles) for line in lines]
+    places = [row_beside(line[0], middles) for line in lines]
     named = {place for place in places if place is not None and place >= body}
     edge = min(word.left for found in own[body:] for word in found)
     if any(
@@ -162,11 +163,3 @@ def _words_in(beside: list[Block], words: Sequence[Word], *, edge: float) -> lis
             return None
         found += inside
     return found
-
-
-def _row_beside(word: Word, middles: list[list[float]]) -> int | None:
-    """Return the row of which a line stands in the height of the word."""
-    for place, own in enumerate(middles):
-        if any(abs(word.middle - middle) <= word.height / 3 for middle in own):
-            return place
-    return None

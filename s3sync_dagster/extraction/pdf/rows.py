@@ -16,7 +16,7 @@ from s3sync_dagster.extraction.pdf.grids import Word, lines_of
 from s3sync_dagster.extraction.pdf.text_layer import plain
 
 _VALUE = re.compile(
-    r"[-–—*.†‡#]{1,3}|[-–+(<>≤≥~$€£¥]*\d[\d.,:/%)*†‡a-z]{0,18}|n/?a|nd", re.IGNORECASE
+    r"[-–—*.†‡#]{1,3}|[-–+(<>≤≥~$€£¥]*\.?\d[\d.,:/%)*†‡a-z]{0,18}|n/?a|nd", re.IGNORECASE
 )
 _MIN_FILLED = 2
 _MIN_VALUES = 0.8

@@ -90,6 +90,14 @@ def line_of_table(line: list[Word], columns: Columns, values: list[int]) -> Tabl
     return TableLine(cells, has_values=bool(filled), is_form=is_form)
 
 
+def row_beside(word: Word, middles: list[list[float]]) -> int | None:
+    """Return the row of which a line stands in the height of the word."""
+    for place, own in enumerate(middles):
+        if any(abs(word.middle - middle) <= word.height / 3 for middle in own):
+            return place
+    return None
+
+
 def _right(words: list[Word]) -> float:
     return words[-1].left + words[-1].width
 
