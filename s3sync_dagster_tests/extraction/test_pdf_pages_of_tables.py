@@ -87,3 +87,22 @@ def test_a_table_has_its_header_its_first_row_and_sums_with_few_values():
         *([name, *values] for name, values in whole.items()),
         *([name, "", "", value] for name, value in sums.items()),
     ]
+
+
+def test_the_end_of_a_name_is_no_beginning_of_the_next_row():
+    edges = (340, 420, 500)
+    heads = ((72, "Kind of loan"), (310, "Sum"), (390, "Share"), (470, "Before"))
+    lines = [at(left, 700, text) for left, text in heads]
+    height = 680
+    for name, values in FIRST.items():
+        lines += row(height, name, values, edges)
+        if name == "Shops and offices":
+            height -= 11
+            lines.append(at(77, height, "that are let to others"))
+        height -= 18
+    names = [name.replace("offices", "offices that are let to others") for name in FIRST]
+    values = [list(values) for values in FIRST.values()]
+    assert rows_read(lines) == [
+        ["Kind of loan", "Sum", "Share", "Before"],
+        *([name, *cells] for name, cells in zip(names, values, strict=True)),
+    ]

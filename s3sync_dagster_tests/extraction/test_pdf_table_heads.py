@@ -121,6 +121,22 @@ def test_columns_over_each_other_are_left():
     assert mend_heads([table], words) == [table]
 
 
+def test_a_head_of_one_line_that_is_copied_stays_in_each_of_its_columns():
+    copied = ["", *["Releases of all kinds"] * 3]
+    assert mended([copied], [112], words_at(copied[1], 262, 112)).rows == [copied, *BODY]
+
+
+def test_a_column_that_only_a_word_of_the_header_made_is_none():
+    made = [(60.0, 160.0), (200.0, 230.0), (240.0, 250.0), (400.0, 460.0)]
+    body = [[row[0], row[1], "", row[3]] for row in BODY]
+    words = words_at("Loans of", 200, 112) + words_at("Sum", 400, 112)
+    words += words_at("the year", 200, 122) + words_at("kg", 400, 122)
+    head = [["", "Loans", "of", "Sum"], ["", "the year", "", "kg"]]
+    whole = mended(head, [112, 122], words, columns=made, body=body)
+    assert whole.rows == [["", "Loans of the year", "Sum kg"], *([a, b, d] for a, b, _, d in BODY)]
+    assert len(whole.columns) == 3
+
+
 def test_heads_of_one_line_stay_cells_however_near():
     near = [(60.0, 100.0), (120.0, 140.0), (160.0, 180.0)]
     body = [["Lead", "10", "20"], ["Zinc", "40", "50"]]
