@@ -111,6 +111,15 @@ def test_a_cell_that_stands_as_its_column_beside_another_or_not_centred_is_of_on
     assert over_heads({285.0: "THREEHOLDERS", 400.0: "Limit"})[0] == [*one[:3], "Limit to land"]
 
 
+def test_values_of_a_column_that_stand_over_the_next_one_are_left():
+    over = [(60.0, 160.0), (200.0, 260.0), (205.0, 280.0), (400.0, 460.0)]
+    body = [["Lead", "1,000,000", "", "30"], *BODY[1:]]
+    head = [["", "air", "water", "to land"], ["", "kg", "tons", "kg/year"]]
+    tops = [112.0, 122.0]
+    whole = mended(head, tops, words_of_rows(head, tops, over), columns=over, body=body)
+    assert whole.rows == [*head, *body]
+
+
 def test_columns_over_each_other_are_left():
     over = [(60.0, 160.0), (200.0, 260.0), (200.0, 360.0), (400.0, 460.0)]
     head = [["", "to air", "to water", "to land"], ["", "kg/year", "kg/year", "kg/year"]]

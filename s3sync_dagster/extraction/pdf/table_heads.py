@@ -59,6 +59,8 @@ def _mended(block: Block, words: Sequence[Word]) -> Block:
         return block
     is_ruled = all(abs(after - before) <= OVER for (_, before), (after, _) in pairwise(edges))
     columns = edges if is_ruled else _columns(edges, block.rows[end:], own[end:])
+    if any(before > after + OVER for (_, before), (after, _) in pairwise(columns)):
+        return block
     lines = list(lines_of([word for row in own[:end] for word in row]))
     if end == 1 and len(lines) == 1:
         return block
