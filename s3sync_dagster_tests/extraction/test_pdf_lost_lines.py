@@ -59,6 +59,16 @@ def test_line_is_lost_where_half_of_its_words_stand_elsewhere_too():
     pdf.close()
 
 
+def test_a_line_that_is_lost_as_a_whole_comes_before_one_that_shares_words_with_it():
+    lines = ("Configuring the TI-89 and its menus", "TI-89 menus", "Another line")
+    pdf = open_pdf(raw_pdf.pages_pdf([raw_pdf.text_content(*lines)]))
+    page, layer = pdf[0], pdf[0].get_textpage()
+    lost = Counter(("ti", "89", "menus", "and"))
+    assert [line.text for line in find_lost_lines(page, layer, lost)] == ["TI-89 menus"]
+    layer.close()
+    pdf.close()
+
+
 def test_lost_line_stands_where_it_was():
     blocks = [
         Block(kind="heading", text="Head", level=1, top=50, height=20, left=70, width=300),

@@ -70,3 +70,39 @@ def test_rows_below_a_label_have_the_header_of_the_table():
         ["Other loans of the banks", "", "", ""],
         *([name, *values] for name, values in SECOND.items()),
     ]
+
+
+def test_a_table_has_its_header_its_first_row_and_sums_with_few_values():
+    edges = (340, 440, 540)
+    heads = zip(edges, ("Hours", "Rate", "Cost"), strict=True)
+    lines = [at(edge - 25, 700, text) for edge, text in heads]
+    whole = {"Body": ("2", "150", "300"), "Paint": ("1.5", "150", "225"), "Other": ("1", "5", "5")}
+    sums = {"Supplies of paint": "60", "Charges": "15", "Total": "605"}
+    height = 684
+    for name, values in [*whole.items(), *((name, (value,)) for name, value in sums.items())]:
+        lines += row(height, name, values, edges[-len(values) :])
+        height -= 14
+    assert rows_read(lines) == [
+        ["", "Hours", "Rate", "Cost"],
+        *([name, *values] for name, values in whole.items()),
+        *([name, "", "", value] for name, value in sums.items()),
+    ]
+
+
+def test_the_end_of_a_name_is_no_beginning_of_the_next_row():
+    edges = (340, 420, 500)
+    heads = ((72, "Kind of loan"), (310, "Sum"), (390, "Share"), (470, "Before"))
+    lines = [at(left, 700, text) for left, text in heads]
+    height = 680
+    for name, values in FIRST.items():
+        lines += row(height, name, values, edges)
+        if name == "Shops and offices":
+            height -= 11
+            lines.append(at(77, height, "that are let to others"))
+        height -= 18
+    names = [name.replace("offices", "offices that are let to others") for name in FIRST]
+    values = [list(values) for values in FIRST.values()]
+    assert rows_read(lines) == [
+        ["Kind of loan", "Sum", "Share", "Before"],
+        *([name, *cells] for name, cells in zip(names, values, strict=True)),
+    ]

@@ -86,6 +86,40 @@ def test_a_cell_over_several_columns_has_lines_of_its_own():
     ]
 
 
+def over_heads(upper: dict[float, str]) -> list[list[str]]:
+    """Return the header of words by their places, and of heads of each column below these."""
+    heads = ["Kind", "to air", "to water", "to land"]
+    words = [word for left, text in upper.items() for word in words_at(text, left, 108)]
+    first = ["", "", *(list(upper.values())[-2:] if len(upper) > 1 else [*upper.values(), ""])]
+    whole = mended([first, heads], [108, 122], [*words, *words_of_rows([heads], [122], COLUMNS)])
+    return whole.rows[:2]
+
+
+def test_a_cell_that_is_centred_over_heads_stands_over_all_of_these():
+    title = [["Kind", "THREEHOLDERS", "", ""], ["", "to air", "to water", "to land"]]
+    assert over_heads({285.0: "THREEHOLDERS"}) == title
+    assert over_heads({200.0: "Smoke", 352.0: "Solids"}) == [
+        ["Kind", "Smoke to air", "Solids", "Solids"],
+        ["", "", "to water", "to land"],
+    ]
+
+
+def test_a_cell_that_stands_as_its_column_beside_another_or_not_centred_is_of_one_column():
+    one = ["Kind", "to air", "THREEHOLDERS to water", "to land"]
+    for left in (278.0, 300.0):
+        assert over_heads({left: "THREEHOLDERS"})[0] == one
+    assert over_heads({285.0: "THREEHOLDERS", 400.0: "Limit"})[0] == [*one[:3], "Limit to land"]
+
+
+def test_values_of_a_column_that_stand_over_the_next_one_are_left():
+    over = [(60.0, 160.0), (200.0, 260.0), (205.0, 280.0), (400.0, 460.0)]
+    body = [["Lead", "1,000,000", "", "30"], *BODY[1:]]
+    head = [["", "air", "water", "to land"], ["", "kg", "tons", "kg/year"]]
+    tops = [112.0, 122.0]
+    whole = mended(head, tops, words_of_rows(head, tops, over), columns=over, body=body)
+    assert whole.rows == [*head, *body]
+
+
 def test_columns_over_each_other_are_left():
     over = [(60.0, 160.0), (200.0, 260.0), (200.0, 360.0), (400.0, 460.0)]
     head = [["", "to air", "to water", "to land"], ["", "kg/year", "kg/year", "kg/year"]]
@@ -94,6 +128,22 @@ def test_columns_over_each_other_are_left():
     table = table_of([*head, *BODY], [*tops, *BELOW], over)
     words = words_of_rows([*head, *turned], [*tops, *BELOW], COLUMNS)
     assert mend_heads([table], words) == [table]
+
+
+def test_a_head_of_one_line_that_is_copied_stays_in_each_of_its_columns():
+    copied = ["", *["Releases of all kinds"] * 3]
+    assert mended([copied], [112], words_at(copied[1], 262, 112)).rows == [copied, *BODY]
+
+
+def test_a_column_that_only_a_word_of_the_header_made_is_none():
+    made = [(60.0, 160.0), (200.0, 230.0), (240.0, 250.0), (400.0, 460.0)]
+    body = [[row[0], row[1], "", row[3]] for row in BODY]
+    words = words_at("Loans of", 200, 112) + words_at("Sum", 400, 112)
+    words += words_at("the year", 200, 122) + words_at("kg", 400, 122)
+    head = [["", "Loans", "of", "Sum"], ["", "the year", "", "kg"]]
+    whole = mended(head, [112, 122], words, columns=made, body=body)
+    assert whole.rows == [["", "Loans of the year", "Sum kg"], *([a, b, d] for a, b, _, d in BODY)]
+    assert len(whole.columns) == 3
 
 
 def test_heads_of_one_line_stay_cells_however_near():

@@ -59,3 +59,42 @@ def test_rows_as_far_apart_as_all_and_rows_of_their_own_stay():
     assert joined(below, [100, 114, 128, 142]).rows == below
     capital = [HEAD, ["Applications", "0", "237"], ["Government", "", ""], LAST]
     assert joined(capital, [100, 124, 137, 161]).rows == capital
+
+
+_PARTED_ROWS = [["Group", "All"], ["Shops", "3"], ["Farms", "4"], ["Mills", "6"]]
+
+
+def glued(line: str, *, top: float, place: int = 2) -> list[list[str]]:
+    """Return the rows of a table of which one begins with a line that stands above it."""
+    columns, tops = [(60.0, 160.0), (200.0, 260.0)], [100.0, 120.0, 150.0, 170.0]
+    words = words_of_rows(_PARTED_ROWS, tops, columns) + words_at(line, 60, top)
+    rows = [list(row) for row in _PARTED_ROWS]
+    rows[place][0] = f"{line} {rows[place][0]}"
+    (table,) = join_wrapped([table_of(rows, tops, columns)], words)
+    assert len(table.tops) == len(table.rows)
+    return table.rows
+
+
+def test_words_that_stand_in_the_row_above_are_the_end_of_its_name():
+    for line, top in (("and offices", 131.0), ("Offices", 130.0), ("and offices", 134.0)):
+        assert glued(line, top=top) == [
+            ["Group", "All"],
+            [f"Shops {line}", "3"],
+            ["Farms", "4"],
+            ["Mills", "6"],
+        ]
+
+
+def test_words_apart_from_the_row_above_are_a_label():
+    label = ["Other kinds", ""]
+    assert glued("Other kinds", top=137) == [*_PARTED_ROWS[:2], label, *_PARTED_ROWS[2:]]
+    assert glued("other kinds", top=139)[2] == ["other kinds", ""]
+    assert glued("Other kinds", top=110, place=1) == [_PARTED_ROWS[0], label, *_PARTED_ROWS[1:]]
+
+
+def test_a_row_with_the_words_of_its_own_place_stays():
+    columns, tops = [(60.0, 160.0), (200.0, 260.0)], [100.0, 120.0, 150.0, 170.0]
+    rows = [["Group", "All"], ["Shops", "3"], ["and Farms", "4"], ["Mills", "6"]]
+    words = words_of_rows(rows, tops, columns) + words_at("and", 60, 131)
+    table = table_of(rows, tops, columns)
+    assert join_wrapped([table], words) == [table]

@@ -40,19 +40,24 @@ class Word(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Cell:
+class Cell:
+    """Words of a line that stand together."""
+
     words: tuple[Word, ...]
 
     @property
     def left(self) -> float:
+        """Points from the page's left edge to its first letter."""
         return self.words[0].left
 
     @property
     def right(self) -> float:
+        """Points from the page's left edge to the end of its last letter."""
         return self.words[-1].left + self.words[-1].width
 
     @property
     def text(self) -> str:
+        """Its words, with blanks."""
         return " ".join(word.text for word in self.words)
 
 
@@ -117,7 +122,7 @@ def _ends_with_cells(words: list[Word]) -> bool:
         return False
     last = max(word.top + word.height / 2 for word in words)
     line = [word for word in words if last - word.top - word.height / 2 <= word.height / 2]
-    return len(list(_cells(sorted(line, key=_LEFT)))) >= _MIN_COLUMNS
+    return len(list(cells_in(sorted(line, key=_LEFT)))) >= _MIN_COLUMNS
 
 
 def _may_be_cells(block: Block, words: list[Word]) -> bool:
@@ -125,7 +130,7 @@ def _may_be_cells(block: Block, words: list[Word]) -> bool:
         return block.kind == "rule"
     if len(words) > _MAX_PIECES * _MAX_CELL_WORDS and block.width > _MAX_CELL_WIDTH:
         return False
-    lines = [list(_cells(line)) for line in lines_of(words)]
+    lines = [list(cells_in(line)) for line in lines_of(words)]
     return all(len(cell.words) <= _MAX_CELL_WORDS for line in lines for cell in line)
 
 
@@ -136,7 +141,7 @@ def _part(run: list[Block], own: list[list[Word]]) -> list[Block]:
         return []
     top = min(word.top for cell in rows[0] for word in cell.words)
     left_over = [
-        _without_end(block.text, [word for word in words if word.middle > top])
+        without_end(block.text, [word for word in words if word.middle > top])
         for block, words in zip(run, own, strict=True)
     ]
     if None in left_over or any(left_over[1:]):
@@ -160,11 +165,11 @@ def _part(run: list[Block], own: list[list[Word]]) -> list[Block]:
     return [replace(run[0], text=above, height=end - run[0].top), table]
 
 
-def _grid(words: list[Word]) -> list[list[_Cell]]:
+def _grid(words: list[Word]) -> list[list[Cell]]:
     """Return the longest grid with which the words end, none where they are running text."""
-    rows: list[list[_Cell]] = []
+    rows: list[list[Cell]] = []
     for line in reversed(list(lines_of(words))):
-        cells = list(_cells(line))
+        cells = list(cells_in(line))
         if len(cells) < _MIN_COLUMNS or not _fits(cells, rows):
             break
         if max(len(cell.words) for cell in cells) > _MAX_CELL_WORDS:
@@ -189,17 +194,18 @@ def lines_of(words: list[Word]) -> Iterator[list[Word]]:
         yield sorted(line, key=_LEFT)
 
 
-def _cells(line: list[Word]) -> Iterator[_Cell]:
+def cells_in(line: list[Word]) -> Iterator[Cell]:
+    """Yield the cells of a line: wide white parts them."""
     start = 0
     for end in range(1, len(line) + 1):
         before = line[end - 1]
         is_last = end == len(line)
         if is_last or line[end].left - before.left - before.width > before.height * _MIN_GAP:
-            yield _Cell(tuple(line[start:end]))
+            yield Cell(tuple(line[start:end]))
             start = end
 
 
-def _fits(cells: list[_Cell], rows: list[list[_Cell]]) -> bool:
+def _fits(cells: list[Cell], rows: list[list[Cell]]) -> bool:
     """Return whether a row has the columns of the others: as many, none crossing the next."""
     if any(len(row) != len(cells) for row in rows):
         return False
@@ -209,7 +215,7 @@ def _fits(cells: list[_Cell], rows: list[list[_Cell]]) -> bool:
     return all(right < left for right, left in zip(rights, lefts, strict=True))
 
 
-def _without_end(text: str, words: list[Word]) -> str | None:
+def without_end(text: str, words: list[Word]) -> str | None:
     """Return text without the words with which it ends, None if it does not end with them."""
     line_order = [word for line in lines_of(words) for word in line]
     ending = "".join(plain("".join(word.text for word in line_order)).split())

@@ -28,6 +28,7 @@ from s3sync_dagster.extraction.pdf.headings import find_headings
 from s3sync_dagster.extraction.pdf.labelled_tables import join_at_labels
 from s3sync_dagster.extraction.pdf.lists import find_lists
 from s3sync_dagster.extraction.pdf.lost_lines import find_lost_lines
+from s3sync_dagster.extraction.pdf.lower_rows import add_lower_rows
 from s3sync_dagster.extraction.pdf.margins import margin_lines
 from s3sync_dagster.extraction.pdf.named_rows import find_names
 from s3sync_dagster.extraction.pdf.names import outline_names, with_names
@@ -55,6 +56,8 @@ from s3sync_dagster.extraction.pdf.text_layer import (
     properties,
 )
 from s3sync_dagster.extraction.pdf.title_pages import titles_alone, without_authors
+from s3sync_dagster.extraction.pdf.upper_rows import add_upper_rows
+from s3sync_dagster.extraction.pdf.values_apart import add_values
 from s3sync_dagster.extraction.pdf.wrapped_cells import join_wrapped
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.extraction.words import (
@@ -224,8 +227,10 @@ def _layout(page: ParsedPage, letters: Letters, runs: Runs) -> Layout:
     blocks = part_columns(find_grids(blocks, words))
     if body is not None:
         blocks = part_headed(blocks, pieces, body=body)
-    blocks = mend_heads(part_rows(blocks, words), words)
-    blocks = join_wrapped(find_names(blocks, words), words)
+    blocks = add_values(part_rows(blocks, words), words)
+    blocks = mend_heads(add_upper_rows(blocks, words), words)
+    blocks = add_lower_rows(find_names(blocks, words), words)
+    blocks = join_wrapped(blocks, words)
     blocks = join_at_labels(in_reading_order(blocks, width=page.width))
     if body is not None:
         blocks = find_headings(blocks, pieces, body=body, fonts=letters.fonts_of(body), runs=runs)

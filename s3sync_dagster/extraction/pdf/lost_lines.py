@@ -6,7 +6,7 @@ They are added where they stand, so that a page keeps its headings and tables be
 import ctypes
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,18 +58,22 @@ def find_lost_lines(page: Any, layer: Any, lost: Counter[str]) -> list[Line]:
     """
     left = Counter(lost)
     few = list(left) if len(left) <= _FEW_WORDS else []
-
-    def is_lost(text: str) -> bool:
-        if few and text.isascii() and not any(word in text.lower() for word in few):
-            return False
-        words = words_of(text)
-        missing = (words & left).total()
-        if not missing or missing < _MIN_LOST * words.total():
-            return False
-        left.subtract(words & left)
-        return True
-
-    return list(_lines(page, layer, is_lost))
+    found = [(line, plain(line[0])) for line in _LINE.finditer(layer.get_text_range())]
+    wanted: dict[int, tuple[int, str]] = {}
+    # A line that is lost as a whole comes first: one of which some words are may stand there.
+    for share in (1.0, _MIN_LOST):
+        for line, text in found:
+            if line.start() in wanted or not text.strip():
+                continue
+            if few and text.isascii() and not any(word in text.lower() for word in few):
+                continue
+            words = words_of(text)
+            missing = words & left
+            if missing and missing.total() >= share * words.total():
+                left.subtract(missing)
+                wanted[line.start()] = (line.end(), text)
+    lines = [(start, end, text) for start, (end, text) in sorted(wanted.items())]
+    return list(_lines(page, layer, lines))
 
 
 def add_lines(blocks: list[Block], lines: list[Line]) -> None:
@@ -113,17 +117,14 @@ def _goes_on(above: Line, line: Line) -> bool:
     return shared > 0 and -above.height < gap < above.height
 
 
-def _lines(page: Any, layer: Any, is_wanted: Callable[[str], bool]) -> Iterator[Line]:
+def _lines(page: Any, layer: Any, wanted: list[tuple[int, int, str]]) -> Iterator[Line]:
     """Yield the wanted lines; only these are measured, letter by letter."""
-    text = layer.get_text_range()
     left, bottom, right, top = page.get_cropbox()
     # Places are those of pages that are not turned, and of letters of the first plane.
-    has_places = page.get_rotation() == 0 and max(text, default="") <= "\uffff"
-    for found in _LINE.finditer(text):
-        words = plain(found[0])
-        if not words.strip() or not is_wanted(words):
-            continue
-        box = _box(layer, found.start(), found.end()) if has_places else None
+    is_plain = max(layer.get_text_range(), default="") <= "\uffff"
+    has_places = page.get_rotation() == 0 and is_plain
+    for start, end, words in wanted:
+        box = _box(layer, start, end) if has_places else None
         if box is None:
             yield Line(words)
             continue

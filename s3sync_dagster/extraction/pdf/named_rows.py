@@ -5,7 +5,14 @@ from dataclasses import replace
 
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.grids import Word, lines_of
-from s3sync_dagster.extraction.pdf.rows import distance_of_rows, has_places, is_value, words_by_row
+from s3sync_dagster.extraction.pdf.rows import (
+    body_of,
+    distance_of_rows,
+    has_places,
+    is_value,
+    words_by_row,
+)
+from s3sync_dagster.extraction.pdf.table_lines import row_beside
 from s3sync_dagster.extraction.pdf.text_layer import plain
 
 _TEXT = ("paragraph", "heading", "list_item")
@@ -50,13 +57,8 @@ def _tables(blocks: list[Block]) -> Iterator[list[Block]]:
 
 
 def _has_values_only(table: Block) -> bool:
-    first = [row[0] for row in _body(table)]
+    first = [row[0] for row in body_of(table)]
     return bool(first) and sum(map(is_value, first)) >= _MIN_VALUES * len(first)
-
-
-def _body(table: Block) -> list[list[str]]:
-    start = next((i for i, row in enumerate(table.rows) if any(map(is_value, row))), 0)
-    return table.rows[start:]
 
 
 def _goes_on(table: Block, rest: Block) -> bool:
@@ -64,7 +66,7 @@ def _goes_on(table: Block, rest: Block) -> bool:
     return (
         len(table.columns) == len(rest.columns)
         and 0 < gap <= _MAX_GAP * distance_of_rows([table, rest])
-        and len(_body(rest)) == len(rest.rows)
+        and len(body_of(rest)) == len(rest.rows)
         and all(
             min(abs(one[0] - other[0]), abs(one[1] - other[1])) <= _SHIFT
             for one, other in zip(table.columns, rest.columns, strict=True)
@@ -101,12 +103,12 @@ def _named(pieces: list[Block], beside: list[Block], words: Sequence[Word]) -> B
         for piece in pieces
         for found in words_by_row(piece, words)
     ]
-    body = len(rows) - sum(len(_body(piece)) for piece in pieces)
+    body = len(rows) - sum(len(body_of(piece)) for piece in pieces)
     if len(rows) - body < _MIN_ROWS or len(own) != len(rows) or not all(own):
         return None
     middles = [sorted({round(word.middle, 1) for word in found}) for found in own]
     lines = list(lines_of(names))
-    places = [_row_beside(line[0], middles) for line in lines]
+    places = [row_beside(line[0], middles) for line in lines]
     named = {place for place in places if place is not None and place >= body}
     edge = min(word.left for found in own[body:] for word in found)
     if any(
@@ -161,11 +163,3 @@ def _words_in(beside: list[Block], words: Sequence[Word], *, edge: float) -> lis
             return None
         found += inside
     return found
-
-
-def _row_beside(word: Word, middles: list[list[float]]) -> int | None:
-    """Return the row of which a line stands in the height of the word."""
-    for place, own in enumerate(middles):
-        if any(abs(word.middle - middle) <= word.height / 3 for middle in own):
-            return place
-    return None

@@ -16,9 +16,11 @@ from s3sync_dagster.extraction.pdf.grids import Word, lines_of
 from s3sync_dagster.extraction.pdf.text_layer import plain
 
 _VALUE = re.compile(
-    r"[-–—*.†‡#]{1,3}|[-–+(<>≤≥~$€£¥]*\d[\d.,:/%)*†‡a-z]{0,18}|n/?a|nd", re.IGNORECASE
+    r"[-–—*.†‡#]{1,3}|[-–+(<>≤≥~$€£¥]*\.?\d[\d.,:/%)*†‡a-z]{0,18}|n/?a|nd", re.IGNORECASE
 )
 _MIN_FILLED = 2
+_MIN_VALUES = 0.8
+"""Share of a column's cells below the header that are values."""
 _MAX_LINE_WORDS = 4
 _MAX_BLANK = 0.7
 """Between words of a line of text, in its height; cells are farther apart."""
@@ -66,6 +68,22 @@ def distance_of_rows(tables: Sequence[Block]) -> float:
     """Return the points from row to row in tables, or pieces of one; 0 where there is one row."""
     steps = [below - above for table in tables for above, below in pairwise(table.tops)]
     return median(steps) if steps else 0.0
+
+
+def body_of(table: Block) -> list[list[str]]:
+    """Return a table's rows from the first one that has a value."""
+    start = next((i for i, row in enumerate(table.rows) if any(map(is_value, row))), 0)
+    return table.rows[start:]
+
+
+def columns_of_values(rows: list[list[str]]) -> list[int]:
+    """Return the columns, besides the first, that have values in the rows below a header."""
+    found: list[int] = []
+    for number, column in enumerate(zip(*rows, strict=True)):
+        filled = [cell for cell in column if cell]
+        if number and filled and sum(map(is_value, filled)) >= _MIN_VALUES * len(filled):
+            found.append(number)
+    return found
 
 
 def words_by_row(block: Block, words: Sequence[Word]) -> list[list[Word]]:

@@ -19,14 +19,18 @@ from s3sync_dagster.extraction.pdf.head_phrases import (
     by_cell,
     phrases_in,
 )
-from s3sync_dagster.extraction.pdf.rows import cells_of, has_places, is_value, words_by_row
+from s3sync_dagster.extraction.pdf.rows import (
+    cells_of,
+    columns_of_values,
+    has_places,
+    is_value,
+    words_by_row,
+)
 from s3sync_dagster.extraction.pdf.text_layer import plain
 from s3sync_dagster.extraction.words import words_of
 
 _MAX_ROWS = 5
 """Of the layout's rows that are one header."""
-_MIN_VALUES = 0.8
-"""Share of a column's cells below the header."""
 _MANY_COLUMNS = 3
 """Columns of values, with which one row below the header is enough."""
 
@@ -45,7 +49,7 @@ def _mended(block: Block, words: Sequence[Word]) -> Block:
         return block
     edges = _edges(block.columns)
     end = _end_of_head(block.rows, [cells_of(row, edges) for row in own])
-    values = _columns_of_values(block.rows[end:])
+    values = columns_of_values(block.rows[end:])
     is_copied = _is_copied(block.rows[0], own[0])
     if is_copied:
         end = max(end, 1)
@@ -107,15 +111,6 @@ def _end_of_head(rows: list[list[str]], cells: list[list[list[list[Word]]]]) -> 
         if is_label or any(is_value(cell) for cell in row[1:]) or number == _MAX_ROWS:
             return number if number < _MAX_ROWS else 0
     return 0
-
-
-def _columns_of_values(rows: list[list[str]]) -> list[int]:
-    found: list[int] = []
-    for number, column in enumerate(zip(*rows, strict=True)):
-        filled = [cell for cell in column if cell]
-        if number and filled and sum(map(is_value, filled)) >= _MIN_VALUES * len(filled):
-            found.append(number)
-    return found
 
 
 def _is_copied(row: list[str], words: list[Word]) -> bool:

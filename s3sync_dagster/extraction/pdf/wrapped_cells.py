@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from s3sync_dagster.extraction.pdf.blocks import Block
-from s3sync_dagster.extraction.pdf.grids import Word
+from s3sync_dagster.extraction.pdf.grids import Word, lines_of
 from s3sync_dagster.extraction.pdf.rows import has_places, is_value, words_by_row
+from s3sync_dagster.extraction.pdf.text_layer import plain
+from s3sync_dagster.extraction.pdf.titles import without_start
 
 _MIN_ROWS = 3
 _MIDDLE = 0.2
@@ -27,12 +29,13 @@ def _joined(block: Block, words: Sequence[Word]) -> Block:
     by_row = words_by_row(block, words)
     if len(by_row) < _MIN_ROWS or not all(by_row):
         return block
-    rows: _Rows = list(zip(block.rows, by_row, strict=True))
+    rows = _with_ends(list(zip(block.rows, by_row, strict=True)))
     # From the second row on: what stands below a header's lines is not the rest of these.
     pairs = [place for place in range(1, len(rows) - 1) if _are_one(rows, place)]
     texts: list[list[str]] = []
     tops: list[float] = []
-    for place, (row, top) in enumerate(zip(block.rows, block.tops, strict=True)):
+    for place, (row, own) in enumerate(rows):
+        top = block.tops[0] if place == 0 else _first_top(own)
         if place - 1 in pairs:
             texts[-1] = [f"{a} {b}".strip() for a, b in zip(texts[-1], row, strict=True)]
         else:
@@ -42,6 +45,43 @@ def _joined(block: Block, words: Sequence[Word]) -> Block:
     if texts == block.rows:
         return block
     return replace(block, rows=texts, tops=tops, first_row=texts[0])
+
+
+def _with_ends(rows: _Rows) -> _Rows:
+    """Return rows of which none begins with words that stand in the row above it.
+
+    Where these go on with the name there, or are nearer to it, they are its end, or else a label.
+    """
+    out = rows[:1]
+    for row, own in rows[1:]:
+        upper, above = out[-1]
+        last = [*lines_of(above)][-1]
+        end = plain(" ".join(word.text for word in last))
+        rest = without_start(row[0], end)
+        is_lower = last[0].middle > _first(above)
+        if not rest or not is_lower or not _is_short_of(own, row, end):
+            out.append((row, own))
+            continue
+        before = [word for word in above if word not in last]
+        step, next_step = last[0].middle - _last(before), _first(own) - last[0].middle
+        is_near = step <= _MAX_STEP * last[0].height and len(out) > 1
+        if is_near and (_goes_on(end) or step * _NEARER <= next_step):
+            out[-1] = ([f"{upper[0]} {end}", *upper[1:]], above)
+        else:
+            out[-1:] = [(upper, before), ([end, *[""] * (len(row) - 1)], last)]
+        out.append(([rest, *row[1:]], own))
+    return out
+
+
+def _is_short_of(own: list[Word], row: list[str], end: str) -> bool:
+    """Return whether a row's places lack just the words with which its first cell begins."""
+    there = "".join(plain(word.text) for word in own)
+    said = "".join("".join(row).replace("*", "").split())
+    return sorted(there + "".join(end.split())) == sorted(said)
+
+
+def _first_top(words: list[Word]) -> float:
+    return min(word.top for word in words)
 
 
 def _with_whole_names(rows: list[list[str]]) -> list[list[str]]:
