@@ -73,10 +73,12 @@ def keep_minutes(
         from s3sync_dagster.defs.dagster_internals.pruning import (  # noqa: PLC0415
             prune_evaluations,
             prune_runs,
+            prune_tick_logs,
         )
 
         pruned = prune_runs(instance, [source.name for source in sources])
         prune_evaluations(instance, [dg.AssetKey(asset_path(source)) for source in sources])
+        prune_tick_logs(instance)
         if pruned:
             notes.append(f"pruned {pruned} old runs")
             turns["pruned"] = 0  # there may be more of them

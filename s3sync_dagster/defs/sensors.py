@@ -20,6 +20,7 @@ from s3sync_dagster.defs.housekeeping import keep_minutes
 from s3sync_dagster.defs.queue_reading import read_queue, wait_seconds
 from s3sync_dagster.defs.resources import RUNTIME_KEY, Runtime
 from s3sync_dagster.defs.slow_listings import SlowListings
+from s3sync_dagster.defs.tick_log import TickLog
 from s3sync_dagster.engine.listing_turns import BUDGET_SECONDS, list_in_turn, list_when_due
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
@@ -59,7 +60,7 @@ def build_listing_sensor(
             runtime.location = _location(context)
             source = find(runtime)
             with answers_take(ANSWER_SECONDS):
-                text = list_when_due(runtime.chroma.listing(), source, log=context.log.warning)
+                text = list_when_due(runtime.chroma.listing(), source, log=TickLog(context).warning)
             text = runtime.chroma.told(text)
             refused = runtime.parts.catalog.sources.refused(source.id)
             if refused is not None:
@@ -100,7 +101,7 @@ def build_catalog_listing_sensor(
                     slow.measured(parts),
                     slow.others(names, parts.clock),
                     after=context.cursor,
-                    log=context.log.warning,
+                    log=TickLog(context).warning,
                 )
             return dg.SensorResult(skip_reason=runtime.chroma.told(text), cursor=last)
         except S3SyncError as error:
@@ -138,6 +139,7 @@ def build_intake_sensor(
         pool_connections(context.instance)
         try:
             runtime.location = _location(context)
+            log = TickLog(context)
             sources = find(runtime)
             if not sources:
                 return dg.SkipReason("no source listens to this queue any more")
@@ -145,7 +147,7 @@ def build_intake_sensor(
                 runtime,
                 sources,
                 again=partial(find, runtime),
-                log=context.log.warning,
+                log=log.warning,
                 seconds=budget_seconds,
                 wait=wait_seconds(context.instance, queues=queues),
             )
@@ -158,7 +160,7 @@ def build_intake_sensor(
                 return dg.SkipReason(f"{found.counts.describe()}; {hindrance}")
             requests = dispatcher.requests(only=found.touched)
             for line in dispatcher.refused.values():
-                context.log.warning(line)
+                log.warning(line)
             return dg.SensorResult(run_requests=requests) if requests else skipped
         except S3SyncError as error:
             return dg.SkipReason(f"could not take messages: {error.message}")
@@ -202,17 +204,17 @@ def build_dispatch_sensor(
     def dispatch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         runtime: Runtime = getattr(context.resources, runtime_key)
         pool_connections(context.instance)
-        cursor = context.cursor
+        cursor, log = context.cursor, TickLog(context)
         try:
             dispatcher = Dispatcher(runtime, context.instance, names)
-            notes = dispatcher.keep_house(log=context.log.info)
+            notes = dispatcher.keep_house(log=log.info)
             hindrance = why_not_now(runtime)
             if hindrance is not None:
                 notes.append(hindrance)
             requests = [] if hindrance else dispatcher.requests()
             notes += [*dispatcher.resting, *dispatcher.refused.values()]
             for line in dispatcher.refused.values():  # a tick that asks for runs shows no notes
-                context.log.warning(line)
+                log.warning(line)
             if not requests:  # work first: a minute without it comes soon enough
                 minutes, cursor = keep_minutes(
                     runtime, context.instance, dispatcher.sources, cursor=cursor

@@ -7,6 +7,7 @@ otherwise fail, and with it the batch, or take a text many times.
 from itertools import pairwise
 from typing import Any
 
+from s3sync_dagster.extraction.beside_text import NAME_CHARACTERS
 from s3sync_dagster.extraction.pdf.text_layer import MAX_PAGES
 from s3sync_dagster.extraction.steps import Converted, Mail, PdfPages, Picture
 from s3sync_dagster.model.document import Document
@@ -27,7 +28,8 @@ def answer_of(found: Any) -> Answer:
         case Converted():
             good = found.plain is None or _in_order(found.plain)
         case Mail():
-            good = len(found.attachments) <= MOST_ATTACHMENTS
+            names = [len(one.name) for one in found.attachments]
+            good = len(names) <= MOST_ATTACHMENTS and max(names, default=0) <= NAME_CHARACTERS
         case PdfPages():
             good = _all_there(found)
         case _:

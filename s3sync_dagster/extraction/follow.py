@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from s3sync_dagster.engine.ports import Content, WorkerPool
 from s3sync_dagster.extraction.answers import answer_of, text_of
+from s3sync_dagster.extraction.beside_text import Warnings
 from s3sync_dagster.extraction.content import size_of
 from s3sync_dagster.extraction.counting import TEXT_LIMITS, WordCounter
 from s3sync_dagster.extraction.engines import Engine, engines_for
@@ -38,7 +39,7 @@ class _Begun:
     """A message on its way to a document."""
 
     writer: PageWriter
-    warnings: list[str]
+    warnings: Warnings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +126,7 @@ class Reading:
         body, warnings = self._body(mail)
         writer = PageWriter()
         writer.add("message", f"{head}\n{body.strip()}")
-        return _Begun(writer, [*mail.warnings, *warnings])
+        return _Begun(writer, Warnings((*mail.warnings, *warnings)))
 
     def _compose(self, mail: Mail, begun: _Begun) -> Document:
         """Return the message with its attachments, each a page of its own."""
@@ -135,9 +136,9 @@ class Reading:
                 try:
                     document, text = self._attached(attachment)
                 except (FixInput, MissingEngine) as error:
-                    warnings.append(f"Attachment {attachment.name!r} was left out: {error.message}")
+                    warnings.add([f"Attachment {attachment.name!r} was left out: {error.message}"])
                     continue
-                warnings.extend(f"{attachment.name}: {one}" for one in document.warnings)
+                warnings.add(document.warnings, before=f"{attachment.name}: ")
                 writer.add(attachment.name, f"## Attachment: {attachment.name}\n\n{text.strip()}")
                 del document, text  # nothing of it is kept while the next one is read
             self.inside.put_together(writer.held_bytes)
@@ -150,7 +151,7 @@ class Reading:
             author=mail.author,
             created=mail.created,
             engine=mail.engine,
-            warnings=tuple(warnings),
+            warnings=warnings.shown(),
         )
 
     def _body(self, mail: Mail) -> tuple[str, tuple[str, ...]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from s3sync_dagster.engine.ports import Content
+from s3sync_dagster.extraction.beside_text import short_name
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.decoding import decode, is_text
 from s3sync_dagster.extraction.steps import Attachment, Converted, Mail
@@ -129,7 +130,8 @@ def _attachments(message: EmailMessage, warnings: list[str]) -> list[Attachment]
             payload = part.get_payload(decode=True)
             content = payload if isinstance(payload, bytes) else b""
             name = part.get_filename() or "attachment"
-        found.append(Attachment(name=name, content=content, content_type=part.get_content_type()))
+        kind = part.get_content_type()
+        found.append(Attachment(name=short_name(name), content=content, content_type=kind))
     return found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from s3sync_dagster.engine.ports import Content
+from s3sync_dagster.extraction.beside_text import short_name
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.steps import Attachment, Mail
 from s3sync_dagster.model.errors import UnreadableFile
@@ -93,16 +94,20 @@ def _attachments(message: Any, *, depth: int) -> list[Attachment]:
 
 def _attachment(attachment: Any, *, depth: int) -> Attachment | None:
     properties = attachment.properties
-    name = _line(
-        attachment.file_name
-        or properties.str_prop_value(_SHORT_NAME)
-        or properties.str_prop_value(_DISPLAY_NAME)
+    name = short_name(
+        _line(
+            attachment.file_name
+            or properties.str_prop_value(_SHORT_NAME)
+            or properties.str_prop_value(_DISPLAY_NAME)
+        )
     )
     for storage in attachment._storage.storages:
         if storage.name == _EMBEDDED and depth < MAX_DEPTH:
             mail = _as_mail(_embedded(storage), depth=depth + 1)
             stem = (name or "message").removesuffix(".msg")
-            return Attachment(name=f"{stem}.eml", content=mail, content_type="message/rfc822")
+            return Attachment(
+                name=short_name(f"{stem}.eml"), content=mail, content_type="message/rfc822"
+            )
     content = attachment.file_bytes
     if content is None:
         return None  # a link to a file elsewhere, or an object of another program

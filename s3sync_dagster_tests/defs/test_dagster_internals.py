@@ -14,6 +14,7 @@ import dagster as dg
 import pytest
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._core.remote_representation.external import RemoteRepository
+from dagster._core.storage.compute_log_manager import ComputeIOType
 from dagster._core.workspace.context import BaseWorkspaceRequestContext
 
 import s3sync_dagster
@@ -204,6 +205,12 @@ def uses_pruning(instance, _):
             dg.AssetCheckEvaluation(asset_key=KEY, check_name="whole", passed=passed)
         )
     assert pruning.prune_evaluations(instance, [KEY], now=later) == 1
+    key = ["__repository__", "dispatch", "5"]
+    with instance.compute_log_manager.open_log_stream(key, ComputeIOType.STDERR) as stream:
+        stream.write("said")
+    assert pruning.prune_tick_logs(instance) == 0
+    assert pruning.prune_tick_logs(instance, now=later.timestamp()) == 1
+    assert pruning.prune_tick_logs(instance, now=later.timestamp()) == 0
 
 
 def uses_launcher(instance, home):

@@ -23,6 +23,7 @@ from s3sync_dagster.defs.housekeeping import (
 )
 from s3sync_dagster.defs.queue_reading import wait_seconds
 from s3sync_dagster.defs.resources import Runtime, S3Source
+from s3sync_dagster.defs.tick_log import MOST_LINES, TickLog
 from s3sync_dagster.engine import listing_turns
 from s3sync_dagster.engine.dispatching import tell_partitions
 from s3sync_dagster.engine.listing_turns import RESPITE_SECONDS, list_in_turn, list_when_due
@@ -205,6 +206,29 @@ def test_what_was_edited_while_a_tick_waits_counts_for_what_comes_then(world, mo
     world.tick(name)
     assert waited
     assert world.catalog.invocations.live_count(world.source.id) == 1
+
+
+def test_ticks_that_say_nothing_leave_no_file_and_none_says_much(world):
+    """They come each second, and a tenant writes as many messages as it likes into its queue."""
+    queue = world.aws.make_queue(bucket=world.bucket)
+    world.source = changed(world.source, queue_url=queue)
+    world.catalog.sources.update(world.source)
+    world._defs.clear()
+    intake = next(s.name for s in world.defs.get_repository_def().sensor_defs if "intake" in s.name)
+    for name in (intake, "dispatch", "catalog_auto_sync"):
+        definition = world.defs.get_repository_def().get_sensor_def(name)
+        with dg.build_sensor_context(
+            instance=world.instance, repository_def=world.defs.get_repository_def(),
+            resources=world.defs.resources,
+        ) as context:  # fmt: skip
+            definition.evaluate_tick(context)
+            assert context._logger is None
+            log, lines = TickLog(context), []
+            context.log.addFilter(lambda record, lines=lines: lines.append(record.getMessage()))
+            for number in range(300):
+                log.warning(f"message {number}")
+        assert len(lines) == MOST_LINES
+        assert "left out" in lines[-1]
 
 
 @pytest.mark.parametrize("first", [True, False])

@@ -59,6 +59,25 @@ def test_warnings_of_what_a_mail_holds_are_short(read: Read):
     assert beside(document) < 20_000
 
 
+def test_a_long_name_of_an_attachment_stands_before_no_warning_of_it(read: Read):
+    """A mail of 2 MB took 400 MB for each of its attachments."""
+    inner, mail = EmailMessage(), EmailMessage()
+    for one in (inner, mail):
+        one["From"], one["Subject"] = "a@example.org", "Files"
+        one.set_content("Below.")
+    for number in range(MOST_WARNINGS + 1):
+        inner.add_attachment(b"PK", "application", "zip", filename=f"{number}.zip")
+    for _ in range(3):
+        mail.add_attachment(inner.as_bytes(), "application", "x", filename=f"{LONG}.eml")
+    mail.add_attachment(b"Words.", "text", "plain", filename=f"{LONG}.txt")
+    document = read(mail.as_bytes(), "files.eml")
+    assert "Words." in document.text  # its suffix stays
+    assert len(document.text) < 10_000
+    assert document.warnings[0].startswith("SSS")
+    assert document.warnings[-1] == f"{2 * MOST_WARNINGS + 1} more warnings are not shown."
+    assert beside(document) < 2000 * MOST_WARNINGS
+
+
 def test_what_a_worker_says_beside_a_text_is_cut():
     """It may have been taken over, and then holds itself to nothing."""
     said = Document(

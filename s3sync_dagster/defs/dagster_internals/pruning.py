@@ -3,6 +3,7 @@
 A batch run is 335 KB on SQLite.
 """
 
+import os
 import time
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
@@ -11,11 +12,13 @@ from pathlib import Path
 import dagster as dg
 import sqlalchemy as sa
 from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 from dagster._core.instance.utils import RUNLESS_RUN_ID
 from dagster._core.storage.event_log import SqlEventLogStorageTable
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
 from s3sync_dagster.core.naming import SOURCE_TAG
 
@@ -25,6 +28,7 @@ that failed last: their keys show FAILED till then."""
 MINIMUM_AGE = timedelta(hours=1)
 """A younger run may belong to a backfill that still counts it."""
 RUNS_A_CALL = 100
+KEEP_TICK_LOGS_DAYS = 7
 KEEP_EVALUATIONS_DAYS = 3
 """Of the checks that ``dispatch`` reports, up to two a minute for a source at work."""
 
@@ -99,6 +103,27 @@ def prune_evaluations(
                     events.c.timestamp < before,
                 )
             )
+    return deleted
+
+
+def prune_tick_logs(instance: dg.DagsterInstance, *, now: float | None = None) -> int:
+    """Delete what ticks said more than ``KEEP_TICK_LOGS_DAYS`` ago; returns how many files.
+
+    Dagster's own retention deletes the rows of ticks and leaves these files. Logs that lie
+    elsewhere than on this machine are left alone.
+    """
+    manager = instance.compute_log_manager
+    if not isinstance(manager, LocalComputeLogManager):
+        return 0
+    place = Path(manager.get_captured_local_path([SINGLETON_REPOSITORY_NAME, "-", "-"], "err"))
+    oldest = (now or time.time()) - KEEP_TICK_LOGS_DAYS * 86_400
+    deleted = 0
+    for folder in place.parent.parent.glob("*/"):
+        with os.scandir(folder) as files:
+            for file in files:
+                if file.stat(follow_symlinks=False).st_mtime < oldest:
+                    Path(file.path).unlink(missing_ok=True)
+                    deleted += 1
     return deleted
 
 
