@@ -21,6 +21,7 @@ from dagster._core.events import (
 )
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorType
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from s3sync_dagster.defs.dagster_internals import sqlite_storage
@@ -270,6 +271,30 @@ def test_a_file_that_another_process_has_begun_meanwhile_is_left_to_dagster(tmp_
     monkeypatch.setattr(sqlite_storage, "_is_made", look_and_be_late)
     log.store_event(an_event("run", 1))
     assert len(other.get_records_for_run("run").records) == 2
+    log.dispose()
+
+
+@pytest.mark.parametrize("first", ["run", "index"])
+def test_a_file_whose_maker_was_killed_before_its_last_table_is_finished(
+    tmp_path, monkeypatch, first
+):
+    class Killed(BaseException):
+        pass
+
+    def killed(*_arguments, **_named):
+        raise Killed
+
+    monkeypatch.setattr(sqlite_storage, "_LAYOUT", [])
+    monkeypatch.setattr(sqlite_storage, "_HAVE_TABLES", set())
+    if first == "run":
+        BatchingEventLog(str(tmp_path)).dispose()
+        sqlite_storage._LAYOUT.clear()
+    with monkeypatch.context() as stamped, pytest.raises(Killed):
+        stamped.setattr(sqlite_event_log, "stamp_alembic_rev", killed)
+        BatchingEventLog(str(tmp_path)).store_event(an_event("run", 0))
+    log = BatchingEventLog(str(tmp_path))
+    log.store_event(an_event("run", 1))
+    assert len(log.get_records_for_run("run").records) == 1
     log.dispose()
 
 

@@ -77,13 +77,15 @@ def _layout(engine: sa.Engine) -> list[str]:
             "SELECT sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY rowid"
         )
         statements = [sql for (sql,) in made]
-        if not statements:
-            return []
         versions = connection.exec_driver_sql("SELECT version_num FROM alembic_version")
         return statements + [
             f"INSERT INTO alembic_version (version_num) VALUES ('{version}')"
             for (version,) in versions
         ]
+
+
+def _is_empty(connection: sa.Connection) -> bool:
+    return not connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
 
 
 def _lay_out(engine: sa.Engine) -> bool:
@@ -94,7 +96,7 @@ def _lay_out(engine: sa.Engine) -> bool:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         except OperationalError:
             return False
-        if connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar():
+        if not _is_empty(connection):
             return False
         for statement in _LAYOUT:
             connection.exec_driver_sql(statement)
@@ -223,7 +225,8 @@ class BatchingEventLog(SqliteEventLogStorage):
     def _initdb(self, engine: sa.Engine, for_index_shard: bool = False) -> None:
         if _is_made(engine, "event_logs") or (_LAYOUT and _lay_out(engine)):
             return
-        was_empty = not _layout(engine)
+        with engine.connect() as connection:  # who was killed here has left some of the tables
+            was_empty = _is_empty(connection)
         super()._initdb(engine, for_index_shard)
         if was_empty:  # else it may be what an older Dagster has made
             _LAYOUT[:] = _layout(engine)
