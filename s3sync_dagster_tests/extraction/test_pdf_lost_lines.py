@@ -63,7 +63,7 @@ def test_a_line_that_is_lost_as_a_whole_comes_before_one_that_shares_words_with_
     lines = ("Configuring the TI-89 and its menus", "TI-89 menus", "Another line")
     pdf = open_pdf(raw_pdf.pages_pdf([raw_pdf.text_content(*lines)]))
     page, layer = pdf[0], pdf[0].get_textpage()
-    lost = Counter(("ti", "89", "menus", "and"))
+    lost: Counter[str] = Counter(("ti", "89", "menus", "and"))
     assert [line.text for line in find_lost_lines(page, layer, lost)] == ["TI-89 menus"]
     layer.close()
     pdf.close()

@@ -130,10 +130,11 @@ def test_other_text_below_a_table_stays_text(name: str):
 
 
 def test_a_form_takes_no_row_that_begins_elsewhere_or_lacks_a_cell():
-    for cells in (
+    forms: tuple[dict[float, str], ...] = (
         {60: "Order", 270: "RO-2", 310: "By", 360: "Turner"},
         {60: "Order", 260: "RO-2", 360: "Turner"},
-    ):
+    )
+    for cells in forms:
         table, _ = read((144.0, cells), rows=FORM)
         assert table.rows == FORM
 

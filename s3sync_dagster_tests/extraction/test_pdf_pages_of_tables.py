@@ -106,3 +106,24 @@ def test_the_end_of_a_name_is_no_beginning_of_the_next_row():
         ["Kind of loan", "Sum", "Share", "Before"],
         *([name, *cells] for name, cells in zip(names, values, strict=True)),
     ]
+
+
+def test_a_header_and_a_first_row_that_became_text_are_of_the_table():
+    edges = (340, 440, 540)
+    heads = zip(edges, ("Hours", "Rate", "Cost"), strict=True)
+    lines = [at(edge - 25, 700, text) for edge, text in heads]
+    whole = {
+        "Body labor": ("2", "150", "300"),
+        "Paint labor": ("1.5", "150", "225"),
+        "Other labor": ("2.5", "100", "250"),
+    }
+    height = 684
+    for name, values in whole.items():
+        lines += row(height, name, values, edges)
+        height -= 14
+    for name, value in (("Paint supplies", "60"), ("Body supplies", "30"), ("Charges", "15")):
+        lines += row(height, name, (value,), edges[-1:])
+        height -= 14
+    rows = rows_read(lines)
+    assert rows[:4] == [["", "Hours", "Rate", "Cost"], *([n, *v] for n, v in whole.items())]
+    assert rows[-1] == ["Charges", "", "", "15"]

@@ -1,11 +1,8 @@
 """Values that layout analysis makes texts of their own, beside the names of their table."""
 
-from dataclasses import dataclass
-
 import pytest
 
 from s3sync_dagster.extraction.pdf.blocks import Block
-from s3sync_dagster.extraction.pdf.engine import words_of_item
 from s3sync_dagster.extraction.pdf.rows import is_value
 from s3sync_dagster.extraction.pdf.values_apart import add_values
 from s3sync_dagster_tests.extraction.table_pieces import table_of, text_at, words_at, words_of_rows
@@ -85,28 +82,18 @@ def test_two_values_for_one_cell_and_a_single_row_are_left():
     assert len(read(VALUES, rows=ROWS[:2])) == len(VALUES) + 1
 
 
-@dataclass
-class _Part:
-    text: str
-    x: float
-    width: float
-    y: float = 100.0
-    height: float = 10.0
+def test_parts_of_a_number_that_touch_are_one():
+    def first(second: str, left: float) -> str:
+        words = words_of_rows(ROWS, TOPS, COLUMNS)
+        words += [*words_at("1", 240, 114), *words_at(second, left, 114)]
+        words += [*words_at("12", 240, 128), *words_at("36", 240, 142)]
+        blocks = [text_at(f"1{second}", 240, 114), text_at("12", 240, 128), text_at("36", 240, 142)]
+        (table,) = add_values([*blocks, table_of(ROWS, TOPS, COLUMNS)], words)
+        return table.rows[1][2]
 
-
-def test_parts_of_a_number_that_touch_are_one_word():
-    words = words_of_item([_Part("1", 60, 5), _Part(".25", 65.25, 12), _Part("2", 90, 5)])
-    assert [(word.text, word.left, word.width) for word in words] == [
-        ("1.25", 60, 17.25),
-        ("2", 90, 5),
-    ]
-    for parts in (
-        [_Part("1", 60, 5), _Part(".25", 67, 12)],
-        [_Part("a", 60, 5), _Part(".25", 65, 12)],
-        [_Part("1", 60, 5), _Part(".", 65, 2)],
-        [_Part("1", 60, 5), _Part("25", 65, 10)],
-    ):
-        assert [word.text for word in words_of_item(parts)] == [part.text for part in parts]
+    assert first(".25", 245.25) == "1.25"
+    assert first(".25", 247) == "1 .25"
+    assert first("25", 245.25) == "1 25"
 
 
 def test_a_number_may_begin_with_its_mark():

@@ -15,11 +15,6 @@ from s3sync_dagster.extraction.pdf.styles import Piece, is_italic, size_of, weig
 from s3sync_dagster.extraction.pdf.text_layer import plain
 from s3sync_dagster.model.errors import UnreadableFile
 
-_MARKS = ".,"
-"""That stand inside of a number."""
-_TOUCHING = 0.05
-"""Between the parts of a number, in heights of the line."""
-
 
 @dataclass(frozen=True, slots=True)
 class ParsedPage:
@@ -68,30 +63,15 @@ def _page(page: Any) -> ParsedPage:
         number=page.page_num - 1,
         width=page.width,
         height=page.height,
-        words=[word for item in items for word in words_of_item(item.words)],
+        words=[
+            Word(word.text, word.x, word.y, word.width, word.height)
+            for item in items
+            for word in item.words
+        ],
         pieces=_pieces(items),
         blocks=[_block(block) for block in page.blocks or ()],
         looks_garbled=bool(complexity and complexity.is_garbled),
     )
-
-
-def words_of_item(found: Iterable[Any]) -> list[Word]:
-    """Return the words of a piece of text; ``1`` and ``.2`` that touch are one.
-
-    The engine parts them where a font sets the mark apart from the digit before.
-    """
-    words: list[Word] = []
-    for one in found:
-        word = Word(one.text, one.x, one.y, one.width, one.height)
-        if words and word.text[:1] in _MARKS and word.text[1:2].isdigit():
-            before = words[-1]
-            end = before.left + before.width
-            if before.text[-1:].isdigit() and abs(word.left - end) <= _TOUCHING * word.height:
-                width = word.left + word.width - before.left
-                words[-1] = before._replace(text=before.text + word.text, width=width)
-                continue
-        words.append(word)
-    return words
 
 
 def _pieces(items: Iterable[Any]) -> list[Piece]:

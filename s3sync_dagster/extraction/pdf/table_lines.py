@@ -13,6 +13,10 @@ TEXT = ("paragraph", "heading", "list_item")
 SHIFT = 2.0
 """Points by which cells of one column may begin apart."""
 _MANY_COLUMNS = 3
+_MARKS = ".,"
+"""That stand inside of a number."""
+_TOUCHING = 0.05
+"""Between the parts of a number, in heights of the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,25 @@ def words_of_texts(blocks: list[Block], words: Sequence[Word]) -> list[list[Word
             if is_beside and block.top - 1 <= word.middle <= block.top + block.height + 1:
                 inside.append(word)
                 break
-    return own
+    return [_with_whole_numbers(inside) for inside in own]
+
+
+def _with_whole_numbers(found: list[Word]) -> list[Word]:
+    """Return words of which ``1`` and ``.2`` that touch are one, as where a font sets them apart.
+
+    The rules for other tables count their words, and so have them as the engine gives them.
+    """
+    words: list[Word] = []
+    for word in found:
+        before = words[-1] if words else word
+        gap = word.left - before.left - before.width
+        is_rest = word.text[:1] in _MARKS and word.text[1:2].isdigit()
+        if is_rest and before.text[-1:].isdigit() and abs(gap) <= _TOUCHING * word.height:
+            width = word.left + word.width - before.left
+            words[-1] = before._replace(text=before.text + word.text, width=width)
+        else:
+            words.append(word)
+    return words
 
 
 def line_of_table(line: list[Word], columns: Columns, values: list[int]) -> TableLine | None:
