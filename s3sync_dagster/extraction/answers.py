@@ -7,7 +7,11 @@ otherwise fail, and with it the batch, or take a text many times.
 from itertools import pairwise
 from typing import Any
 
-from s3sync_dagster.extraction.beside_text import NAME_CHARACTERS
+from s3sync_dagster.extraction.beside_text import (
+    HEADER_CHARACTERS,
+    LABEL_CHARACTERS,
+    NAME_CHARACTERS,
+)
 from s3sync_dagster.extraction.pdf.text_layer import MAX_PAGES
 from s3sync_dagster.extraction.steps import Converted, Mail, PdfPages, Picture
 from s3sync_dagster.model.document import Document
@@ -16,6 +20,7 @@ from s3sync_dagster.workers.shapes import is_of
 
 Answer = Document | Converted | Mail | PdfPages
 MOST_ATTACHMENTS = 200
+MOST_HEADERS = 10
 MOST_PICTURES = 20
 """Readers return no more."""
 
@@ -28,8 +33,7 @@ def answer_of(found: Any) -> Answer:
         case Converted():
             good = found.plain is None or _in_order(found.plain)
         case Mail():
-            names = [len(one.name) for one in found.attachments]
-            good = len(names) <= MOST_ATTACHMENTS and max(names, default=0) <= NAME_CHARACTERS
+            good = _is_short(found)
         case PdfPages():
             good = _all_there(found)
         case _:
@@ -65,6 +69,19 @@ def pictures_of(found: Any) -> tuple[Picture, ...]:
     if not is_of(found, tuple[Picture, ...]) or len(found) > MOST_PICTURES:
         raise broken_reply()
     return found
+
+
+def _is_short(mail: Mail) -> bool:
+    names = [len(one.name) for one in mail.attachments]
+    said = [len(one) for pair in mail.headers for one in pair]
+    labels = [len(one or "") for one in (mail.subject, mail.author, mail.created, mail.engine)]
+    return (
+        len(names) <= MOST_ATTACHMENTS
+        and max(names, default=0) <= NAME_CHARACTERS
+        and len(said) <= 2 * MOST_HEADERS
+        and max(said, default=0) <= HEADER_CHARACTERS
+        and max(labels) <= LABEL_CHARACTERS
+    )
 
 
 def _in_order(document: Document) -> bool:

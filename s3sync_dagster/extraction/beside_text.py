@@ -13,6 +13,8 @@ LABEL_CHARACTERS = 256
 """Of a page's label, and of what else a file says of itself."""
 NAME_CHARACTERS = 255
 """Of a file inside a file."""
+HEADER_CHARACTERS = 65_536
+"""Of a mail's header: to some thousand people."""
 WARNING_CHARACTERS = 1000
 MOST_WARNINGS = 100
 
@@ -71,6 +73,16 @@ def _with_rest(warnings: Sequence[str], more: int) -> tuple[str, ...]:
     if not more:
         return tuple(warnings)
     return (*warnings[:-1], f"{more + 1} more warnings are not shown.")
+
+
+def short_header(value: str) -> str:
+    """Return what a header of a mail says, of whom it goes to for the most part."""
+    return _cut(value, HEADER_CHARACTERS)
+
+
+def short_label(text: str) -> str:
+    """Return what a file says of itself, as short as people read it."""
+    return _cut(text)
 
 
 def _cut(text: str, characters: int = LABEL_CHARACTERS) -> str:

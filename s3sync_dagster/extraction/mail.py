@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from s3sync_dagster.engine.ports import Content
-from s3sync_dagster.extraction.beside_text import short_name
+from s3sync_dagster.extraction.beside_text import short_header, short_label, short_name
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.decoding import decode, is_text
 from s3sync_dagster.extraction.steps import Attachment, Converted, Mail
@@ -23,15 +23,15 @@ def read_eml(content: Content, *, name: str, config: ExtractionConfig) -> Mail:
     """Return a message; its attachments are read by whoever reads such files."""
     del name, config
     message = _parse(read_all(content))
-    headers = tuple((key, _header(message, key)) for key in _SHOWN if message[key])
+    headers = tuple((key, short_header(_header(message, key))) for key in _SHOWN if message[key])
     if not headers and not message.is_multipart():
         raise UnreadableFile("The file is no e-mail: it has no header.", reason="damaged")
     plain, html = _body(message)
     warnings: list[str] = []
     return Mail(
         headers=headers,
-        subject=_header(message, "Subject") or None,
-        author=_header(message, "From") or None,
+        subject=short_label(_header(message, "Subject")) or None,
+        author=short_label(_header(message, "From")) or None,
         created=_iso_date(message),
         text=plain,
         html=b"" if plain.strip() else html,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from s3sync_dagster.engine.ports import Content
-from s3sync_dagster.extraction.beside_text import short_name
+from s3sync_dagster.extraction.beside_text import short_header, short_label, short_name
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.steps import Attachment, Mail
 from s3sync_dagster.model.errors import UnreadableFile
@@ -46,8 +46,8 @@ def read_msg(content: Content, *, name: str, config: ExtractionConfig) -> Mail:
     many = len(attachments) > MAX_PARTS
     return Mail(
         headers=tuple(shown.items()),
-        subject=shown.get("Subject"),
-        author=shown.get("From"),
+        subject=short_label(shown.get("Subject", "")) or None,
+        author=short_label(shown.get("From", "")) or None,
         created=sent.isoformat() if sent else None,
         text=plain,
         html=b"" if plain.strip() else html.encode("utf-8", "replace"),
@@ -74,7 +74,7 @@ def _headers(message: Any) -> dict[str, str]:
         "Date": sent.isoformat() if sent else "",
         "Subject": message.subject,
     }
-    return {key: text for key, value in shown.items() if (text := _line(value))}
+    return {key: short_header(text) for key, value in shown.items() if (text := _line(value))}
 
 
 def _recipient(recipient: Any) -> str:

@@ -6,7 +6,12 @@ import zipfile
 from email.message import EmailMessage
 
 from s3sync_dagster.extraction import extract_document
-from s3sync_dagster.extraction.beside_text import MOST_WARNINGS, shortened
+from s3sync_dagster.extraction.beside_text import (
+    HEADER_CHARACTERS,
+    LABEL_CHARACTERS,
+    MOST_WARNINGS,
+    shortened,
+)
 from s3sync_dagster.model.document import Document, Page
 from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster_tests.extraction import corpus
@@ -61,21 +66,33 @@ def test_warnings_of_what_a_mail_holds_are_short(read: Read):
 
 def test_a_long_name_of_an_attachment_stands_before_no_warning_of_it(read: Read):
     """A mail of 2 MB took 400 MB for each of its attachments."""
-    inner, mail = EmailMessage(), EmailMessage()
+    inner, mail, long = EmailMessage(), EmailMessage(), LONG[-5000:]
     for one in (inner, mail):
         one["From"], one["Subject"] = "a@example.org", "Files"
         one.set_content("Below.")
     for number in range(MOST_WARNINGS + 1):
         inner.add_attachment(b"PK", "application", "zip", filename=f"{number}.zip")
     for _ in range(3):
-        mail.add_attachment(inner.as_bytes(), "application", "x", filename=f"{LONG}.eml")
-    mail.add_attachment(b"Words.", "text", "plain", filename=f"{LONG}.txt")
+        mail.add_attachment(inner.as_bytes(), "application", "x", filename=f"{long}.eml")
+    mail.add_attachment(b"Words.", "text", "plain", filename=f"{long}.txt")
     document = read(mail.as_bytes(), "files.eml")
     assert "Words." in document.text  # its suffix stays
     assert len(document.text) < 10_000
     assert document.warnings[0].startswith("SSS")
     assert document.warnings[-1] == f"{2 * MOST_WARNINGS + 1} more warnings are not shown."
     assert beside(document) < 2000 * MOST_WARNINGS
+
+
+def test_a_mail_to_whom_it_goes_says_it_to_some_end(read: Read):
+    mail = EmailMessage()
+    mail["From"], mail["Subject"] = "a@example.org", "S" * 300_000
+    mail.set_content("Below.")
+    sent = b"To: somebody " + b"o" * 300_000 + b" <b@example.org>\n" + mail.as_bytes()
+    document = read(sent, "many.eml")
+    assert "somebody ooo" in document.text
+    assert "Below." in document.text
+    assert len(document.text) < 3 * HEADER_CHARACTERS
+    assert len(document.title or "") == LABEL_CHARACTERS
 
 
 def test_what_a_worker_says_beside_a_text_is_cut():
