@@ -97,6 +97,15 @@ def of_place(source: Source, metadata: Mapping[str, Any]) -> bool:
     )
 
 
+def is_of(source: Source, collection_name: str, metadata: Mapping[str, Any]) -> bool:
+    """Return whether a record that bears a source's id is the source's, where it stands.
+
+    The id of one of code follows from its name: another installation of the same repository has
+    the same, with a bucket and a collection of its own, maybe in the same database.
+    """
+    return collection_name == source.collection_name or of_place(source, metadata)
+
+
 def would_write(source: Source, record_id: str, metadata: Mapping[str, Any]) -> bool:
     """Return whether a source would write the record of an object of its place under this id."""
     if not of_place(source, metadata):

@@ -81,7 +81,7 @@ def take_down(
             collections=collections,
             clock=clock,
             drop_partitions=lambda _until: True,
-            log=lambda _line: None,
+            log=log,
             budget_seconds=max(0.0, until - clock.monotonic()),
         )
         if catalog.sources.deleting(before.id) is not None:
@@ -97,6 +97,7 @@ def take_down(
             catalog=catalog,
             collections=collections(),
             late=lambda: clock.monotonic() > until,
+            log=log,
         ):
             return f"{source.name}: other collections are looked through for records of it"
     catalog.documents.drop_source(source.id)
