@@ -5,7 +5,8 @@ one that is no more and took its records along: those the catalog knows. A catal
 from a copy has forgotten who came after it. Two things prove that such a writer was no neighbour:
 
 * its id: a source that is moved gets one that follows from the source before, and from where it
-  went. Nobody else has it;
+  went. So has a copy of the catalog that is moved for a trial, beside one that was never put back:
+  that one has forgotten nobody, and asks for no such id;
 * what it wrote, where the object is gone, or the source writes over it: just this id, in this
   bucket, below this prefix, of what the source selects. The source had the id by the time of the
   backup. Another installation may have got it since, and has no object there either.
@@ -35,7 +36,8 @@ class Writers:
     source_id: str
     places: Collection[tuple[str, str, str]]
     """Tenant, database and name of collections which may be that of whom the source became: where
-    the records are, and its own, as what a sidecar or a request names is nobody's."""
+    the records are, and its own, as what a sidecar or a request names is nobody's. None where no
+    catalog was put back from a copy, or all was looked through since."""
     own: Collection[str]
     """Ids: of the source, of those before it, of those that ended with their records. Empty among
     them: records that name nobody are its own."""

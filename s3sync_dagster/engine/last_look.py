@@ -137,7 +137,10 @@ def look_round(
     for name in sorted(names_there(collections, tenant=tenant, database=database)):
         try:
             port = open_there(collections, name, tenant=tenant, database=database)
-            if port is None or port.ids_meeting(named, most=0) == []:
+            # In its own all may bear the name of who came after it.
+            if port is None or (
+                name != source.collection_name and port.ids_meeting(named, most=0) == []
+            ):
                 continue
             if name != source.collection_name and port.ids_meeting(here, most=0) == []:
                 strange.append(name)

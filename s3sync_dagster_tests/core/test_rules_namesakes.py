@@ -1,8 +1,10 @@
 """Two installations of one repository at one Chroma: their sources of code have the same ids.
 
 Each has a bucket, a collection and a catalog of its own. What is looked for after a restore of one
-is never the other's.
+is never the other's. Nor is what a trial copy of a catalog writes the original's.
 """
+
+from uuid import uuid4
 
 import pytest
 
@@ -10,10 +12,12 @@ from s3sync_dagster.engine.last_look import look_elsewhere, read_back_forgotten
 from s3sync_dagster.engine.rebuilding import recover_catalog
 from s3sync_dagster.engine.verifying import verify_collection
 from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster_tests.core.rules import states
+from s3sync_dagster_tests.core.test_rules_moved import move
 from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
 from s3sync_dagster_tests.core.test_rules_restore_ends import checks
 from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
-from s3sync_dagster_tests.core.test_rules_restored_owners import delete
+from s3sync_dagster_tests.core.test_rules_restored_owners import declared, delete
 from s3sync_dagster_tests.engine_fixture import make_world
 
 HR = {"reader_keys": ("team",), "metadata": {"team": ["hr"]}}
@@ -114,3 +118,22 @@ def test_it_is_told_of_once():
     (line,) = [one for one in lines if "another installation" in one]
     assert "'staging'" in line
     assert world.source.name in line
+
+
+def test_what_a_trial_copy_wrote_after_a_move_is_no_record_of_the_original():
+    world = declared(["k.md"])
+    copy = back_up(world)
+    trial = declared([])
+    trial.catalog.database.clock.uuid = lambda: str(uuid4())  # not those that the copy has used
+    trial.collections = world.collections
+    trial.__post_init__()
+    restore(trial, copy)
+    move(trial, bucket_name="trial")
+    trial.bucket.put("new.md", "trial 0\n\ntrial 1")
+    goes_on(trial, 1)
+    written = {name: text for name, text in world.texts().items() if "trial" in text}
+    assert written
+    world.bucket.put("new.md", "new")
+    goes_on(world)
+    assert states(world)["new.md"] == ("failed", "record_ids_taken")
+    assert written.items() <= world.texts().items()

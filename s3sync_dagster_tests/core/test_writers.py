@@ -26,7 +26,7 @@ def told(owner="stranger", bucket="here", key=KEY, **more):
 
 def writers(**changes):
     known = {"own": {"mine", "before"}, "others": {"neighbour", "kept"}, **changes}
-    return Writers(source_id="mine", places={PLACE}, **known)
+    return Writers(**{"source_id": "mine", "places": {PLACE}, **known})
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,9 @@ def test_each_move_has_an_id_of_its_own_and_the_same_one_again(change):
     assert successor_id("mine", moved) == successor_id("mine", changed(moved, name="again"))
     others = {successor_id("mine", SOURCE), successor_id("other", moved), "mine"}
     assert successor_id("mine", moved) not in others
+
+
+def test_a_catalog_that_was_never_put_back_has_forgotten_no_successor():
+    said = told(SUCCESSOR, bucket="there")
+    assert writers().wrote(RECORD, said)
+    assert not writers(places=()).wrote(RECORD, said)
