@@ -9,7 +9,8 @@ from a copy has forgotten who came after it. Two things prove that such a writer
   that one has forgotten nobody, and asks for no such id;
 * what it wrote, where the object is gone, or the source writes over it: just this id, in this
   bucket, below this prefix, of what the source selects. The source had the id by the time of the
-  backup. Another installation may have got it since, and has no object there either.
+  backup. Another installation may have got it since, and has no object there either. That
+  holds on AWS alone, where a bucket has its name for itself: two servers may have one each.
 
 Where neither is so the writer may be at work: another installation, with the same Chroma.
 """
@@ -63,7 +64,11 @@ class Writers:
         bucket = str(metadata.get("s3sync_bucket") or "")
         if owner in (_successor(self.source_id, *place, bucket) for place in self.places):
             return True
-        return held_by is not None and would_write(held_by, record_id, metadata)
+        return (
+            held_by is not None
+            and _has_its_name_for_itself(held_by)
+            and would_write(held_by, record_id, metadata)
+        )
 
 
 def successor_id(before_id: str, source: Source) -> str:
@@ -86,6 +91,11 @@ def successor_id(before_id: str, source: Source) -> str:
 
 def _successor(before_id: str, *where: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, json.dumps([before_id, *where])))
+
+
+def _has_its_name_for_itself(source: Source) -> bool:
+    place = source.place.identity()
+    return place.place_type == "s3" and not place.endpoint_url
 
 
 def of_place(source: Source, metadata: Mapping[str, Any]) -> bool:
