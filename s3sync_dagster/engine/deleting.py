@@ -120,12 +120,22 @@ def sweep(
     Raises:
         S3SyncError: Chroma or the catalog does not answer; the next call goes on.
     """
+
+    def forget(ids: Sequence[int]) -> None:
+        if taken := catalog.documents.forget_swept(ids):
+            catalog.documents.distrust(taken)  # what they have may have gone with the late records
+
     swept, after, refused = 0, 0, dict[Place, S3SyncError]()
     while documents := catalog.documents.left_behind(after_id=after, limit=DOCUMENTS_A_PAGE):
         after = documents[-1].id
         # Another sweeper may have been faster, and a new owner of the ids have written since.
         went = _delete_where_it_goes(
-            documents, catalog=catalog, collections=collections(), refused=refused, look=True
+            documents,
+            catalog=catalog,
+            collections=collections(),
+            refused=refused,
+            look=True,
+            forget=forget,
         )
         swept += went
         if went and late():
