@@ -200,3 +200,17 @@ def claim_left_behind(tx: sa.Connection, *, after_id: int, limit: int) -> list[D
             .values(batch_token=SWEEPER)
         )
     return [document_of(row) for row in rows]
+
+
+def forget_swept(tx: sa.Connection, ids: Sequence[int]) -> list[DocumentState]:
+    """Delete rows that a sweeper took, whose records are gone.
+
+    Returns those that it has no more: their source was declared again meanwhile, and may have
+    written what went as a late worker's.
+    """
+    taken: list[DocumentState] = []
+    for part in groups(ids):
+        here = documents.c.id.in_(part)
+        tx.execute(documents.delete().where(here, documents.c.batch_token == SWEEPER))
+        taken += map(document_of, tx.execute(sa.select(documents).where(here)))
+    return taken

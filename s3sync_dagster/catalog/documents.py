@@ -11,6 +11,7 @@ from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import ROWS_A_PART
 from s3sync_dagster.catalog.deleted_sources import (
     ask_for_freed,
+    forget_swept,
     remember_deleted,
     waiting_for_ids,
 )
@@ -318,6 +319,11 @@ class Documents(DocumentRows):
         with self._db.write() as tx:
             for part in groups(ids):
                 tx.execute(documents.delete().where(documents.c.id.in_(part)))
+
+    def forget_swept(self, ids: Sequence[int]) -> list[DocumentState]:
+        """Delete rows whose records were swept; return those that their source has again."""
+        with self._db.write() as tx:
+            return forget_swept(tx, ids)
 
     def drop_source(self, source_id: str) -> None:
         """Forget a source and all that belongs to it; its records are the caller's business.

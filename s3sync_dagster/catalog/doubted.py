@@ -17,7 +17,7 @@ from s3sync_dagster.catalog.tables import documents, objects, sources
 from s3sync_dagster.core.carried import names_readers
 from s3sync_dagster.core.closing import Closing
 from s3sync_dagster.core.rights import MAX_TERMS, Doubted
-from s3sync_dagster.core.state import RECOVERED, UNTOLD
+from s3sync_dagster.core.state import LOOKED_THROUGH, RECOVERED, UNTOLD
 from s3sync_dagster.core.vouching import withheld_for
 from s3sync_dagster.model.source import DeleteMode, Source
 
@@ -159,7 +159,7 @@ def close_changed(tx: sa.Connection, before: Mapping[str, Any], source: Source) 
     now = source.to_json()
     if not source.reader_keys or _reader_settings(before) == _reader_settings(now):
         return
-    forgetful = sources.c.looked_through.is_not(None)
+    forgetful = sources.c.looked_through != LOOKED_THROUGH  # nor NULL: no catalog put back
     tx.execute(
         sources.update().where(sources.c.id == source.id, forgetful).values(closed_unseen=True)
     )

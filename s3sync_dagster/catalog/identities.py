@@ -109,14 +109,16 @@ def _id_of_successor(
 def _maybe_forgotten(row: sa.Row[Any], new: Source) -> dict[str, object]:
     """Return what a source takes on where it may have been moved so in a catalog that is lost.
 
-    What records say then of who may read holds once they were looked at. Where there are none,
-    that is before it has any.
+    That is in one that was put back from a copy, however long ago. What records say then of who
+    may read holds once they were looked at.
     """
-    restored = row.looked_through is not None
-    if not restored and not new.reader_keys:
+    if row.looked_through is None:
         return {}
-    looks: dict[str, object] = {"looked_through": "", "closed_unseen": bool(new.reader_keys)}
-    return looks | ({"list_due_at": LISTING_ASKED} if restored else {})
+    return {
+        "looked_through": "",
+        "closed_unseen": bool(new.reader_keys),
+        "list_due_at": LISTING_ASKED,
+    }
 
 
 def hand_requests(tx: sa.Connection, before_id: str, source: Source) -> int:

@@ -11,6 +11,7 @@ from s3sync_dagster.catalog.tables import sources
 from s3sync_dagster.core.patience import CLOCKS_DIFFER_SECONDS
 from s3sync_dagster.core.state import (
     LISTING_ASKED,
+    LOOKED_THROUGH,
     BatchRow,
     DocumentPhase,
     DocumentState,
@@ -58,7 +59,7 @@ def looked_through(tx: sa.Connection, source_id: str) -> list[str] | None:
     told = tx.execute(
         sa.select(sources.c.looked_through).where(sources.c.id == source_id)
     ).scalar_one_or_none()
-    if told is None:
+    if told in (None, LOOKED_THROUGH):
         return None
     return json.loads(told) if told.startswith("[") else []
 

@@ -35,7 +35,7 @@ from s3sync_dagster.catalog.tables import (
 )
 from s3sync_dagster.core.declaration import Declaration, declared_anew
 from s3sync_dagster.core.source_identity import identity_changes, refusal
-from s3sync_dagster.core.state import LISTING_ASKED, Origin
+from s3sync_dagster.core.state import LISTING_ASKED, LOOKED_THROUGH, Origin
 from s3sync_dagster.model.errors import Conflict, NotFound, Throttled
 from s3sync_dagster.model.source import Source
 
@@ -300,7 +300,7 @@ class SourceRows(KnownSources):
 
     def look_through(self, source_id: str, names: Sequence[str]) -> None:
         """Note which collections may have records that were forgotten, none beside them."""
-        told = json.dumps(list(names)) if names else sa.null()
+        told = json.dumps(list(names)) if names else LOOKED_THROUGH
         with self._db.write() as tx:
             tx.execute(
                 sources.update().where(sources.c.id == source_id).values(looked_through=told)

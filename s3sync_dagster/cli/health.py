@@ -237,6 +237,11 @@ def _show(source: Source, found: Verification, *, beside: bool) -> None:
             f"  {number} are of the source {people(owner)}, which this catalog does not know: of "
             "another installation, or made after the copy of a catalog that was restored"
         )
+    if found.of_namesakes:
+        click.echo(
+            f"  {found.of_namesakes} bear its id and are of another bucket or prefix: of another "
+            "installation, whose source has the same name"
+        )
     if found.unreadable:
         click.echo(f"  vectors cannot be read: s3sync repair {found.collection_name}")
     if found.recovered:
@@ -260,7 +265,7 @@ def _show(source: Source, found: Verification, *, beside: bool) -> None:
         click.echo(
             f"  strays are deleted{kept}; what lacks or changed is written again by the next sync"
         )
-    elif beside:
+    elif beside and found.records:
         click.echo(
             f"  the catalog does not know that {people(source.name)} wrote there: it is a copy "
             "that somebody made, or what a restored catalog has forgotten, and only then "

@@ -37,6 +37,11 @@ class DocumentPhase(StrEnum):
     REMOVING = "removing"
 
 
+LOOKED_THROUGH = "seen"
+"""Stands in a source's row once all was looked through that its restored catalog may have
+forgotten: a move may be done again later that was done after the backup."""
+
+
 LISTING_ASKED, LISTING_BEGUN = -1.0, -2.0
 """Due times of a source of which somebody asked for a listing: none has begun since, or one has and
 has not ended well. What asks may be gone long before, so that the catalog keeps it."""

@@ -5,10 +5,12 @@ one that is no more and took its records along: those the catalog knows. A catal
 from a copy has forgotten who came after it. Two things prove that such a writer was no neighbour:
 
 * its id: a source that is moved gets one that follows from the source before, and from where it
-  went. Nobody else has it;
+  went. So has a copy of the catalog that is moved for a trial, beside one that was never put back:
+  that one has forgotten nobody, and asks for no such id;
 * what it wrote, where the object is gone, or the source writes over it: just this id, in this
   bucket, below this prefix, of what the source selects. The source had the id by the time of the
-  backup. Another installation may have got it since, and has no object there either.
+  backup. Another installation may have got it since, and has no object there either. That
+  holds on AWS alone, where a bucket has its name for itself: two servers may have one each.
 
 Where neither is so the writer may be at work: another installation, with the same Chroma.
 """
@@ -35,7 +37,8 @@ class Writers:
     source_id: str
     places: Collection[tuple[str, str, str]]
     """Tenant, database and name of collections which may be that of whom the source became: where
-    the records are, and its own, as what a sidecar or a request names is nobody's."""
+    the records are, and its own, as what a sidecar or a request names is nobody's. None where no
+    catalog was put back from a copy, or all was looked through since."""
     own: Collection[str]
     """Ids: of the source, of those before it, of those that ended with their records. Empty among
     them: records that name nobody are its own."""
@@ -61,7 +64,11 @@ class Writers:
         bucket = str(metadata.get("s3sync_bucket") or "")
         if owner in (_successor(self.source_id, *place, bucket) for place in self.places):
             return True
-        return held_by is not None and would_write(held_by, record_id, metadata)
+        return (
+            held_by is not None
+            and _has_its_name_for_itself(held_by)
+            and would_write(held_by, record_id, metadata)
+        )
 
 
 def successor_id(before_id: str, source: Source) -> str:
@@ -86,6 +93,11 @@ def _successor(before_id: str, *where: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, json.dumps([before_id, *where])))
 
 
+def _has_its_name_for_itself(source: Source) -> bool:
+    place = source.place.identity()
+    return place.place_type == "s3" and not place.endpoint_url
+
+
 def of_place(source: Source, metadata: Mapping[str, Any]) -> bool:
     """Return whether a record is of an object in a source's bucket, below its prefix."""
     key = metadata.get("document_key")
@@ -95,6 +107,15 @@ def of_place(source: Source, metadata: Mapping[str, Any]) -> bool:
         and metadata.get("s3sync_bucket") == place.identity().bucket_name
         and key.startswith(place.path_prefix)
     )
+
+
+def is_of(source: Source, collection_name: str, metadata: Mapping[str, Any]) -> bool:
+    """Return whether a record that bears a source's id is the source's, where it stands.
+
+    The id of one of code follows from its name: another installation of the same repository has
+    the same, with a bucket and a collection of its own, maybe in the same database.
+    """
+    return collection_name == source.collection_name or of_place(source, metadata)
 
 
 def would_write(source: Source, record_id: str, metadata: Mapping[str, Any]) -> bool:

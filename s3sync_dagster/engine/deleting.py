@@ -81,7 +81,7 @@ def take_down(
             collections=collections,
             clock=clock,
             drop_partitions=lambda _until: True,
-            log=lambda _line: None,
+            log=log,
             budget_seconds=max(0.0, until - clock.monotonic()),
         )
         if catalog.sources.deleting(before.id) is not None:
@@ -97,6 +97,7 @@ def take_down(
             catalog=catalog,
             collections=collections(),
             late=lambda: clock.monotonic() > until,
+            log=log,
         ):
             return f"{source.name}: other collections are looked through for records of it"
     catalog.documents.drop_source(source.id)
@@ -119,12 +120,22 @@ def sweep(
     Raises:
         S3SyncError: Chroma or the catalog does not answer; the next call goes on.
     """
+
+    def forget(ids: Sequence[int]) -> None:
+        if taken := catalog.documents.forget_swept(ids):
+            catalog.documents.distrust(taken)  # what they have may have gone with the late records
+
     swept, after, refused = 0, 0, dict[Place, S3SyncError]()
     while documents := catalog.documents.left_behind(after_id=after, limit=DOCUMENTS_A_PAGE):
         after = documents[-1].id
         # Another sweeper may have been faster, and a new owner of the ids have written since.
         went = _delete_where_it_goes(
-            documents, catalog=catalog, collections=collections(), refused=refused, look=True
+            documents,
+            catalog=catalog,
+            collections=collections(),
+            refused=refused,
+            look=True,
+            forget=forget,
         )
         swept += went
         if went and late():

@@ -75,6 +75,10 @@ class DocumentsPort(Protocol):
         """Delete rows whose records are gone."""
         ...
 
+    def forget_swept(self, ids: Sequence[int]) -> list[DocumentState]:
+        """Delete rows that a sweeper took; return those that their source has again."""
+        ...
+
     def being_cleared(
         self, source: Source, collection_name: str, document_ids: Sequence[str]
     ) -> set[str]:

@@ -10,6 +10,7 @@ from math import inf
 
 from s3sync_dagster.core.plan import split_record_id
 from s3sync_dagster.core.state import RESTORED, DocumentState, KnownCollection
+from s3sync_dagster.core.writers import is_of
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.own_records import (
     delete_in_steps,
@@ -51,7 +52,12 @@ def delete_what_is_left(source: Source, *, catalog: CatalogPort, collections: Co
 
 
 def look_elsewhere(
-    source: Source, *, catalog: CatalogPort, collections: Collections, late: Callable[[], bool]
+    source: Source,
+    *,
+    catalog: CatalogPort,
+    collections: Collections,
+    late: Callable[[], bool],
+    log: Callable[[str], None],
 ) -> bool:
     """Delete what a source has in collections of its database that it is not known to have written.
 
@@ -68,14 +74,14 @@ def look_elsewhere(
         S3SyncError: Chroma or the catalog does not answer, or not for one; the next call looks
             again.
     """
-    waiting = look_round(source, catalog=catalog, collections=collections)
+    waiting = look_round(source, catalog=catalog, collections=collections, log=log)
     tenant, database = source.tenant, source.database_name
     unread: list[S3SyncError] = []
     for name in list(waiting):
         try:
             collection = open_there(collections, name, tenant=tenant, database=database)
             there = None if collection is None else known_at(collection, (tenant, database, name))
-            if collection and there and _delete_left(source, collection, there, catalog):
+            if collection and there and _delete_left(source, collection, there, catalog, own=True):
                 return False
             waiting.remove(name)
         except S3SyncError as error:
@@ -104,12 +110,19 @@ def _or_leave(source: Source, catalog: CatalogPort) -> str:
     return f"; or leave what may be there: `s3sync source delete {source.name} --keep-records`"
 
 
-def look_round(source: Source, *, catalog: CatalogPort, collections: Collections) -> list[str]:
+def look_round(
+    source: Source,
+    *,
+    catalog: CatalogPort,
+    collections: Collections,
+    log: Callable[[str], None],
+) -> list[str]:
     """Return the collections where a restored catalog may have forgotten records of a source.
 
     Also such as it knows the source to have written to. They are looked for once, soon after the
     restore: what names the source later, elsewhere, is a copy that somebody made. One request a
-    collection, then none.
+    collection, a second one where it has such records, then none. Where all that bear the source's
+    id are of other buckets, they are another installation's, and told of.
 
     Raises:
         S3SyncError: Chroma or the catalog does not answer; the next call looks.
@@ -118,16 +131,29 @@ def look_round(source: Source, *, catalog: CatalogPort, collections: Collections
     if told is None or told:
         return list(told or ())
     tenant, database = source.tenant, source.database_name
-    names: list[str] = []
+    named = {"s3sync_source": source.id}
+    here = {"$and": [named, {"s3sync_bucket": source.place.identity().bucket_name}]}
+    names, strange = list[str](), list[str]()
     for name in sorted(names_there(collections, tenant=tenant, database=database)):
         try:
             port = open_there(collections, name, tenant=tenant, database=database)
-            if port is None or port.ids_meeting({"s3sync_source": source.id}, most=0) == []:
+            # In its own all may bear the name of who came after it.
+            if port is None or (
+                name != source.collection_name and port.ids_meeting(named, most=0) == []
+            ):
+                continue
+            if name != source.collection_name and port.ids_meeting(here, most=0) == []:
+                strange.append(name)
                 continue
         except S3SyncError as error:
             trouble_of_one(collections, name, error, tenant=tenant, database=database)
         names.append(name)
     catalog.sources.look_through(source.id, names)
+    for name in strange:
+        log(
+            f"Records in the collection {name!r} bear the id of {source.name}, and are of another "
+            "bucket: another installation's, whose source has the same name. They stay as they are."
+        )
     if not names:
         catalog.sources.open_seen(source.id)  # no record is left that could say who reads it
     return names
@@ -140,7 +166,11 @@ def may_have_forgotten(source: Source, *, catalog: CatalogPort) -> bool:
 
 
 def places_of(
-    source: Source, *, catalog: CatalogPort, collections: Collections
+    source: Source,
+    *,
+    catalog: CatalogPort,
+    collections: Collections,
+    log: Callable[[str], None],
 ) -> list[tuple[str, str, str]]:
     """Return (tenant, database, collection) where a source of a restored catalog may have records.
 
@@ -151,7 +181,7 @@ def places_of(
         (one.tenant, one.database_name, one.collection_name)
         for one in catalog.collections.of_source(source.id)
     }
-    forgotten = look_round(source, catalog=catalog, collections=collections)
+    forgotten = look_round(source, catalog=catalog, collections=collections, log=log)
     return sorted(known | {(source.tenant, source.database_name, name) for name in forgotten})
 
 
@@ -161,7 +191,13 @@ def told_together(troubles: Sequence[S3SyncError]) -> str:
     return f"{troubles[0].message.rstrip('.')}.{more}"
 
 
-def read_back_forgotten(source: Source, *, catalog: CatalogPort, collections: Collections) -> int:
+def read_back_forgotten(
+    source: Source,
+    *,
+    catalog: CatalogPort,
+    collections: Collections,
+    log: Callable[[str], None],
+) -> int:
     """Add the documents of a source that collections alone tell of, as ``look_elsewhere`` has it.
 
     A catalog that was put back from a copy, however long ago, is no evidence against what was
@@ -174,7 +210,7 @@ def read_back_forgotten(source: Source, *, catalog: CatalogPort, collections: Co
         S3SyncError: Chroma or the catalog does not answer; the next call looks again.
     """
     added, unread = 0, list[S3SyncError]()
-    for place in places_of(source, catalog=catalog, collections=collections):
+    for place in places_of(source, catalog=catalog, collections=collections, log=log):
         try:
             collection = open_there(collections, place[2], tenant=place[0], database=place[1])
             if collection is None:
@@ -216,9 +252,14 @@ def known_at(collection: CollectionPort, place: tuple[str, str, str]) -> KnownCo
 
 
 def _delete_left(
-    source: Source, collection: CollectionPort, known: KnownCollection, catalog: CatalogPort
+    source: Source,
+    collection: CollectionPort,
+    known: KnownCollection,
+    catalog: CatalogPort,
+    *,
+    own: bool = False,
 ) -> int:
-    left = _left(source, collection, known, catalog)
+    left = _left(source, collection, known, catalog, own=own)
     if left:
         delete_in_steps(collection, left)
         # Nobody claims them, so a document that grew meanwhile may have got that very record.
@@ -229,12 +270,21 @@ def _delete_left(
 
 
 def _left(
-    source: Source, collection: CollectionPort, known: KnownCollection, catalog: CatalogPort
+    source: Source,
+    collection: CollectionPort,
+    known: KnownCollection,
+    catalog: CatalogPort,
+    *,
+    own: bool,
 ) -> list[str]:
-    """Return the first ids that nobody holds; those of others, however many, are passed by."""
+    """Return the first ids that nobody holds; those of others, however many, are passed by.
+
+    With ``own`` those alone that are the source's by their objects, too.
+    """
     left: list[str] = []
     for page in collection.scan(source_id=source.id):
-        left += _held_by_nobody([record.id for record in page], known, catalog)
+        names = [one.id for one in page if not own or is_of(source, collection.name, one.metadata)]
+        left += _held_by_nobody(names, known, catalog)
         if len(left) >= RECORDS_A_LOOK:
             break
     return left

@@ -92,7 +92,7 @@ def finish_move(
         catalog.sources.mark_deleting(*(one.id for one in left), keep_records=True)
     if now:
         for before in catalog.moves.left_by(source.id):
-            _refuse_unheard(source, before, catalog, collections)
+            _refuse_unheard(source, before, catalog, collections, log)
     lines: list[str] = []
     until = clock.monotonic() + budget_seconds
     for number, before in enumerate(catalog.moves.left_by(source.id)):
@@ -115,7 +115,7 @@ def finish_move(
                 and not now
                 # What a restored catalog has forgotten is kept like all that the mode keeps, or
                 # goes through the guard like all else: nothing tells by now that it was restored.
-                and read_back_forgotten(before, catalog=catalog, collections=collections())
+                and read_back_forgotten(before, catalog=catalog, collections=collections(), log=log)
             ):
                 why = why_it_stays(source.name, catalog.moves.succession(source, before))
             if why is not None and not now:
@@ -173,7 +173,11 @@ def _refuse_where_it_writes(source: Source, before: Source, catalog: CatalogPort
 
 
 def _refuse_unheard(
-    source: Source, before: Source, catalog: CatalogPort, collections: Callable[[], Collections]
+    source: Source,
+    before: Source,
+    catalog: CatalogPort,
+    collections: Callable[[], Collections],
+    log: Callable[[str], None],
 ) -> None:
     """Refuse to delete what alone may tell who may read, before the source has looked at it.
 
@@ -191,7 +195,7 @@ def _refuse_unheard(
             )
         return
     if forgotten:
-        read_back_forgotten(before, catalog=catalog, collections=collections())
+        read_back_forgotten(before, catalog=catalog, collections=collections(), log=log)
     after = 0
     while page := catalog.documents.of_source(before.id, after_id=after):
         after = page[-1].id

@@ -5,7 +5,7 @@ records compares them with its documents before it writes. One that stands in it
 another collection with the same objects, has records of its own, of which it would learn nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from s3sync_dagster.core.document_targets import as_it_is
 from s3sync_dagster.core.facts import KeyFacts
@@ -19,6 +19,7 @@ from s3sync_dagster.core.state import (
     KnownCollection,
 )
 from s3sync_dagster.core.vouching import readers
+from s3sync_dagster.core.writers import is_of
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.last_look import places_of
 from s3sync_dagster.engine.left_beside import close_beside
@@ -109,7 +110,12 @@ def hear_all(source: Source, *, catalog: CatalogPort, collections: Collections) 
 
 
 def hear_own(
-    source: Source, keys: Sequence[str], *, catalog: CatalogPort, collections: Collections
+    source: Source,
+    keys: Sequence[str],
+    *,
+    catalog: CatalogPort,
+    collections: Collections,
+    log: Callable[[str], None],
 ) -> tuple[int, dict[str, S3SyncError]]:
     """Have known what records of objects say of readers that the catalog has forgotten.
 
@@ -121,6 +127,7 @@ def hear_own(
         keys: of the objects.
         catalog: the catalog.
         collections: Chroma.
+        log: takes a sentence for each collection where another installation has the source's id.
 
     Returns:
         Of how many documents the catalog did not know it, and why which collections could not be
@@ -130,7 +137,8 @@ def hear_own(
         S3SyncError: Chroma or the catalog does not answer; the next call looks again.
     """
     heard, unheard_in = 0, dict[str, S3SyncError]()
-    for tenant, database, name in places_of(source, catalog=catalog, collections=collections):
+    places = places_of(source, catalog=catalog, collections=collections, log=log)
+    for tenant, database, name in places:
         try:
             collection = open_there(collections, name, tenant=tenant, database=database)
             for start in range(0, len(keys) if collection else 0, DOCUMENTS_AT_ONCE):
@@ -182,6 +190,7 @@ def _forgotten(
         record
         for records in records_naming(collection, keys, source_id=source.id)
         for record in of_no_document(records, place, catalog)
+        if is_of(source, collection.name, record.metadata)
     ]
 
 

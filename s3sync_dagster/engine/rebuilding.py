@@ -11,7 +11,7 @@ from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.plan import record_ids, split_record_id
 from s3sync_dagster.core.record_limits import CONTRACT_KEYS, RESERVED_PREFIXES
 from s3sync_dagster.core.records import PLAIN_KEYS
-from s3sync_dagster.core.writers import of_place, would_write
+from s3sync_dagster.core.writers import is_of, of_place, would_write
 from s3sync_dagster.model.document import Metadata, MetadataValue
 
 if TYPE_CHECKING:
@@ -215,6 +215,8 @@ def recover_documents(
     for page in collection.scan(source_id=written_by):
         for record in page:
             whose = _belongs(record, source, known_sources, kept_sources)
+            if whose == "ours" and not is_of(source, collection.name, record.metadata):
+                whose = "unknown"  # another installation's, whose source has the same name
             if whose == "ours" or (whose == "unknown" and adopt):
                 _take(record, source, found)
                 owners.add(str(record.metadata["s3sync_source"]))

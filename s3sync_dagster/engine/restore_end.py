@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from s3sync_dagster.core.plan import split_record_id
+from s3sync_dagster.core.writers import is_of
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.last_look import known_at, places_of, told_together
 from s3sync_dagster.engine.own_records import of_no_document, open_there
@@ -55,14 +56,14 @@ def end_restore(
         return
     chroma = collections()
     left: dict[str, list[StoredRecord]] = {}
-    for place in places_of(source, catalog=catalog, collections=chroma):
+    for place in places_of(source, catalog=catalog, collections=chroma, log=log):
         collection = open_there(chroma, place[2], tenant=place[0], database=place[1])
         if collection is None:
             continue
         for records in _unknown(source, collection, place, catalog):
             told_keys = {one.metadata.get("document_key") for one in records}
             keys = sorted(key for key in told_keys if isinstance(key, str))
-            heard, unheard = hear_own(source, keys, catalog=catalog, collections=chroma)
+            heard, unheard = hear_own(source, keys, catalog=catalog, collections=chroma, log=log)
             if heard:
                 return  # what was read back is written, or listed, before the next look
             if unheard:
@@ -86,7 +87,8 @@ def _unknown(
     known = known_at(collection, place)
     unknown: list[StoredRecord] = []
     for page in collection.scan(source_id=source.id):
-        unknown += of_no_document(page, known, catalog)
+        own = [one for one in page if is_of(source, collection.name, one.metadata)]
+        unknown += of_no_document(own, known, catalog)
         if len(unknown) >= RECORDS_A_LOOK:
             yield unknown
             unknown = []

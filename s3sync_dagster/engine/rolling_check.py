@@ -77,7 +77,7 @@ def check_some(
     append = source.mode is DeleteMode.APPEND
     if catalog.sources.looked_through(source.id) == []:
         try:
-            look_round(source, catalog=catalog, collections=collections())
+            look_round(source, catalog=catalog, collections=collections(), log=log)
         except S3SyncError as error:  # it may be allowed to read those that it knows
             log(f"collections could not be looked through: {error.message}")
     due = catalog.collections.due_for_check(source.id, interval_seconds=pace.seconds)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from s3sync_dagster.core.plan import record_ids
+from s3sync_dagster.core.writers import is_of
 from s3sync_dagster.engine.expected import Expected, VerifiedDocuments, of_collection
 from s3sync_dagster.engine.own_records import left_of, names_there, open_there, trouble_of_one
 from s3sync_dagster.engine.strays import owners, sort_out, still_stray
@@ -73,6 +74,9 @@ class Verification:
     unknown_sources: dict[str, int] = field(default_factory=dict[str, int])
     """Id of a source that the catalog does not know -> records; where that was asked. They belong
     to another installation, or to a source that was made after the copy of a restored catalog."""
+    of_namesakes: int = 0
+    """Records that bear the source's id and are of no object of its place, in a collection that is
+    not its own: of another installation whose source has the same name. They are left alone."""
     unreadable: bool = False
     """True when vectors cannot be read: ``s3sync repair`` comes first."""
     fixed: bool = False
@@ -115,6 +119,9 @@ def verify_collection(
         named = [str(record.metadata.get("s3sync_source") or "") for record in whole]
         unknown.update(one for one in named if one and one not in (known_sources or named))
         page = [record for record, one in zip(whole, named, strict=True) if one == source.id]
+        own = [one for one in page if is_of(source, collection.name, one.metadata)]
+        found.of_namesakes += len(page) - len(own)
+        page = own
         found.records += len(page)
         strays += [record.id for record in page if not expected.meets(record)]
         if vectors and page and not found.unreadable:

@@ -269,7 +269,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "unclean": lambda c: c.documents.enqueue_unclean(SRC.id),
     "freed": lambda c: c.documents.ask_for_freed(),
-    "sweep": lambda c: c.documents.forget([one.id for one in c.documents.left_behind()]),
+    "sweep": lambda c: c.documents.forget_swept([one.id for one in c.documents.left_behind()]),
     "note hours": lambda c: c.hours.note(SRC.id, c.views.counts(SRC.id)),
     "embedded": lambda c: c.hours.embedded(SRC.id, 5),
     "count anew": lambda c: c.kept_counts.mend(),

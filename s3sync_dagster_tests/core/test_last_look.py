@@ -139,7 +139,11 @@ def test_a_copy_that_somebody_made_stays_where_no_catalog_was_put_back(world):
 def test_a_deletion_that_is_late_goes_on_behind_the_collection_that_it_looked_at(forgotten):
     source = forgotten.source
     look = partial(
-        look_elsewhere, source, catalog=forgotten.catalog, collections=forgotten.collections
+        look_elsewhere,
+        source,
+        catalog=forgotten.catalog,
+        collections=forgotten.collections,
+        log=lambda _: None,
     )
     assert not look(late=lambda: True)  # what was there is gone, and looked for again
     assert forgotten.texts("asked") == {}
@@ -227,11 +231,21 @@ def test_a_collection_that_takes_all_the_time_to_be_refused_keeps_no_other_waiti
     for _ in range(6):
         with suppress(Unavailable):
             look_elsewhere(
-                source, catalog=forgotten.catalog, collections=refuses, late=lambda: True
+                source,
+                catalog=forgotten.catalog,
+                collections=refuses,
+                late=lambda: True,
+                log=lambda _: None,
             )
     assert all(forgotten.texts(one) == {} for one in ("asked", "besides"))
     with pytest.raises(Unavailable, match="another"):
-        look_elsewhere(source, catalog=forgotten.catalog, collections=refuses, late=lambda: True)
+        look_elsewhere(
+            source,
+            catalog=forgotten.catalog,
+            collections=refuses,
+            late=lambda: True,
+            log=lambda _: None,
+        )
 
 
 def test_of_a_moved_source_no_command_is_named_that_does_not_know_it(forgotten):
@@ -270,7 +284,11 @@ def test_a_chroma_that_does_not_answer_at_all_is_no_collections_trouble(forgotte
 def test_the_end_of_a_move_reads_back_what_can_be_and_waits_for_the_rest(forgotten):
     refuses = Refuses(forgotten.collections, "others")
     read_back = partial(
-        read_back_forgotten, forgotten.source, catalog=forgotten.catalog, collections=refuses
+        read_back_forgotten,
+        forgotten.source,
+        catalog=forgotten.catalog,
+        collections=refuses,
+        log=lambda _: None,
     )
     assert read_back() == 2
     with pytest.raises(Unavailable, match="others"):

@@ -187,6 +187,31 @@ def test_records_that_were_written_late_in_the_name_of_a_source_that_is_no_more_
     assert now.metadata["s3sync_source"] == world.source.id
 
 
+@pytest.mark.parametrize("works", [True, False], ids=["indexed", "only declared"])
+def test_a_source_that_is_declared_again_while_a_sweeper_is_at_work_is_written_again(
+    world, written, works
+):
+    end(world)
+    put_back(world, written)
+    plain, met = world.collections.open, []
+
+    def declared_meanwhile(name, **options):
+        if not met:
+            met.append(name)
+            world.catalog.sources.register(world.source)
+            if works:
+                assert world.sync() == {"a.txt": "indexed"}
+        return plain(name, **options)
+
+    world.collections.open = declared_meanwhile
+    swept(world)
+    assert world.texts() == {}
+    world.sync()
+    world.run_batches()
+    assert list(world.texts().values()) == ["text"]
+    assert states(world) == {"a.txt": ("indexed", None)}
+
+
 def test_where_the_records_of_a_deleted_source_stay_its_ids_stay_taken(world, written):
     end(world, keep_records=True)
     world.source = world.source.with_changes(id="00000000-0000-4000-8000-00000000000a")

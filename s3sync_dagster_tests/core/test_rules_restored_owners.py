@@ -321,6 +321,25 @@ def test_what_another_installation_wrote_under_an_id_that_was_free_stays(gone):
     assert "theirs" in world.texts().values()
 
 
+def test_a_bucket_of_the_same_name_on_another_server_is_another_place():
+    world = make_world(endpoint_url="https://minio-a:9000")
+    world.bucket.put("a.md", "ours")
+    world.bucket.put("b.md", "other")
+    world.sync()
+    copy = back_up(world)
+    other = neighbour(world, bucket_name="bucket", endpoint_url="https://minio-b:9000")
+    other.bucket.put("a.md", "theirs")
+    world.bucket.delete("a.md")
+    world.sync()
+    goes_on(other, 1)
+    restore(world, copy)
+    goes_on(world)
+    assert (states(other), set(world.texts().values())) == (
+        {"a.md": ("indexed", None)},
+        {"theirs", "other"},
+    )
+
+
 def test_another_installation_of_the_same_place_keeps_what_a_restored_catalog_has_not():
     world = make_world(exclude_globs=("b.md",))
     world.bucket.put("a.md", "a")

@@ -10,6 +10,7 @@ from s3sync_dagster_tests.core.rules import Refusing
 from s3sync_dagster_tests.core.test_rules_disputed import BY_PATH, HR, KEY, ask, seen_in
 from s3sync_dagster_tests.core.test_rules_into import into
 from s3sync_dagster_tests.core.test_rules_moved import finish, move
+from s3sync_dagster_tests.core.test_rules_restore_ends import checks
 from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
 from s3sync_dagster_tests.engine_fixture import make_world
 
@@ -142,7 +143,8 @@ def test_what_was_closed_after_a_move_stays_closed_where_the_catalog_is_of_befor
     moves_closed(world)
 
 
-def test_what_the_settings_of_a_forgotten_move_opened_is_closed_by_those_of_now(mode):
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "long after the restore"])
+def test_what_the_settings_of_a_forgotten_move_opened_is_closed_by_those_of_now(mode, late):
     world = declared(mode)
     world.bucket.put(KEY, "salaries")
     world.sync()
@@ -154,6 +156,10 @@ def test_what_the_settings_of_a_forgotten_move_opened_is_closed_by_those_of_now(
     assert sees_it(world, "sales")
     restore(world, backup)
     world.bucket.delete(KEY)
+    for _ in range(3 if late else 0):
+        settle(world, turns=1)
+        checks(world)
+    assert (world.catalog.sources.looked_through(world.source.id) is None) is late
     move(world, **change, metadata={"team": "hr"})
     for _ in range(3):
         assert not sees_it(world, "sales")
@@ -268,3 +274,27 @@ def test_a_move_by_a_person_s_word_waits_for_what_records_say_of_readers(mode, k
     assert finish(world, now=True) is None
     settle(world)
     assert not sees_it(world, "sales")
+
+
+@pytest.mark.parametrize("changes", CHANGES[:2], ids=lambda changes: next(iter(changes)))
+def test_a_move_where_no_catalog_was_put_back_closes_nothing_for_a_collection_of_others(
+    mode, changes
+):
+    """It has forgotten nothing, whatever Chroma says of a collection that nobody here wrote."""
+    world = declared(mode)
+    world.sync()
+    others = {"tenant": "default_tenant", "database": "default_database"}
+    world.collections.open("others", embedder=world.embedder, **others)
+    plain = world.collections.open
+
+    def refuse(name, **options):
+        if name == "others":
+            raise Unavailable("Chroma answers 500", reason="chroma_error")
+        return plain(name, **options)
+
+    world.collections.open = refuse
+    move(world, **changes)
+    world.sync()
+    assert sees_it(world, "sales", "sales/old.md")
+    settle(world)
+    assert sees_it(world, "sales", "sales/old.md")

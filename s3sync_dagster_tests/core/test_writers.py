@@ -4,6 +4,7 @@ import pytest
 
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.writers import Writers, successor_id, would_write
+from s3sync_dagster.model.place import UploadPlace
 from s3sync_dagster_tests.sources import changed, s3_source
 
 SOURCE = s3_source(
@@ -26,7 +27,7 @@ def told(owner="stranger", bucket="here", key=KEY, **more):
 
 def writers(**changes):
     known = {"own": {"mine", "before"}, "others": {"neighbour", "kept"}, **changes}
-    return Writers(source_id="mine", places={PLACE}, **known)
+    return Writers(**{"source_id": "mine", "places": {PLACE}, **known})
 
 
 @pytest.mark.parametrize(
@@ -84,3 +85,20 @@ def test_each_move_has_an_id_of_its_own_and_the_same_one_again(change):
     assert successor_id("mine", moved) == successor_id("mine", changed(moved, name="again"))
     others = {successor_id("mine", SOURCE), successor_id("other", moved), "mine"}
     assert successor_id("mine", moved) not in others
+
+
+def test_a_catalog_that_was_never_put_back_has_forgotten_no_successor():
+    said = told(SUCCESSOR, bucket="there")
+    assert writers().wrote(RECORD, said)
+    assert not writers(places=()).wrote(RECORD, said)
+
+
+@pytest.mark.parametrize(
+    "elsewhere", [{"endpoint_url": "https://minio-a:9000"}, {"place": UploadPlace()}], ids=str
+)
+def test_what_has_its_name_on_one_server_alone_proves_nothing(elsewhere):
+    """Another installation may have a bucket of that name: its records are no evidence."""
+    source = changed(SOURCE, **elsewhere)
+    said = told(bucket=source.place.identity().bucket_name)
+    assert would_write(source, RECORD, said)
+    assert not writers().wrote(RECORD, said, held_by=source)

@@ -46,7 +46,8 @@ sources = sa.Table(
     # Why its queue could not be read when it was asked last (core.state.QueueTrouble).
     sa.Column("queue_trouble", sa.JSON),
     # Up to which collection of its database its deletion has looked for records that were
-    # forgotten; NULL where the catalog was not put back from a copy: none were.
+    # forgotten, and that it has none left to look at (core.state.LOOKED_THROUGH); NULL where the
+    # catalog was not put back from a copy: none were.
     sa.Column("looked_through", sa.Text),
     # Its settings of who may read were changed before all was known that a restored catalog may
     # have forgotten: what no document has is for nobody with groups until then.

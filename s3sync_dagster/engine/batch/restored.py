@@ -146,7 +146,11 @@ def _hear_own(parts: BatchParts, found: Sequence[KeyFacts], unseen: dict[str, S3
     source, keys = parts.source, [one.key for one in found]
     try:
         heard, unheard_in = hear_own(
-            source, keys, catalog=parts.catalog, collections=parts.collections
+            source,
+            keys,
+            catalog=parts.catalog,
+            collections=parts.collections,
+            log=parts.log,
         )
     except S3SyncError as error:
         parts.log(f"{source.collection_name!r} could not be compared: {error.message}")
@@ -172,7 +176,9 @@ def _places_of(facts: KeyFacts, source: Source) -> set[str]:
 
 def _look_round(parts: BatchParts) -> None:
     try:
-        look_round(parts.source, catalog=parts.catalog, collections=parts.collections)
+        look_round(
+            parts.source, catalog=parts.catalog, collections=parts.collections, log=parts.log
+        )
     except S3SyncError as error:
         parts.log(f"collections could not be looked through: {error.message}")
 

@@ -1,0 +1,139 @@
+"""Two installations of one repository at one Chroma: their sources of code have the same ids.
+
+Each has a bucket, a collection and a catalog of its own. What is looked for after a restore of one
+is never the other's. Nor is what a trial copy of a catalog writes the original's.
+"""
+
+from uuid import uuid4
+
+import pytest
+
+from s3sync_dagster.engine.last_look import look_elsewhere, read_back_forgotten
+from s3sync_dagster.engine.rebuilding import recover_catalog
+from s3sync_dagster.engine.verifying import verify_collection
+from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster_tests.core.rules import states
+from s3sync_dagster_tests.core.test_rules_moved import move
+from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
+from s3sync_dagster_tests.core.test_rules_restore_ends import checks
+from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
+from s3sync_dagster_tests.core.test_rules_restored_owners import declared, delete
+from s3sync_dagster_tests.engine_fixture import make_world
+
+HR = {"reader_keys": ("team",), "metadata": {"team": ["hr"]}}
+STAGING = {"k.md": "staging k", "only.md": "staging only", "gone.md": "staging gone"}
+PLACES = pytest.mark.parametrize(
+    "place",
+    [{"bucket_name": "bucket-staging"}, {"path_prefix": "staging/"}],
+    ids=["another bucket", "another prefix"],
+)
+
+
+def two(place, *, mode=DeleteMode.MIRROR, **fields):
+    """Return the worlds of production, whose catalog is restored, and of staging, which is not."""
+    world = make_world(mode=mode, path_prefix="prod/", **fields)
+    for name in ("k.md", "gone.md"):
+        world.bucket.put(f"prod/{name}", f"prod {name}")
+    world.sync()
+    copy = back_up(world)
+    where = {"path_prefix": "prod/", **place}
+    staging = make_world(mode=mode, collection_name="staging", **where, **fields)
+    assert staging.source.id == world.source.id
+    staging.collections = world.collections
+    staging.__post_init__()
+    for name, text in STAGING.items():
+        staging.bucket.put(where["path_prefix"] + name, text)
+    staging.sync()
+    assert there(staging) == set(STAGING.values())
+    restore(world, copy)
+    return world, staging
+
+
+def there(staging):
+    return set(staging.texts("staging").values())
+
+
+@PLACES
+@pytest.mark.parametrize("readers", [HR, {}], ids=["readers", "none"])
+@pytest.mark.parametrize("mode", list(DeleteMode))
+def test_a_restore_leaves_the_other_one_s_collection_alone(place, readers, mode):
+    world, staging = two(place, mode=mode, **readers)
+    told, lines = staging.metadata("staging"), []
+    world.bucket.delete("prod/gone.md")
+    for _ in range(4):
+        goes_on(world, 1)
+        checks(world, log=lines.append)
+    assert (there(staging), staging.metadata("staging")) == (set(STAGING.values()), told)
+    documents = world.catalog.documents.of_source(world.source.id)
+    assert {one.collection_name for one in documents} == {"docs"}
+    assert world.catalog.sources.looked_through(world.source.id) is None or not readers
+
+
+@PLACES
+def test_a_deletion_after_a_restore_leaves_the_other_one_s_collection_alone(place):
+    world, staging = two(place)
+    delete(world)
+    assert world.texts() == {}
+    assert there(staging) == set(STAGING.values())
+
+
+@pytest.mark.parametrize("mode", [DeleteMode.KEEP_DELETED, DeleteMode.MIRROR])
+@PLACES
+def test_the_end_of_a_move_and_a_lost_catalog_read_nothing_of_it_back(place, mode):
+    world, _ = two(place, mode=mode)
+    options = {"catalog": world.catalog, "collections": world.collections}
+    assert read_back_forgotten(world.source, **options, log=lambda _: None) == 0
+    recover_catalog(world.source, **options, embedder=world.embedder)
+    assert world.catalog.documents.collections(world.source.id) == [
+        ("default_tenant", "default_database", "docs")
+    ]
+
+
+@PLACES
+def test_verify_counts_it_and_deletes_none_of_it(place):
+    world, staging = two(place)
+    port = world.collections.open(
+        "staging", tenant="default_tenant", database="default_database", embedder=world.embedder
+    )
+    found = verify_collection(
+        world.source, collection=port, documents=world.catalog.documents, fix=True
+    )
+    assert (found.of_namesakes, found.records, found.sound) == (3, 0, True)
+    assert there(staging) == set(STAGING.values())
+
+
+def test_it_is_told_of_once():
+    world, _ = two({"bucket_name": "bucket-staging"})
+    lines = []
+    for _ in range(3):
+        checks(world, log=lines.append)
+        goes_on(world, 1)
+        look_elsewhere(
+            world.source,
+            catalog=world.catalog,
+            collections=world.collections,
+            late=lambda: False,
+            log=lines.append,
+        )
+    (line,) = [one for one in lines if "another installation" in one]
+    assert "'staging'" in line
+    assert world.source.name in line
+
+
+def test_what_a_trial_copy_wrote_after_a_move_is_no_record_of_the_original():
+    world = declared(["k.md"])
+    copy = back_up(world)
+    trial = declared([])
+    trial.catalog.database.clock.uuid = lambda: str(uuid4())  # not those that the copy has used
+    trial.collections = world.collections
+    trial.__post_init__()
+    restore(trial, copy)
+    move(trial, bucket_name="trial")
+    trial.bucket.put("new.md", "trial 0\n\ntrial 1")
+    goes_on(trial, 1)
+    written = {name: text for name, text in world.texts().items() if "trial" in text}
+    assert written
+    world.bucket.put("new.md", "new")
+    goes_on(world)
+    assert states(world)["new.md"] == ("failed", "record_ids_taken")
+    assert written.items() <= world.texts().items()
