@@ -5,9 +5,16 @@ import json
 import pytest
 import sqlalchemy as sa
 
-from s3sync_dagster.model.errors import RecordRejected
+from s3sync_dagster.model.errors import RecordRejected, Unavailable
 from s3sync_dagster.model.source import DeleteMode
-from s3sync_dagster_tests.core.rules import Refusing, refuse_with, sidecar, states
+from s3sync_dagster_tests.core.rules import (
+    Died,
+    Refusing,
+    refuse_with,
+    sidecar,
+    states,
+    work_and_die,
+)
 from s3sync_dagster_tests.core.test_rules_move_append import (
     claims_and_dies,
     has_no_model,
@@ -89,6 +96,28 @@ def test_a_forgotten_text_that_cannot_be_read_back_is_not_written_over():
     settle(world)
     assert world.texts() == {"x-0": "one"}
     assert states(world)["a.md"] == ("skipped", "changed_in_append_mode")
+
+
+@pytest.mark.parametrize("mode", DeleteMode)
+def test_what_was_never_whole_and_is_on_its_way_out_is_written_over_by_its_object(mode):
+    world = make_world(mode=mode)
+    world.bucket.put("a.md", "one")
+    world.listing()
+
+    def at(place):
+        if place == "upserted":
+            raise Died
+
+    work_and_die(world, workers=1, at=at)
+    world.bucket.delete("a.md")
+    world.listing(approve_deletes=True)
+    refusing = Refusing(world, delete=refuse_with(Unavailable("away", reason="chroma_unavailable")))
+    world.run_batches(collections=refusing)
+    refusing.on = False
+    assert list(world.texts().values()) == ["one"]
+    world.bucket.put("a.md", "two")
+    settle(world)
+    assert (list(world.texts().values()), states(world)["a.md"]) == (["two"], ("indexed", None))
 
 
 @pytest.mark.parametrize("mode", KEEPS)

@@ -9,7 +9,9 @@ from s3sync_dagster.engine.batch.sidecars import end_sidecars
 from s3sync_dagster.engine.verifying import verify_collection
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import LeaseLost, RecordRejected, Unavailable
+from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster_tests.core.rules import LONG, event, hold, sidecar, work_on
+from s3sync_dagster_tests.engine_fixture import make_world
 
 
 class LateCollections:
@@ -72,6 +74,26 @@ def test_a_late_write_of_a_document_that_is_gone_is_cleaned_up(world):
     world.run_batches()
     assert world.keys_indexed() == {"b.txt"}
     assert all_clean(world)
+
+
+@pytest.mark.parametrize("mode", DeleteMode)
+def test_an_object_that_is_back_is_indexed_over_what_was_written_late_of_it(mode):
+    world = make_world(mode=mode)
+    world.bucket.put("a.txt", "one")
+    world.listing()
+    late = hold(world, "a.txt")
+
+    def gone():
+        world.bucket.delete("a.txt")
+        world.sync(approve_deletes=True)
+        assert world.texts() == {}
+
+    with pytest.raises(LeaseLost):
+        work_on(world, late, collections=LateCollections(world, late, gone))
+    assert list(world.texts().values()) == ["one"]
+    world.bucket.put("a.txt", "two")
+    world.sync()
+    assert (list(world.texts().values()), all_clean(world)) == (["two"], True)
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,11 @@ def keep_found(
             else:
                 ledger.refuse(one.key, collection.name, _is_another_s(one, text, collection.name))
         elif (
-            parts.source.mode is DeleteMode.APPEND and facts.maybe_done and text.etag != facts.etag
+            parts.source.mode is DeleteMode.APPEND
+            and facts.maybe_done
+            and text.etag != facts.etag
+            # What is on its way out goes all the same: the object would have no text at all.
+            and not (row is not None and row.phase is DocumentPhase.REMOVING)
         ):
             ledger.decide_anew(one.key, _kept(parts, collection, one, text))
         else:
