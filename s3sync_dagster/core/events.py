@@ -16,7 +16,7 @@ from s3sync_dagster.model.errors import InvalidEvent
 
 EventKind = Literal["created", "removed", "restored", "tagged"]
 
-MAX_RECORDS = 1_000
+MAX_RECORDS = 100
 """Events of a message, of which S3 writes one: whoever may send to the queue writes any number."""
 MAX_ENVELOPES = 3
 """EventBridge through SNS is two; more is not how anything is built."""

@@ -37,7 +37,12 @@ _CHEAP = ("no_failed_keys", "not_gone_quiet")
 
 
 def keep_minutes(
-    runtime: Runtime, instance: dg.DagsterInstance, sources: Sequence[Source], *, cursor: str | None
+    runtime: Runtime,
+    instance: dg.DagsterInstance,
+    sources: Sequence[Source],
+    *,
+    cursor: str | None,
+    sensors: Sequence[str] = (),
 ) -> tuple[list[str], str | None]:
     """Report checks and look at records once a minute, note for charts, prune once an hour.
 
@@ -78,7 +83,7 @@ def keep_minutes(
 
         pruned = prune_runs(instance, [source.name for source in sources])
         prune_evaluations(instance, [dg.AssetKey(asset_path(source)) for source in sources])
-        prune_tick_logs(instance)
+        prune_tick_logs(instance, sensors)
         if pruned:
             notes.append(f"pruned {pruned} old runs")
             turns["pruned"] = 0  # there may be more of them

@@ -217,7 +217,11 @@ def build_dispatch_sensor(
                 log.warning(line)
             if not requests:  # work first: a minute without it comes soon enough
                 minutes, cursor = keep_minutes(
-                    runtime, context.instance, dispatcher.sources, cursor=cursor
+                    runtime,
+                    context.instance,
+                    dispatcher.sources,
+                    cursor=cursor,
+                    sensors=_sensors(context),
                 )
                 notes += [*minutes, *dispatcher.not_shown(shards)]
             text = "; ".join(notes) or dispatcher.idle_reason()
@@ -230,6 +234,11 @@ def build_dispatch_sensor(
             runtime.parts.close()
 
     return dispatch
+
+
+def _sensors(context: dg.SensorEvaluationContext) -> list[str]:
+    own = context.repository_def
+    return [] if own is None else [sensor.name for sensor in own.sensor_defs]
 
 
 def _location(context: dg.SensorEvaluationContext) -> str | None:

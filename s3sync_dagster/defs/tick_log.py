@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-MOST_LINES = 100
-"""Of a tick: what is wrong with a thousand messages is wrong with a hundred of them."""
+MOST_LINES = 10
+"""Of a tick: what is wrong with a thousand messages is wrong with ten of them."""
 
 
 class TickLog:

@@ -5,11 +5,11 @@ A process may die between any two lines: what was not deleted comes again and ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from s3sync_dagster.core.intake import IntakeCounts, plan_intake
+from s3sync_dagster.core.intake import IntakeCounts, IntakePlan, plan_intake
 from s3sync_dagster.model.errors import NoRoom
 
 if TYPE_CHECKING:
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 MESSAGES_A_COMMIT = 500
 BYTES_A_COMMIT = 2 * 1024**2
 """After which no more is received: S3 puts one event into a message, and others a thousand."""
+ROWS_A_COMMIT = 10_000
+"""Events times sources: what is received is committed and deleted in such parts, so that a tick
+that began ends soon after its budget."""
+LEAST_EVENT_BYTES = 200
+"""No event of S3's is shorter; most have four times as many."""
 KEYS_A_TRANSACTION = 1_000
 """So that nobody waits for long who writes into the catalog beside this."""
 WAIT_SECONDS = 1
@@ -92,37 +97,72 @@ def take_messages(
             sources = listeners()
         if rules.visibility_seconds is None or rules.visibility_seconds < work_seconds:
             queue.extend(messages, seconds=work_seconds)
-        plan = plan_intake(messages, sources)
-        refused: set[Message] = set()
-        for source_id, events in plan.by_source.items():
-            for part in events.parts(KEYS_A_TRANSACTION):
-                try:
-                    work.record_events(
-                        source_id,
-                        upserts=part.upserts,
-                        sync=part.sync,
-                        remove=part.remove,
-                        sequencers=dict(part.sequencers),
-                    )
-                except NoRoom as error:
-                    told = [plan.tellers.get((source_id, key), ()) for key in error.keys]
-                    refused.update(message for of_key in told for message in of_key)
-                    log(f"source {source_id}: {len(error.keys)} new objects wait: {error.message}")
-            if events.sync or events.remove:
-                found.touched.add(source_id)
-        _told(at, "recorded")
-        for line in plan.log:
-            log(line)
-        # The queue keeps what was not stored. A message may tell of several sources' objects.
-        left = queue.delete([one for one in plan.delete if one not in refused])
-        if left:
-            log(f"{len(left)} messages could not be deleted; they come again and change nothing")
-        not_understood += plan.leave
-        found.counts += replace(plan.counts, no_room=len(refused))
+        for group in _groups(messages, sources=len(sources)):
+            if group[0] is not messages[0] and clock.monotonic() >= ends:
+                queue.extend(group, seconds=0)
+                continue
+            plan = plan_intake(group, sources)
+            _commit(plan, queue=queue, work=work, log=log, at=at, found=found)
+            not_understood += plan.leave
     if not_understood and rules is not None and rules.dead_letters is not False:
         # Not before: this very call would receive them again.
         queue.extend(not_understood, seconds=0)
     return found
+
+
+def _groups(messages: Sequence[Message], *, sources: int) -> Iterator[list[Message]]:
+    """Yield the messages in parts that make so many rows at most; one alone may make more.
+
+    Each event is told to each source, of which an owner has two hundred at one queue.
+    """
+    group: list[Message] = []
+    rows = 0
+    for message in messages:
+        more = max(1, sources) * (1 + len(message.body) // LEAST_EVENT_BYTES)
+        if group and rows + more > ROWS_A_COMMIT:
+            yield group
+            group, rows = [], 0
+        group.append(message)
+        rows += more
+    if group:
+        yield group
+
+
+def _commit(
+    plan: IntakePlan,
+    *,
+    queue: Queue,
+    work: WorkPort,
+    log: Callable[[str], None],
+    at: Callable[[str], None] | None,
+    found: Intake,
+) -> None:
+    """Store what messages tell, and only then delete them."""
+    refused: set[Message] = set()
+    for source_id, events in plan.by_source.items():
+        for part in events.parts(KEYS_A_TRANSACTION):
+            try:
+                work.record_events(
+                    source_id,
+                    upserts=part.upserts,
+                    sync=part.sync,
+                    remove=part.remove,
+                    sequencers=dict(part.sequencers),
+                )
+            except NoRoom as error:
+                told = [plan.tellers.get((source_id, key), ()) for key in error.keys]
+                refused.update(message for of_key in told for message in of_key)
+                log(f"source {source_id}: {len(error.keys)} new objects wait: {error.message}")
+        if events.sync or events.remove:
+            found.touched.add(source_id)
+    _told(at, "recorded")
+    for line in plan.log:
+        log(line)
+    # The queue keeps what was not stored. A message may tell of several sources' objects.
+    left = queue.delete([one for one in plan.delete if one not in refused])
+    if left:
+        log(f"{len(left)} messages could not be deleted; they come again and change nothing")
+    found.counts += replace(plan.counts, no_room=len(refused))
 
 
 def _receive(queue: Queue, *, clock: Clock, ends: float, wait_seconds: int) -> list[Message]:

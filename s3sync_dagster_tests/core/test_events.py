@@ -270,7 +270,7 @@ REFUSED = [
     ('{"Records": [1]}', "bad_record"),
     (classic(record(size=MAX_SIZE_BYTES + 1)), "bad_record"),
     ('{"Records": [{}]}', "bad_record"),
-    (json.dumps({"Records": [record()] * 1001}), "bad_record"),
+    (json.dumps({"Records": [record()] * 101}), "bad_record"),
     ('{"Records": [{"eventSource": "aws:kinesis", "eventName": "x"}]}', "bad_record"),
     (classic(record() | {"s3": None}), "bad_record"),
     (classic(record() | {"eventVersion": "3.0"}), "unknown_version"),

@@ -208,9 +208,12 @@ def uses_pruning(instance, _):
     key = ["__repository__", "dispatch", "5"]
     with instance.compute_log_manager.open_log_stream(key, ComputeIOType.STDERR) as stream:
         stream.write("said")
-    assert pruning.prune_tick_logs(instance) == 0
-    assert pruning.prune_tick_logs(instance, now=later.timestamp()) == 1
-    assert pruning.prune_tick_logs(instance, now=later.timestamp()) == 0
+    (Path(instance.compute_log_manager.get_captured_local_path(key, "err")).parent / "sub").mkdir()
+    assert pruning.prune_tick_logs(instance, ["dispatch"]) == 0
+    assert pruning.prune_tick_logs(instance, ["of_others"], now=later.timestamp()) == 0
+    for deleted in (1, 0):
+        found = pruning.prune_tick_logs(instance, ["dispatch"], now=later.timestamp())
+        assert found == deleted
 
 
 def uses_launcher(instance, home):
