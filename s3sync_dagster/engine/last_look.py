@@ -132,17 +132,18 @@ def look_round(
         return list(told or ())
     tenant, database = source.tenant, source.database_name
     named = {"s3sync_source": source.id}
+    unknown = {"s3sync_source": {"$nin": sorted(catalog.sources.ids())}}
     here = {"$and": [named, {"s3sync_bucket": source.place.identity().bucket_name}]}
     names, strange = list[str](), list[str]()
     for name in sorted(names_there(collections, tenant=tenant, database=database)):
         try:
             port = open_there(collections, name, tenant=tenant, database=database)
-            # In its own all may bear the name of who came after it.
-            if port is None or (
-                name != source.collection_name and port.ids_meeting(named, most=0) == []
-            ):
+            is_own = name == source.collection_name
+            # In its own all may bear the name of who came after it, whom nobody knows here.
+            asked = {"$or": [named, unknown]} if is_own else named
+            if port is None or port.ids_meeting(asked, most=0) == []:
                 continue
-            if name != source.collection_name and port.ids_meeting(here, most=0) == []:
+            if not is_own and port.ids_meeting(here, most=0) == []:
                 strange.append(name)
                 continue
         except S3SyncError as error:

@@ -142,7 +142,7 @@ def test_deletions_that_take_long_leave_a_tick_to_the_work_of_others(each, budge
     world.catalog.close()
 
 
-@pytest.mark.parametrize(("most", "begun"), [(None, 2), (1, 1)])
+@pytest.mark.parametrize(("most", "begun"), [(None, 1), (2, 2)])
 def test_tenants_that_are_not_trusted_have_few_runs_before_those_of_others(world, most, begun):
     names = [f"{tenant}_{number}" for tenant in ("one", "two") for number in range(30)]
     names += ["patient_0", world.source.name]
