@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from s3sync_dagster.extraction.counting import WordCounter
 from s3sync_dagster.extraction.pdf import scans
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.model.errors import EmptyText, LimitExceeded, MissingEngine
@@ -91,7 +92,7 @@ def test_garbled_text_layer_is_replaced_and_named():
 def test_garbled_text_layer_stays_where_the_picture_shows_no_words(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(scans, "is_text", lambda _: False)
+    monkeypatch.setattr(WordCounter, "is_text", lambda *_: False)
     assert read(pages(GARBLED, scanned=(0,)), Reader()).text.strip() == GARBLED
 
 
