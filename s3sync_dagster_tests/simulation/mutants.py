@@ -189,9 +189,8 @@ MUTANTS = (
     Mutant(
         "a message is acknowledged before its commit",
         ENGINE + "intake.py",
-        "        for source_id, events in plan.by_source.items():\n",
-        "        queue.delete(plan.delete)\n"
-        "        for source_id, events in plan.by_source.items():\n",
+        "    for source_id, events in plan.by_source.items():\n",
+        "    queue.delete(plan.delete)\n    for source_id, events in plan.by_source.items():\n",
     ),
     Mutant(
         "the rolling check does not look at texts",
