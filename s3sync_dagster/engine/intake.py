@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MESSAGES_A_COMMIT = 500
 BYTES_A_COMMIT = 2 * 1024**2
-"""After which no more is received: S3 puts one event into a message, and others a thousand."""
+"""After which no more is received: a message may have a mebibyte, and all are in memory."""
 ROWS_A_COMMIT = 10_000
 """Events times sources: what is received is committed and deleted in such parts, so that a tick
 that began ends soon after its budget."""

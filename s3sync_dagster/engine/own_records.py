@@ -140,13 +140,11 @@ def standing_under(
     }
     met = set[str]()
     for name, values in asked.items():
-        for start in range(0, len(values), DOCUMENTS_AT_ONCE):
-            some = values[start : start + DOCUMENTS_AT_ONCE]
-            for ids in _ids_naming(collection, some, name=name, source_id=None):
-                new = [one for one in ids if split_record_id(one)[0] in keys and one not in met]
-                met.update(new)
-                for page in by_ids(collection, new):
-                    yield from page
+        for ids in _ids_naming(collection, values, name=name, source_id=None):
+            new = [one for one in ids if split_record_id(one)[0] in keys and one not in met]
+            met.update(new)
+            for page in by_ids(collection, new):
+                yield from page
 
 
 def records_naming(
@@ -156,7 +154,7 @@ def records_naming(
 
     Args:
         collection: where.
-        keys: of the objects, ``DOCUMENTS_AT_ONCE`` at most.
+        keys: of the objects, any number; ``DOCUMENTS_AT_ONCE`` are asked for at once.
         source_id: whose records alone.
 
     Raises:
@@ -169,13 +167,21 @@ def records_naming(
 def _ids_naming(
     collection: CollectionPort, values: Sequence[str], *, name: str, source_id: str | None
 ) -> Iterator[list[str]]:
+    for start in range(0, len(values), DOCUMENTS_AT_ONCE):
+        some = values[start : start + DOCUMENTS_AT_ONCE]
+        yield from _ids_of_some(collection, some, name=name, source_id=source_id)
+
+
+def _ids_of_some(
+    collection: CollectionPort, values: Sequence[str], *, name: str, source_id: str | None
+) -> Iterator[list[str]]:
     where = that_name(values, source_id=source_id, name=name)
     ids = collection.ids_meeting(where, most=RECORDS_OF_OBJECTS)
     if ids is not None:
         yield ids
     elif half := len(values) // 2:
-        yield from _ids_naming(collection, values[:half], name=name, source_id=source_id)
-        yield from _ids_naming(collection, values[half:], name=name, source_id=source_id)
+        yield from _ids_of_some(collection, values[:half], name=name, source_id=source_id)
+        yield from _ids_of_some(collection, values[half:], name=name, source_id=source_id)
     else:
         raise InvalidSetting(
             f"Over {RECORDS_OF_OBJECTS:,} records in {collection.name!r} name {values[0]!r}: look "

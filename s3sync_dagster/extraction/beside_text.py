@@ -3,7 +3,7 @@
 A sheet's name may have a million characters, which stand in a label for each 100 of its rows.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from s3sync_dagster.core.filetypes import suffix_of
@@ -37,7 +37,9 @@ class Warnings:
 
     def shown(self) -> tuple[str, ...]:
         """Return them; the last one says how many are not shown."""
-        return _with_rest(self._kept, self._more)
+        if not self._more:
+            return tuple(self._kept)
+        return (*self._kept[:-1], f"{self._more + 1} more warnings are not shown.")
 
 
 def short_name(name: str) -> str:
@@ -51,28 +53,22 @@ def short_name(name: str) -> str:
 def shortened(document: Document) -> Document:
     """Return the document with short labels and names, and no more warnings than people read."""
     pages = tuple(
-        page if len(page.label) <= LABEL_CHARACTERS else replace(page, label=_cut(page.label))
+        page
+        if len(page.label) <= LABEL_CHARACTERS
+        else replace(page, label=short_label(page.label))
         for page in document.pages
     )
-    warnings = document.warnings[:MOST_WARNINGS]
-    warnings = _with_rest(warnings, len(document.warnings) - len(warnings))
     return replace(
         document,
         pages=pages,
-        warnings=tuple(_cut(one, WARNING_CHARACTERS) for one in warnings),
-        title=document.title and _cut(document.title),
-        author=document.author and _cut(document.author),
-        created=document.created and _cut(document.created),
-        language=document.language and _cut(document.language),
-        encoding=_cut(document.encoding),
-        engine=_cut(document.engine),
+        warnings=Warnings(document.warnings).shown(),
+        title=document.title and short_label(document.title),
+        author=document.author and short_label(document.author),
+        created=document.created and short_label(document.created),
+        language=document.language and short_label(document.language),
+        encoding=short_label(document.encoding),
+        engine=short_label(document.engine),
     )
-
-
-def _with_rest(warnings: Sequence[str], more: int) -> tuple[str, ...]:
-    if not more:
-        return tuple(warnings)
-    return (*warnings[:-1], f"{more + 1} more warnings are not shown.")
 
 
 def short_header(value: str) -> str:
@@ -82,8 +78,8 @@ def short_header(value: str) -> str:
 
 def short_label(text: str) -> str:
     """Return what a file says of itself, as short as people read it."""
-    return _cut(text)
+    return _cut(text, LABEL_CHARACTERS)
 
 
-def _cut(text: str, characters: int = LABEL_CHARACTERS) -> str:
+def _cut(text: str, characters: int) -> str:
     return text if len(text) <= characters else text[: characters - 3] + "..."

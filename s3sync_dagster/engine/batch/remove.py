@@ -10,7 +10,6 @@ from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.last_look import known_at
-from s3sync_dagster.engine.own_records import DOCUMENTS_AT_ONCE as DOCUMENTS_ASKED
 from s3sync_dagster.engine.own_records import (
     delete_in_steps,
     ids_to_delete,
@@ -136,10 +135,7 @@ def _forgotten_beside(
     keys = sorted({one.object_key for one in restored})
     return [
         record.id
-        for start in range(0, len(keys), DOCUMENTS_ASKED)
-        for records in records_naming(
-            collection, keys[start : start + DOCUMENTS_ASKED], source_id=parts.source.id
-        )
+        for records in records_naming(collection, keys, source_id=parts.source.id)
         for record in of_no_document(records, known, parts.catalog)
     ]
 

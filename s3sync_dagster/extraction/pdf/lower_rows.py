@@ -18,6 +18,7 @@ from s3sync_dagster.extraction.pdf.table_lines import (
     TableLine,
     columns_with,
     line_of_table,
+    with_changed,
     words_of_texts,
 )
 from s3sync_dagster.extraction.pdf.text_layer import plain
@@ -75,18 +76,13 @@ def _added(
     if not found or None in rests:
         return blocks
     end = max(word.top + word.height for word in taken)
-    out: list[Block] = []
-    left_over = {id(block): rest or "" for block, rest in zip(below, rests, strict=True)}
-    for block in blocks:
-        rest = left_over.get(id(block), block.text)
-        if block is table:
-            out.append(_grown(table, found, end))
-        elif rest == block.text:
-            out.append(block)
-        elif rest:
+    changed: dict[int, Block | None] = {id(table): _grown(table, found, end)}
+    for block, rest in zip(below, rests, strict=True):
+        if rest != block.text:
             height = max(1.0, block.top + block.height - end)
-            out.append(replace(block, text=rest, top=end, height=height))
-    return out
+            left = replace(block, text=rest, top=end, height=height) if rest else None
+            changed[id(block)] = left
+    return with_changed(blocks, changed)
 
 
 def _grown(table: Block, found: list[TableLine], end: float) -> Block:

@@ -1,6 +1,6 @@
 """Lines of text that stand in the columns of a table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from s3sync_dagster.extraction.pdf.blocks import Block
@@ -66,6 +66,12 @@ def words_of_texts(blocks: list[Block], words: Sequence[Word]) -> list[list[Word
                 inside.append(word)
                 break
     return [_with_whole_numbers(inside) for inside in own]
+
+
+def with_changed(blocks: list[Block], changed: Mapping[int, Block | None]) -> list[Block]:
+    """Return blocks with others in the place of some, which are named by ``id``; None: nothing."""
+    placed = (changed.get(id(block), block) for block in blocks)
+    return [block for block in placed if block is not None]
 
 
 def _with_whole_numbers(found: list[Word]) -> list[Word]:

@@ -18,6 +18,7 @@ from s3sync_dagster.extraction.pdf.table_lines import (
     TableLine,
     columns_with,
     line_of_table,
+    with_changed,
     words_of_texts,
 )
 
@@ -81,22 +82,22 @@ def _added(
     if not found or None in rests:
         return blocks
     top = found[0].top
-    out: list[Block] = []
-    left_over = {id(block): rest or "" for block, rest in zip(above, rests, strict=True)}
-    for block in blocks:
-        rest = left_over.get(id(block), block.text)
-        if block is table:
-            rows = [*(row.texts for row in found), *table.rows]
-            grown = replace(table, rows=rows, first_row=rows[0], top=top)
-            grown.tops = [*(row.top for row in found), *table.tops]
-            grown.columns = columns_with(table.columns, found)
-            grown.height = table.top + table.height - top
-            out.append(grown)
-        elif rest == block.text:
-            out.append(block)
-        elif rest:
-            out.append(replace(block, text=rest, height=max(1.0, top - block.top)))
-    return out
+    rows = [*(row.texts for row in found), *table.rows]
+    grown = replace(
+        table,
+        rows=rows,
+        first_row=rows[0],
+        tops=[*(row.top for row in found), *table.tops],
+        columns=columns_with(table.columns, found),
+        top=top,
+        height=table.top + table.height - top,
+    )
+    changed: dict[int, Block | None] = {id(table): grown}
+    for block, rest in zip(above, rests, strict=True):
+        if rest != block.text:
+            height = max(1.0, top - block.top)
+            changed[id(block)] = replace(block, text=rest, height=height) if rest else None
+    return with_changed(blocks, changed)
 
 
 def _rows(table: Block, words: list[Word]) -> Iterator[TableLine]:

@@ -12,7 +12,7 @@ from s3sync_dagster.extraction.pdf.rows import (
     is_value,
     words_by_row,
 )
-from s3sync_dagster.extraction.pdf.table_lines import TEXT, row_beside, words_of_texts
+from s3sync_dagster.extraction.pdf.table_lines import TEXT, row_beside, with_changed, words_of_texts
 from s3sync_dagster.extraction.pdf.text_layer import plain
 
 _MIN_ROWS = 2
@@ -72,7 +72,6 @@ def _added(
         rows[0][column] = f"{rows[0][column]} {plain(word.text)}".strip()
     top = min([table.top, *(block.top for block in header)])
     right = max(right for _, right in columns)
-    gone = {id(block) for block in (*beside, *header)}
     whole = replace(
         table,
         rows=rows,
@@ -83,7 +82,9 @@ def _added(
         height=table.top + table.height - top,
         width=right - table.left,
     )
-    return [whole if block is table else block for block in blocks if id(block) not in gone]
+    changed: dict[int, Block | None] = {id(block): None for block in (*beside, *header)}
+    changed[id(table)] = whole
+    return with_changed(blocks, changed)
 
 
 def _columns(places: list[tuple[float, float]]) -> Columns:
