@@ -1,7 +1,9 @@
 """What is asked for is dispatched at once: a thread gathers requests and hands them on."""
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Collection
 
 from s3sync_dagster.model.errors import S3SyncError, Unavailable
@@ -10,12 +12,16 @@ _log = logging.getLogger(__name__)
 
 Dispatch = Callable[[Collection[str]], None]
 """Reserves batches of these sources and launches their runs."""
+FIRST_SECONDS = 0.05
+"""A request after a quiet time waits only for those that are sent with it: somebody may wait."""
 
 
 class Dispatching:
-    """A debounced call of ``dispatch`` with the sources that have new invocations.
+    """A call of ``dispatch`` with the sources that have new invocations, now and then.
 
-    Nothing is lost here: what is not dispatched stays pending for the dispatch sensor.
+    The first of many is dispatched nearly at once; what follows it gathers, since each run costs
+    as much as dozens of keys. Nothing is lost here: what is not dispatched stays pending for the
+    dispatch sensor.
     """
 
     def __init__(self, dispatch: Dispatch | None, *, gather_seconds: float) -> None:
@@ -48,14 +54,18 @@ class Dispatching:
             self._thread.join(timeout_seconds)
 
     def _work(self) -> None:
+        last = -math.inf
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._stopping)
                 if self._stopping:
                     return
-                self._changed.wait_for(lambda: self._stopping, timeout=self._gather_seconds)
+                gather = max(FIRST_SECONDS, last + self._gather_seconds - time.monotonic())
+                gather = min(gather, self._gather_seconds)
+                self._changed.wait_for(lambda: self._stopping, timeout=gather)
                 sources, self._waiting = self._waiting, set()
             self._dispatch_once(sources)
+            last = time.monotonic()
 
     def _dispatch_once(self, sources: set[str]) -> None:
         assert self._dispatch is not None

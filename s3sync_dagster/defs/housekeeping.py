@@ -9,7 +9,8 @@ from dagster import DagsterRunStatus, RunsFilter
 from s3sync_dagster.catalog.kept_requests import prune_requests
 from s3sync_dagster.core.naming import SOURCE_TAG, asset_path
 from s3sync_dagster.core.patience import is_due
-from s3sync_dagster.defs.checks import CHECKS
+from s3sync_dagster.defs.check_reports import report_checks
+from s3sync_dagster.defs.loaded_sensors import LoadedSensors
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.engine.rolling_check import check_some
 from s3sync_dagster.model.errors import S3SyncError
@@ -33,8 +34,6 @@ HOUR_ROWS_SECONDS = 31 * 86_400.0
 UPLOAD_BYTES_SECONDS = 86_400.0
 """Of an upload that came to no end: a crash left them."""
 
-_CHEAP = ("no_failed_keys", "not_gone_quiet")
-
 
 def keep_minutes(
     runtime: Runtime,
@@ -42,7 +41,7 @@ def keep_minutes(
     sources: Sequence[Source],
     *,
     cursor: str | None,
-    sensors: Sequence[str] = (),
+    sensors: LoadedSensors,
 ) -> tuple[list[str], str | None]:
     """Report checks and look at records once a minute, note for charts, prune once an hour.
 
@@ -78,12 +77,12 @@ def keep_minutes(
         from s3sync_dagster.defs.dagster_internals.pruning import (  # noqa: PLC0415
             prune_evaluations,
             prune_runs,
-            prune_tick_logs,
         )
+        from s3sync_dagster.defs.dagster_internals.tick_pruning import prune_ticks  # noqa: PLC0415
 
         pruned = prune_runs(instance, [source.name for source in sources])
         prune_evaluations(instance, [dg.AssetKey(asset_path(source)) for source in sources])
-        prune_tick_logs(instance, sensors)
+        prune_ticks(instance, sensors)
         if pruned:
             notes.append(f"pruned {pruned} old runs")
             turns["pruned"] = 0  # there may be more of them
@@ -160,53 +159,3 @@ def report_orphans(
             instance.report_run_failed(run, "s3sync: no sign of life; its worker is gone")
             reported += 1
     return reported
-
-
-def report_checks(runtime: Runtime, instance: dg.DagsterInstance, sources: Sequence[Source]) -> int:
-    """Report the cheap checks of sources where something has changed; returns how many.
-
-    An evaluation is an event: one a minute for each source would fill the log with nothing. But
-    Dagster shows one as "not evaluated" as soon as the asset has a later materialisation.
-    """
-    clock = runtime.parts.clock
-    started, reported = clock.monotonic(), 0
-    ordered = list(sources)
-    clock.random.shuffle(ordered)  # with many sources each gets its turn
-    for source in ordered:
-        if clock.monotonic() - started > BUDGET_SECONDS:
-            break
-        asset = dg.AssetKey(asset_path(source))
-        keys = {name: dg.AssetCheckKey(asset, name) for name in _CHEAP}
-        latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(
-            list(keys.values())
-        )
-        worked = instance.get_latest_materialization_event(asset)
-        worked_at = worked.timestamp if worked is not None else 0.0
-        for name in _CHEAP:
-            result = CHECKS[name][1](runtime, source)
-            record = latest.get(keys[name])
-            before = record.evaluation if record is not None else None
-            if (
-                record is not None
-                and record.create_timestamp > worked_at
-                and isinstance(before, dg.AssetCheckEvaluation)
-                and _told(before) == _told(result)
-            ):
-                continue
-            instance.report_runless_asset_event(
-                dg.AssetCheckEvaluation(
-                    asset_key=asset,
-                    check_name=name,
-                    passed=result.passed,
-                    severity=result.severity,
-                    description=result.description,
-                    metadata=result.metadata,
-                )
-            )
-            reported += 1
-    return reported
-
-
-def _told(check: dg.AssetCheckEvaluation | dg.AssetCheckResult) -> tuple[object, ...]:
-    metadata = check.metadata or {}
-    return check.passed, metadata.get("failed"), metadata.get("objects")

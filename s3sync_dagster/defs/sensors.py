@@ -17,6 +17,7 @@ from s3sync_dagster.core.source_identity import refusal
 from s3sync_dagster.defs.dagster_internals.pooling import pool_connections
 from s3sync_dagster.defs.dispatching import Dispatcher, why_not_now
 from s3sync_dagster.defs.housekeeping import keep_minutes
+from s3sync_dagster.defs.loaded_sensors import LoadedSensors
 from s3sync_dagster.defs.queue_reading import read_queue, wait_seconds
 from s3sync_dagster.defs.resources import RUNTIME_KEY, Runtime
 from s3sync_dagster.defs.slow_listings import SlowListings
@@ -221,7 +222,7 @@ def build_dispatch_sensor(
                     context.instance,
                     dispatcher.sources,
                     cursor=cursor,
-                    sensors=_sensors(context),
+                    sensors=LoadedSensors.of_tick(context),
                 )
                 notes += [*minutes, *dispatcher.not_shown(shards)]
             text = "; ".join(notes) or dispatcher.idle_reason()
@@ -234,11 +235,6 @@ def build_dispatch_sensor(
             runtime.parts.close()
 
     return dispatch
-
-
-def _sensors(context: dg.SensorEvaluationContext) -> list[str]:
-    own = context.repository_def
-    return [] if own is None else [sensor.name for sensor in own.sensor_defs]
 
 
 def _location(context: dg.SensorEvaluationContext) -> str | None:

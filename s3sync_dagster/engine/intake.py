@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from s3sync_dagster.core.events import MAX_RECORDS
 from s3sync_dagster.core.intake import IntakeCounts, IntakePlan, plan_intake
 from s3sync_dagster.model.errors import NoRoom
 
@@ -25,6 +26,9 @@ BYTES_A_COMMIT = 2 * 1024**2
 ROWS_A_COMMIT = 10_000
 """Events times sources: what is received is committed and deleted in such parts, so that a tick
 that began ends soon after its budget."""
+GRACE_SECONDS = 10.0
+"""What was received is stored after the budget, too: whatever goes back unread comes nearer to the
+dead-letter queue. Ten messages of a hundred events for two hundred sources are more than that."""
 LEAST_EVENT_BYTES = 200
 """No event of S3's is shorter; most have four times as many."""
 KEYS_A_TRANSACTION = 1_000
@@ -86,7 +90,9 @@ def take_messages(
     rules: QueueRules | None = None
     not_understood: list[Message] = []
     while clock.monotonic() < ends:
-        messages = _receive(queue, clock=clock, ends=ends, wait_seconds=wait_seconds)
+        messages = _receive(
+            queue, clock=clock, ends=ends, wait_seconds=wait_seconds, sources=len(sources)
+        )
         if not messages:
             break
         wait_seconds = 0
@@ -98,12 +104,12 @@ def take_messages(
         if rules.visibility_seconds is None or rules.visibility_seconds < work_seconds:
             queue.extend(messages, seconds=work_seconds)
         for group in _groups(messages, sources=len(sources)):
-            if group[0] is not messages[0] and clock.monotonic() >= ends:
+            if group[0] is not messages[0] and clock.monotonic() >= ends + GRACE_SECONDS:
                 queue.extend(group, seconds=0)
                 continue
             plan = plan_intake(group, sources)
             _commit(plan, queue=queue, work=work, log=log, at=at, found=found)
-            not_understood += plan.leave
+            not_understood += [replace(one, body="") for one in plan.leave]
     if not_understood and rules is not None and rules.dead_letters is not False:
         # Not before: this very call would receive them again.
         queue.extend(not_understood, seconds=0)
@@ -118,7 +124,7 @@ def _groups(messages: Sequence[Message], *, sources: int) -> Iterator[list[Messa
     group: list[Message] = []
     rows = 0
     for message in messages:
-        more = max(1, sources) * (1 + len(message.body) // LEAST_EVENT_BYTES)
+        more = _rows(message, sources=sources)
         if group and rows + more > ROWS_A_COMMIT:
             yield group
             group, rows = [], 0
@@ -126,6 +132,11 @@ def _groups(messages: Sequence[Message], *, sources: int) -> Iterator[list[Messa
         rows += more
     if group:
         yield group
+
+
+def _rows(message: Message, *, sources: int) -> int:
+    """Return how many events times sources a message may have."""
+    return max(1, sources) * (1 + min(len(message.body) // LEAST_EVENT_BYTES, MAX_RECORDS))
 
 
 def _commit(
@@ -165,13 +176,17 @@ def _commit(
     found.counts += replace(plan.counts, no_room=len(refused))
 
 
-def _receive(queue: Queue, *, clock: Clock, ends: float, wait_seconds: int) -> list[Message]:
+def _receive(
+    queue: Queue, *, clock: Clock, ends: float, wait_seconds: int, sources: int
+) -> list[Message]:
+    """Return what one commit works on, and what came with the last of it."""
     messages: list[Message] = []
-    size = 0
-    while len(messages) < MESSAGES_A_COMMIT and size < BYTES_A_COMMIT:
+    size = rows = 0
+    while len(messages) < MESSAGES_A_COMMIT and size < BYTES_A_COMMIT and rows < ROWS_A_COMMIT:
         received = queue.receive(limit=10, wait_seconds=0 if messages else wait_seconds)
         messages += received
         size += sum(len(one.body) for one in received)
+        rows += sum(_rows(one, sources=sources) for one in received)
         if not received or clock.monotonic() >= ends:
             break
     return messages

@@ -1,6 +1,7 @@
 """Nothing of a queue is acknowledged before it is committed, and no message harms others."""
 
 import json
+import tracemalloc
 
 import pytest
 
@@ -273,10 +274,62 @@ def test_what_a_ticks_time_is_too_short_for_comes_again_at_once(world, queue, mo
             world.clock.seconds += 12
             super().record_events(source_id, **events)
 
-    assert take(world, queue, work=Slow(world, queue)).counts.messages == 2
-    assert len(queue.bodies()) == 4
-    assert take(world, queue).counts.messages == 4
+    assert take(world, queue, work=Slow(world, queue)).counts.messages == 3
+    assert len(queue.bodies()) == 3
+    assert take(world, queue).counts.messages == 3
     assert queue.bodies() == []
+
+
+def test_events_that_a_tick_has_no_time_for_stay_unread_in_the_queue(world, monkeypatch):
+    """Each receive counts against the queue's redrive policy, whatever came of it."""
+    monkeypatch.setattr(intake, "ROWS_A_COMMIT", 50)
+    dead = MemoryQueue(now=world.clock.monotonic)
+    queue = MemoryQueue(now=world.clock.monotonic, max_receive_count=1, dead_letters=dead)
+    for number in range(200):
+        queue.send(created(f"{number:03}.txt"))
+
+    class Slow(Work):
+        def record_events(self, source_id, **events):
+            world.clock.seconds += 7
+            super().record_events(source_id, **events)
+
+    taken = [take(world, queue, work=Slow(world, queue)).counts.messages for _ in range(4)]
+    assert sum(taken) == 200
+    assert min(taken[:2]) >= 40
+    assert dead.bodies() == []
+    assert world.catalog.invocations.live_count(world.source.id) == 200
+
+
+def test_what_is_not_understood_is_not_kept_in_memory_till_it_goes_back(world):
+    """An owner fills a queue of its own with messages of a mebibyte that are no events."""
+    given_back = []
+
+    class Garbage(MemoryQueue):
+        sent = 0
+
+        def receive(self, *, limit, wait_seconds):
+            numbers = range(self.sent, min(self.sent + limit, 100))
+            self.sent += len(numbers)
+            return [
+                Message(message_id=str(n), receipt_handle=str(n), body=f"{n}" * 2**19)
+                for n in numbers
+            ]
+
+        def extend(self, messages, *, seconds):
+            if seconds == 0:
+                given_back.extend(one.receipt_handle for one in messages)
+
+    dead = MemoryQueue(now=world.clock.monotonic)
+    queue = Garbage(now=world.clock.monotonic, max_receive_count=5, dead_letters=dead)
+    tracemalloc.start()
+    try:
+        found = take(world, queue, log=lambda _: None)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.counts.invalid == 100
+    assert given_back == [str(n) for n in range(100)]
+    assert most < 40 * 2**20
 
 
 def test_events_that_are_told_to_many_sources_are_stored_in_smaller_parts():

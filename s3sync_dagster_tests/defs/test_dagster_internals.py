@@ -12,8 +12,16 @@ from unittest.mock import create_autospec
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._core.remote_representation.external import RemoteRepository
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    SensorInstigatorData,
+    TickData,
+    TickStatus,
+)
 from dagster._core.storage.compute_log_manager import ComputeIOType
 from dagster._core.workspace.context import BaseWorkspaceRequestContext
 
@@ -32,6 +40,8 @@ from s3sync_dagster.defs.dagster_internals import (
     run_forker,
     sqlite_storage,
 )
+from s3sync_dagster.defs.dagster_internals.tick_pruning import prune_ticks
+from s3sync_dagster.defs.loaded_sensors import LoadedSensors
 from s3sync_dagster.local.home import shipped
 
 PACKAGE = Path(s3sync_dagster.__file__).parent
@@ -205,15 +215,71 @@ def uses_pruning(instance, _):
             dg.AssetCheckEvaluation(asset_key=KEY, check_name="whole", passed=passed)
         )
     assert pruning.prune_evaluations(instance, [KEY], now=later) == 1
-    key = ["__repository__", "dispatch", "5"]
+
+
+def said(instance, sensor):
+    """Have a tick say something; returns the folder of what the sensor's ticks said."""
+    key = ["__repository__", sensor, "5"]
     with instance.compute_log_manager.open_log_stream(key, ComputeIOType.STDERR) as stream:
         stream.write("said")
-    (Path(instance.compute_log_manager.get_captured_local_path(key, "err")).parent / "sub").mkdir()
-    assert pruning.prune_tick_logs(instance, ["dispatch"]) == 0
-    assert pruning.prune_tick_logs(instance, ["of_others"], now=later.timestamp()) == 0
-    for deleted in (1, 0):
-        found = pruning.prune_tick_logs(instance, ["dispatch"], now=later.timestamp())
-        assert found == deleted
+    return Path(instance.compute_log_manager.get_captured_local_path(key, "err")).parent
+
+
+def uses_tick_pruning(instance, _):
+    folder = said(instance, "dispatch")
+    (folder / "sub").mkdir()
+    later = datetime.now(UTC).timestamp() + 2 * 86_400
+    loaded, others = LoadedSensors("here", {"dispatch"}), LoadedSensors("here", {"of_others"})
+    assert prune_ticks(instance, loaded) == 0
+    assert prune_ticks(instance, others, now=later) == 0
+    assert [prune_ticks(instance, loaded, now=later) for _ in range(2)] == [1, 0]
+
+
+def test_a_day_after_its_last_tick_all_of_a_sensor_that_is_gone_goes(instance):
+    now = datetime.now(UTC).timestamp()
+    states = {
+        (location, name): add_sensor(instance, location, name, ticked=now)
+        for location, name in [("here", "dispatch"), ("here", "q_intake"), ("else", "x_intake")]
+    }
+    off = add_sensor(instance, "here", "off_intake", ticked=now, status=InstigatorStatus.STOPPED)
+    for name in ("dispatch", "q_intake", "x_intake", "off_intake"):
+        said(instance, name)
+    loaded = LoadedSensors("here", {"dispatch"})
+    assert prune_ticks(instance, loaded, now=now + 3_600) == 0
+    assert left(instance, states["here", "q_intake"]) == (True, 1)
+    assert prune_ticks(instance, LoadedSensors(None, {"dispatch"}), now=now + 2 * 86_400) == 1
+    assert left(instance, states["here", "q_intake"]) == (True, 1)
+    assert prune_ticks(instance, loaded, now=now + 2 * 86_400) == 2
+    assert left(instance, states["here", "q_intake"]) == (False, 0)
+    assert left(instance, off) == (True, 0)
+    assert left(instance, states["here", "dispatch"]) == (True, 1)
+    assert left(instance, states["else", "x_intake"]) == (True, 1)
+
+
+def add_sensor(instance, location, name, *, ticked, status=InstigatorStatus.DECLARED_IN_CODE):
+    """Have the storage know a sensor of a code location, with a tick."""
+    code = RegisteredCodeLocationOrigin(location)
+    origin = RemoteRepositoryOrigin(code, "__repository__").get_instigator_origin(name)
+    data = SensorInstigatorData(last_tick_timestamp=ticked)
+    state = InstigatorState(origin, InstigatorType.SENSOR, status, data)
+    instance.add_instigator_state(state)
+    instance.create_tick(
+        TickData(
+            instigator_origin_id=state.instigator_origin_id,
+            instigator_name=name,
+            instigator_type=InstigatorType.SENSOR,
+            status=TickStatus.SKIPPED,
+            timestamp=ticked,
+            selector_id=state.selector_id,
+        )
+    )
+    return state
+
+
+def left(instance, state):
+    """Return whether the storage has the state of a sensor, and how many ticks."""
+    ids = (state.instigator_origin_id, state.selector_id)
+    return instance.get_instigator_state(*ids) is not None, len(instance.get_ticks(*ids))
 
 
 def uses_launcher(instance, home):

@@ -2,6 +2,7 @@
 
 import json
 import time
+import uuid
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,13 +16,14 @@ from s3sync_dagster.catalog.tables import invocations
 from s3sync_dagster.core.naming import job_name, partitions_name
 from s3sync_dagster.core.reservation import MAX_LIVE
 from s3sync_dagster.defs import dispatching, housekeeping
+from s3sync_dagster.defs.check_reports import report_checks
 from s3sync_dagster.defs.dagster_internals.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.dispatching import Dispatcher
 from s3sync_dagster.defs.housekeeping import (
     check_records,
     keep_minutes,
-    report_checks,
 )
+from s3sync_dagster.defs.loaded_sensors import LoadedSensors
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.invocation import Trigger
@@ -29,6 +31,7 @@ from s3sync_dagster_tests.core.rules import Refusing, refuse_with
 from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.sources import changed
 
+NONE = LoadedSensors(location=None)
 KEYS = [f"docs/{n}.md" for n in range(5)]
 
 
@@ -266,6 +269,35 @@ def test_checks_run_on_demand_and_are_reported_when_they_change(world):
     assert len(evaluation.metadata["held_back_keys"].value) == 4
 
 
+def test_dagster_is_asked_once_for_the_checks_of_all_sources(world, monkeypatch):
+    world.sync()
+    others = [
+        world.source.with_changes(id=str(uuid.uuid4()), name=f"other_{number}")
+        for number in range(3)
+    ]
+    for other in others:
+        world.catalog.sources.add(other)
+    storage, asked = world.instance.event_log_storage, []
+    for name in ("get_latest_asset_check_execution_by_key", "get_latest_materialization_events"):
+        question = getattr(storage, name)
+
+        def counted(*args, _name=name, _question=question, **kwargs):
+            asked.append(_name)
+            return _question(*args, **kwargs)
+
+        monkeypatch.setattr(storage, name, counted)
+    runtime, sources = Runtime(world.parts), [world.source, *others]
+    time.sleep(1.1)  # Dagster keeps the time of an evaluation in whole seconds
+    assert report_checks(runtime, world.instance, sources) == 2 * len(sources)
+    assert report_checks(runtime, world.instance, sources) == 0
+    assert sorted(asked) == [
+        "get_latest_asset_check_execution_by_key",
+        "get_latest_asset_check_execution_by_key",
+        "get_latest_materialization_events",
+        "get_latest_materialization_events",
+    ]
+
+
 def test_a_run_that_indexes_does_not_pay_for_checks_of_the_source(world):
     world.sync()
     job = world.defs.resolve_implicit_global_asset_job_def()  # what the UI and backfills run
@@ -333,9 +365,9 @@ def test_old_reports_of_checks_go_but_the_latest(world):
 
 def test_minutes_are_kept_once_a_minute(world):
     runtime = Runtime(world.parts)
-    _, cursor = keep_minutes(runtime, world.instance, [world.source], cursor=None)
+    _, cursor = keep_minutes(runtime, world.instance, [world.source], cursor=None, sensors=NONE)
     assert set(json.loads(cursor)) == {"checked", "noted", "pruned"}
-    notes, same = keep_minutes(runtime, world.instance, [world.source], cursor=cursor)
+    notes, same = keep_minutes(runtime, world.instance, [world.source], cursor=cursor, sensors=NONE)
     assert notes == []
     assert same == cursor
 
@@ -349,7 +381,7 @@ def test_requests_that_have_ended_are_forgotten_where_there_are_too_many(world, 
         with catalog.database.write() as tx:
             row = invocations.c.id == one
             tx.execute(invocations.update().where(row).values(created_at=at, finished_at=at))
-    keep_minutes(Runtime(world.parts), world.instance, [world.source], cursor=None)
+    keep_minutes(Runtime(world.parts), world.instance, [world.source], cursor=None, sensors=NONE)
     assert list(catalog.invocations.latest_by_keys(world.source.id, keys)) == ["c"]
 
 
@@ -371,7 +403,7 @@ def test_records_that_others_deleted_are_found_by_the_minutes(world):
     world.parts.catalog.sources.set_paused(source.id, paused=True)
     assert check_records(runtime, [source]) == []
     world.parts.catalog.sources.set_paused(source.id, paused=False)
-    notes, _ = keep_minutes(runtime, world.instance, [source], cursor=None)
+    notes, _ = keep_minutes(runtime, world.instance, [source], cursor=None, sensors=NONE)
     assert any("have lost or changed records" in note for note in notes)
     hours = world.catalog.hours.of_source(source.id, since=0)
     states = {"indexed": len(KEYS) - 1, "pending": 1, "processing": 0, "skipped": 0}

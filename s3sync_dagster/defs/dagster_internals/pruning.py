@@ -3,8 +3,6 @@
 A batch run is 335 KB on SQLite.
 """
 
-import contextlib
-import os
 import time
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
@@ -13,13 +11,11 @@ from pathlib import Path
 import dagster as dg
 import sqlalchemy as sa
 from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
-from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 from dagster._core.instance.utils import RUNLESS_RUN_ID
 from dagster._core.storage.event_log import SqlEventLogStorageTable
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
-from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
 from s3sync_dagster.core.naming import SOURCE_TAG
 
@@ -29,7 +25,6 @@ that failed last: their keys show FAILED till then."""
 MINIMUM_AGE = timedelta(hours=1)
 """A younger run may belong to a backfill that still counts it."""
 RUNS_A_CALL = 100
-KEEP_TICK_LOGS_DAYS = 1
 KEEP_EVALUATIONS_DAYS = 3
 """Of the checks that ``dispatch`` reports, up to two a minute for a source at work."""
 
@@ -104,37 +99,6 @@ def prune_evaluations(
                     events.c.timestamp < before,
                 )
             )
-    return deleted
-
-
-def prune_tick_logs(
-    instance: dg.DagsterInstance,
-    sensors: Collection[str],
-    *,
-    budget_seconds: float = 10.0,
-    now: float | None = None,
-) -> int:
-    """Delete what ticks of these sensors said longer ago than is kept; returns how many files.
-
-    Dagster's own retention deletes the rows of ticks and leaves these files. Logs that lie
-    elsewhere than on this machine, and what cannot be deleted, are left alone.
-    """
-    manager = instance.compute_log_manager
-    if not isinstance(manager, LocalComputeLogManager):
-        return 0
-    oldest = (now or time.time()) - KEEP_TICK_LOGS_DAYS * 86_400
-    ends, deleted = time.monotonic() + budget_seconds, 0
-    for name in sensors:
-        key = [SINGLETON_REPOSITORY_NAME, name, "-"]
-        folder = Path(manager.get_captured_local_path(key, "err")).parent
-        for file in os.scandir(folder) if folder.is_dir() else ():
-            if time.monotonic() > ends:
-                return deleted  # the rest has its turn an hour later
-            with contextlib.suppress(OSError):  # another process has deleted it, or may
-                is_old = file.stat(follow_symlinks=False).st_mtime < oldest
-                if is_old and file.is_file(follow_symlinks=False):
-                    Path(file.path).unlink()
-                    deleted += 1
     return deleted
 
 
