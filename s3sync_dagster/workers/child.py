@@ -20,6 +20,7 @@ from s3sync_dagster.workers import linux, refusals, replies, sandbox, wire
 _ADDRESS_SPACE_SLACK_BYTES = 1024**3
 """Above the memory limit: mapped libraries, arenas and thread stacks are no memory yet."""
 _MAX_FILE_BYTES = 2 * 1024**3
+_MAX_DESCRIPTORS = 1024
 
 
 def run_call(link: socket.socket, header: wire.Header, *, folder: str) -> NoReturn:
@@ -94,6 +95,7 @@ def _prepare(*, folder: str) -> None:
     os.environ["TMPDIR"] = tempfile.tempdir = folder  # of programs, and of this process
     _lower(resource.RLIMIT_FSIZE, _MAX_FILE_BYTES)
     _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_NOFILE, _MAX_DESCRIPTORS)
     try:  # when the machine runs out of memory, the kernel takes this process first
         Path("/proc/self/oom_score_adj").write_text("1000")
     except OSError:

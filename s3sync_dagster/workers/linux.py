@@ -16,6 +16,11 @@ _CLONE_NEWNET = 0x40000000
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _THREAD_BYTES = 64 * 1024
 """What a thread takes of its process's memory, used or not: nobody has 10,000 to look at."""
+_BUFFER_BYTES = 256 * 1024
+"""What may wait unread in the kernel for a descriptor: a socket's first buffer
+(``net.core.wmem_default``, 208 KiB) with what the kernel adds, or a pipe's (64 KiB)."""
+_MOST_DESCRIPTORS = 1024
+"""What a process counts that hides its own."""
 _ON_LINUX = sys.platform == "linux"
 
 
@@ -96,7 +101,10 @@ def drop_capabilities() -> bool:
 
 
 def memory_of_tree(pid: int) -> int:
-    """Return the resident bytes of a process and its descendants, 0 when it is gone."""
+    """Return the bytes of a process and its descendants, 0 when it is gone.
+
+    What is resident, and what each thread and descriptor may have in the kernel beside it.
+    """
     if not _ON_LINUX:
         return _memory_by_psutil(pid)
     total = 0
@@ -105,6 +113,7 @@ def memory_of_tree(pid: int) -> int:
         current = waiting.pop()
         children, threads = _family_of(current)
         total += _resident_bytes(current) + threads * _THREAD_BYTES
+        total += _descriptors_of(current) * _BUFFER_BYTES
         waiting.extend(children)
     return total
 
@@ -127,6 +136,17 @@ def _resident_bytes(pid: int) -> int:
         with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:  # noqa: PTH123 (20 times a second)
             return int(file.read(128).split()[1]) * _PAGE_BYTES
     except (OSError, IndexError):
+        return 0
+
+
+def _descriptors_of(pid: int) -> int:
+    """Return how many descriptors a process has open."""
+    folder = f"/proc/{pid}/fd"
+    try:  # from Linux 6.2 on the size of the folder, which nobody can hide
+        return os.stat(folder).st_size or len(os.listdir(folder))  # noqa: PTH116, PTH208 (20 times a second)
+    except PermissionError:
+        return _MOST_DESCRIPTORS
+    except OSError:
         return 0
 
 

@@ -53,9 +53,12 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {  # name: number on x86_64
     "msgctl": (71, 187),
     "mq_open": (240, 180),
     "mq_unlink": (241, 181),
-    # Memory that no limit counts, and groups in which nobody looks for what is left.
+    # Memory that no limit counts (descriptors on their way are in no process), and groups in which
+    # nobody looks for what is left.
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
+    "sendmsg": (46, 211),
+    "sendmmsg": (307, 269),
     "setsid": (112, 157),
     "setpgid": (109, 154),
     # Files that may not be opened.
@@ -120,11 +123,14 @@ _WITHOUT_EFFECT: dict[str, tuple[int | None, int | None]] = {
     "utimes": (235, _NONE),
     "futimesat": (261, _NONE),
     "utimensat": (280, 88),
+    "setsockopt": (54, 208),
 }
 """Calls that are answered as if they were done. Whoever copies a file in his own folder makes them,
-and gives up where they fail; they would open the files of others as well, or close them."""
+and gives up where they fail; they would open the files of others as well, or close them. Sockets
+keep the buffers that each has at first: what waits in these is counted (``linux``)."""
 _SOCKETPAIR = (53, 199)
 """Of streams alone: a datagram is sent from half a pair to any socket that stands in a folder."""
+_FCNTL, _SET_PIPE_SIZE = (72, 25), 1031
 _CLONE, _CLONE3 = (56, 220), (435, 435)
 _NAMESPACES = 0x7E020000
 """Flags of ``clone``: a process in namespaces of its own. What ``clone3`` is told cannot be seen
@@ -147,6 +153,10 @@ _ENDS: dict[str, list[tuple[int, int | str, int | str, int]]] = {
         (_LOAD, 0, 0, _SECOND_ARGUMENT_AT),
         (_AND, 0, 0, _SOCKET_TYPE),
         (_EQUAL, "allow", "refuse", socket.SOCK_STREAM),
+    ],
+    "pipe": [
+        (_LOAD, 0, 0, _SECOND_ARGUMENT_AT),
+        (_EQUAL, "refuse", "allow", _SET_PIPE_SIZE),
     ],
     "refuse": [(_RETURN, 0, 0, _REFUSE)],
     "ignore": [(_RETURN, 0, 0, _IGNORE)],
@@ -198,6 +208,7 @@ def _program(machine: int, *, column: int, own_sockets: bool) -> bytes:
         (_EQUAL, "clone", 0, _CLONE[column]),
         (_EQUAL, "unknown", 0, _CLONE3[column]),
         (_EQUAL, "stream", 0, _SOCKETPAIR[column]),
+        (_EQUAL, "pipe", 0, _FCNTL[column]),
     ]
     made = _REFUSED["socket"][column] or 0
     if not own_sockets:

@@ -1,6 +1,7 @@
 """What a parser that was taken over would try, as functions of a worker that names no program."""
 
 import ctypes
+import fcntl
 import os
 import platform
 import resource
@@ -47,6 +48,9 @@ def try_all(secret: str, server_socket: str, port: int) -> dict[str, bool]:
         "share memory": lambda: _done(_LIBC.shmget(0, 4096, 0o1600)),
         "have namespaces of its own": _namespaces,
         "keep memory in no process": lambda: os.close(os.memfd_create("mine")),
+        "keep descriptors on their way": _send_descriptor,
+        "widen a socket": _widen_socket,
+        "widen a pipe": _widen_pipe,
     }
     return {name: _succeeds(attempt) for name, attempt in attempts.items()}
 
@@ -143,6 +147,27 @@ def _watch(folder: str) -> None:
         _done(_LIBC.inotify_add_watch(watcher, folder.encode(), 0xFFF))
     finally:
         os.close(watcher)
+
+
+def _send_descriptor() -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        socket.send_fds(one, [b"x"], [other.fileno()])
+
+
+def _widen_socket() -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        before = one.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, before)  # the kernel doubles it
+        if one.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == before:
+            raise PermissionError
+
+
+def _widen_pipe() -> None:
+    out, into = os.pipe()
+    with os.fdopen(out), os.fdopen(into, "w"):
+        fcntl.fcntl(into, 1031, 2**17)  # F_SETPIPE_SZ
 
 
 def _namespaces() -> None:

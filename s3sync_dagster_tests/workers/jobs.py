@@ -169,6 +169,30 @@ def start_threads(count: int) -> int:
     return threading.active_count()
 
 
+def hold_in_pairs(count: int, seconds: float) -> int:
+    """Leave so many pairs of sockets full of what nobody reads; return how many bytes wait."""
+    kept: list[socket.socket] = []
+    waiting = 0
+    for _ in range(count):
+        kept += (pair := socket.socketpair())
+        for end in pair:
+            end.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    waiting += end.send(b"x" * 65_536)
+    time.sleep(seconds)
+    return waiting
+
+
+def open_many(count: int) -> int:
+    """Open so many descriptors; return how many could be."""
+    kept: list[int] = []
+    with contextlib.suppress(OSError):
+        for _ in range(count):
+            kept.append(os.open(os.devnull, os.O_RDONLY))
+    return len(kept)
+
+
 def loaded_modules() -> list[str]:
     return sorted(sys.modules)
 

@@ -146,6 +146,23 @@ def test_threads_take_of_the_memory_of_a_call():
         assert caught.value.reason == "out_of_memory"
 
 
+def test_what_waits_in_sockets_counts_as_memory(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("S3SYNC_WORKER_SANDBOX")
+    limits = WorkLimits(seconds=30, memory_bytes=150 * 1024**2)
+    with open_pool(workers=1) as pool:
+        few = pool.submit(JOBS + "hold_in_pairs", 10, 0.3, limits=limits).result()
+        assert few >= 20 * 65_536
+        with pytest.raises(LimitExceeded) as caught:
+            pool.submit(JOBS + "hold_in_pairs", 400, 10, limits=limits).result()
+        assert caught.value.reason == "out_of_memory"
+
+
+def test_no_process_opens_more_than_is_counted_for_it():
+    limits = WorkLimits(seconds=30, memory_bytes=900 * 1024**2)
+    with open_pool(workers=1) as pool:
+        assert 900 < pool.submit(JOBS + "open_many", 3_000, limits=limits).result() <= 1024
+
+
 def test_closing_leaves_no_process(tmp_path: Path):
     pool = open_pool(workers=2)
     pool.submit(JOBS + "add", 1, limits=PLENTY).result()

@@ -18,6 +18,7 @@ FILTERED = frozenset(
         *("open a file to others", "close a file to its user", "change a file's time"),
         *("mark a file", "cut a file", "see what comes and goes", "have namespaces of its own"),
         *("keep memory in no process", "send a datagram from a pair"),
+        *("keep descriptors on their way", "widen a socket", "widen a pipe"),
     }
 )
 """What seccomp refuses, whatever Landlock knows."""

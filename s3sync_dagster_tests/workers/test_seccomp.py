@@ -81,6 +81,10 @@ CALLS = {
     "io_setup": (206, 0),
     "shmget": (29, 194),
     "pidfd_send_signal": (424, 424),
+    "sendmsg": (46, 211),
+    "sendmmsg": (307, 269),
+    "setsockopt": (54, 208),
+    "fcntl": (72, 25),
 }
 """Numbers of ``asm/unistd_64.h`` and ``asm-generic/unistd.h``."""
 
@@ -140,6 +144,16 @@ def test_pairs_are_of_streams_for_others_could_send_to_any_socket(ask, own_socke
     assert given.pop(socket.SOCK_STREAM) == {ALLOW}
     assert set(map(frozenset, given.values())) == {frozenset({ERROR | errno.EPERM})}
     assert ask("connect", 3, own_sockets=own_sockets) == ERROR | errno.EPERM
+
+
+@pytest.mark.parametrize("own_sockets", [False, True])
+def test_what_waits_in_the_kernel_stays_small_and_in_a_process(ask, own_sockets):
+    assert ask("setsockopt", 3, 1, 7, own_sockets=own_sockets) == ERROR
+    for call in ("sendmsg", "sendmmsg"):
+        assert ask(call, 3, own_sockets=own_sockets) == ERROR | errno.EPERM
+    said = {command: ask("fcntl", 3, command, own_sockets=own_sockets) for command in range(2000)}
+    assert [one for one, answer in said.items() if answer != ALLOW] == [1031]  # F_SETPIPE_SZ
+    assert said[1031] == ERROR | errno.EPERM
 
 
 def test_another_machines_calls_are_refused():
