@@ -29,8 +29,8 @@ that began ends soon after its budget."""
 GRACE_SECONDS = 10.0
 """What was received is stored after the budget, too: whatever goes back unread comes nearer to the
 dead-letter queue. Ten messages of a hundred events for two hundred sources are more than that."""
-LEAST_EVENT_BYTES = 200
-"""No event of S3's is shorter; most have four times as many."""
+LEAST_EVENT_BYTES = 90
+"""No event that is understood is shorter; S3's have about eight times as many."""
 KEYS_A_TRANSACTION = 1_000
 """So that nobody waits for long who writes into the catalog beside this."""
 WAIT_SECONDS = 1

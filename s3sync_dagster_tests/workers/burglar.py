@@ -51,6 +51,7 @@ def try_all(secret: str, server_socket: str, port: int) -> dict[str, bool]:
         "keep descriptors on their way": _send_descriptor,
         "widen a socket": _widen_socket,
         "widen a pipe": _widen_pipe,
+        "take the disk at once": _take_disk,
     }
     return {name: _succeeds(attempt) for name, attempt in attempts.items()}
 
@@ -153,6 +154,11 @@ def _send_descriptor() -> None:
     one, other = socket.socketpair()
     with one, other:
         socket.send_fds(one, [b"x"], [other.fileno()])
+
+
+def _take_disk() -> None:
+    with tempfile.TemporaryFile() as file:
+        os.posix_fallocate(file.fileno(), 0, 2**20)
 
 
 def _widen_socket() -> None:

@@ -76,6 +76,7 @@ CALLS = {
     "setxattrat": (463, 463),
     "file_setattr": (469, 469),
     "truncate": (76, 45),
+    "fallocate": (285, 47),
     "inotify_init1": (294, 26),
     "inotify_add_watch": (254, 27),
     "io_setup": (206, 0),
@@ -109,7 +110,7 @@ def test_modes_and_times_are_left_as_they_are_and_nobody_fails_for_it(ask):
 
 
 def test_owners_marks_and_lengths_are_refused(ask):
-    for call in ("fchownat", "setxattr", "setxattrat", "file_setattr", "truncate"):
+    for call in ("fchownat", "setxattr", "setxattrat", "file_setattr", "truncate", "fallocate"):
         assert ask(call) == ERROR | errno.EPERM
     for call in ("inotify_init1", "inotify_add_watch", "io_setup"):
         assert ask(call) == ERROR | errno.EPERM
