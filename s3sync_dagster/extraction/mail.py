@@ -99,7 +99,7 @@ def _decoded(part: EmailMessage) -> str:
     if charset:
         try:
             return content.decode(charset)
-        except (LookupError, UnicodeDecodeError):
+        except (LookupError, ValueError):
             charset = None
     try:
         return decode(content).text

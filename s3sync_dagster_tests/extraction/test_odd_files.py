@@ -200,6 +200,13 @@ def test_old_suffixes_of_text_are_read_as_what_they_are(
     assert document.warnings[0].startswith(f"The suffix says .{name.partition('.')[2]}, ")
 
 
+@pytest.mark.parametrize("charset", ["punycode", "idna", "undefined", "no-such", "base64"])
+def test_mail_of_a_charset_that_says_nothing_of_its_bytes_is_read(read: Read, charset: str):
+    head = f"From: a@example.org\r\nSubject: Prices\r\nContent-Type: text/plain; charset={charset}"
+    mail = f"{head}\r\nContent-Transfer-Encoding: 8bit\r\n\r\nthe café is shut".encode()
+    assert "the café is shut" in read(mail, "note.eml").text
+
+
 def test_mail_that_an_editor_saved_as_utf_16_is_read(read: Read):
     mail = "From: Ada <ada@example.org>\nSubject: Plans\n\nWe begin on Monday.\n"
     document = read(mail.encode("utf-16"), "a.eml")
