@@ -37,6 +37,14 @@ FAILED_SECONDS = 300.0
 NOT_DUE = "not due"
 
 
+class Waits(Exception):
+    """No turn of a source may begin now; says why."""
+
+
+class GoesOnBeside(Waits):
+    """A turn has begun, and outlasts what it is waited for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListingParts:
     """What a process lists with."""
@@ -49,6 +57,11 @@ class ListingParts:
     """Opens Chroma: whether what was written is still there is asked with each listing."""
     snapshots: Path | None = None
     """Folder in which listings without order are sorted."""
+
+    def hindrance(self, source: Source) -> str | None:
+        """Return why no turn of a source may begin now, where one of before goes on."""
+        del source
+        return None
 
     def nothing_new(self, source: Source) -> str | None:
         """Return a sentence where a source's reports have nothing new, see ``engine.reports``."""
@@ -109,6 +122,9 @@ def list_when_due(
 ) -> str:
     """List a source when its time has come; returns what was looked at, for people."""
     catalog = parts.catalog
+    hindrance = parts.hindrance(source)
+    if hindrance is not None:
+        return f"{NOT_DUE}: {hindrance}"
     asked = catalog.sources.listing_asked(source.id)
     if not asked and not _by_itself(source):
         return f"{NOT_DUE}: it is not listed by itself"
@@ -133,6 +149,8 @@ def list_when_due(
             if waits is not None:
                 return waits
         progress = parts.go_on(source, budget_seconds=budget_seconds, page_keys=page_keys)
+    except Waits as waits:
+        return str(waits)
     except S3SyncError as error:
         log(f"{source.name} could not be listed: {error.reason}: {error.message}")
         return f"could not list: {error.message}"
@@ -165,8 +183,11 @@ def list_in_turn(
     now, live = clock.now().timestamp(), parts.catalog.listings.live_sources()
     due = [row for row in rows if row.source.id in live or _due(row, now=now)]
     served, lines = _served(after, {row.source.tenant for row in rows}), list[str]()
+    free = [row for row in due if parts.hindrance(row.source) is None]
+    if len(free) < len(due):
+        lines.append(f"{len(due) - len(free)} are at, or wait for, what outlasts a tick")
     started = clock.monotonic()
-    for row in _in_turn(due, served):
+    for row in _in_turn(free, served):
         left = budget_seconds - (clock.monotonic() - started)
         if left <= 0:
             lines.append("time is up; the others follow at the next tick")
