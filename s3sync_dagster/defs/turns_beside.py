@@ -186,9 +186,11 @@ class _Beside(ListingParts):
 
     def _take(self, source: Source, turn: Callable[[], T]) -> T:
         began = self.clock.monotonic()
-        kept = self.of.in_use()
+        # What came before, such as a look at Chroma, may have taken the tick's time: an answer that
+        # comes at once is waited for all the same.
+        seconds, kept = max(self.ends - began, PATIENCE_SECONDS), self.of.in_use()
         try:
-            return self.turns.take(source, turn, seconds=self.ends - began, kept=kept)
+            return self.turns.take(source, turn, seconds=seconds, kept=kept)
         except GoesOnBeside:
             self.slow.outlasted(source.name, began=began, ended=self.clock.monotonic())
             raise
