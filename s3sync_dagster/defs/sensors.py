@@ -90,6 +90,9 @@ def build_catalog_listing_sensor(
 ) -> dg.SensorDefinition:
     """Return ``catalog_auto_sync``, which lists the sources of the catalog in turn."""
     slow = SlowListings()
+    begun: dict[str | None, str] = {}
+    """Whose turn has begun in a tick, by the cursor that it was given: a tick that is lost tells
+    nobody."""
 
     @dg.sensor(
         name=name,
@@ -108,10 +111,12 @@ def build_catalog_listing_sensor(
                 text, last = list_in_turn(
                     beside_ticks(parts, runtime.parts, budget_seconds=BUDGET_SECONDS, slow=slow),
                     slow.others(names, parts.clock),
-                    after=context.cursor,
+                    after=begun.get(context.cursor, context.cursor),
                     log=TickLog(context).warning,
                     budget_seconds=BUDGET_SECONDS,
+                    begins=partial(begun.__setitem__, context.cursor),
                 )
+            begun.pop(context.cursor, None)
             return dg.SensorResult(skip_reason=runtime.chroma.told(text), cursor=last)
         except S3SyncError as error:
             return dg.SensorResult(skip_reason=f"could not list: {error.message}")

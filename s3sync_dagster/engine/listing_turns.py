@@ -164,6 +164,7 @@ def list_in_turn(
     after: str | None,
     log: Callable[[str], None],
     budget_seconds: float = BUDGET_SECONDS,
+    begins: Callable[[str], None] = lambda _after: None,
 ) -> tuple[str, str]:
     """List those sources of the catalog that are due, within one budget.
 
@@ -173,6 +174,7 @@ def list_in_turn(
         after: what the last call returned; the round goes on behind it.
         log: takes warnings.
         budget_seconds: for all of them together; what is left waits for the next tick.
+        begins: called before each turn with what would be returned if it were the last.
 
     Returns:
         A sentence for people, and whose turn was last: of each tenant the name, as JSON.
@@ -192,12 +194,13 @@ def list_in_turn(
         if left <= 0:
             lines.append("time is up; the others follow at the next tick")
             break
-        began = clock.monotonic()
+        began, name = clock.monotonic(), row.source.name
+        others = {tenant: one for tenant, one in served.items() if tenant != row.source.tenant}
+        begins(json.dumps({**others, row.source.tenant: name}))
         line = _listed(parts, row.source, log=log, budget_seconds=left)
         if not line.startswith(NOT_DUE):
-            lines.append(f"{row.source.name}: {line}")
-            served.pop(row.source.tenant, None)
-            served[row.source.tenant] = row.source.name  # behind those of other tenants
+            lines.append(f"{name}: {line}")
+            served = {**others, row.source.tenant: name}  # behind those of other tenants
             clock.sleep(min(clock.monotonic() - began, RESPITE_SECONDS))
     return "; ".join(lines) or f"{len(rows)} sources, none due", json.dumps(served)
 

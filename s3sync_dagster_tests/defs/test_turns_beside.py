@@ -11,6 +11,7 @@ from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.defs import sensors, turns_beside
 from s3sync_dagster.defs.building import build_definitions
 from s3sync_dagster.defs.turns_beside import TurnsBeside
+from s3sync_dagster.engine import listing_turns
 from s3sync_dagster.engine.listing_turns import GoesOnBeside, Waits
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import Source
@@ -122,6 +123,26 @@ def test_a_declared_source_keeps_no_tick_either(world):
         assert "it takes longer than a tick" in told.skip_message
         assert "still at what" in timed_tick(world, "declared_auto_sync").skip_message
         assert len(server.fetches) == 1
+
+
+def test_the_tick_after_one_that_was_lost_does_not_begin_with_the_same_tenant(world, monkeypatch):
+    class Lost(BaseException):
+        """Dagster has given the tick up."""
+
+    turns = []
+
+    def check(one, **_):
+        turns.append(one.name)
+        if len(turns) == 1:
+            raise Lost
+
+    monkeypatch.setattr(listing_turns, "check_collections", check)
+    team = [add(world, name, f"http://127.0.0.1:9/{name}.git", "a-team") for name in "ab"]
+    world._defs.append(build_definitions(catalog_sources=[*team, world.source]))
+    with pytest.raises(Lost):
+        world.tick("catalog_auto_sync")
+    timed_tick(world, "catalog_auto_sync")
+    assert turns[:2] == ["a", world.source.name]
 
 
 def source(name: str, tenant: str) -> Source:
