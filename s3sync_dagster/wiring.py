@@ -7,8 +7,8 @@ no S3 client, no parser and no model.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -66,6 +66,9 @@ class Parts:
     _stores: OpenStores = field(default_factory=OpenStores, repr=False)
     _queues: list[Queue] = field(default_factory=list[Queue], repr=False)
     _models: OpenModels = field(init=False, repr=False)
+    _users: int = field(default=0, repr=False)
+    """Who goes on beside whoever closes, see ``in_use``."""
+    _to_be_closed: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         self._models = OpenModels(
@@ -378,8 +381,27 @@ class Parts:
         """Return S3 requests of this process by kind."""
         return self._stores.requests()
 
+    @contextmanager
+    def in_use(self) -> Generator[None]:
+        """Keep open what is open until the block ends; who was to close it has it closed then."""
+        with self._lock:
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                closes = self._to_be_closed and not self._users
+            if closes:
+                self.close()
+
     def close(self) -> None:
-        """Close what was opened."""
+        """Close what was opened; where somebody has it ``in_use``, stores that nobody reads now."""
+        with self._lock:
+            used = self._to_be_closed = self._users > 0
+        if used:
+            self._stores.let_go()
+            return
         with self._lock:
             words = list(self._words.values())
         for memory in words:

@@ -22,6 +22,7 @@ from s3sync_dagster.defs.queue_reading import read_queue, wait_seconds
 from s3sync_dagster.defs.resources import RUNTIME_KEY, Runtime
 from s3sync_dagster.defs.slow_listings import SlowListings
 from s3sync_dagster.defs.tick_log import TickLog
+from s3sync_dagster.defs.turns_beside import beside_ticks
 from s3sync_dagster.engine.listing_turns import BUDGET_SECONDS, list_in_turn, list_when_due
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
@@ -29,7 +30,7 @@ from s3sync_dagster.model.source import Source
 LISTING_TICK_SECONDS = 4
 """Ticks look whether a listing is due; that costs one statement."""
 ANSWER_SECONDS = 25.0
-"""What a place's answer may take in a tick: with the budget it stays below the daemon's timeout."""
+"""What a place's answer may take in a tick, and in what goes on beside it."""
 DISPATCH_TICK_SECONDS = 1
 """Less than the daemon's loop of 5 s: an interval of 5 would miss every second loop."""
 
@@ -61,7 +62,14 @@ def build_listing_sensor(
             runtime.location = _location(context)
             source = find(runtime)
             with answers_take(ANSWER_SECONDS):
-                text = list_when_due(runtime.chroma.listing(), source, log=TickLog(context).warning)
+                text = list_when_due(
+                    beside_ticks(
+                        runtime.chroma.listing(), runtime.parts, budget_seconds=BUDGET_SECONDS
+                    ),
+                    source,
+                    log=TickLog(context).warning,
+                    budget_seconds=BUDGET_SECONDS,
+                )
             text = runtime.chroma.told(text)
             refused = runtime.parts.catalog.sources.refused(source.id)
             if refused is not None:
@@ -83,6 +91,9 @@ def build_catalog_listing_sensor(
 ) -> dg.SensorDefinition:
     """Return ``catalog_auto_sync``, which lists the sources of the catalog in turn."""
     slow = SlowListings()
+    begun: dict[str | None, str] = {}
+    """Whose turn has begun in a tick, by the cursor that it was given: a tick that is lost tells
+    nobody."""
 
     @dg.sensor(
         name=name,
@@ -99,11 +110,14 @@ def build_catalog_listing_sensor(
             with answers_take(ANSWER_SECONDS):
                 parts = runtime.chroma.listing()
                 text, last = list_in_turn(
-                    slow.measured(parts),
+                    beside_ticks(parts, runtime.parts, budget_seconds=BUDGET_SECONDS, slow=slow),
                     slow.others(names, parts.clock),
-                    after=context.cursor,
+                    after=begun.get(context.cursor, context.cursor),
                     log=TickLog(context).warning,
+                    budget_seconds=BUDGET_SECONDS,
+                    begins=partial(begun.__setitem__, context.cursor),
                 )
+            begun.pop(context.cursor, None)
             return dg.SensorResult(skip_reason=runtime.chroma.told(text), cursor=last)
         except S3SyncError as error:
             return dg.SensorResult(skip_reason=f"could not list: {error.message}")

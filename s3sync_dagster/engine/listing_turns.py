@@ -37,6 +37,14 @@ FAILED_SECONDS = 300.0
 NOT_DUE = "not due"
 
 
+class Waits(Exception):
+    """No turn of a source may begin now; says why."""
+
+
+class GoesOnBeside(Waits):
+    """A turn has begun, and outlasts what it is waited for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListingParts:
     """What a process lists with."""
@@ -49,6 +57,11 @@ class ListingParts:
     """Opens Chroma: whether what was written is still there is asked with each listing."""
     snapshots: Path | None = None
     """Folder in which listings without order are sorted."""
+
+    def hindrance(self, source: Source) -> str | None:
+        """Return why no turn of a source may begin now, where one of before goes on."""
+        del source
+        return None
 
     def nothing_new(self, source: Source) -> str | None:
         """Return a sentence where a source's reports have nothing new, see ``engine.reports``."""
@@ -109,6 +122,9 @@ def list_when_due(
 ) -> str:
     """List a source when its time has come; returns what was looked at, for people."""
     catalog = parts.catalog
+    hindrance = parts.hindrance(source)
+    if hindrance is not None:
+        return f"{NOT_DUE}: {hindrance}"
     asked = catalog.sources.listing_asked(source.id)
     if not asked and not _by_itself(source):
         return f"{NOT_DUE}: it is not listed by itself"
@@ -133,6 +149,8 @@ def list_when_due(
             if waits is not None:
                 return waits
         progress = parts.go_on(source, budget_seconds=budget_seconds, page_keys=page_keys)
+    except Waits as waits:
+        return str(waits)
     except S3SyncError as error:
         log(f"{source.name} could not be listed: {error.reason}: {error.message}")
         return f"could not list: {error.message}"
@@ -146,6 +164,7 @@ def list_in_turn(
     after: str | None,
     log: Callable[[str], None],
     budget_seconds: float = BUDGET_SECONDS,
+    begins: Callable[[str], None] = lambda _after: None,
 ) -> tuple[str, str]:
     """List those sources of the catalog that are due, within one budget.
 
@@ -155,6 +174,7 @@ def list_in_turn(
         after: what the last call returned; the round goes on behind it.
         log: takes warnings.
         budget_seconds: for all of them together; what is left waits for the next tick.
+        begins: called before each turn with what would be returned if it were the last.
 
     Returns:
         A sentence for people, and whose turn was last: of each tenant the name, as JSON.
@@ -165,18 +185,22 @@ def list_in_turn(
     now, live = clock.now().timestamp(), parts.catalog.listings.live_sources()
     due = [row for row in rows if row.source.id in live or _due(row, now=now)]
     served, lines = _served(after, {row.source.tenant for row in rows}), list[str]()
+    free = [row for row in due if parts.hindrance(row.source) is None]
+    if len(free) < len(due):
+        lines.append(f"{len(due) - len(free)} are at, or wait for, what outlasts a tick")
     started = clock.monotonic()
-    for row in _in_turn(due, served):
+    for row in _in_turn(free, served):
         left = budget_seconds - (clock.monotonic() - started)
         if left <= 0:
             lines.append("time is up; the others follow at the next tick")
             break
-        began = clock.monotonic()
+        began, name = clock.monotonic(), row.source.name
+        others = {tenant: one for tenant, one in served.items() if tenant != row.source.tenant}
+        begins(json.dumps({**others, row.source.tenant: name}))
         line = _listed(parts, row.source, log=log, budget_seconds=left)
         if not line.startswith(NOT_DUE):
-            lines.append(f"{row.source.name}: {line}")
-            served.pop(row.source.tenant, None)
-            served[row.source.tenant] = row.source.name  # behind those of other tenants
+            lines.append(f"{name}: {line}")
+            served = {**others, row.source.tenant: name}  # behind those of other tenants
             clock.sleep(min(clock.monotonic() - began, RESPITE_SECONDS))
     return "; ".join(lines) or f"{len(rows)} sources, none due", json.dumps(served)
 

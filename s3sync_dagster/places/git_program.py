@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,6 +35,8 @@ from s3sync_dagster.ports.aws_guard import TRUSTED_TENANTS, AddressGuard
 ASK_SECONDS = 60.0
 """For a question to the server, and for what happens on this disk alone."""
 FETCH_SECONDS = 900.0
+"""For a fetch of files, and for whoever waits until another one's has ended. No tick of a sensor
+waits for so long: it goes on beside it."""
 SILENT_SECONDS = 60
 """A transfer of less than 1,000 bytes a second for so long is given up."""
 LOOK_SECONDS = 0.25
@@ -74,6 +77,10 @@ _PLAIN = {
 
 _BOUNDED = 'ulimit -d "$0" 2>/dev/null; exec "$@"'
 """What it maps of its own packs is no memory; a system without such a bound has none."""
+_ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""A server that never ends its answer would have a git for ever that outlives who bounds it. By the
+program, where the system has it: in a process with threads nothing may run between fork and exec.
+"""
 _ALONE: Mapping[str, str] = {}
 """Configuration of what asks nobody."""
 
@@ -119,9 +126,7 @@ class GitProgram:
         """Return what git prints after it asked the server."""
         return self._run(arguments, self._environment(self._way_in()), seconds=ASK_SECONDS)
 
-    def fetch(
-        self, *arguments: str, most_bytes: int, lock: int, seconds: float = FETCH_SECONDS
-    ) -> None:
+    def fetch(self, *arguments: str, most_bytes: int, lock: int, seconds: float) -> None:
         """Fetch within bounds of time and disk.
 
         Args:
@@ -217,15 +222,18 @@ class GitProgram:
         stderr: Any,
         stdin: int = subprocess.DEVNULL,
         pass_fds: tuple[int, ...] = (),
+        waited_for: bool = False,
     ) -> subprocess.Popen[bytes]:
+        """Start git; where it is ``waited_for`` it ends with this thread."""
         git = shutil.which("git", path=environment["PATH"])
         if git is None:
             raise MissingEngine(
                 "The program git is not installed: install it (`apt install git`).",
                 reason="git_missing",
             )
+        ending = _ENDS_WITH_US if waited_for and _has_setpriv(environment["PATH"]) else ()
         return subprocess.Popen(
-            ["/bin/sh", "-c", _BOUNDED, str(MEMORY_BYTES // 1024), git, *arguments],
+            ["/bin/sh", "-c", _BOUNDED, str(MEMORY_BYTES // 1024), *ending, git, *arguments],
             env=environment,
             stdin=stdin,
             stdout=stdout,
@@ -248,7 +256,7 @@ class GitProgram:
         # Into files: a tree that unfolds without end fills a file up to its bound, and no memory.
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as told:
             process = self._popen(
-                arguments, environment, stdout=out, stderr=told, pass_fds=pass_fds
+                arguments, environment, stdout=out, stderr=told, pass_fds=pass_fds, waited_for=True
             )
             try:
                 while process.poll() is None:
@@ -352,6 +360,16 @@ class GitProgram:
             "reachable?",
             reason="git_failed",
         )
+
+
+@cache
+def _has_setpriv(path: str) -> bool:
+    """Return whether the program is there, and knows what it is asked for: util-linux 2.33."""
+    found = shutil.which(_ENDS_WITH_US[0], path=path)
+    if found is None:
+        return False
+    tried = [found, *_ENDS_WITH_US[1:], "/bin/sh", "-c", ":"]
+    return subprocess.run(tried, capture_output=True, check=False).returncode == 0
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

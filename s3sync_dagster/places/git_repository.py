@@ -82,7 +82,7 @@ class Repository:
             AccessDenied: ``git_access_denied``.
             Unavailable: the server cannot be reached.
         """
-        with self._locked() as lock:
+        with self._locked(FETCH_SECONDS) as lock:
             whole = self._prepare()
             wanted, doubted = self._wanted(), self._is_doubted()
             if wanted != self.commit() or not whole or doubted:
@@ -113,7 +113,7 @@ class Repository:
 
     def look(self) -> None:
         """Ask the server for the commit and fetch no files; raises what ``refresh`` would."""
-        with self._locked() as lock:
+        with self._locked(ASK_SECONDS) as lock:
             whole = self._prepare()
             wanted = self._wanted()
             if wanted == self._ref and not (whole and wanted == self.commit()):
@@ -124,7 +124,7 @@ class Repository:
 
         Asks the server twice and fetches nothing; raises what ``refresh`` would.
         """
-        with self._locked():
+        with self._locked(ASK_SECONDS):
             self._prepare()
             commit, branch = self._wanted(), self._ref
             if branch is None:
@@ -253,7 +253,8 @@ class Repository:
         git.fetch(
             "fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head",
             "--no-recurse-submodules", f"--filter=blob:limit={MAX_BLOB_BYTES}", "origin",
-            f"+{commit}:refs/s3sync/{commit}", most_bytes=self._most_bytes, lock=lock,
+            f"+{commit}:refs/s3sync/{commit}",
+            most_bytes=self._most_bytes, lock=lock, seconds=FETCH_SECONDS,
         )  # fmt: skip
         self._forget_promises(git)
         _note_left_out(git, commit, before)
@@ -286,10 +287,10 @@ class Repository:
         beside.replace(self._folder / "commit")
 
     @contextmanager
-    def _locked(self) -> Generator[int]:
+    def _locked(self, seconds: float) -> Generator[int]:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.utime(self._folder)  # it is used, see ``sweep``
-        ends = time.monotonic() + FETCH_SECONDS
+        ends = time.monotonic() + seconds
         with (self._folder / "lock").open("w") as lock:
             while True:
                 try:

@@ -60,6 +60,13 @@ class OpenStores:
                 total.update(store.requests())
         return total
 
+    def let_go(self) -> None:
+        """Close those that nobody works with; each other one is when nobody does any more."""
+        with self._lock:
+            known = list(self._known.values())
+            self._known.clear()
+        known.clear()  # outside of the lock: a place may keep waiting who closes it
+
     def close(self) -> None:
         """Close all."""
         with self._lock:

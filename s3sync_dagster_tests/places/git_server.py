@@ -4,6 +4,7 @@ import base64
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -63,6 +64,8 @@ class GitServer:
     seen: list[str] = field(default_factory=list)
     """Method and path of each request."""
     redirect: str | None = None
+    slow_seconds: float = 0.0
+    """Before the files of a commit are sent."""
 
     def uploads(self) -> int:
         """Return how many fetches were asked for since the last ``seen.clear()``."""
@@ -109,6 +112,8 @@ def git_server(root: Path, *, token: str | None = None) -> Iterator[GitServer]:
                 wanted = base64.b64encode(f"x-access-token:{served.token}".encode()).decode()
                 if self.headers.get("authorization") != f"Basic {wanted}":
                     return self._send(401, [("WWW-Authenticate", 'Basic realm="git"')], b"")
+            if b"command=fetch" in body:
+                time.sleep(served.slow_seconds)
             done = subprocess.run(
                 [f"{backend}/git-http-backend"], input=body, capture_output=True, check=False,
                 env={
