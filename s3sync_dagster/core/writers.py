@@ -10,7 +10,8 @@ from a copy has forgotten who came after it. Two things prove that such a writer
 * what it wrote, where the object is gone, or the source writes over it: just this id, in this
   bucket, below this prefix, of what the source selects. The source had the id by the time of the
   backup. Another installation may have got it since, and has no object there either. That
-  holds on AWS alone, where a bucket has its name for itself: two servers may have one each.
+  holds on AWS alone, where a bucket has its name for itself: two servers may have one each,
+  and which one is asked the environment may say.
 
 Where neither is so the writer may be at work: another installation, with the same Chroma.
 """
@@ -44,6 +45,8 @@ class Writers:
     them: records that name nobody are its own."""
     others: Collection[str] = ()
     """Ids of all other sources that the catalog knows, those too whose records were to stay."""
+    asked: Collection[str] = ()
+    """Servers that were asked for the source where it names none itself; empty among them: AWS."""
 
     def wrote(
         self, record_id: str, metadata: Mapping[str, Any], *, held_by: Source | None = None
@@ -66,7 +69,7 @@ class Writers:
             return True
         return (
             held_by is not None
-            and _has_its_name_for_itself(held_by)
+            and _has_its_name_for_itself(held_by, self.asked)
             and would_write(held_by, record_id, metadata)
         )
 
@@ -93,9 +96,9 @@ def _successor(before_id: str, *where: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, json.dumps([before_id, *where])))
 
 
-def _has_its_name_for_itself(source: Source) -> bool:
+def _has_its_name_for_itself(source: Source, asked: Collection[str]) -> bool:
     place = source.place.identity()
-    return place.place_type == "s3" and not place.endpoint_url
+    return place.place_type == "s3" and not place.endpoint_url and not any(asked)
 
 
 def of_place(source: Source, metadata: Mapping[str, Any]) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Origin,
         SourceRow,
     )
+    from s3sync_dagster.engine.same_server import ServersPort
     from s3sync_dagster.model.errors import S3SyncError
     from s3sync_dagster.model.invocation import Batch, Trigger
     from s3sync_dagster.model.source import Source
@@ -290,6 +291,11 @@ class CatalogPort(Protocol):
     @property
     def sources(self) -> SourcesPort:
         """Sources."""
+        ...
+
+    @property
+    def servers(self) -> ServersPort:
+        """Which server was asked for a source that names none."""
         ...
 
     @property

@@ -271,6 +271,7 @@ def writers_of(
         places=places if forgotten else (),
         own={source_id, *free} | ({*taken_from} - known),
         others=known | kept,
+        asked=catalog.servers.names(source_id),
     )
 
 

@@ -321,13 +321,18 @@ def test_what_another_installation_wrote_under_an_id_that_was_free_stays(gone):
     assert "theirs" in world.texts().values()
 
 
-def test_a_bucket_of_the_same_name_on_another_server_is_another_place():
-    world = make_world(endpoint_url="https://minio-a:9000")
+@pytest.mark.parametrize("named", [True, False], ids=["by the source", "by the environment"])
+def test_a_bucket_of_the_same_name_on_another_server_is_another_place(named):
+    servers = ("https://minio-a:9000", "https://minio-b:9000")
+    here, there = ({"endpoint_url": one} if named else {} for one in servers)
+    world = make_world(**here)
+    if not named:
+        world.catalog.servers.remember(world.source.id, servers[0], same=False)
     world.bucket.put("a.md", "ours")
     world.bucket.put("b.md", "other")
     world.sync()
     copy = back_up(world)
-    other = neighbour(world, bucket_name="bucket", endpoint_url="https://minio-b:9000")
+    other = neighbour(world, bucket_name="bucket", **there)
     other.bucket.put("a.md", "theirs")
     world.bucket.delete("a.md")
     world.sync()

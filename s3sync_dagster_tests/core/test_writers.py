@@ -102,3 +102,12 @@ def test_what_has_its_name_on_one_server_alone_proves_nothing(elsewhere):
     said = told(bucket=source.place.identity().bucket_name)
     assert would_write(source, RECORD, said)
     assert not writers().wrote(RECORD, said, held_by=source)
+
+
+@pytest.mark.parametrize(
+    ("asked", "proves"), [([], True), ([""], True), (["https://minio:9000"], False)]
+)
+def test_so_does_a_bucket_for_which_the_environment_names_a_server(asked, proves):
+    assert writers(asked=asked).wrote(RECORD, told(), held_by=SOURCE) is proves
+    assert writers(asked=["", "https://minio:9000"]).wrote(RECORD, told("before"), held_by=SOURCE)
+    assert not writers(asked=["", "https://minio:9000"]).wrote(RECORD, told(), held_by=SOURCE)
