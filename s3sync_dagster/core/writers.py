@@ -39,7 +39,7 @@ class Writers:
     places: Collection[tuple[str, str, str]]
     """Tenant, database and name of collections which may be that of whom the source became: where
     the records are, and its own, as what a sidecar or a request names is nobody's. None where no
-    catalog was put back from a copy, or all was looked through since."""
+    catalog was put back from a copy. That all was looked through since makes no move known."""
     own: Collection[str]
     """Ids: of the source, of those before it, of those that ended with their records. Empty among
     them: records that name nobody are its own."""

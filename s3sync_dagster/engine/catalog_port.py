@@ -58,6 +58,10 @@ class SourcesPort(Protocol):
         """
         ...
 
+    def was_put_back(self, source_id: str) -> bool:
+        """Return whether a source's catalog was put back from a copy, looked through or not."""
+        ...
+
     def look_through(self, source_id: str, names: Sequence[str]) -> None:
         """Note which collections may have records that were forgotten, none beside them."""
         ...
