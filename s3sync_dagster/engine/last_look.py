@@ -30,7 +30,9 @@ def delete_what_is_left(source: Source, *, catalog: CatalogPort, collections: Co
     """Delete records that say they are this source's, none of whose documents is left.
 
     One request for each collection that it has written to, where nothing is left. What another
-    source's document has taken over stays: its next write says whose it is.
+    source's document has taken over stays: its next write says whose it is. So does what is of
+    another bucket in a collection that is not the source's own: another installation's, whose
+    source has the same name (``core.writers.is_of``).
 
     Returns:
         How many were deleted; not 0: look again, whether they are gone and whether there are more.
@@ -81,7 +83,7 @@ def look_elsewhere(
         try:
             collection = open_there(collections, name, tenant=tenant, database=database)
             there = None if collection is None else known_at(collection, (tenant, database, name))
-            if collection and there and _delete_left(source, collection, there, catalog, own=True):
+            if collection and there and _delete_left(source, collection, there, catalog):
                 return False
             waiting.remove(name)
         except S3SyncError as error:
@@ -253,14 +255,9 @@ def known_at(collection: CollectionPort, place: tuple[str, str, str]) -> KnownCo
 
 
 def _delete_left(
-    source: Source,
-    collection: CollectionPort,
-    known: KnownCollection,
-    catalog: CatalogPort,
-    *,
-    own: bool = False,
+    source: Source, collection: CollectionPort, known: KnownCollection, catalog: CatalogPort
 ) -> int:
-    left = _left(source, collection, known, catalog, own=own)
+    left = _left(source, collection, known, catalog)
     if left:
         delete_in_steps(collection, left)
         # Nobody claims them, so a document that grew meanwhile may have got that very record.
@@ -271,20 +268,12 @@ def _delete_left(
 
 
 def _left(
-    source: Source,
-    collection: CollectionPort,
-    known: KnownCollection,
-    catalog: CatalogPort,
-    *,
-    own: bool,
+    source: Source, collection: CollectionPort, known: KnownCollection, catalog: CatalogPort
 ) -> list[str]:
-    """Return the first ids that nobody holds; those of others, however many, are passed by.
-
-    With ``own`` those alone that are the source's by their objects, too.
-    """
+    """Return the first ids that nobody holds; those of others, however many, are passed by."""
     left: list[str] = []
     for page in collection.scan(source_id=source.id):
-        names = [one.id for one in page if not own or is_of(source, collection.name, one.metadata)]
+        names = [one.id for one in page if is_of(source, collection.name, one.metadata)]
         left += _held_by_nobody(names, known, catalog)
         if len(left) >= RECORDS_A_LOOK:
             break

@@ -20,7 +20,7 @@ from s3sync_dagster.model.errors import FixConfiguration, S3SyncError
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.state import DocumentState, KnownCollection
-    from s3sync_dagster.engine.ports import CollectionPort, Collections
+    from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
     from s3sync_dagster.engine.rebuilding import RecoveredDocument
     from s3sync_dagster.model.source import Source
 
@@ -75,8 +75,9 @@ class Verification:
     """Id of a source that the catalog does not know -> records; where that was asked. They belong
     to another installation, or to a source that was made after the copy of a restored catalog."""
     of_namesakes: int = 0
-    """Records that bear the source's id and are of no object of its place, in a collection that is
-    not its own: of another installation whose source has the same name. They are left alone."""
+    """Records that bear the source's id and are of no object of its place, nor of a document, in a
+    collection that is not its own: of another installation whose source has the same name. They
+    are left alone."""
     unreadable: bool = False
     """True when vectors cannot be read: ``s3sync repair`` comes first."""
     fixed: bool = False
@@ -118,12 +119,14 @@ def verify_collection(
     for whole in collection.scan(source_id=source.id if known_sources is None else None):
         named = [str(record.metadata.get("s3sync_source") or "") for record in whole]
         unknown.update(one for one in named if one and one not in (known_sources or named))
-        page = [record for record, one in zip(whole, named, strict=True) if one == source.id]
-        own = [one for one in page if is_of(source, collection.name, one.metadata)]
-        found.of_namesakes += len(page) - len(own)
-        page = own
+        bear_id = [record for record, one in zip(whole, named, strict=True) if one == source.id]
+        # What a document has is the source's, whatever somebody wrote into it.
+        loose = [record.id for record in bear_id if not expected.meets(record)]
+        foreign = _of_namesakes(source, collection.name, bear_id).intersection(loose)
+        page = [record for record in bear_id if record.id not in foreign]
+        found.of_namesakes += len(foreign)
         found.records += len(page)
-        strays += [record.id for record in page if not expected.meets(record)]
+        strays += [name for name in loose if name not in foreign]
         if vectors and page and not found.unreadable:
             found.unreadable = not _readable(collection, [record.id for record in page])
     # Work that went on meanwhile explains what it touched: only what still stands is reported.
@@ -226,6 +229,10 @@ def _readable(collection: CollectionPort, ids: Sequence[str]) -> bool:
             raise
         return False
     return True
+
+
+def _of_namesakes(source: Source, name: str, records: Iterable[StoredRecord]) -> set[str]:
+    return {one.id for one in records if not is_of(source, name, one.metadata)}
 
 
 def _unchanged(document: DocumentState, documents: VerifiedDocuments) -> bool:
