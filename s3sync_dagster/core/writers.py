@@ -74,6 +74,26 @@ class Writers:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """Where a source had its records that is no more, and took them along.
+
+    What bears its id there is of a Chroma that was put back from a copy of before, or of a worker
+    that was late: over, whatever the mode of who came after it, where no document has its id. Each
+    document went on evidence of its own, or by a person's word. No other source gets the id, but
+    the one of code that is declared again, and has not ended then.
+    """
+
+    places: Collection[tuple[str, str, str]]
+    """Tenant, database and name of the collections that it had written to."""
+    bucket_name: str
+    path_prefix: str
+
+    def wrote(self, place: tuple[str, str, str], metadata: Mapping[str, Any]) -> bool:
+        """Return whether a record that bears its id was its own: see ``is_of``."""
+        return place in self.places and _of_place(self.bucket_name, self.path_prefix, metadata)
+
+
 def successor_id(before_id: str, source: Source) -> str:
     """Return the id of a source that stands in another one's place.
 
@@ -103,12 +123,15 @@ def _has_its_name_for_itself(source: Source, asked: Collection[str]) -> bool:
 
 def of_place(source: Source, metadata: Mapping[str, Any]) -> bool:
     """Return whether a record is of an object in a source's bucket, below its prefix."""
+    return _of_place(source.place.identity().bucket_name, source.place.path_prefix, metadata)
+
+
+def _of_place(bucket_name: str, path_prefix: str, metadata: Mapping[str, Any]) -> bool:
     key = metadata.get("document_key")
-    place = source.place
     return (
         isinstance(key, str)
-        and metadata.get("s3sync_bucket") == place.identity().bucket_name
-        and key.startswith(place.path_prefix)
+        and metadata.get("s3sync_bucket") == bucket_name
+        and key.startswith(path_prefix)
     )
 
 
