@@ -1,8 +1,13 @@
 """Whose records are a source's own to write over and to take away: one rule for all who ask.
 
-A record names the source that wrote it. That is the source itself, one in whose place it stands, or
-one that is no more and took its records along: those the catalog knows. A catalog that was put back
-from a copy has forgotten who came after it. Two things prove that such a writer was no neighbour:
+What a document has is its source's, and the catalog knows it. Any other record names who wrote it.
+That is the source itself, in a collection that is not its own only of its bucket and prefix
+(``is_of``): another installation's source may have its id. Or it is one in whose place it stands,
+or one that is no more and took its records along: those the catalog knows, and where the latter had
+any (``Ended``), which a Chroma that was put back from a copy has again.
+
+A catalog that was put back from a copy has forgotten who came after it, for good: that all was
+looked through says nothing of it. Two things prove that such a writer was no neighbour:
 
 * its id: a source that is moved gets one that follows from the source before, and from where it
   went. So has a copy of the catalog that is moved for a trial, beside one that was never put back:
