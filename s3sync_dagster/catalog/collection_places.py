@@ -1,10 +1,12 @@
 """Conditions on a collection's rows and documents, by its place."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.built_once import built_once
+from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.tables import collections, documents
 from s3sync_dagster.core.state import (
     DocumentState,
@@ -80,3 +82,19 @@ def documents_there(source_id: str, place: KnownCollection) -> tuple[sa.ColumnEl
         documents.c.database_name == place.database_name,
         documents.c.collection_name == place.collection_name,
     )
+
+
+def holders_of(
+    tx: sa.Connection, place: KnownCollection, document_ids: Sequence[str]
+) -> list[DocumentState]:
+    """Return the documents, of whichever source, that have these ids in a collection."""
+    found: list[DocumentState] = []
+    for part in groups(document_ids):
+        query = sa.select(documents).where(
+            documents.c.tenant == place.tenant,
+            documents.c.database_name == place.database_name,
+            documents.c.collection_name == place.collection_name,
+            documents.c.document_id.in_(part),
+        )
+        found += map(document_of, tx.execute(query))
+    return found

@@ -14,6 +14,7 @@ from s3sync_dagster.catalog.collection_places import (
     as_looked_at,
     collection_of,
     documents_there,
+    holders_of,
     id_as_known,
     row_of,
 )
@@ -22,7 +23,7 @@ from s3sync_dagster.catalog.compared import when_compared
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.doubted import ask_untold
 from s3sync_dagster.catalog.invocations import insert_automatic
-from s3sync_dagster.catalog.rows import document_of, groups, is_due
+from s3sync_dagster.catalog.rows import document_of, is_due
 from s3sync_dagster.catalog.tables import collections, documents, objects
 from s3sync_dagster.catalog.unclean import DOCUMENTS_AND_OBJECTS, is_mirror, rests
 from s3sync_dagster.core.state import (
@@ -168,17 +169,8 @@ class CollectionRows:
 
     def holders(self, place: KnownCollection, document_ids: Sequence[str]) -> list[DocumentState]:
         """Return the documents, of whichever source, that have these ids in a collection."""
-        found: list[DocumentState] = []
         with self._db.read() as tx:
-            for part in groups(document_ids):
-                query = sa.select(documents).where(
-                    documents.c.tenant == place.tenant,
-                    documents.c.database_name == place.database_name,
-                    documents.c.collection_name == place.collection_name,
-                    documents.c.document_id.in_(part),
-                )
-                found += map(document_of, tx.execute(query))
-        return found
+            return holders_of(tx, place, document_ids)
 
     def trust_again(
         self, source_id: str, place: KnownCollection, states: Sequence[DocumentState]

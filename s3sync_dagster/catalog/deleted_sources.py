@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.database import ROWS_A_PART, Database
 from s3sync_dagster.catalog.invocations import insert_automatic
-from s3sync_dagster.catalog.rows import document_of, groups
+from s3sync_dagster.catalog.rows import document_of, groups, source_of
 from s3sync_dagster.catalog.tables import (
+    collections,
     deleted_sources,
     documents,
     invocations,
@@ -19,10 +20,12 @@ from s3sync_dagster.catalog.tables import (
 )
 from s3sync_dagster.core.patience import BUSY
 from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.core.writers import Ended
+from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import Source
 
-REMEMBER_SECONDS = 7 * 86_400.0
-"""No worker is late by more."""
+REMEMBER_SECONDS = 400 * 86_400.0
+"""No worker is late by more, and hardly a copy of Chroma older that somebody puts back."""
 _LEFT_BEHIND = (
     documents.c.source_id.in_(sa.select(deleted_sources.c.id)),
     documents.c.phase == "removing",
@@ -49,8 +52,51 @@ def remember_deleted(database: Database, tx: sa.Connection, source_id: str, *, n
     )
     tx.execute(
         database.insert(deleted_sources).on_conflict_do_nothing(),
-        {"id": source_id, "keeps_records": deleting == "keep", "deleted_at": now},
+        {
+            "id": source_id,
+            "keeps_records": deleting == "keep",
+            "deleted_at": now,
+            "was": _where_it_was(tx, source_id),
+        },
     )
+
+
+def _where_it_was(tx: sa.Connection, source_id: str) -> dict[str, Any] | None:
+    row = tx.execute(sa.select(sources).where(sources.c.id == source_id)).first()
+    if row is None:
+        return None
+    try:
+        source = source_of(row)
+    except InvalidSetting:  # of another version: it ends like any, and its place is not known
+        return None
+    known = tx.execute(
+        sa.select(
+            collections.c.tenant, collections.c.database_name, collections.c.collection_name
+        ).where(collections.c.source_id == source_id)
+    ).all()
+    own = (source.tenant, source.database_name, source.collection_name)
+    return {
+        "places": sorted({own, *map(tuple, known)}),
+        "bucket_name": source.place.identity().bucket_name,
+        "path_prefix": source.place.path_prefix,
+    }
+
+
+def ended(tx: sa.Connection) -> dict[str, Ended]:
+    """Return where sources had their records that are no more and took them along, by their ids."""
+    query = sa.select(deleted_sources.c.id, deleted_sources.c.was).where(
+        deleted_sources.c.keeps_records.is_(False),
+        deleted_sources.c.was.is_not(None),
+        deleted_sources.c.id.not_in(sa.select(sources.c.id)),
+    )
+    return {
+        row.id: Ended(
+            places=frozenset(map(tuple, row.was["places"])),
+            bucket_name=row.was["bucket_name"],
+            path_prefix=row.was["path_prefix"],
+        )
+        for row in tx.execute(query)
+    }
 
 
 def is_there_again(tx: sa.Connection, source_id: str) -> None:

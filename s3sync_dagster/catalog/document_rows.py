@@ -6,11 +6,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.built_once import built_once
+from s3sync_dagster.catalog.collection_places import holders_of
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.deleted_sources import (
     being_cleared,
     claim_left_behind,
+    ended,
     ended_owners,
     is_left_behind,
 )
@@ -28,7 +30,8 @@ from s3sync_dagster.catalog.tables import (
     sources,
 )
 from s3sync_dagster.core.handed_on_ids import Place
-from s3sync_dagster.core.state import RESTORED, DocumentState, ObjectState
+from s3sync_dagster.core.state import RESTORED, DocumentState, KnownCollection, ObjectState
+from s3sync_dagster.core.writers import Ended
 from s3sync_dagster.model.source import Source
 
 
@@ -166,6 +169,16 @@ class DocumentRows:
         with self._db.read() as tx:
             before = predecessors(tx, source_id)
             return {one for one in owners if one in before} | ended_owners(tx, owners)
+
+    def ended(self) -> dict[str, Ended]:
+        """Return where sources had their records that are no more and took them along, by ids."""
+        with self._db.read() as tx:
+            return ended(tx)
+
+    def holders(self, place: KnownCollection, document_ids: Sequence[str]) -> list[DocumentState]:
+        """Return the documents, of whichever source, that have these ids in a collection."""
+        with self._db.read() as tx:
+            return holders_of(tx, place, document_ids)
 
 
 @built_once

@@ -188,6 +188,14 @@ class KnownSources:
         with self._db.read() as tx:
             return looked_through(tx, source_id)
 
+    def was_put_back(self, source_id: str) -> bool:
+        """Return whether the catalog was put back from a copy; see ``CatalogPort``."""
+        query = sa.select(sources.c.id).where(
+            sources.c.id == source_id, sources.c.looked_through.is_not(None)
+        )
+        with self._db.read() as tx:
+            return tx.execute(query).first() is not None
+
     def is_closed_unseen(self, source_id: str) -> bool:
         """Return whether readers with groups see nothing of a source; see ``CatalogPort``."""
         query = sa.select(sources.c.id).where(sources.c.id == source_id, sources.c.closed_unseen)

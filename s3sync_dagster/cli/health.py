@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,13 @@ from s3sync_dagster.cli.showing import people, wrapped
 from s3sync_dagster.cli.source_options import embedding, embedding_config
 from s3sync_dagster.engine.absent_collection import AbsentCollection
 from s3sync_dagster.engine.asked_strays import asking
+from s3sync_dagster.engine.ended import (
+    Place,
+    delete_of_ended,
+    left_of_ended,
+    places_of_ended,
+    standing_of,
+)
 from s3sync_dagster.engine.own_records import trouble_of_one
 from s3sync_dagster.engine.ports import CollectionPort
 from s3sync_dagster.engine.verifying import (
@@ -88,6 +95,15 @@ def verify(
             findings.append({"source": source.name, "sound": found.sound, **asdict(found)})
             if not as_json:
                 _show(source, found, beside=beside)
+        for found in _of_ended(parts, collection, counted, elsewhere, fix=fix):
+            findings.append({"source": None, "sound": found.sound, **asdict(found)})
+            if not as_json:
+                click.echo(f"{found.collection_name}:")
+                _show_ended(found)
+                mend = f"s3sync verify {people(found.collection_name)} --fix deletes them"
+                click.echo(f"  {'they are deleted' if found.fixed else mend}")
+    if collection is not None and not findings and not elsewhere:
+        raise NotFound(f"No source here has documents in a collection {collection!r}.")
     for error in {one.message: one for one in elsewhere}.values():
         click.echo(wrapped(error.message), err=True)
     if as_json:
@@ -158,6 +174,39 @@ def repair(
     return 1 if done.lost else 0
 
 
+def _of_ended(
+    parts: Parts,
+    name: str | None,
+    looked_at: Collection[Place],
+    elsewhere: list[S3SyncError],
+    *,
+    fix: bool,
+) -> Iterator[Verification]:
+    """Yield what stands of sources that are no more in collections that no source is known in."""
+    documents = parts.catalog.documents
+    ended = documents.ended()
+    try:
+        places = places_of_ended(ended, collections=parts.collections, name=name)
+    except S3SyncError as error:
+        elsewhere.append(error)
+        return
+    for place, port in places:
+        if place in looked_at:
+            continue
+        found = Verification(collection_name=port.name)
+        try:
+            ids = standing_of(port, place, ended)
+            found.of_ended = left_of_ended(ids, port, place, ended, documents)
+            if fix and found.of_ended:
+                delete_of_ended(found.of_ended, port, place, documents)
+                found.fixed = True
+        except S3SyncError as error:
+            elsewhere.append(_trouble(parts, place, error))
+            continue
+        if found.of_ended:
+            yield found
+
+
 def _collections(
     parts: Parts, sources: Sequence[Source], name: str | None, elsewhere: list[S3SyncError]
 ) -> Iterator[tuple[Source, tuple[str, str, str], CollectionPort, bool]]:
@@ -166,14 +215,13 @@ def _collections(
     Of each is said whether it is beside those that the catalog knows the source to have written to.
     Those of another Chroma are said in ``elsewhere``, and those for which Chroma does not answer.
     """
-    met, catalog = False, parts.catalog
+    catalog = parts.catalog
     for source in sources:
         if name in (None, source.collection_name):
             try:
                 parts.require_chroma_of(source)
             except Conflict as error:
                 elsewhere.append(error)
-                met = True
                 continue
         holding = set(catalog.documents.collections(source.id))
         places = places_of(
@@ -199,12 +247,8 @@ def _collections(
                 port = AbsentCollection(collection)
             except S3SyncError as error:
                 elsewhere.append(_trouble(parts, place, error))
-                met = True
                 continue
-            met = True
             yield source, place, port, beside
-    if name is not None and not met:
-        raise NotFound(f"No source here has documents in a collection {name!r}.")
 
 
 def _trouble(parts: Parts, place: tuple[str, str, str], error: S3SyncError) -> S3SyncError:
@@ -242,6 +286,7 @@ def _show(source: Source, found: Verification, *, beside: bool) -> None:
             f"  {found.of_namesakes} bear its id and are of another bucket or prefix: of another "
             "installation, whose source has the same name"
         )
+    _show_ended(found)
     if found.unreadable:
         click.echo(f"  vectors cannot be read: s3sync repair {found.collection_name}")
     if found.recovered:
@@ -274,6 +319,14 @@ def _show(source: Source, found: Verification, *, beside: bool) -> None:
     elif not found.sound:
         then = ", once that is done" if found.held_back else ""
         click.echo(f"  s3sync verify --fix mends that{then}")
+
+
+def _show_ended(found: Verification) -> None:
+    if found.of_ended:
+        click.echo(
+            f"  {len(found.of_ended)} are of sources that are no more, and took their records "
+            f"along: Chroma was put back from a copy of before: {_first(found.of_ended)}"
+        )
 
 
 def _until(source: Source, found: Verification) -> str:

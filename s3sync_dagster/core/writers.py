@@ -1,8 +1,13 @@
 """Whose records are a source's own to write over and to take away: one rule for all who ask.
 
-A record names the source that wrote it. That is the source itself, one in whose place it stands, or
-one that is no more and took its records along: those the catalog knows. A catalog that was put back
-from a copy has forgotten who came after it. Two things prove that such a writer was no neighbour:
+What a document has is its source's, and the catalog knows it. Any other record names who wrote it.
+That is the source itself, in a collection that is not its own only of its bucket and prefix
+(``is_of``): another installation's source may have its id. Or it is one in whose place it stands,
+or one that is no more and took its records along: those the catalog knows, and where the latter had
+any (``Ended``), which a Chroma that was put back from a copy has again.
+
+A catalog that was put back from a copy has forgotten who came after it, for good: that all was
+looked through says nothing of it. Two things prove that such a writer was no neighbour:
 
 * its id: a source that is moved gets one that follows from the source before, and from where it
   went. So has a copy of the catalog that is moved for a trial, beside one that was never put back:
@@ -10,7 +15,8 @@ from a copy has forgotten who came after it. Two things prove that such a writer
 * what it wrote, where the object is gone, or the source writes over it: just this id, in this
   bucket, below this prefix, of what the source selects. The source had the id by the time of the
   backup. Another installation may have got it since, and has no object there either. That
-  holds on AWS alone, where a bucket has its name for itself: two servers may have one each.
+  holds on AWS alone, where a bucket has its name for itself: two servers may have one each,
+  and which one is asked the environment may say.
 
 Where neither is so the writer may be at work: another installation, with the same Chroma.
 """
@@ -38,12 +44,14 @@ class Writers:
     places: Collection[tuple[str, str, str]]
     """Tenant, database and name of collections which may be that of whom the source became: where
     the records are, and its own, as what a sidecar or a request names is nobody's. None where no
-    catalog was put back from a copy, or all was looked through since."""
+    catalog was put back from a copy. That all was looked through since makes no move known."""
     own: Collection[str]
     """Ids: of the source, of those before it, of those that ended with their records. Empty among
     them: records that name nobody are its own."""
     others: Collection[str] = ()
     """Ids of all other sources that the catalog knows, those too whose records were to stay."""
+    asked: Collection[str] = ()
+    """Servers that were asked for the source where it names none itself; empty among them: AWS."""
 
     def wrote(
         self, record_id: str, metadata: Mapping[str, Any], *, held_by: Source | None = None
@@ -66,9 +74,29 @@ class Writers:
             return True
         return (
             held_by is not None
-            and _has_its_name_for_itself(held_by)
+            and _has_its_name_for_itself(held_by, self.asked)
             and would_write(held_by, record_id, metadata)
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """Where a source had its records that is no more, and took them along.
+
+    What bears its id there is of a Chroma that was put back from a copy of before, or of a worker
+    that was late: over, whatever the mode of who came after it, where no document has its id. Each
+    document went on evidence of its own, or by a person's word. No other source gets the id, but
+    the one of code that is declared again, and has not ended then.
+    """
+
+    places: Collection[tuple[str, str, str]]
+    """Tenant, database and name of the collections that it had written to."""
+    bucket_name: str
+    path_prefix: str
+
+    def wrote(self, place: tuple[str, str, str], metadata: Mapping[str, Any]) -> bool:
+        """Return whether a record that bears its id was its own: see ``is_of``."""
+        return place in self.places and _of_place(self.bucket_name, self.path_prefix, metadata)
 
 
 def successor_id(before_id: str, source: Source) -> str:
@@ -93,19 +121,22 @@ def _successor(before_id: str, *where: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, json.dumps([before_id, *where])))
 
 
-def _has_its_name_for_itself(source: Source) -> bool:
+def _has_its_name_for_itself(source: Source, asked: Collection[str]) -> bool:
     place = source.place.identity()
-    return place.place_type == "s3" and not place.endpoint_url
+    return place.place_type == "s3" and not place.endpoint_url and not any(asked)
 
 
 def of_place(source: Source, metadata: Mapping[str, Any]) -> bool:
     """Return whether a record is of an object in a source's bucket, below its prefix."""
+    return _of_place(source.place.identity().bucket_name, source.place.path_prefix, metadata)
+
+
+def _of_place(bucket_name: str, path_prefix: str, metadata: Mapping[str, Any]) -> bool:
     key = metadata.get("document_key")
-    place = source.place
     return (
         isinstance(key, str)
-        and metadata.get("s3sync_bucket") == place.identity().bucket_name
-        and key.startswith(place.path_prefix)
+        and metadata.get("s3sync_bucket") == bucket_name
+        and key.startswith(path_prefix)
     )
 
 

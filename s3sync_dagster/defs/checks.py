@@ -115,7 +115,8 @@ def check_records_match_catalog(runtime: Runtime, source: Source) -> CheckResult
     """Return whether a source's collections have what the catalog says of it, and only that.
 
     Records of sources that the catalog does not know are told, and no fault of this source: they
-    are another installation's, or were made after the copy of a catalog that was restored.
+    are another installation's, or were made after the copy of a catalog that was restored. Those of
+    sources that are no more are left over: Chroma was put back from a copy of before.
     """
     catalog = runtime.parts.catalog
     known = catalog.sources.ids()
@@ -134,6 +135,7 @@ def check_records_match_catalog(runtime: Runtime, source: Source) -> CheckResult
     ]
     passed = all(one.sound for one in found)
     strays = [name for one in found for name in one.stray]
+    ended = [name for one in found for name in one.of_ended]
     unknown = {owner: number for one in found for owner, number in one.unknown_sources.items()}
     return CheckResult(
         passed=passed,
@@ -149,6 +151,7 @@ def check_records_match_catalog(runtime: Runtime, source: Source) -> CheckResult
             "stray_records": len(strays),
             "stray_ids": dg.MetadataValue.json(strays[:SHOWN]),
             "held_back_keys": dg.MetadataValue.json(_first([one.held_back for one in found])),
+            "records_of_ended_sources": len(ended),
             "records_of_unknown_sources": dg.MetadataValue.json(unknown),
         },
     )

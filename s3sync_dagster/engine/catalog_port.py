@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Origin,
         SourceRow,
     )
+    from s3sync_dagster.engine.same_server import ServersPort
     from s3sync_dagster.model.errors import S3SyncError
     from s3sync_dagster.model.invocation import Batch, Trigger
     from s3sync_dagster.model.source import Source
@@ -55,6 +56,10 @@ class SourcesPort(Protocol):
         Empty: the catalog was put back from a copy, and nobody has looked since; None: there are
         none, that was not done or somebody has looked.
         """
+        ...
+
+    def was_put_back(self, source_id: str) -> bool:
+        """Return whether a source's catalog was put back from a copy, looked through or not."""
         ...
 
     def look_through(self, source_id: str, names: Sequence[str]) -> None:
@@ -290,6 +295,11 @@ class CatalogPort(Protocol):
     @property
     def sources(self) -> SourcesPort:
         """Sources."""
+        ...
+
+    @property
+    def servers(self) -> ServersPort:
+        """Which server was asked for a source that names none."""
         ...
 
     @property

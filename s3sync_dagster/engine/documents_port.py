@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         DocumentState,
         KnownCollection,
     )
+    from s3sync_dagster.core.writers import Ended
     from s3sync_dagster.engine.rebuilding import RecoveredDocument
     from s3sync_dagster.model.document import Metadata
     from s3sync_dagster.model.source import Source
@@ -124,6 +125,14 @@ class DocumentsPort(Protocol):
 
     def may_write_over(self, source_id: str, owners: Collection[str]) -> set[str]:
         """Return which sources' records this one may write over, where it has their ids."""
+        ...
+
+    def ended(self) -> dict[str, Ended]:
+        """Return where sources had their records that are no more and took them along, by ids."""
+        ...
+
+    def holders(self, place: KnownCollection, document_ids: Sequence[str]) -> list[DocumentState]:
+        """Return the documents, of whichever source, that have these ids in a collection."""
         ...
 
     def ask_for_freed(self) -> int:

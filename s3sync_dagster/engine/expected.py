@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from s3sync_dagster.core.plan import DIGEST_BYTES, split_record_id
 from s3sync_dagster.core.records import metadata_digest
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, ObjectState
+from s3sync_dagster.engine.ended import EndedDocuments
 from s3sync_dagster.model.document import Record
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 PAGE = 1000
 
 
-class VerifiedDocuments(Protocol):
+class VerifiedDocuments(EndedDocuments, Protocol):
     """What verification asks of the catalog (``catalog.Documents``)."""
 
     def of_source(
@@ -75,13 +76,6 @@ class VerifiedDocuments(Protocol):
         collection_id: str,
     ) -> int:
         """Add documents that the catalog does not have, as not clean; return how many."""
-        ...
-
-    def distrust(self, states: Sequence[DocumentState], *, spoilt: bool = False) -> None:
-        """Mark the owners of these record ids not clean and enqueue them.
-
-        ``spoilt``: others did it, and left some of their records.
-        """
         ...
 
 

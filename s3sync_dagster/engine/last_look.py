@@ -6,20 +6,18 @@ another id, as after a move, no check and no ``verify`` would ever meet them.
 """
 
 from collections.abc import Callable, Sequence
-from math import inf
 
-from s3sync_dagster.core.plan import split_record_id
-from s3sync_dagster.core.state import RESTORED, DocumentState, KnownCollection
+from s3sync_dagster.core.state import KnownCollection
 from s3sync_dagster.core.writers import is_of
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.own_records import (
-    delete_in_steps,
     names_there,
     open_there,
     trouble_of_one,
 )
 from s3sync_dagster.engine.ports import CollectionPort, Collections
 from s3sync_dagster.engine.rebuilding import recover_documents
+from s3sync_dagster.engine.unheld import delete_unheld, held_by_nobody
 from s3sync_dagster.model.errors import NotFound, S3SyncError, Unavailable
 from s3sync_dagster.model.source import Source
 
@@ -30,7 +28,9 @@ def delete_what_is_left(source: Source, *, catalog: CatalogPort, collections: Co
     """Delete records that say they are this source's, none of whose documents is left.
 
     One request for each collection that it has written to, where nothing is left. What another
-    source's document has taken over stays: its next write says whose it is.
+    source's document has taken over stays: its next write says whose it is. So does what is of
+    another bucket in a collection that is not the source's own: another installation's, whose
+    source has the same name (``core.writers.is_of``).
 
     Returns:
         How many were deleted; not 0: look again, whether they are gone and whether there are more.
@@ -81,7 +81,7 @@ def look_elsewhere(
         try:
             collection = open_there(collections, name, tenant=tenant, database=database)
             there = None if collection is None else known_at(collection, (tenant, database, name))
-            if collection and there and _delete_left(source, collection, there, catalog, own=True):
+            if collection and there and _delete_left(source, collection, there, catalog):
                 return False
             waiting.remove(name)
         except S3SyncError as error:
@@ -253,75 +253,21 @@ def known_at(collection: CollectionPort, place: tuple[str, str, str]) -> KnownCo
 
 
 def _delete_left(
-    source: Source,
-    collection: CollectionPort,
-    known: KnownCollection,
-    catalog: CatalogPort,
-    *,
-    own: bool = False,
+    source: Source, collection: CollectionPort, known: KnownCollection, catalog: CatalogPort
 ) -> int:
-    left = _left(source, collection, known, catalog, own=own)
-    if left:
-        delete_in_steps(collection, left)
-        # Nobody claims them, so a document that grew meanwhile may have got that very record.
-        grown = [one for one, places in _holders(left, known, catalog) if _has(one, places)]
-        if grown:
-            catalog.documents.distrust(grown)
+    left = _left(source, collection, known, catalog)
+    delete_unheld(left, collection, known, catalog.collections.holders, catalog.documents.distrust)
     return len(left)
 
 
 def _left(
-    source: Source,
-    collection: CollectionPort,
-    known: KnownCollection,
-    catalog: CatalogPort,
-    *,
-    own: bool,
+    source: Source, collection: CollectionPort, known: KnownCollection, catalog: CatalogPort
 ) -> list[str]:
-    """Return the first ids that nobody holds; those of others, however many, are passed by.
-
-    With ``own`` those alone that are the source's by their objects, too.
-    """
+    """Return the first ids that nobody holds; those of others, however many, are passed by."""
     left: list[str] = []
     for page in collection.scan(source_id=source.id):
-        names = [one.id for one in page if not own or is_of(source, collection.name, one.metadata)]
-        left += _held_by_nobody(names, known, catalog)
+        names = [one.id for one in page if is_of(source, collection.name, one.metadata)]
+        left += held_by_nobody(names, known, catalog.collections.holders)
         if len(left) >= RECORDS_A_LOOK:
             break
     return left
-
-
-def _held_by_nobody(
-    names: Sequence[str], known: KnownCollection, catalog: CatalogPort
-) -> list[str]:
-    stop = {one.document_id: _most(one) for one, _ in _holders(names, known, catalog)}
-    left: list[str] = []
-    for name in names:
-        document_id, place = split_record_id(name)
-        if place is None or place >= stop.get(document_id, 0):
-            left.append(name)
-    return left
-
-
-def _most(document: DocumentState) -> float:
-    """Return how many records are a document's: of a restored catalog's it may have more by now."""
-    if (document.collection_id or "").startswith(RESTORED):
-        return inf
-    return max(document.count, document.high_water)
-
-
-def _holders(
-    names: Sequence[str], known: KnownCollection, catalog: CatalogPort
-) -> list[tuple[DocumentState, list[int]]]:
-    """Return the documents that have such ids, each with the places that are named."""
-    places: dict[str, list[int]] = {}
-    for name in names:
-        document_id, place = split_record_id(name)
-        if place is not None:
-            places.setdefault(document_id, []).append(place)
-    holders = catalog.collections.holders(known, sorted(places))
-    return [(one, places[one.document_id]) for one in holders]
-
-
-def _has(document: DocumentState, places: Sequence[int]) -> bool:
-    return min(places) < max(document.count, document.high_water)

@@ -263,7 +263,7 @@ def writers_of(
     if not owners - free:
         return Writers(source_id=source_id, places=places, own={source_id, *free})
     known, kept = catalog.sources.ids(), catalog.rebuilding.kept_owners()
-    forgotten = restored or catalog.sources.looked_through(source_id) is not None
+    forgotten = restored or catalog.sources.was_put_back(source_id)
     if restored:
         free |= {one for one in owners & known if _stands_for(one, source_id, catalog)}
     return Writers(
@@ -271,6 +271,7 @@ def writers_of(
         places=places if forgotten else (),
         own={source_id, *free} | ({*taken_from} - known),
         others=known | kept,
+        asked=catalog.servers.names(source_id),
     )
 
 

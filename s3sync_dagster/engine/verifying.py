@@ -13,14 +13,21 @@ from typing import TYPE_CHECKING, Protocol
 
 from s3sync_dagster.core.plan import record_ids
 from s3sync_dagster.core.writers import is_of
+from s3sync_dagster.engine.ended import delete_of_ended, left_of_ended, written_by
 from s3sync_dagster.engine.expected import Expected, VerifiedDocuments, of_collection
-from s3sync_dagster.engine.own_records import left_of, names_there, open_there, trouble_of_one
+from s3sync_dagster.engine.own_records import (
+    left_of,
+    names_there,
+    open_there,
+    owner_of,
+    trouble_of_one,
+)
 from s3sync_dagster.engine.strays import owners, sort_out, still_stray
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.state import DocumentState, KnownCollection
-    from s3sync_dagster.engine.ports import CollectionPort, Collections
+    from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
     from s3sync_dagster.engine.rebuilding import RecoveredDocument
     from s3sync_dagster.model.source import Source
 
@@ -75,8 +82,12 @@ class Verification:
     """Id of a source that the catalog does not know -> records; where that was asked. They belong
     to another installation, or to a source that was made after the copy of a restored catalog."""
     of_namesakes: int = 0
-    """Records that bear the source's id and are of no object of its place, in a collection that is
-    not its own: of another installation whose source has the same name. They are left alone."""
+    """Records that bear the source's id and are of no object of its place, nor of a document, in a
+    collection that is not its own: of another installation whose source has the same name. They
+    are left alone."""
+    of_ended: list[str] = field(default_factory=list[str])
+    """Ids of records of sources that are no more and took theirs along, which no document has:
+    Chroma was put back from a copy of before. Where all sources were asked about."""
     unreadable: bool = False
     """True when vectors cannot be read: ``s3sync repair`` comes first."""
     fixed: bool = False
@@ -85,7 +96,7 @@ class Verification:
     @property
     def sound(self) -> bool:
         """True when nothing was found."""
-        strays = self.stray or self.recovered or self.held_back
+        strays = self.stray or self.recovered or self.held_back or self.of_ended
         return not (self.missing or self.changed or strays or self.unreadable)
 
 
@@ -107,23 +118,33 @@ def verify_collection(
         fix: delete strays, or read them back where the mode keeps what is gone, and have documents
             that lack or changed records written again by the next work on the source.
         vectors: read each vector too; a lost one shows in no other way.
-        known_sources: ids of all sources; count records of others, which are never touched.
-            None: look at this source's records only.
+        known_sources: ids of all sources; count records of others, which are never touched, but
+            those of sources that are no more. None: look at this source's records only.
     """
     found = Verification(collection_name=collection.name)
     expected = Expected(of_collection(source, documents, collection.name))
     found.documents, found.in_work = expected.clean, expected.in_work
     strays: list[str] = []
-    unknown = Counter[str]()
+    unknown, of_ended = Counter[str](), list[str]()
+    place = (source.tenant, source.database_name, collection.name)
+    ended = {} if known_sources is None else documents.ended()
     for whole in collection.scan(source_id=source.id if known_sources is None else None):
-        named = [str(record.metadata.get("s3sync_source") or "") for record in whole]
-        unknown.update(one for one in named if one and one not in (known_sources or named))
-        page = [record for record, one in zip(whole, named, strict=True) if one == source.id]
-        own = [one for one in page if is_of(source, collection.name, one.metadata)]
-        found.of_namesakes += len(page) - len(own)
-        page = own
+        named = list(map(owner_of, whole))
+        over = set(written_by(whole, place, ended))
+        of_ended += over
+        unknown.update(
+            one
+            for record, one in zip(whole, named, strict=True)
+            if one and one not in (known_sources or named) and record.id not in over
+        )
+        bear_id = [record for record, one in zip(whole, named, strict=True) if one == source.id]
+        # What a document has is the source's, whatever somebody wrote into it.
+        loose = [record.id for record in bear_id if not expected.meets(record)]
+        foreign = _of_namesakes(source, collection.name, bear_id).intersection(loose)
+        page = [record for record in bear_id if record.id not in foreign]
+        found.of_namesakes += len(foreign)
         found.records += len(page)
-        strays += [record.id for record in page if not expected.meets(record)]
+        strays += [name for name in loose if name not in foreign]
         if vectors and page and not found.unreadable:
             found.unreadable = not _readable(collection, [record.id for record in page])
     # Work that went on meanwhile explains what it touched: only what still stands is reported.
@@ -146,6 +167,7 @@ def verify_collection(
     found.unlisted, found.unsettled = sorted_out.unlisted, sorted_out.unsettled
     found.expected, found.met = expected.numbers()
     found.unknown_sources = dict(unknown)
+    found.of_ended = left_of_ended(of_ended, collection, place, ended, documents)
     if fix and not found.sound:
         rest = [doc for doc in lacking if left[doc.id]]
         damaged = [expected.with_keys_met(doc) for doc in (*rest, *altered)]
@@ -161,6 +183,7 @@ def verify_collection(
         # Nobody claims a stray, so a document that grew meanwhile may have got that very record:
         # whoever writes has told the catalog before, so it is known now.
         documents.distrust(owners(found.stray, source, collection, documents))
+        delete_of_ended(found.of_ended, collection, place, documents)
         found.fixed = True
     return found
 
@@ -226,6 +249,10 @@ def _readable(collection: CollectionPort, ids: Sequence[str]) -> bool:
             raise
         return False
     return True
+
+
+def _of_namesakes(source: Source, name: str, records: Iterable[StoredRecord]) -> set[str]:
+    return {one.id for one in records if not is_of(source, name, one.metadata)}
 
 
 def _unchanged(document: DocumentState, documents: VerifiedDocuments) -> bool:

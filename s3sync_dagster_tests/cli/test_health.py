@@ -140,3 +140,28 @@ def test_a_copy_of_a_collection_is_told_and_left_alone_until_it_is_named(
     assert (named.code, len(named.json[0]["stray"])) == (0, 3)
     assert made.count() == 0
     assert stock(chroma_server, name).count() == 3
+
+
+def test_what_a_chroma_that_is_put_back_has_of_a_source_that_is_no_more_goes(
+    s3sync, synced, chroma_server
+):
+    name, _ = synced
+    stored = stock(chroma_server, name).get(include=["documents", "metadatas", "embeddings"])
+    (source,) = s3sync("source", "list", "--json").json
+    assert s3sync("source", "delete", source["name"]).code == 0
+    assert stock(chroma_server, name).count() == 0
+    assert s3sync("verify", name).code != 0  # no source has it
+    stock(chroma_server, name).add(
+        ids=stored["ids"],
+        documents=stored["documents"],
+        metadatas=stored["metadatas"],
+        embeddings=stored["embeddings"],
+    )
+    told = s3sync("verify", name, "--json")
+    assert told.code == 1
+    assert [(one["source"], len(one["of_ended"])) for one in told.json] == [(None, 3)]
+    assert stock(chroma_server, name).count() == 3
+    mended = s3sync("verify", "--fix")
+    assert mended.code == 0, mended.err
+    assert "3 are of sources that are no more" in mended.out
+    assert stock(chroma_server, name).count() == 0

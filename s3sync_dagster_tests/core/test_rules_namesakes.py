@@ -12,8 +12,8 @@ from s3sync_dagster.engine.last_look import look_elsewhere, read_back_forgotten
 from s3sync_dagster.engine.rebuilding import recover_catalog
 from s3sync_dagster.engine.verifying import verify_collection
 from s3sync_dagster.model.source import DeleteMode
-from s3sync_dagster_tests.core.rules import states
-from s3sync_dagster_tests.core.test_rules_moved import move
+from s3sync_dagster_tests.core.rules import sidecar, states
+from s3sync_dagster_tests.core.test_rules_moved import finish, move
 from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
 from s3sync_dagster_tests.core.test_rules_restore_ends import checks
 from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
@@ -100,6 +100,65 @@ def test_verify_counts_it_and_deletes_none_of_it(place):
     )
     assert (found.of_namesakes, found.records, found.sound) == (3, 0, True)
     assert there(staging) == set(STAGING.values())
+
+
+def at_one_collection(*, restored):
+    """Return the worlds of both, whose sidecars name one collection."""
+    world = declared([])
+    staging = make_world(bucket_name="bucket-staging", collection_name="staging")
+    staging.collections = world.collections
+    staging.__post_init__()
+    copy = None
+    for one, whose in ((world, "prod"), (staging, "staging")):
+        one.bucket.put("k.md", whose)
+        told = sidecar("k.md", f"k-{whose}", target_collection_name="shared")
+        one.bucket.put("k.md.meta.json", told)
+        one.sync()
+        copy = copy or back_up(world)
+    if restored:
+        restore(world, copy)
+        goes_on(world, 1)
+    assert set(world.texts("shared").values()) == {"prod", "staging"}
+    return world, staging
+
+
+@pytest.mark.parametrize("restored", [True, False])
+@pytest.mark.parametrize("ends", ["deleted", "moved", "deleted after a request"])
+def test_the_end_of_a_source_leaves_the_other_one_s_records_in_a_collection_of_both(ends, restored):
+    world, staging = at_one_collection(restored=restored)
+    if ends == "moved":
+        move(world, bucket_name="bucket-eu")
+        for _ in range(4):
+            goes_on(world, 1)
+            finish(world)
+        assert world.catalog.moves.left_by(world.source.id) == []
+    else:
+        staging.bucket.put("own.md", "staging's own")
+        staging.sync()
+        theirs = staging.texts("staging")
+        if ends == "deleted after a request":
+            world.ask("k.md", target_collection_name="staging", custom_id="asked")
+            world.run_batches()
+            assert staging.texts("staging") == theirs | {"asked-0": "prod"}
+        delete(world)
+        assert staging.texts("staging") == theirs
+    kept = set(staging.texts("shared").values())
+    assert kept == ({"prod", "staging"} if ends == "moved" else {"staging"})
+
+
+def test_a_record_of_a_document_that_somebody_changed_is_no_other_one_s():
+    world, _ = at_one_collection(restored=False)
+    port = world.collections.open(
+        "shared", tenant="default_tenant", database="default_database", embedder=world.embedder
+    )
+    port.update_metadata(["k-prod-0"], [{"s3sync_bucket": "x"}])
+    found = verify_collection(
+        world.source, collection=port, documents=world.catalog.documents, fix=True
+    )
+    assert (found.changed, found.of_namesakes, found.met) == (["k.md"], 1, 1)
+    world.run_batches()
+    (record,) = port.get(["k-prod-0"]).values()
+    assert record.metadata["s3sync_bucket"] == "bucket"
 
 
 def test_it_is_told_of_once():

@@ -11,10 +11,12 @@ from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
 from s3sync_dagster_tests.core.rules import Refusing, refuse_with, states
 from s3sync_dagster_tests.core.test_rules_moved import KEYS, finish, move, owners
 from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
+from s3sync_dagster_tests.core.test_rules_restore_ends import checks
 from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
 from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.sources import changed, s3_source
 
+HR = {"reader_keys": ("team",), "metadata": {"team": ["hr"]}}
 SECOND = "00000000-0000-4000-8000-000000000002"
 
 
@@ -138,8 +140,8 @@ def test_what_a_document_has_beyond_a_first_record_that_is_gone_goes_with_it():
     assert set(world.texts().values()) == {"other"}
 
 
-def declared(keys):
-    world = make_world()
+def declared(keys, **fields):
+    world = make_world(**fields)
     with world.catalog.database.write() as tx:
         tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
     for key in keys:
@@ -148,9 +150,9 @@ def declared(keys):
     return world
 
 
-def moved_since(**changes):
+def moved_since(*, fields=None, **changes):
     """Return a world that was moved after the backup that it goes on with."""
-    world = declared(KEYS)
+    world = declared(KEYS, **(fields or {}))
     copy = back_up(world)
     move(world, **changes)
     ends(world)
@@ -286,6 +288,21 @@ def test_what_a_forgotten_move_wrote_of_a_new_object_is_written_over_also_where_
     assert "new" not in world.texts().values()
 
 
+@pytest.mark.parametrize("readers", [HR, {}], ids=["readers", "none"])
+def test_a_move_is_forgotten_also_once_all_was_looked_through(readers):
+    """What a new object's id has of it is written over, however late it comes."""
+    world = moved_since(bucket_name="bucket-eu", fields=readers)
+    world.bucket.delete("new.md")
+    for _ in range(4):
+        goes_on(world, 1)
+        checks(world)
+    assert world.catalog.sources.looked_through(world.source.id) == (None if readers else ["docs"])
+    world.bucket.put("new.md", "newer")
+    goes_on(world, 2)
+    assert states(world)["new.md"] == ("indexed", None)
+    assert "new" not in world.texts().values()
+
+
 def neighbour(world, **fields):
     """Return the world of another installation at the same Chroma."""
     other = make_world(**{"id": SECOND, **fields})
@@ -321,13 +338,18 @@ def test_what_another_installation_wrote_under_an_id_that_was_free_stays(gone):
     assert "theirs" in world.texts().values()
 
 
-def test_a_bucket_of_the_same_name_on_another_server_is_another_place():
-    world = make_world(endpoint_url="https://minio-a:9000")
+@pytest.mark.parametrize("named", [True, False], ids=["by the source", "by the environment"])
+def test_a_bucket_of_the_same_name_on_another_server_is_another_place(named):
+    servers = ("https://minio-a:9000", "https://minio-b:9000")
+    here, there = ({"endpoint_url": one} if named else {} for one in servers)
+    world = make_world(**here)
+    if not named:
+        world.catalog.servers.remember(world.source.id, servers[0], same=False)
     world.bucket.put("a.md", "ours")
     world.bucket.put("b.md", "other")
     world.sync()
     copy = back_up(world)
-    other = neighbour(world, bucket_name="bucket", endpoint_url="https://minio-b:9000")
+    other = neighbour(world, bucket_name="bucket", **there)
     other.bucket.put("a.md", "theirs")
     world.bucket.delete("a.md")
     world.sync()

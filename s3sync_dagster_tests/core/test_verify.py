@@ -50,6 +50,9 @@ class Documents:
     def written_by(self, source, collection_name, document_ids, *, collection_id):
         return {}
 
+    def ended(self):
+        return {}
+
     def read_back(self, source, found, *, collection_name, collection_id):
         assert not found  # of a source whose mode keeps nothing that is gone
         return 0

@@ -3,7 +3,7 @@
 import pytest
 
 from s3sync_dagster.core.keys import document_id
-from s3sync_dagster.core.writers import Writers, successor_id, would_write
+from s3sync_dagster.core.writers import Ended, Writers, successor_id, would_write
 from s3sync_dagster.model.place import UploadPlace
 from s3sync_dagster_tests.sources import changed, s3_source
 
@@ -102,3 +102,26 @@ def test_what_has_its_name_on_one_server_alone_proves_nothing(elsewhere):
     said = told(bucket=source.place.identity().bucket_name)
     assert would_write(source, RECORD, said)
     assert not writers().wrote(RECORD, said, held_by=source)
+
+
+@pytest.mark.parametrize(
+    ("asked", "proves"), [([], True), ([""], True), (["https://minio:9000"], False)]
+)
+def test_so_does_a_bucket_for_which_the_environment_names_a_server(asked, proves):
+    assert writers(asked=asked).wrote(RECORD, told(), held_by=SOURCE) is proves
+    assert writers(asked=["", "https://minio:9000"]).wrote(RECORD, told("before"), held_by=SOURCE)
+    assert not writers(asked=["", "https://minio:9000"]).wrote(RECORD, told(), held_by=SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("place", "said", "answer"),
+    [
+        (PLACE, told(), True),
+        (PLACE, told(bucket="there"), False),
+        (PLACE, told(key="out/a.md"), False),
+        (PLACE, {}, False),
+        ((*PLACE[:2], "elsewhere"), told(), False),
+    ],
+)
+def test_a_source_that_is_no_more_had_records_in_its_place_alone(place, said, answer):
+    assert Ended(places={PLACE}, bucket_name="here", path_prefix="in/").wrote(place, said) is answer

@@ -328,7 +328,7 @@ class SimCatalog:
         for table in ("listings", "batches", "documents", "collections", "work", "moves"):
             setattr(self, table, _SimTable(getattr(catalog, table), table, weather, safety))
         self.sources, self.invocations = catalog.sources, catalog.invocations
-        self.rebuilding = catalog.rebuilding
+        self.rebuilding, self.servers = catalog.rebuilding, catalog.servers
 
 
 class _SimTable:

@@ -69,14 +69,18 @@ sa.Index(
 )
 sa.Index("ix_sources_tenant", sources.c.tenant, sources.c.created_at)
 
-# Sources that are no more, for a while: a worker that did not know it may still write for one. For
-# good where their records stay: whoever searches may read them.
+# Sources that are no more, for a while: a worker that did not know it may still write for one, and
+# Chroma may be put back from a copy of before. For good where their records stay: whoever searches
+# may read them.
 deleted_sources = sa.Table(
     "deleted_sources",
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("keeps_records", sa.Boolean, nullable=False),
     sa.Column("deleted_at", Time, nullable=False),
+    # Where it had its records (core.writers.Ended); NULL: it ended before this was noted, or before
+    # the catalog was put back from a copy.
+    sa.Column("was", sa.JSON(none_as_null=True)),
 )
 
 # What each source was like, hour by hour since 1970: for charts, and for nothing that decides.

@@ -1,0 +1,127 @@
+"""What stands of sources that are no more, and took their records along (``core.writers.Ended``).
+
+A Chroma that was put back from a copy of its data has it again, and no document tells of it: a
+source that was moved since bears another id, and of one that was deleted nothing else is known.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Protocol
+
+from s3sync_dagster.core.state import DocumentState, KnownCollection
+from s3sync_dagster.core.writers import Ended
+from s3sync_dagster.engine.own_records import by_ids, names_there, open_there, owner_of
+from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
+from s3sync_dagster.engine.unheld import delete_unheld, held_by_nobody
+
+IDS_ASKED_FOR = 500
+Place = tuple[str, str, str]
+"""Tenant, database and collection."""
+
+
+class EndedDocuments(Protocol):
+    """What the catalog tells of them (``catalog.Documents``)."""
+
+    def ended(self) -> dict[str, Ended]:
+        """Return where sources had their records that are no more and took them along, by ids."""
+        ...
+
+    def holders(self, place: KnownCollection, document_ids: Sequence[str]) -> list[DocumentState]:
+        """Return the documents, of whichever source, that have these ids in a collection."""
+        ...
+
+    def distrust(self, states: Sequence[DocumentState], *, spoilt: bool = False) -> None:
+        """Mark the owners of these record ids not clean and enqueue them.
+
+        ``spoilt``: others did it, and left some of their records.
+        """
+        ...
+
+    def ask_for_freed(self) -> int:
+        """Let keys come that were refused ids of others; return how many."""
+        ...
+
+
+def written_by(
+    records: Iterable[StoredRecord], place: Place, ended: Mapping[str, Ended]
+) -> list[str]:
+    """Return the ids of those of a place's records that sources wrote which are no more."""
+    return [
+        one.id
+        for one in records
+        if (was := ended.get(owner_of(one))) is not None and was.wrote(place, one.metadata)
+    ]
+
+
+def standing_of(collection: CollectionPort, place: Place, ended: Mapping[str, Ended]) -> list[str]:
+    """Return the ids of all records in a collection that such sources wrote."""
+    names = sorted(name for name, one in ended.items() if place in one.places)
+    found: list[str] = []
+    for start in range(0, len(names), IDS_ASKED_FOR):
+        some = names[start : start + IDS_ASKED_FOR]
+        if collection.ids_meeting({"s3sync_source": {"$in": some}}, most=0) == []:
+            continue
+        for name in some:
+            for page in collection.scan(source_id=name):
+                found += written_by(page, place, ended)
+    return found
+
+
+def left_of_ended(
+    ids: Sequence[str],
+    collection: CollectionPort,
+    place: Place,
+    ended: Mapping[str, Ended],
+    documents: EndedDocuments,
+) -> list[str]:
+    """Return those of such records' ids that stand there still, and that no document has.
+
+    What one has it writes anew, as its records bear another name.
+    """
+    if not ids:
+        return []
+    still = [name for page in by_ids(collection, ids) for name in written_by(page, place, ended)]
+    return held_by_nobody(still, _known(collection, place), documents.holders)
+
+
+def delete_of_ended(
+    ids: Sequence[str], collection: CollectionPort, place: Place, documents: EndedDocuments
+) -> None:
+    """Delete what is left of them; what was refused its id for that comes now."""
+    if not ids:
+        return
+    known = _known(collection, place)
+    delete_unheld(ids, collection, known, documents.holders, documents.distrust)
+    documents.ask_for_freed()
+
+
+def places_of_ended(
+    ended: Mapping[str, Ended], *, collections: Collections, name: str | None = None
+) -> list[tuple[Place, CollectionPort]]:
+    """Return the collections that are there of those that such sources had written to.
+
+    Raises:
+        S3SyncError: Chroma does not answer.
+    """
+    places = sorted({place for one in ended.values() for place in one.places})
+    there: dict[tuple[str, str], Collection[str]] = {}
+    found: list[tuple[Place, CollectionPort]] = []
+    for place in places:
+        tenant, database, collection = place
+        if name not in (None, collection):
+            continue
+        if (tenant, database) not in there:
+            there[tenant, database] = names_there(collections, tenant=tenant, database=database)
+        if collection in there[tenant, database]:
+            port = open_there(collections, collection, tenant=tenant, database=database)
+            found += [] if port is None else [(place, port)]
+    return found
+
+
+def _known(collection: CollectionPort, place: Place) -> KnownCollection:
+    tenant, database, name = place
+    return KnownCollection(
+        tenant=tenant,
+        database_name=database,
+        collection_name=name,
+        collection_id=collection.id,
+    )

@@ -1,0 +1,65 @@
+"""Records whose ids no document has, and their deletion."""
+
+from collections.abc import Callable, Sequence
+from math import inf
+
+from s3sync_dagster.core.plan import split_record_id
+from s3sync_dagster.core.state import RESTORED, DocumentState, KnownCollection
+from s3sync_dagster.engine.own_records import delete_in_steps
+from s3sync_dagster.engine.ports import CollectionPort
+
+Holders = Callable[[KnownCollection, Sequence[str]], list[DocumentState]]
+"""Tells the documents, of whichever source, that have ids in a collection."""
+
+
+def held_by_nobody(ids: Sequence[str], known: KnownCollection, holders: Holders) -> list[str]:
+    """Return those of the records' ids in a collection that no document has, or may have."""
+    stop = {one.document_id: _most(one) for one, _ in _held(ids, known, holders)}
+    left: list[str] = []
+    for name in ids:
+        document_id, place = split_record_id(name)
+        if place is None or place >= stop.get(document_id, 0):
+            left.append(name)
+    return left
+
+
+def delete_unheld(
+    ids: Sequence[str],
+    collection: CollectionPort,
+    known: KnownCollection,
+    holders: Holders,
+    distrust: Callable[[Sequence[DocumentState]], None],
+) -> None:
+    """Delete records that no document has.
+
+    Nobody claims them, so a document that grew meanwhile may have got that very record: it is not
+    trusted any more.
+    """
+    if not ids:
+        return
+    delete_in_steps(collection, ids)
+    if grown := [one for one, places in _held(ids, known, holders) if _has(one, places)]:
+        distrust(grown)
+
+
+def _held(
+    ids: Sequence[str], known: KnownCollection, holders: Holders
+) -> list[tuple[DocumentState, list[int]]]:
+    """Return the documents that have such ids, each with the places that are named."""
+    places: dict[str, list[int]] = {}
+    for name in ids:
+        document_id, place = split_record_id(name)
+        if place is not None:
+            places.setdefault(document_id, []).append(place)
+    return [(one, places[one.document_id]) for one in holders(known, sorted(places))]
+
+
+def _most(document: DocumentState) -> float:
+    """Return how many records are a document's: of a restored catalog's it may have more by now."""
+    if (document.collection_id or "").startswith(RESTORED):
+        return inf
+    return max(document.count, document.high_water)
+
+
+def _has(document: DocumentState, places: Sequence[int]) -> bool:
+    return min(places) < max(document.count, document.high_water)

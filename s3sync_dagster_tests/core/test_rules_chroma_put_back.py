@@ -1,0 +1,261 @@
+"""Chroma is put back from a copy of its data of before the end of a source, or of a move.
+
+What it has again bears an id that no source has any more: ``verify --fix`` deletes what no document
+has, and only where that source had it.
+"""
+
+import pytest
+
+from s3sync_dagster.core.patience import BUSY
+from s3sync_dagster.engine.ended import left_of_ended, places_of_ended, standing_of
+from s3sync_dagster.engine.verifying import verify_collection
+from s3sync_dagster.model.document import Record
+from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster_tests.core.rules import states
+from s3sync_dagster_tests.core.test_rules_moved import KEYS, move
+from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
+from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
+from s3sync_dagster_tests.core.test_rules_restored_owners import SECOND, declared, delete, ends
+from s3sync_dagster_tests.engine_fixture import make_world
+from s3sync_dagster_tests.sources import s3_source
+
+DAY = 86_400.0
+PLACE = {"tenant": "default_tenant", "database": "default_database"}
+
+
+def opened(world, name="docs"):
+    return world.collections.open(name, **PLACE, embedder=world.embedder)
+
+
+def copied(world, name="docs"):
+    port = opened(world, name)
+    found = port.get([one.id for page in port.scan() for one in page], documents=True)
+    return [
+        Record(
+            id=one.id,
+            document=one.document,
+            embedding_text=one.document,
+            metadata=dict(one.metadata),
+        )
+        for one in found.values()
+    ]
+
+
+def put_back(world, copy, name="docs"):
+    """Have a collection be what it was; its id stays."""
+    port = opened(world, name)
+    port.delete([one.id for page in port.scan() for one in page])
+    port.upsert(copy, world.embedder.embed_documents([one.document for one in copy]))
+
+
+def verify(world, name="docs", *, fix=True):
+    return verify_collection(
+        world.source,
+        collection=opened(world, name),
+        documents=world.catalog.documents,
+        fix=fix,
+        known_sources=world.catalog.sources.ids(),
+    )
+
+
+def there(world, name="docs"):
+    return sorted(
+        (one.id, one.metadata["s3sync_source"], one.document) for one in copied(world, name)
+    )
+
+
+def ended_at(world, name):
+    """Return the ids of records that are left of sources that are no more, as the command does."""
+    ended = world.catalog.documents.ended()
+    return [
+        record
+        for place, port in places_of_ended(ended, collections=world.collections, name=name)
+        for record in left_of_ended(
+            standing_of(port, place, ended), port, place, ended, world.catalog.documents
+        )
+    ]
+
+
+def changed_since(world):
+    """Edit and delete objects after the copy."""
+    world.bucket.put("a.md", "a, edited")
+    world.bucket.delete("b.md")
+    world.bucket.put("e.md", "e")
+    goes_on(world, 2)
+    world.approve()
+    goes_on(world, 1)
+
+
+@pytest.mark.parametrize("days", [1, 30, 399])
+@pytest.mark.parametrize("changes", [{"bucket_name": "bucket-eu"}, {"id_prefix": "p-"}], ids=str)
+def test_after_a_move_all_is_as_it_was(changes, days):
+    world = declared(KEYS)
+    copy = copied(world)
+    before = move(world, **changes)
+    ends(world)
+    assert world.catalog.moves.left_by(world.source.id) == []
+    changed_since(world)
+    world.clock.seconds += days * DAY
+    other = s3_source(id=SECOND, name="other", bucket_name="bucket-2", collection_name="other")
+    world.catalog.sources.add(other)
+    delete(world, other)  # what is old is forgotten at the end of another one
+    as_it_was = there(world)
+    put_back(world, copy)
+    found = verify(world, fix=False)
+    assert (found.sound, found.unknown_sources) == (False, {})
+    assert {before.id} == {one.metadata["s3sync_source"] for one in copied(world)}
+    verify(world)
+    goes_on(world, 2)
+    assert there(world) == as_it_was
+    assert verify(world, fix=False).sound
+
+
+def test_what_is_older_than_anybody_puts_back_is_forgotten():
+    world = declared(KEYS)
+    before = move(world, bucket_name="bucket-eu")
+    ends(world)
+    assert before.id in world.catalog.documents.ended()
+    world.clock.seconds += 401 * DAY
+    move(world, bucket_name="bucket-us")
+    ends(world)
+    assert before.id not in world.catalog.documents.ended()
+
+
+def test_the_collection_of_before_a_move_is_no_source_s_and_is_emptied():
+    world = declared(KEYS)
+    copy = copied(world)
+    move(world, collection_name="docs2")
+    ends(world)
+    as_it_was = there(world, "docs2")
+    put_back(world, copy)
+    assert (
+        sorted(ended_at(world, None))
+        == sorted(ended_at(world, "docs"))
+        == sorted(one.id for one in copy)
+    )
+    assert ended_at(world, "docs2") == []
+    assert there(world, "docs2") == as_it_was
+
+
+@pytest.mark.parametrize("mode", [DeleteMode.KEEP_DELETED, DeleteMode.APPEND])
+def test_a_mode_that_keeps_what_is_gone_keeps_what_its_documents_have(mode):
+    world = declared(KEYS, mode=mode)
+    copy = copied(world)
+    move(world, bucket_name="bucket-eu")
+    ends(world)
+    world.bucket.delete("b.md")
+    goes_on(world, 2)
+    as_it_was = world.texts()
+    put_back(world, [*copy, *_more(copy[0])])
+    assert len(world.texts()) == len(as_it_was) + 1
+    for _ in range(2):
+        assert verify(world).recovered == []
+        goes_on(world, 1)
+    assert world.texts() == as_it_was
+
+
+def _more(one):
+    name = one.id.rpartition("-")[0]
+    yield Record(
+        id=f"{name}-9", document="tail", embedding_text="tail", metadata=dict(one.metadata)
+    )
+
+
+@pytest.mark.parametrize("keep", [False, True], ids=["with its records", "without them"])
+def test_of_a_source_that_was_deleted_with_its_records_nothing_stays(keep):
+    world = declared(KEYS)
+    copy = copied(world)
+    if keep:
+        world.catalog.sources.mark_deleting(world.source.id, keep_records=True)
+        world.catalog.documents.drop_source(world.source.id)
+    else:
+        delete(world)
+    put_back(world, copy)
+    assert sorted(ended_at(world, "docs")) == ([] if keep else sorted(one.id for one in copy))
+
+
+def test_what_another_source_has_by_now_stays_and_is_written_by_it():
+    world = declared(KEYS)
+    copy = copied(world)
+    delete(world)
+    again = s3_source(id=SECOND, name="again", bucket_name="bucket", collection_name="docs")
+    world.catalog.sources.add(again)
+    world.source = again
+    world.bucket.put("a.md", "a, edited")
+    world.sync()
+    as_it_was = there(world)
+    put_back(world, copy)
+    assert len(verify(world).of_ended) == 1  # the tail of a.md
+    goes_on(world, 1)
+    assert there(world) == as_it_was
+
+
+def test_what_is_declared_again_has_not_ended():
+    world = declared(KEYS)
+    delete(world)
+    assert world.source.id in world.catalog.documents.ended()
+    world.catalog.sources.register(world.source)
+    world.sync()
+    assert world.catalog.documents.ended() == {}
+    as_it_was = there(world)
+    assert ended_at(world, None) == verify(world).of_ended == []
+    assert there(world) == as_it_was
+
+
+def test_a_copy_of_the_catalog_does_not_tell_that_a_source_has_ended():
+    """It may have been declared again since, and is not known before its code is loaded."""
+    world = declared(KEYS)
+    delete(world)
+    neighbours = s3_source(id=SECOND, name="other", bucket_name="bucket-2", collection_name="docs")
+    world.catalog.sources.add(neighbours)
+    copy = back_up(world)
+    world.catalog.sources.register(world.source)
+    world.sync()
+    as_it_was = there(world)
+    assert as_it_was
+    restore(world, copy)
+    world.source, code = neighbours, world.source
+    assert ended_at(world, "docs") == []
+    assert verify(world).unknown_sources == {code.id: len(as_it_was)}
+    assert there(world) == as_it_was
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [({"bucket_name": "staging"}, "docs"), ({"path_prefix": "in/"}, "docs"), ({}, "elsewhere")],
+    ids=str,
+)
+def test_what_another_installation_has_under_the_same_id_stays(place, name):
+    """The id of a source of code follows from its name."""
+    world = make_world(path_prefix="docs/")
+    world.bucket.put("docs/a.md", "a")
+    world.sync()
+    delete(world)
+    prefix = place.get("path_prefix", "docs/")
+    staging = make_world(collection_name=name, **{"path_prefix": "docs/", **place})
+    assert staging.source.id == world.source.id
+    staging.collections = world.collections
+    staging.__post_init__()
+    staging.bucket.put(f"{prefix}a.md", "staging")
+    staging.sync()
+    assert len(staging.texts(name)) == 1
+    assert ended_at(world, None) == ended_at(world, name) == []
+
+
+def test_an_id_that_was_refused_for_it_comes_at_once():
+    world = declared(["a.md"])
+    copy = copied(world)
+    delete(world)
+    other = s3_source(id=SECOND, name="second", bucket_name="bucket-2", collection_name="docs")
+    world.catalog.sources.add(other)
+    world.source = other
+    put_back(world, copy)
+    ids = {one.id: {"s3sync_source": "lost"} for one in copy}
+    opened(world).update_metadata(list(ids), list(ids.values()))
+    world.sync()
+    assert states(world)["a.md"] in {("failed", "record_ids_taken"), ("waits", BUSY)}
+    put_back(world, copy)
+    assert len(verify(world).of_ended) == len(copy)
+    world.run_batches()
+    assert states(world)["a.md"] == ("indexed", None)
+    assert {one.metadata["s3sync_source"] for one in copied(world)} == {SECOND}
