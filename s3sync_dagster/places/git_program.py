@@ -77,10 +77,13 @@ _PLAIN = {
 
 _BOUNDED = 'ulimit -d "$0" 2>/dev/null; exec "$@"'
 """What it maps of its own packs is no memory; a system without such a bound has none."""
-_ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL")
-"""A server that never ends its answer would have a git for ever that outlives who bounds it. By the
-program, where the system has it: in a process with threads nothing may run between fork and exec.
+_ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM", "timeout", "--kill-after=5")
+"""A server that never ends its answer would have a git for ever that outlives who bounds it: git's
+children do not end with it. ``timeout`` is told that we have ended, and tells the whole group. By
+programs, where the system has them: in a process with threads nothing may run before an exec.
 """
+_LATER_SECONDS = 10.0
+"""Our own bound comes first; the other one is for where we have ended before it was listened to."""
 _ALONE: Mapping[str, str] = {}
 """Configuration of what asks nobody."""
 
@@ -222,18 +225,20 @@ class GitProgram:
         stderr: Any,
         stdin: int = subprocess.DEVNULL,
         pass_fds: tuple[int, ...] = (),
-        waited_for: bool = False,
+        seconds: float | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start git; where it is ``waited_for`` it ends with this thread."""
+        """Start git; where it is waited for ``seconds`` it ends with this thread."""
         git = shutil.which("git", path=environment["PATH"])
         if git is None:
             raise MissingEngine(
                 "The program git is not installed: install it (`apt install git`).",
                 reason="git_missing",
             )
-        ending = _ENDS_WITH_US if waited_for and _has_setpriv(environment["PATH"]) else ()
+        program = [git, *arguments]
+        if seconds is not None and _ends_with_us(environment["PATH"]):
+            program = [*_ENDS_WITH_US, f"{seconds + _LATER_SECONDS:.0f}", *program]
         return subprocess.Popen(
-            ["/bin/sh", "-c", _BOUNDED, str(MEMORY_BYTES // 1024), *ending, git, *arguments],
+            ["/bin/sh", "-c", _BOUNDED, str(MEMORY_BYTES // 1024), *program],
             env=environment,
             stdin=stdin,
             stdout=stdout,
@@ -256,7 +261,7 @@ class GitProgram:
         # Into files: a tree that unfolds without end fills a file up to its bound, and no memory.
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as told:
             process = self._popen(
-                arguments, environment, stdout=out, stderr=told, pass_fds=pass_fds, waited_for=True
+                arguments, environment, stdout=out, stderr=told, pass_fds=pass_fds, seconds=seconds
             )
             try:
                 while process.poll() is None:
@@ -363,12 +368,12 @@ class GitProgram:
 
 
 @cache
-def _has_setpriv(path: str) -> bool:
-    """Return whether the program is there, and knows what it is asked for: util-linux 2.33."""
+def _ends_with_us(path: str) -> bool:
+    """Return whether the programs are there, and know what they are asked for (util-linux 2.33)."""
     found = shutil.which(_ENDS_WITH_US[0], path=path)
     if found is None:
         return False
-    tried = [found, *_ENDS_WITH_US[1:], "/bin/sh", "-c", ":"]
+    tried = [found, *_ENDS_WITH_US[1:], "5", "/bin/sh", "-c", ":"]
     return subprocess.run(tried, capture_output=True, check=False).returncode == 0
 
 

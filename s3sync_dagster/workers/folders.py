@@ -22,7 +22,7 @@ def is_overfull(folder: str, *, most_bytes: int = MOST_BYTES, most_files: int = 
     Only a program that hides something takes the right to look away, or nests beyond any path.
     """
     size = files = 0
-    waiting = [folder]
+    waiting = [folder] if most_bytes >= 0 else []
     while waiting:
         try:
             with os.scandir(waiting.pop()) as found:
@@ -37,15 +37,16 @@ def is_overfull(folder: str, *, most_bytes: int = MOST_BYTES, most_files: int = 
             continue  # a program has removed it meanwhile
         except OSError:
             return True
-    return False
+    return most_bytes < 0
 
 
 def nameless_bytes(pid: int, folder: str) -> int:
-    """Return the bytes of files of a folder that a process holds open and that have no name more.
+    """Return the bytes of files of a folder that a process holds and that have no name more.
 
-    Of other systems than Linux this is not known: 0.
+    Of what it has mapped alone nobody is told the size: each such file counts as more than may be
+    written. Of other systems than Linux nothing is known: 0.
     """
-    total = 0
+    total = (MOST_BYTES + 1) * _nameless_maps(pid, folder)
     with suppress(OSError):  # it has ended meanwhile
         for one in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(OSError):
@@ -53,6 +54,15 @@ def nameless_bytes(pid: int, folder: str) -> int:
                     status = one.stat()
                     total += _BLOCK_BYTES * status.st_blocks if status.st_nlink == 0 else 0
     return total
+
+
+def _nameless_maps(pid: int, folder: str) -> int:
+    begins, ends = f" {folder}/".encode(), b" (deleted)"
+    try:
+        lines = Path(f"/proc/{pid}/maps").read_bytes().splitlines()
+    except OSError:  # it has ended meanwhile
+        return 0
+    return len({one.split()[4] for one in lines if begins in one and one.endswith(ends)})
 
 
 def remove(folder: str) -> None:

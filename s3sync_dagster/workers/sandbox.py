@@ -26,7 +26,7 @@ _SYSTEM = (
     *("/etc/mime.types", "/etc/magic", "/etc/papersize", "/etc/nsswitch.conf"),
     *("/etc/passwd", "/etc/group", "/etc/os-release"),
     *("/proc", "/sys/devices/system", "/sys/fs/cgroup"),
-    *("/dev/urandom", "/dev/random", "/dev/zero"),
+    *("/dev/urandom", "/dev/random"),
 )
 """What everybody may read; with Landlock ``/proc`` shows nothing of other processes' secrets."""
 _NAMED_BY = ("DOCLING_ARTIFACTS_PATH", "TESSDATA_PREFIX")

@@ -129,6 +129,17 @@ _WITHOUT_EFFECT: dict[str, tuple[int | None, int | None]] = {
 """Calls that are answered as if they were done. Whoever copies a file in his own folder makes them,
 and gives up where they fail; they would open the files of others as well, or close them. Sockets
 keep the buffers that each has at first: what waits in these is counted (``linux``)."""
+_NOT_KNOWN: dict[str, tuple[int, int]] = {
+    "splice": (275, 76),
+    "vmsplice": (278, 75),
+    "tee": (276, 77),
+}
+"""Calls that are answered as if the kernel had none, so that whoever copies by them does it in
+another way: a byte in a pipe keeps the page that it came from, which may be a large one."""
+_MMAP, _HUGE_PAGES = (9, 222), 0x40000
+_SHARED_WITHOUT_A_FILE = 0x21
+"""``MAP_SHARED`` and ``MAP_ANONYMOUS``: what is unmapped of such memory stays as long as any of it
+is mapped, and is no process's."""
 _SOCKETPAIR = (53, 199)
 """Of streams alone: a datagram is sent from half a pair to any socket that stands in a folder."""
 _FCNTL, _SET_PIPE_SIZE = (72, 25), 1031
@@ -144,6 +155,7 @@ _REFUSE, _UNKNOWN = _IGNORE | errno.EPERM, _IGNORE | errno.ENOSYS
 _X32 = 0x40000000
 _LOAD, _AND, _EQUAL, _AT_LEAST, _ANY_OF, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
 _NUMBER_AT, _MACHINE_AT, _FIRST_ARGUMENT_AT, _SECOND_ARGUMENT_AT = 0, 4, 16, 24
+_FOURTH_ARGUMENT_AT = 40
 """Places in ``struct seccomp_data``."""
 _SOCKET_TYPE = 0xF
 """Bits of a socket's type, as the kernel reads it: the others are flags."""
@@ -154,6 +166,12 @@ _ENDS: dict[str, list[tuple[int, int | str, int | str, int]]] = {
         (_LOAD, 0, 0, _SECOND_ARGUMENT_AT),
         (_AND, 0, 0, _SOCKET_TYPE),
         (_EQUAL, "allow", "refuse", socket.SOCK_STREAM),
+    ],
+    "map": [
+        (_LOAD, 0, 0, _FOURTH_ARGUMENT_AT),
+        (_ANY_OF, "refuse", 0, _HUGE_PAGES),
+        (_AND, 0, 0, _SHARED_WITHOUT_A_FILE),
+        (_EQUAL, "refuse", "allow", _SHARED_WITHOUT_A_FILE),
     ],
     "pipe": [
         (_LOAD, 0, 0, _SECOND_ARGUMENT_AT),
@@ -210,6 +228,8 @@ def _program(machine: int, *, column: int, own_sockets: bool) -> bytes:
         (_EQUAL, "unknown", 0, _CLONE3[column]),
         (_EQUAL, "stream", 0, _SOCKETPAIR[column]),
         (_EQUAL, "pipe", 0, _FCNTL[column]),
+        (_EQUAL, "map", 0, _MMAP[column]),
+        *((_EQUAL, "unknown", 0, both[column]) for both in _NOT_KNOWN.values()),
     ]
     made = _REFUSED["socket"][column] or 0
     if not own_sockets:

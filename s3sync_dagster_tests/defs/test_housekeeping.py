@@ -272,7 +272,12 @@ def test_checks_run_on_demand_and_are_reported_when_they_change(world):
 def test_dagster_is_asked_once_for_the_checks_of_all_sources(world, monkeypatch):
     world.sync()
     others = [
-        world.source.with_changes(id=str(uuid.uuid4()), name=f"other_{number}")
+        changed(
+            world.source,
+            id=str(uuid.uuid4()),
+            name=f"other_{number}",
+            collection_name=f"other-{number}",
+        )
         for number in range(3)
     ]
     for other in others:

@@ -6,7 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
 
-from s3sync_dagster_tests.places.test_git_floods import Flood, packet
+from s3sync_dagster_tests.places.test_git_floods import COMMIT, Flood, packet
+
+OLD = b"multi_ack_detailed side-band-64k shallow filter allow-tip-sha1-in-want symref=HEAD:refs/heads/main"
+"""What a server of protocol 0 says it can."""
 
 
 @dataclass
@@ -21,10 +24,33 @@ class HangingGit:
 
 
 @contextmanager
-def hanging_git() -> Iterator[HangingGit]:
-    """Serve until the block ends."""
+def hanging_git(*, protocol: int = 2) -> Iterator[HangingGit]:
+    """Serve until the block ends, by a protocol that the server chooses."""
 
     class Handler(Flood):
+        def do_GET(self) -> None:
+            if protocol == 2:
+                super().do_GET()
+                return
+            self._begin("advertisement")
+            refs = packet(COMMIT + b" HEAD\0" + OLD + b"\n")
+            refs += packet(COMMIT + b" refs/heads/main\n") + b"0000"
+            self._end(packet(b"# service=git-upload-pack\n") + b"0000" + refs)
+
+        def do_POST(self) -> None:
+            if protocol == 2:
+                super().do_POST()
+                return
+            asked = self._body()
+            self._begin("result")
+            shallow = packet(b"shallow " + COMMIT) + b"0000"
+            if b"done" not in asked:
+                self._end(shallow)
+                return
+            self._chunk(shallow)
+            self._chunk(packet(b"NAK\n"))
+            self._without_end(b"")
+
         def _without_end(self, piece: bytes) -> None:
             del piece
             served.fetches.append(self.path)

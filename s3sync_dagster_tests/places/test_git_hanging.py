@@ -36,10 +36,11 @@ def until(met, seconds=30.0):
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="the program setpriv is not here")
-def test_a_fetch_that_never_ends_ends_with_its_process(tmp_path):
+@pytest.mark.parametrize("protocol", [0, 2])
+def test_a_fetch_that_never_ends_ends_with_its_process(tmp_path, protocol):
     """It would hold the copy's lock, and there would be two more with each code server."""
     home = tmp_path / "home"
-    with hanging_git() as server:
+    with hanging_git(protocol=protocol) as server:
         url = f"{server.url}/0.git"
         code = (
             "from pathlib import Path\n"

@@ -2,6 +2,7 @@
 
 import ctypes
 import fcntl
+import mmap
 import os
 import platform
 import resource
@@ -52,6 +53,8 @@ def try_all(secret: str, server_socket: str, port: int) -> dict[str, bool]:
         "widen a socket": _widen_socket,
         "widen a pipe": _widen_pipe,
         "take the disk at once": _take_disk,
+        "share memory without a file": lambda: mmap.mmap(-1, 4096).close(),
+        "share memory by a device": _share_zeros,
     }
     return {name: _succeeds(attempt) for name, attempt in attempts.items()}
 
@@ -159,6 +162,14 @@ def _send_descriptor() -> None:
 def _take_disk() -> None:
     with tempfile.TemporaryFile() as file:
         os.posix_fallocate(file.fileno(), 0, 2**20)
+
+
+def _share_zeros() -> None:
+    zeros = os.open("/dev/zero", os.O_RDONLY)
+    try:
+        mmap.mmap(zeros, 4096, prot=mmap.PROT_READ).close()
+    finally:
+        os.close(zeros)
 
 
 def _widen_socket() -> None:

@@ -1,5 +1,6 @@
 """What workers write has a bound in all, and nothing of it stays, whatever they have made of it."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -46,6 +47,32 @@ def test_files_without_a_name_count_as_long_as_they_are_open(tmp_path: Path):
         place.unlink()
         assert folders.nameless_bytes(os.getpid(), str(tmp_path)) >= 81_920
     assert folders.nameless_bytes(os.getpid(), str(tmp_path)) == 0
+
+
+def map_for_good(path: Path) -> None:
+    """Map a page of a file, with no descriptor left, as ``mmap.mmap`` keeps one."""
+    libc = ctypes.CDLL(None)
+    libc.mmap.restype = ctypes.c_void_p
+    with path.open("rb") as file:
+        mapped = libc.mmap(None, ctypes.c_size_t(4096), 1, 2, file.fileno(), ctypes.c_long(0))
+    assert mapped != ctypes.c_void_p(-1).value
+
+
+def test_what_is_only_mapped_and_has_no_name_is_more_than_may_be_written(tmp_path: Path):
+    """Its size is told to nobody."""
+    folder, place, other = str(tmp_path / "own"), tmp_path / "own/mapped", tmp_path / "other"
+    place.parent.mkdir()
+    for one in (place, other):
+        one.write_bytes(bytes(8192))
+    for one in (place, other):
+        map_for_good(one)
+    assert folders.nameless_bytes(os.getpid(), folder) == 0
+    other.unlink()
+    assert folders.nameless_bytes(os.getpid(), folder) == 0
+    place.unlink()
+    nameless = folders.nameless_bytes(os.getpid(), folder)
+    assert nameless > folders.MOST_BYTES
+    assert folders.is_overfull(folder, most_bytes=folders.MOST_BYTES - nameless)
 
 
 MAZE = """

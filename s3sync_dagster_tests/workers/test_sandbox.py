@@ -19,7 +19,7 @@ FILTERED = frozenset(
         *("mark a file", "cut a file", "see what comes and goes", "have namespaces of its own"),
         *("keep memory in no process", "send a datagram from a pair"),
         *("keep descriptors on their way", "widen a socket", "widen a pipe"),
-        "take the disk at once",
+        *("take the disk at once", "share memory without a file"),
     }
 )
 """What seccomp refuses, whatever Landlock knows."""

@@ -86,6 +86,10 @@ CALLS = {
     "sendmmsg": (307, 269),
     "setsockopt": (54, 208),
     "fcntl": (72, 25),
+    "mmap": (9, 222),
+    "splice": (275, 76),
+    "vmsplice": (278, 75),
+    "tee": (276, 77),
 }
 """Numbers of ``asm/unistd_64.h`` and ``asm-generic/unistd.h``."""
 
@@ -155,6 +159,20 @@ def test_what_waits_in_the_kernel_stays_small_and_in_a_process(ask, own_sockets)
     said = {command: ask("fcntl", 3, command, own_sockets=own_sockets) for command in range(2000)}
     assert [one for one, answer in said.items() if answer != ALLOW] == [1031]  # F_SETPIPE_SZ
     assert said[1031] == ERROR | errno.EPERM
+
+
+@pytest.mark.parametrize("own_sockets", [False, True])
+def test_no_memory_is_shared_without_a_file_or_kept_by_a_byte_of_it(ask, own_sockets):
+    def mapped(flags: int) -> int:
+        return ask("mmap", 0, 4096, 3, flags, own_sockets=own_sockets)
+
+    private, shared, validated, anonymous, huge = 0x2, 0x1, 0x3, 0x20, 0x40000
+    for flags in (private, private | anonymous, shared, validated, private | 0x20022):
+        assert mapped(flags) == ALLOW
+    for flags in (shared | anonymous, validated | anonymous, private | anonymous | huge):
+        assert mapped(flags) == ERROR | errno.EPERM
+    for call in ("splice", "vmsplice", "tee"):
+        assert ask(call, 3, own_sockets=own_sockets) == ERROR | errno.ENOSYS
 
 
 def test_another_machines_calls_are_refused():
