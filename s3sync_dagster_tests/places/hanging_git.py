@@ -8,7 +8,7 @@ from http.server import ThreadingHTTPServer
 
 from s3sync_dagster_tests.places.test_git_floods import COMMIT, Flood, packet
 
-OLD = b"multi_ack_detailed side-band-64k shallow filter allow-tip-sha1-in-want symref=HEAD:refs/heads/main"
+OLD = b"side-band-64k shallow filter allow-tip-sha1-in-want symref=HEAD:refs/heads/main"
 """What a server of protocol 0 says it can."""
 
 
@@ -28,7 +28,7 @@ def hanging_git(*, protocol: int = 2) -> Iterator[HangingGit]:
     """Serve until the block ends, by a protocol that the server chooses."""
 
     class Handler(Flood):
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802
             if protocol == 2:
                 super().do_GET()
                 return
@@ -37,7 +37,7 @@ def hanging_git(*, protocol: int = 2) -> Iterator[HangingGit]:
             refs += packet(COMMIT + b" refs/heads/main\n") + b"0000"
             self._end(packet(b"# service=git-upload-pack\n") + b"0000" + refs)
 
-        def do_POST(self) -> None:
+        def do_POST(self) -> None:  # noqa: N802
             if protocol == 2:
                 super().do_POST()
                 return
