@@ -220,18 +220,21 @@ class GitStore:
 
     def _entries(self, commit: str) -> list[_Entry]:
         out = self._repository.git.ask("ls-tree", "-r", "-l", "-z", "--full-tree", commit)
-        lines = out.split(b"\0")[:-1]
-        if len(lines) > MAX_FILES:
+        files = out.count(b"\0")
+        if files > MAX_FILES:
             raise FixConfiguration(
-                f"The repository has {len(lines)} files; at most {MAX_FILES} are listed.",
+                f"The repository has {files} files; at most {MAX_FILES} are listed.",
                 reason="repository_too_large",
             )
         left_out = self._repository.left_out()
-        entries = [_entry(line, left_out) for line in lines]
         # A name that is shown escaped never stands before a file that really has that name, and
         # of two that are shown alike there is one: a key is listed once.
-        entries.sort(key=lambda entry: entry.marked != BAD_NAME)
-        return sorted({entry.key: entry for entry in entries}.values())
+        real: dict[bytes, _Entry] = {}
+        escaped: dict[bytes, _Entry] = {}
+        for line in _lines(out):
+            entry = _entry(line, left_out)
+            (escaped if entry.marked == BAD_NAME else real)[entry.key] = entry
+        return sorted((escaped | real).values() if escaped else real.values())
 
     def _files(self, commit: str) -> list[_Entry]:
         if self._listed is None or self._listed[0] != commit:
@@ -307,6 +310,14 @@ def _lacking() -> Unavailable:
     return Unavailable(
         "The copy of the repository lacks a file: it is fetched anew.", reason="git_failed"
     )
+
+
+def _lines(out: bytes) -> Iterator[bytes]:
+    """Yield what git ends with NULs, one after the other: all at once are as large again."""
+    start = 0
+    while (end := out.find(b"\0", start)) >= 0:
+        yield out[start:end]
+        start = end + 1
 
 
 def _entry(line: bytes, left_out: Container[str]) -> _Entry:
