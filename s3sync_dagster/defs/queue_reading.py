@@ -70,7 +70,7 @@ def read_queue(
         try:
             found = take_messages(
                 runtime.parts.queue_for(own[0]),
-                own,
+                sources,  # all of them: what is received at once is for so many
                 work=runtime.parts.catalog.work,
                 clock=runtime.parts.clock,
                 log=log,

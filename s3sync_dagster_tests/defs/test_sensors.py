@@ -24,7 +24,7 @@ from s3sync_dagster.defs.housekeeping import (
 from s3sync_dagster.defs.queue_reading import wait_seconds
 from s3sync_dagster.defs.resources import Runtime, S3Source
 from s3sync_dagster.defs.tick_log import MOST_LINES, TickLog
-from s3sync_dagster.engine import listing_turns
+from s3sync_dagster.engine import intake, listing_turns
 from s3sync_dagster.engine.dispatching import tell_partitions
 from s3sync_dagster.engine.listing_turns import RESPITE_SECONDS, list_in_turn, list_when_due
 from s3sync_dagster.model.errors import Unavailable
@@ -329,7 +329,7 @@ def test_a_queue_that_cannot_be_read_is_told_until_it_is_read_again(world):
     assert troubles.of([changed(right, queue_url=f"{queue}-wrong")]) == {}
 
 
-def test_a_stranger_who_names_a_queue_keeps_its_owner_from_no_event(world):
+def test_a_stranger_who_names_a_queue_keeps_its_owner_from_no_event(world, monkeypatch):
     queue = world.aws.make_queue(bucket=world.bucket)
     world.source = changed(world.source, queue_url=queue)
     world.catalog.sources.update(world.source)
@@ -339,7 +339,15 @@ def test_a_stranger_who_names_a_queue_keeps_its_owner_from_no_event(world):
     world._defs.append(build_definitions(catalog_sources=[stranger, world.source]))
     world.aws.put(world.bucket, "docs/new.md", "# New")
     name = next(s.name for s in world.defs.get_repository_def().sensor_defs if "intake" in s.name)
+    received, receive = [], intake._receive
+
+    def noted(queue, **options):
+        received.append(options["sources"])
+        return receive(queue, **options)
+
+    monkeypatch.setattr(intake, "_receive", noted)
     world.tick(name)
+    assert received[0] == 2  # whoever reads it, so many may have to be told of what it receives
     assert world.catalog.invocations.live_count(world.source.id) == 1
     assert set(world.catalog.queue_troubles.of([stranger, world.source])) == {stranger.id}
 
