@@ -76,9 +76,9 @@ def take_messages(
         wait_seconds: for the first message, 0 to 20.
         work_seconds: messages stay invisible for so long at least: a queue's own time is kept
             where it is longer.
-        listeners: returns who is told, of ``sources`` and others; asked each time that messages have
-            come. Who was edited during a wait may have been listed since, and what came after that
-            only its events tell of.
+        listeners: returns who is told, of ``sources`` and others; asked each time that messages
+            have come. Who was edited during a wait may have been listed since, and what came after
+            that only its events tell of.
         at: called after ``received`` and, before anything is deleted, after ``recorded``.
 
     Raises:
