@@ -117,13 +117,18 @@ class GitProgram:
         self.folder = folder.absolute()  # git runs elsewhere
         self._remote = remote
 
-    def ask(self, *arguments: str) -> bytes:
+    def ask(self, *arguments: str, room: Callable[[int], None] | None = None) -> bytes:
         """Return what git prints; nothing is asked of the network.
+
+        Args:
+            arguments: of git.
+            room: is told how many bytes that is, before they are in memory; what it raises ends
+                the question.
 
         Raises:
             S3SyncError: see ``_refusal``.
         """
-        return self._run(arguments, self._environment(_ALONE), seconds=ASK_SECONDS)
+        return self._run(arguments, self._environment(_ALONE), seconds=ASK_SECONDS, room=room)
 
     def ask_remote(self, *arguments: str) -> bytes:
         """Return what git prints after it asked the server."""
@@ -256,6 +261,7 @@ class GitProgram:
         seconds: float,
         most_bytes: int | None = None,
         pass_fds: tuple[int, ...] = (),
+        room: Callable[[int], None] | None = None,
     ) -> bytes:
         ends = time.monotonic() + seconds
         # Into files: a tree that unfolds without end fills a file up to its bound, and no memory.
@@ -280,6 +286,8 @@ class GitProgram:
                 told.seek(0)
                 text = told.read(_TOLD_BYTES).decode(errors="replace")
                 raise self._refusal(arguments[0], process.returncode, text)
+            if room is not None:
+                room(os.fstat(out.fileno()).st_size)
             out.seek(0)
             return out.read()
 

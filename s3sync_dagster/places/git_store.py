@@ -10,6 +10,7 @@ from collections.abc import Container, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import IO, NamedTuple
+from weakref import finalize
 
 from s3sync_dagster.core.keys import MAX_OBJECT_KEY_BYTES
 from s3sync_dagster.core.selection import BAD_NAME, SUBMODULE, SYMLINK
@@ -26,10 +27,15 @@ from s3sync_dagster.model.errors import (
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.places.git_program import end
 from s3sync_dagster.places.git_repository import MAX_BLOB_BYTES, Repository
+from s3sync_dagster.places.names_room import OF_PROCESS, Names
 from s3sync_dagster.ports.body_spool import BodySpool, require_size
 
 MAX_FILES = 500_000
 """Of a commit: its list is held in memory, about 300 bytes a file."""
+_FILE_BYTES = 220
+"""Of memory a file, beside what git says of it."""
+_LEAST_LINE_BYTES = 56
+"""Of what git says of a file: mode, kind, id, size, and a name of one letter."""
 REFUSED_SECONDS = 5.0
 """For so long a server that did not answer is not asked again for the next key."""
 _PIECE_BYTES = 1024 * 1024
@@ -70,6 +76,7 @@ class GitStore:
         self._reader: subprocess.Popen[bytes] | None = None
         self._listed: tuple[str, list[_Entry]] | None = None
         """A commit and its files in the order of keys."""
+        self._names: Names | None = None
         self._begun: str | None = None
         """Commit of the listing that was begun last by ``list_page``."""
         self._fresh = False
@@ -196,6 +203,7 @@ class GitStore:
         """End the reader and remove the spool; the next call opens new ones."""
         with self._lock:
             self._end_reader()
+            self._forget()
         self._spool.close()
 
     def _commit(self) -> str:
@@ -219,7 +227,26 @@ class GitStore:
         return commit
 
     def _entries(self, commit: str) -> list[_Entry]:
-        out = self._repository.git.ask("ls-tree", "-r", "-l", "-z", "--full-tree", commit)
+        held = Names(OF_PROCESS)
+
+        def room(size: int) -> None:
+            files = min(size // _LEAST_LINE_BYTES, MAX_FILES)
+            held.take(2 * size + _FILE_BYTES * files)
+
+        try:
+            out = self._repository.git.ask(
+                *("ls-tree", "-r", "-l", "-z", "--full-tree", commit), room=room
+            )
+            listed = self._listing_of(out)
+        except BaseException:
+            held.shrink(0)
+            raise
+        held.shrink(len(out) + _FILE_BYTES * len(listed))
+        self._names = held
+        finalize(self, held.shrink, 0)  # where nobody closes it
+        return listed
+
+    def _listing_of(self, out: bytes) -> list[_Entry]:
         files = out.count(b"\0")
         if files > MAX_FILES:
             raise FixConfiguration(
@@ -238,9 +265,17 @@ class GitStore:
 
     def _files(self, commit: str) -> list[_Entry]:
         if self._listed is None or self._listed[0] != commit:
+            self._forget()
             with self._reading(commit):
                 self._listed = (commit, self._entries(commit))
         return self._listed[1]
+
+    def _forget(self) -> None:
+        """Let go of the files of a commit that were listed."""
+        self._listed = None
+        if self._names is not None:
+            self._names.shrink(0)
+            self._names = None
 
     @contextmanager
     def _reading(self, commit: str) -> Generator[None]:

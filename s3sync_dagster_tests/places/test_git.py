@@ -31,7 +31,7 @@ from s3sync_dagster.model.errors import (
     UnsupportedFile,
 )
 from s3sync_dagster.model.source import Source
-from s3sync_dagster.places import git_program, git_repository
+from s3sync_dagster.places import git_program, git_repository, git_store, names_room
 from s3sync_dagster.places.git import GIT_MAX_BYTES, GIT_PROTOCOLS, GitPlace
 from s3sync_dagster.ports.aws_guard import AddressGuard
 from s3sync_dagster.ports.places import Surroundings, open_store
@@ -129,6 +129,29 @@ def test_a_listing_is_in_the_order_of_keys_whatever_the_page(origin, store):
         assert [ref.key for ref in all_refs(store, limit=limit)] == expected
     for key in keys:
         assert store.read(key, max_size_bytes=100).content == key.encode()
+
+
+def test_the_names_of_an_open_repository_hold_room(origin, server, tmp_path, monkeypatch):
+    room = names_room.NamesRoom(wait_seconds=0)
+    monkeypatch.setattr(git_store, "OF_PROCESS", room)
+    monkeypatch.setattr(names_room, "SMALL_BYTES", 0)
+    for number in range(20):
+        origin.write(f"{number}.md", "# One")
+    origin.commit()
+    with opened(server, tmp_path / "a") as first:
+        all_refs(first)
+        held = room.taken
+        assert held > 20 * 220
+        origin.write("0.md", "# Two")
+        origin.commit()
+        all_refs(first)
+        assert room.taken == held  # of the commit before nothing is held
+        room._most = held
+        with opened(server, tmp_path / "b") as second:
+            with pytest.raises(Unavailable, match="no room"):
+                all_refs(second)
+            assert room.taken == held
+    assert room.taken == 0
 
 
 def test_what_is_no_text_is_skipped_with_a_reason(origin, server, tmp_path, monkeypatch):
