@@ -27,8 +27,8 @@ class Layout:
     """Words of the text layer that the blocks lack."""
     lines: list[Line] = field(default_factory=list)
     """Lines that are lost as a whole."""
-    looks_garbled: bool = False
-    """A suspicion only: it takes Arabic and Korean for garbled too."""
+    is_garbled: bool = False
+    """Whether the text layer is proven to be no text, and layout analysis suspects that too."""
 
 
 @dataclass(slots=True)
