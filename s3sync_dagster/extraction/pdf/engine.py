@@ -87,21 +87,22 @@ def _page(page: Any) -> ParsedPage:
 
 
 def _pieces(items: Iterable[Any]) -> list[Piece]:
-    return [
-        Piece(
-            text=item.text,
-            left=item.x,
-            top=item.y,
-            width=item.width,
-            height=item.height,
-            size=size_of(item.font_size, item.height),
-            weight=item.font_weight or weight_of(item.font_name or ""),
-            is_italic=is_italic(item.font_name or ""),
-            font=item.font_name or "",
-        )
-        for item in items
-        if not item.rotation
-    ]
+    return [_piece(item) for item in items if not item.rotation]
+
+
+def _piece(item: Any) -> Piece:
+    font, height = item.font_name or "", item.height  # each look makes a value anew
+    return Piece(
+        text=item.text,
+        left=item.x,
+        top=item.y,
+        width=item.width,
+        height=height,
+        size=size_of(item.font_size, height),
+        weight=item.font_weight or weight_of(font),
+        is_italic=is_italic(font),
+        font=font,
+    )
 
 
 def _block(block: Any) -> Block:

@@ -11,6 +11,11 @@ _WORD = re.compile(r"[^\W_]{3,}")
 _VOWEL = re.compile(r"[aeiouy]")
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{6}")
 _MIXED = re.compile(r"[a-z][A-Z]+[a-z]|[^\W\d_]\d|\d[^\W\d_]")
+_ORDINARY = re.compile(
+    r"[A-Z]?[bcdfghjklmnpqrstvwxz]{0,4}[aeiouy](?:[bcdfghjklmnpqrstvwxz]{0,5}[aeiouy])*"
+    r"[bcdfghjklmnpqrstvwxz]{0,5}"
+)
+"""Most words: nothing of what makes them odd, told by one look."""
 _MIN_WORDS = 20
 """Of Latin letters; fewer prove nothing."""
 _MAX_ODD_WORDS = 0.45
@@ -60,6 +65,8 @@ def _are_odd(words: Sequence[str]) -> bool:
 
 def _is_odd(word: str) -> bool:
     """Return whether a word is none of any Latin language: no vowel, or six consonants in a row."""
+    if _ORDINARY.fullmatch(word):
+        return False
     plain = word
     if not word.isascii():
         parts = unicodedata.normalize("NFKD", word)

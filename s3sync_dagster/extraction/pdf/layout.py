@@ -189,6 +189,8 @@ def _why_plain(layout: Layout, page: SeenPage) -> str:
         return "letters from right to left"
     if page.is_upside_down and layout.lost:
         return "turned by half a circle"
+    if not layout.lost:
+        return ""
     total = words_of(page.text).total()
     whole = sum(words_of(line.text).total() for line in layout.lines)
     unseen = sum(words_of(line.text).total() for line in layout.lines if not line.is_visible)
@@ -261,11 +263,14 @@ def _mend_words(blocks: list[Block], reference: str) -> Counter[str]:
     lost = wanted - words_of(blocks_to_markdown(blocks))
     if not lost:
         return lost
+    is_same = True
     for block in blocks:
+        before = block.text, block.rows, block.first_row
         block.text = part_joined_words(join_split_words(block.text, wanted), lost, reference)
         first = words_of(block.text.partition(" ")[0])
         if not first.keys() <= wanted.keys():
             block.text = restore_beginning(block.text, reference)
         block.rows = [[join_split_words(cell, wanted) for cell in row] for row in block.rows]
         block.first_row = block.rows[0] if block.rows else []
-    return wanted - words_of(blocks_to_markdown(blocks))
+        is_same = is_same and before == (block.text, block.rows, block.first_row)
+    return lost if is_same else wanted - words_of(blocks_to_markdown(blocks))
