@@ -9,6 +9,9 @@ _WORD = re.compile(
 )
 """A word, or one character of scripts that do not part words."""
 
+_ONE_SCRIPT = re.compile(r"[^\W_]+")
+"""The same where no script stands that does not part words, by a pattern that is found sooner."""
+_UNPARTED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _PAIR = re.compile(r"([^\W\d_]+) (?=([^\W\d_]+))")
 _BEGINNING = re.compile(r"[^\W\d_]+(?:\s+\S+){0,4}")
 _LONG_WORD = re.compile(r"[^\W_]{3,}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
@@ -19,12 +22,18 @@ MIN_SHARE = 0.5
 
 def words_of(text: str) -> Counter[str]:
     """Return how often each word occurs; case, ligatures and widths do not matter."""
-    return Counter(_WORD.findall(_folded(text)))
+    return Counter(_words(text))
 
 
 def in_order(text: str) -> str:
     """Return the words of a text with single blanks between them, alike as ``words_of`` has it."""
-    return " ".join(_WORD.findall(_folded(text)))
+    return " ".join(_words(text))
+
+
+def _words(text: str) -> list[str]:
+    folded = _folded(text)
+    form = _ONE_SCRIPT if folded.isascii() or not _UNPARTED.search(folded) else _WORD
+    return form.findall(folded)
 
 
 def _folded(text: str) -> str:

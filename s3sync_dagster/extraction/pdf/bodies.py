@@ -27,8 +27,8 @@ class Layout:
     """Words of the text layer that the blocks lack."""
     lines: list[Line] = field(default_factory=list)
     """Lines that are lost as a whole."""
-    looks_garbled: bool = False
-    """A suspicion only: it takes Arabic and Korean for garbled too."""
+    is_garbled: bool = False
+    """Whether the text layer is proven to be no text, and layout analysis suspects that too."""
 
 
 @dataclass(slots=True)
@@ -77,10 +77,14 @@ def bodies_of(
         add_lines(blocks, lines)
         return blocks
 
-    bare = {page: blocks_to_markdown(blocks_of(page, heads[page])) for page in sorted(laid_out)}
+    without = {page: blocks_of(page, heads[page]) for page in sorted(laid_out)}
+    bare = {page: blocks_to_markdown(blocks) for page, blocks in without.items()}
     bodies: list[Body] = []
     for page, left_out in enumerate(later_ones(heads, bare)):
-        blocks = [] if page in plain_pages else blocks_of(page, left_out)
+        if page in without and left_out == heads[page].keys():
+            blocks = without[page]
+        else:
+            blocks = [] if page in plain_pages else blocks_of(page, left_out)
         if not blocks and page in laid_out:
             blocks = blocks_of(page, {line for line, words in heads[page].items() if not words})
         kept = {line.text for line in (*heads[page], *repeated.intersection(margins[page]))}

@@ -4,7 +4,7 @@ Its Python package first copies all that the engine gives into values of its own
 time that a page takes. So the engine itself is asked; the package is pinned to the minor.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,6 @@ class ParsedPage:
     pieces: list[Piece]
     """Those that are not turned."""
     blocks: list[Block]
-    looks_garbled: bool
 
 
 def parse_pages(body: bytes, numbers: Sequence[int], *, of: int) -> list[ParsedPage]:
@@ -36,19 +35,7 @@ def parse_pages(body: bytes, numbers: Sequence[int], *, of: int) -> list[ParsedP
 
     Raises ``UnreadableFile`` where it is cut off or damaged.
     """
-    from liteparse._liteparse import LiteParse  # pyright: ignore
-
-    engine: Any = LiteParse(
-        ocr_enabled=False,
-        output_format="markdown",  # others leave emphasis and links out of the blocks
-        extract_blocks=True,
-        include_complexity=True,
-        keep_headers_footers=True,  # its own remover takes body lines with it
-        max_pages=of,  # the default cuts silently after 1,000
-        target_pages=page_ranges(list(numbers)).replace(" ", ""),
-        num_workers=1,
-        quiet=True,
-    )
+    engine = _engine(numbers, of=of)
     try:
         pages = engine.parse_bytes(body).pages
     except RuntimeError:
@@ -56,9 +43,35 @@ def parse_pages(body: bytes, numbers: Sequence[int], *, of: int) -> list[ParsedP
     return [_page(page) for page in pages]
 
 
+def look_garbled(body: bytes, numbers: Collection[int], *, of: int) -> set[int]:
+    """Return which of some pages the engine suspects to be no text.
+
+    It takes Arabic and Korean for that too. To ask costs as much as to parse the pages, and to have
+    it told with them a sixth of that: ask only for pages that something else speaks against.
+    """
+    if not numbers:
+        return set()
+    told = _engine(sorted(numbers), of=of).is_complex_bytes(body)
+    return {page.page_number - 1 for page in told if page.is_garbled}
+
+
+def _engine(numbers: Sequence[int], *, of: int) -> Any:
+    from liteparse._liteparse import LiteParse  # pyright: ignore
+
+    return LiteParse(
+        ocr_enabled=False,
+        output_format="markdown",  # others leave emphasis and links out of the blocks
+        extract_blocks=True,
+        keep_headers_footers=True,  # its own remover takes body lines with it
+        max_pages=of,  # the default cuts silently after 1,000
+        target_pages=page_ranges(list(numbers)).replace(" ", ""),
+        num_workers=1,
+        quiet=True,
+    )
+
+
 def _page(page: Any) -> ParsedPage:
     items = page.text_items
-    complexity = page.complexity
     return ParsedPage(
         number=page.page_num - 1,
         width=page.width,
@@ -70,26 +83,26 @@ def _page(page: Any) -> ParsedPage:
         ],
         pieces=_pieces(items),
         blocks=[_block(block) for block in page.blocks or ()],
-        looks_garbled=bool(complexity and complexity.is_garbled),
     )
 
 
 def _pieces(items: Iterable[Any]) -> list[Piece]:
-    return [
-        Piece(
-            text=item.text,
-            left=item.x,
-            top=item.y,
-            width=item.width,
-            height=item.height,
-            size=size_of(item.font_size, item.height),
-            weight=item.font_weight or weight_of(item.font_name or ""),
-            is_italic=is_italic(item.font_name or ""),
-            font=item.font_name or "",
-        )
-        for item in items
-        if not item.rotation
-    ]
+    return [_piece(item) for item in items if not item.rotation]
+
+
+def _piece(item: Any) -> Piece:
+    font, height = item.font_name or "", item.height  # each look makes a value anew
+    return Piece(
+        text=item.text,
+        left=item.x,
+        top=item.y,
+        width=item.width,
+        height=height,
+        size=size_of(item.font_size, height),
+        weight=item.font_weight or weight_of(font),
+        is_italic=is_italic(font),
+        font=font,
+    )
 
 
 def _block(block: Any) -> Block:

@@ -5,11 +5,17 @@ Layout analysis suspects pages too, but it takes Arabic and Korean for garbled, 
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 _WORD = re.compile(r"[^\W_]{3,}")
 _VOWEL = re.compile(r"[aeiouy]")
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{6}")
 _MIXED = re.compile(r"[a-z][A-Z]+[a-z]|[^\W\d_]\d|\d[^\W\d_]")
+_ORDINARY = re.compile(
+    r"[A-Z]?[bcdfghjklmnpqrstvwxz]{0,4}[aeiouy](?:[bcdfghjklmnpqrstvwxz]{0,5}[aeiouy])*"
+    r"[bcdfghjklmnpqrstvwxz]{0,5}"
+)
+"""Most words: nothing of what makes them odd, told by one look."""
 _MIN_WORDS = 20
 """Of Latin letters; fewer prove nothing."""
 _MAX_ODD_WORDS = 0.45
@@ -34,23 +40,37 @@ def is_garbled(text: str, *, strange: int) -> bool:
 
     ``strange`` is what ``count_strange`` says of it before control characters were taken out.
     """
-    letters = sum(map(str.isalpha, text))
     words = [word for word in _WORD.findall(text) if word.isascii() or _is_latin(word)]
+    is_odd = len(words) >= _MIN_WORDS and _are_odd(words)
+    if not strange and not is_odd:
+        return False
+    letters = sum(map(str.isalpha, text))
     is_latin = sum(map(len, words)) > letters / 2
     allowed = _MAX_STRANGE if is_latin or not letters else _MAX_STRANGE_IN_OTHER_SCRIPTS
     if strange > allowed * (len("".join(text.split())) + strange):
         return True
-    return (
-        is_latin
-        and len(words) >= _MIN_WORDS
-        and sum(map(_is_odd, words)) > _MAX_ODD_WORDS * len(words)
-    )
+    return is_latin and is_odd
+
+
+def _are_odd(words: Sequence[str]) -> bool:
+    """Return whether too many words are none of any language; text proves it is some halfway."""
+    most = _MAX_ODD_WORDS * len(words)
+    odd = 0
+    for left, word in zip(range(len(words), 0, -1), words, strict=True):
+        if odd + left <= most:
+            return False
+        odd += _is_odd(word)
+    return odd > most
 
 
 def _is_odd(word: str) -> bool:
     """Return whether a word is none of any Latin language: no vowel, or six consonants in a row."""
-    parts = unicodedata.normalize("NFKD", word)
-    plain = "".join(letter for letter in parts if not unicodedata.combining(letter))
+    if _ORDINARY.fullmatch(word):
+        return False
+    plain = word
+    if not word.isascii():
+        parts = unicodedata.normalize("NFKD", word)
+        plain = "".join(letter for letter in parts if not unicodedata.combining(letter))
     low = plain.lower()
     return not _VOWEL.search(low) or bool(_CONSONANTS.search(low) or _MIXED.search(plain))
 

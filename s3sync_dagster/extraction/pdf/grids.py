@@ -92,7 +92,7 @@ def _words_by_block(blocks: list[Block], words: Sequence[Word]) -> list[list[Wor
     for word in words:
         across, down = word.left + word.width / 2, word.top + word.height / 2
         for left, right, top, bottom, inside in bands.get(int(down // _BAND), ()):
-            if left <= across <= right and top <= down <= bottom:
+            if top <= down <= bottom and left <= across <= right:
                 inside.append(word)
                 break
     return own
@@ -118,9 +118,9 @@ def _find_from(start: int, blocks: list[Block], own: list[list[Word]]) -> tuple[
 
 def _ends_with_cells(words: list[Word]) -> bool:
     """Return whether the last line of a text has as many cells as a grid's rows have."""
-    if not words:
+    if len(words) < _MIN_COLUMNS:
         return False
-    last = max(word.top + word.height / 2 for word in words)
+    last = max([word.top + word.height / 2 for word in words])
     line = [word for word in words if last - word.top - word.height / 2 <= word.height / 2]
     return len(list(cells_in(sorted(line, key=_LEFT)))) >= _MIN_COLUMNS
 

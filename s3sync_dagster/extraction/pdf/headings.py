@@ -72,8 +72,9 @@ def find_headings(
     ``body`` is the size of running text, by default the commonest of the page, ``fonts`` are its
     fonts.
     """
-    sizes = count_sizes(pieces)
-    body = body or body_size(sizes, sizes)
+    if not body:
+        sizes = count_sizes(pieces)
+        body = body_size(sizes, sizes)
     if body is None:
         return blocks
     if may_be_contents(pieces):

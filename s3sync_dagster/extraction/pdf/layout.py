@@ -2,7 +2,7 @@
 
 import gc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from s3sync_dagster.extraction.pdf.blocks import (
     part_columns,
 )
 from s3sync_dagster.extraction.pdf.bodies import Layout, bodies_of
-from s3sync_dagster.extraction.pdf.engine import ParsedPage, parse_pages
+from s3sync_dagster.extraction.pdf.engine import ParsedPage, look_garbled, parse_pages
 from s3sync_dagster.extraction.pdf.fields import unsaid
 from s3sync_dagster.extraction.pdf.figures import with_figures
 from s3sync_dagster.extraction.pdf.garbled import is_garbled
@@ -121,9 +121,13 @@ def _read(content: Content) -> PdfPages:
     seen = list(look_at_pages(pdf, pages))
     references = [page.text for page in seen]
     known = properties(pdf)
-    layouts = _parse(
-        pages, content, [i for i, page in enumerate(seen) if not page.is_drawing], references
-    )
+    pictures = frozenset(i for i, page in enumerate(seen) if is_scan(page.text))
+    proven = [
+        i
+        for i, page in enumerate(seen)
+        if not (i in pictures or page.is_drawing) and is_garbled(page.text, strange=page.strange)
+    ]
+    layouts = _parse(pages, content, seen, proven)
     outline = outline_names(pdf)
     named = [
         [name.below(layout.height) for name in outline.get(number, ())]
@@ -140,12 +144,7 @@ def _read(content: Content) -> PdfPages:
         for number, (layout, page) in enumerate(zip(layouts, seen, strict=True))
         if (reason := _why_plain(layout, page))
     }
-    scans = [
-        i
-        for i, page in enumerate(seen)
-        if is_scan(page.text)
-        or (layouts[i].looks_garbled and is_garbled(page.text, strange=page.strange))
-    ]
+    scans = [i for i in range(len(seen)) if i in pictures or layouts[i].is_garbled]
     bodies = bodies_of(layouts, plain_pages=plain_pages, scans=scans)
     for number, page in enumerate(seen):
         for figure in page.figures if number not in plain_pages else ():
@@ -172,7 +171,7 @@ def _read(content: Content) -> PdfPages:
     return PdfPages(
         texts=tuple(texts),
         scans=tuple(scans),
-        pictures=frozenset(i for i, page in enumerate(seen) if is_scan(page.text)),
+        pictures=pictures,
         plain=plain_pages,
         continued=frozenset(continued),
         engine="liteparse",
@@ -190,6 +189,8 @@ def _why_plain(layout: Layout, page: SeenPage) -> str:
         return "letters from right to left"
     if page.is_upside_down and layout.lost:
         return "turned by half a circle"
+    if not layout.lost:
+        return ""
     total = words_of(page.text).total()
     whole = sum(words_of(line.text).total() for line in layout.lines)
     unseen = sum(words_of(line.text).total() for line in layout.lines if not line.is_visible)
@@ -201,20 +202,26 @@ def _why_plain(layout: Layout, page: SeenPage) -> str:
 
 
 def _parse(
-    pages: OpenPages, content: Content, numbers: list[int], references: list[str]
+    pages: OpenPages, content: Content, seen: Sequence[SeenPage], proven: Sequence[int]
 ) -> list[Layout]:
-    """Return the layout of all pages; those that are not in ``numbers`` have no blocks."""
+    """Return the layout of all pages; those with too many drawings have no blocks.
+
+    ``proven`` are the pages whose text layer is proven to be no text.
+    """
     body = read_all(content)
     body = body[max(0, body.find(b"%PDF-", 0, HEADER_BYTES)) :]  # the engine wants it first
-    layouts = [Layout() for _ in references]
+    layouts = [Layout() for _ in seen]
+    numbers = [i for i, page in enumerate(seen) if not page.is_drawing]
     for start in range(0, len(numbers), _WINDOW_PAGES):
         window = numbers[start : start + _WINDOW_PAGES]
-        parsed = parse_pages(body, window, of=len(references))
+        parsed = parse_pages(body, window, of=len(seen))
         letters = Letters(piece for page in parsed for piece in page.pieces)
         for page in parsed:
             layouts[page.number] = _layout(page, letters, Runs(pages, page.number))
         agree([layouts[number].blocks for number in window], letters.lines, body=letters.body)
         without_marks([layouts[page.number].blocks for page in parsed if page.width <= page.height])
+    for number in look_garbled(body, proven, of=len(seen)):
+        layouts[number].is_garbled = True
     return layouts
 
 
@@ -247,7 +254,6 @@ def _layout(page: ParsedPage, letters: Letters, runs: Runs) -> Layout:
         blocks=mend_tables(blocks),
         margins=margin_lines(pieces, height=page.height, body=body),
         height=page.height,
-        looks_garbled=page.looks_garbled,
     )
 
 
@@ -257,11 +263,14 @@ def _mend_words(blocks: list[Block], reference: str) -> Counter[str]:
     lost = wanted - words_of(blocks_to_markdown(blocks))
     if not lost:
         return lost
+    is_same = True
     for block in blocks:
+        before = block.text, block.rows, block.first_row
         block.text = part_joined_words(join_split_words(block.text, wanted), lost, reference)
         first = words_of(block.text.partition(" ")[0])
         if not first.keys() <= wanted.keys():
             block.text = restore_beginning(block.text, reference)
         block.rows = [[join_split_words(cell, wanted) for cell in row] for row in block.rows]
         block.first_row = block.rows[0] if block.rows else []
-    return wanted - words_of(blocks_to_markdown(blocks))
+        is_same = is_same and before == (block.text, block.rows, block.first_row)
+    return lost if is_same else wanted - words_of(blocks_to_markdown(blocks))

@@ -17,6 +17,7 @@ from s3sync_dagster.extraction.pdf.text_layer import plain
 from s3sync_dagster.extraction.words import words_of
 
 _LINE = re.compile(r"[^\r\n]+")
+_BEYOND = re.compile("[\U00010000-\U0010ffff]")
 _MIN_LOST = 0.5
 """Share of a line's words that are missing where the line is, as others may be there twice.
 
@@ -58,22 +59,33 @@ def find_lost_lines(page: Any, layer: Any, lost: Counter[str]) -> list[Line]:
     """
     left = Counter(lost)
     few = list(left) if len(left) <= _FEW_WORDS else []
-    found = [(line, plain(line[0])) for line in _LINE.finditer(layer.get_text_range())]
+    whole = layer.get_text_range()
+    found = [(line, plain(line[0])) for line in _LINE.finditer(whole)]
+    words_at: dict[int, Counter[str]] = {}
     wanted: dict[int, tuple[int, str]] = {}
     # A line that is lost as a whole comes first: one of which some words are may stand there.
     for share in (1.0, _MIN_LOST):
         for line, text in found:
             if line.start() in wanted or not text.strip():
                 continue
-            if few and text.isascii() and not any(word in text.lower() for word in few):
+            if few and text.isascii() and not _has_some(text.lower(), few):
                 continue
-            words = words_of(text)
+            words = words_at.get(line.start())
+            if words is None:
+                words = words_at[line.start()] = words_of(text)
+            if left.keys().isdisjoint(words):
+                continue
             missing = words & left
             if missing and missing.total() >= share * words.total():
                 left.subtract(missing)
                 wanted[line.start()] = (line.end(), text)
     lines = [(start, end, text) for start, (end, text) in sorted(wanted.items())]
-    return list(_lines(page, layer, lines))
+    is_plain = _BEYOND.search(whole) is None
+    return list(_lines(page, layer, lines, is_plain=is_plain))
+
+
+def _has_some(text: str, words: list[str]) -> bool:
+    return any(word in text for word in words)
 
 
 def add_lines(blocks: list[Block], lines: list[Line]) -> None:
@@ -117,11 +129,14 @@ def _goes_on(above: Line, line: Line) -> bool:
     return shared > 0 and -above.height < gap < above.height
 
 
-def _lines(page: Any, layer: Any, wanted: list[tuple[int, int, str]]) -> Iterator[Line]:
-    """Yield the wanted lines; only these are measured, letter by letter."""
+def _lines(
+    page: Any, layer: Any, wanted: list[tuple[int, int, str]], *, is_plain: bool
+) -> Iterator[Line]:
+    """Yield the wanted lines; only these are measured, letter by letter.
+
+    Places are those of pages that are not turned, and of letters of the first plane alone.
+    """
     left, bottom, right, top = page.get_cropbox()
-    # Places are those of pages that are not turned, and of letters of the first plane.
-    is_plain = max(layer.get_text_range(), default="") <= "\uffff"
     has_places = page.get_rotation() == 0 and is_plain
     for start, end, words in wanted:
         box = _box(layer, start, end) if has_places else None

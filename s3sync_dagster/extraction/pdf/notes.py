@@ -20,15 +20,18 @@ def find_notes(page: Any, page_text: str) -> Iterator[Block]:
     """
     from pypdfium2 import raw
 
+    count = raw.FPDFPage_GetAnnotCount(page)
+    if not count:
+        return
     kinds = (
         *(raw.FPDF_ANNOT_TEXT, raw.FPDF_ANNOT_FREETEXT, raw.FPDF_ANNOT_HIGHLIGHT),
         *(raw.FPDF_ANNOT_UNDERLINE, raw.FPDF_ANNOT_STRIKEOUT, raw.FPDF_ANNOT_SQUIGGLY),
         *(raw.FPDF_ANNOT_CARET, raw.FPDF_ANNOT_STAMP),
     )
     hidden = raw.FPDF_ANNOT_FLAG_HIDDEN | raw.FPDF_ANNOT_FLAG_NOVIEW
-    words = " ".join(page_text.split()) if raw.FPDFPage_GetAnnotCount(page) else ""
+    words = " ".join(page_text.split())
     left, _, _, top = page.get_cropbox()
-    for i in range(min(_MAX_NOTES, raw.FPDFPage_GetAnnotCount(page))):
+    for i in range(min(_MAX_NOTES, count)):
         note = raw.FPDFPage_GetAnnot(page, i)
         if not note:
             continue

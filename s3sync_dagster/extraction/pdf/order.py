@@ -39,12 +39,12 @@ def put_in_place(blocks: list[Block], block: Block) -> None:
 
 
 def _is_above(block: Block, other: Block) -> bool:
-    return other.kind != "rule" and _share_column(block, other) and _bottom(block) <= other.top
+    return _bottom(block) <= other.top and other.kind != "rule" and _share_column(block, other)
 
 
 def _heads(before: Block, other: Block, *, below: Block) -> bool:
     """Return whether a block has to stay before the other, and stands below a third one."""
-    return _share_column(before, other) and before.top >= _bottom(below)
+    return before.top >= _bottom(below) and _share_column(before, other)
 
 
 def _share_column(block: Block, other: Block) -> bool:

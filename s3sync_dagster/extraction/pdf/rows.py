@@ -95,10 +95,11 @@ def words_by_row(block: Block, words: Sequence[Word]) -> list[list[Word]]:
     if sorted(limits) != limits:
         return []
     by_row: list[list[Word]] = [[] for _ in block.rows]
+    top, bottom = block.top - 2, limits[-1]
     for word in words:
-        inside = block.top - 2 <= word.middle <= limits[-1]
-        if inside and left <= word.left + word.width / 2 <= right:
-            by_row[min(bisect(limits, word.middle), len(by_row) - 1)].append(word)
+        down = word.top + word.height / 2
+        if top <= down <= bottom and left <= word.left + word.width / 2 <= right:
+            by_row[min(bisect(limits, down), len(by_row) - 1)].append(word)
     return by_row
 
 

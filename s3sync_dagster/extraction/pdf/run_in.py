@@ -45,18 +45,21 @@ class Runs:
             return None
         wanted = len("".join(line.text.split()))
         letters: list[str] = []
-        for index in range(start, min(start + _MAX_LETTERS, layer.count_chars())):
+        found, has_letter = 0, False
+        end = min(start + _MAX_LETTERS, layer.count_chars())
+        for index in range(start, end):
             letter = chr(raw.FPDFText_GetUnicode(layer, index))
             if letter.isspace() or letter < " ":
                 letters.append(" ")
                 continue
-            if len("".join("".join(letters).split())) >= wanted:
+            if found >= wanted:
                 break
-            is_number = letter.isdigit() or letter == "."
-            is_number = is_number and not any(map(str.isalpha, letters))
+            is_number = not has_letter and (letter.isdigit() or letter == ".")
             if not is_number and not is_set(_font_name(layer, index)):
                 break
             letters.append(letter)
+            found += 1
+            has_letter = has_letter or letter.isalpha()
         return "".join(letters).strip()
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 
 from s3sync_dagster.extraction.pdf.blocks import Block
 
@@ -25,6 +26,7 @@ _ITALIC_NAME = re.compile(
     r"|lin(?:libertine|biolinum)[a-z]?i\b",
     re.IGNORECASE,
 )
+_LEFT = attrgetter("left")
 _TRUE_SIZE = 3.0
 """Points; a smaller size of a font is a unit that the page scales."""
 _MAX_SCALE = 1.8
@@ -167,10 +169,14 @@ def lines_in(block: Block, pieces: Sequence[Piece]) -> list[list[Piece]]:
 def by_line(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
     """Yield the pieces of each line from the left, the lines from above."""
     line: list[Piece] = []
-    for piece in sorted(pieces, key=lambda piece: piece.middle):
-        if line and piece.middle - line[0].middle > min(piece.height, line[0].height) / 2:
-            yield sorted(line, key=lambda piece: piece.left)
+    start = 0.0
+    placed = [(piece.top + piece.height / 2, i, piece) for i, piece in enumerate(pieces)]
+    for middle, _, piece in sorted(placed):
+        if line and middle - start > min(piece.height, line[0].height) / 2:
+            yield sorted(line, key=_LEFT)
             line = []
+        if not line:
+            start = middle
         line.append(piece)
     if line:
-        yield sorted(line, key=lambda piece: piece.left)
+        yield sorted(line, key=_LEFT)

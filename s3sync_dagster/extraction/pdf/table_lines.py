@@ -58,11 +58,14 @@ class TableLine:
 def words_of_texts(blocks: list[Block], words: Sequence[Word]) -> list[list[Word]]:
     """Return the words of each block, none of which is in two."""
     own: list[list[Word]] = [[] for _ in blocks]
+    boxes = [
+        (b.left - 1, b.left + b.width + 1, b.top - 1, b.top + b.height + 1, inside)
+        for b, inside in zip(blocks, own, strict=True)
+    ]
     for word in words:
-        across = word.left + word.width / 2
-        for block, inside in zip(blocks, own, strict=True):
-            is_beside = block.left - 1 <= across <= block.left + block.width + 1
-            if is_beside and block.top - 1 <= word.middle <= block.top + block.height + 1:
+        across, down = word.left + word.width / 2, word.top + word.height / 2
+        for left, right, top, bottom, inside in boxes:
+            if top <= down <= bottom and left <= across <= right:
                 inside.append(word)
                 break
     return [_with_whole_numbers(inside) for inside in own]

@@ -148,13 +148,19 @@ def look_at_pages(pdf: Any, pages: OpenPages) -> Iterator[SeenPage]:
 
 def plain(text: str) -> str:
     """Return text without pdfium's marks and without characters that no store likes."""
+    if text.isprintable():
+        return text  # none of these is, and most texts are single words and lines
     return _NO_CHARACTERS.sub("", _LINE_HYPHEN.sub("", text).replace("\r\n", "\n"))
 
 
 def is_scan(text: str) -> bool:
     """Return whether a page's text layer is as good as empty."""
-    words = "".join(text.split())[:1000]
-    return sum(map(str.isalnum, words)) < _MIN_WORD_CHARACTERS
+    # Nearly every page that is none shows it at once.
+    for part in (text[:100], text):
+        words = "".join(part.split())[:1000]
+        if sum(map(str.isalnum, words)) >= _MIN_WORD_CHARACTERS:
+            return False
+    return True
 
 
 def _has_many_paths(page: Any) -> bool:

@@ -34,18 +34,21 @@ def is_title(text: str) -> bool:
 
 def is_no_heading(text: str) -> bool:
     """Return whether a text is too long for a heading, a caption, a formula, or of few letters."""
-    few = len(_LETTERS.findall(text)) < (1 if _WIDE.search(text) else 3)
+    if count_words(text) > _MAX_HEADING_WORDS:
+        return True  # most texts, and it costs least
     runs = _LETTER_RUNS.findall(text)
-    lone = max(map(len, runs), default=0) < 3 and not _WIDE.search(text)  # labels of a figure
+    longest = max(map(len, runs), default=0)
+    if longest < 3 and not (longest and _WIDE.search(text)):
+        return True  # labels of a figure, and no letters at all
     plain = text.strip("* ")
-    is_said = plain.endswith(_WIDE_ENDS) or _CAPTION.match(plain) is not None
-    is_said = is_said or _FORMULA.search(plain) is not None
-    return count_words(text) > _MAX_HEADING_WORDS or few or lone or is_said
+    if plain.endswith(_WIDE_ENDS) or _CAPTION.match(plain):
+        return True
+    return _FORMULA.search(plain) is not None
 
 
 def count_words(text: str) -> int:
     """Return the number of words; of scripts without blanks, two letters count as one."""
-    wide = len(_WIDE.findall(text))
+    wide = 0 if text.isascii() else len(_WIDE.findall(text))
     return len(text.split()) + wide // 2
 
 
