@@ -44,24 +44,30 @@ def nameless_bytes(pid: int, folder: str) -> int:
     """Return the bytes of files of a folder that a process holds and that have no name more.
 
     Of what it has mapped alone nobody is told the size: each such file counts as more than may be
-    written. Of other systems than Linux nothing is known: 0.
+    written, and so does a process that may not be looked at. Of other systems than Linux nothing
+    is known: 0.
     """
-    total = (MOST_BYTES + 1) * _nameless_maps(pid, folder)
-    with suppress(OSError):  # it has ended meanwhile
-        for one in Path(f"/proc/{pid}/fd").iterdir():
-            with suppress(OSError):
-                if str(one.readlink()).startswith(f"{folder}/"):
-                    status = one.stat()
-                    total += _BLOCK_BYTES * status.st_blocks if status.st_nlink == 0 else 0
+    try:
+        return (MOST_BYTES + 1) * _nameless_maps(pid, folder) + _nameless_open(pid, folder)
+    except PermissionError:
+        return MOST_BYTES + 1
+    except OSError:  # it has ended meanwhile
+        return 0
+
+
+def _nameless_open(pid: int, folder: str) -> int:
+    total = 0
+    for one in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            if str(one.readlink()).startswith(f"{folder}/"):
+                status = one.stat()
+                total += _BLOCK_BYTES * status.st_blocks if status.st_nlink == 0 else 0
     return total
 
 
 def _nameless_maps(pid: int, folder: str) -> int:
     begins, ends = f" {folder}/".encode(), b" (deleted)"
-    try:
-        lines = Path(f"/proc/{pid}/maps").read_bytes().splitlines()
-    except OSError:  # it has ended meanwhile
-        return 0
+    lines = Path(f"/proc/{pid}/maps").read_bytes().splitlines()
     return len({one.split()[4] for one in lines if begins in one and one.endswith(ends)})
 
 

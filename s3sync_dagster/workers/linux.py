@@ -5,7 +5,7 @@ import os
 import signal
 import struct
 import sys
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -107,15 +107,25 @@ def memory_of_tree(pid: int) -> int:
     """
     if not _ON_LINUX:
         return _memory_by_psutil(pid)
-    total = 0
+    return sum(
+        _resident_bytes(one) + threads * _THREAD_BYTES + _descriptors_of(one) * _BUFFER_BYTES
+        for one, threads in _tree_of(pid)
+    )
+
+
+def tree_of(pid: int) -> list[int]:
+    """Return a process and its descendants; it alone where the others are unknown."""
+    return [one for one, _ in _tree_of(pid)]
+
+
+def _tree_of(pid: int) -> Iterator[tuple[int, int]]:
+    """Yield a process and its descendants, each with how many threads it has."""
     waiting = [pid]
     while waiting:
         current = waiting.pop()
         children, threads = _family_of(current)
-        total += _resident_bytes(current) + threads * _THREAD_BYTES
-        total += _descriptors_of(current) * _BUFFER_BYTES
+        yield current, threads
         waiting.extend(children)
-    return total
 
 
 def memory_of(pid: int) -> int:

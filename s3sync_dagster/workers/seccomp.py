@@ -82,6 +82,10 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {  # name: number on x86_64
     "inotify_add_watch": (254, 27),
     "fanotify_init": (300, 262),
     "fanotify_mark": (301, 263),
+    # What all processes of a user share a number of: with none left the others stand still.
+    "epoll_create": (213, _NONE),
+    "epoll_create1": (291, 20),
+    "timer_create": (222, 107),
     "open_by_handle_at": (304, 265),
     # The kernel's own; ``io_setup`` takes what all processes of the machine share.
     "io_setup": (206, 0),
@@ -133,6 +137,7 @@ _NOT_KNOWN: dict[str, tuple[int, int]] = {
     "splice": (275, 76),
     "vmsplice": (278, 75),
     "tee": (276, 77),
+    "sendfile": (40, 71),
 }
 """Calls that are answered as if the kernel had none, so that whoever copies by them does it in
 another way: a byte in a pipe keeps the page that it came from, which may be a large one."""
@@ -142,7 +147,15 @@ _SHARED_WITHOUT_A_FILE = 0x21
 is mapped, and is no process's."""
 _SOCKETPAIR = (53, 199)
 """Of streams alone: a datagram is sent from half a pair to any socket that stands in a folder."""
-_FCNTL, _SET_PIPE_SIZE = (72, 25), 1031
+_FCNTL = (72, 25)
+_FIRST_OF_SIGNALS = 8
+"""``F_SETOWN``: below are descriptors, their flags and locks."""
+_MORE_OF_FCNTL = (36, 37, 38, 1030, 1032)
+"""Locks of an open file, a descriptor that is closed by ``exec``, the size of a pipe. What else
+there is sends signals to others, keeps them from opening a file, or makes pipes larger."""
+_IOCTL, _SIGNALS_OF_IOCTL = (16, 29), (0x8901, 0x8902)
+_PRCTL, _SET_DUMPABLE = (157, 167), 4
+"""Nobody could look at what it holds then."""
 _CLONE, _CLONE3 = (56, 220), (435, 435)
 _NAMESPACES = 0x7E020000
 """Flags of ``clone``: a process in namespaces of its own. What ``clone3`` is told cannot be seen
@@ -173,9 +186,20 @@ _ENDS: dict[str, list[tuple[int, int | str, int | str, int]]] = {
         (_AND, 0, 0, _SHARED_WITHOUT_A_FILE),
         (_EQUAL, "refuse", "allow", _SHARED_WITHOUT_A_FILE),
     ],
-    "pipe": [
+    "fcntl": [
         (_LOAD, 0, 0, _SECOND_ARGUMENT_AT),
-        (_EQUAL, "refuse", "allow", _SET_PIPE_SIZE),
+        (_AT_LEAST, 0, "allow", _FIRST_OF_SIGNALS),
+        *((_EQUAL, "allow", 0, command) for command in _MORE_OF_FCNTL),
+        (_RETURN, 0, 0, _REFUSE),
+    ],
+    "ioctl": [
+        (_LOAD, 0, 0, _SECOND_ARGUMENT_AT),
+        *((_EQUAL, "refuse", 0, command) for command in _SIGNALS_OF_IOCTL),
+        (_RETURN, 0, 0, _ALLOW),
+    ],
+    "prctl": [
+        (_LOAD, 0, 0, _FIRST_ARGUMENT_AT),
+        (_EQUAL, "refuse", "allow", _SET_DUMPABLE),
     ],
     "refuse": [(_RETURN, 0, 0, _REFUSE)],
     "ignore": [(_RETURN, 0, 0, _IGNORE)],
@@ -227,7 +251,9 @@ def _program(machine: int, *, column: int, own_sockets: bool) -> bytes:
         (_EQUAL, "clone", 0, _CLONE[column]),
         (_EQUAL, "unknown", 0, _CLONE3[column]),
         (_EQUAL, "stream", 0, _SOCKETPAIR[column]),
-        (_EQUAL, "pipe", 0, _FCNTL[column]),
+        (_EQUAL, "fcntl", 0, _FCNTL[column]),
+        (_EQUAL, "ioctl", 0, _IOCTL[column]),
+        (_EQUAL, "prctl", 0, _PRCTL[column]),
         (_EQUAL, "map", 0, _MMAP[column]),
         *((_EQUAL, "unknown", 0, both[column]) for both in _NOT_KNOWN.values()),
     ]

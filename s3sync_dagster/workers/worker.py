@@ -142,7 +142,8 @@ class Worker:
                 self.kill("too_much_written")
 
     def _writes_too_much(self) -> bool:
-        family = (self.pid, *linux.children_of(self.pid), *linux.orphans_of(self.pid))
+        roots = (self.pid, *linux.orphans_of(self.pid))
+        family = (one for root in roots for one in linux.tree_of(root))
         nameless = sum(folders.nameless_bytes(one, self.folder) for one in family)
         return folders.is_overfull(self.folder, most_bytes=folders.MOST_BYTES - nameless)
 

@@ -6,6 +6,7 @@ import mmap
 import os
 import platform
 import resource
+import select
 import shutil
 import signal
 import socket
@@ -55,6 +56,11 @@ def try_all(secret: str, server_socket: str, port: int) -> dict[str, bool]:
         "take the disk at once": _take_disk,
         "share memory without a file": lambda: mmap.mmap(-1, 4096).close(),
         "share memory by a device": _share_zeros,
+        "take the watches of all": lambda: select.epoll().close(),
+        "send a signal by a pipe": _signal_by_pipe,
+        "keep a file from others": _lease,
+        "hide what it holds": lambda: _done(_LIBC.prctl(4, 0, 0, 0, 0)),
+        "keep pages by a pipe": _send_file,
     }
     return {name: _succeeds(attempt) for name, attempt in attempts.items()}
 
@@ -170,6 +176,26 @@ def _share_zeros() -> None:
         mmap.mmap(zeros, 4096, prot=mmap.PROT_READ).close()
     finally:
         os.close(zeros)
+
+
+def _signal_by_pipe() -> None:
+    out, into = os.pipe()
+    with os.fdopen(out), os.fdopen(into, "w"):
+        fcntl.fcntl(out, fcntl.F_SETOWN, os.getpid())
+
+
+def _lease() -> None:
+    with tempfile.NamedTemporaryFile() as file, Path(file.name).open("rb") as again:
+        file.close()
+        fcntl.fcntl(again, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+
+
+def _send_file() -> None:
+    out, into = os.pipe()
+    with os.fdopen(out), os.fdopen(into, "w"), tempfile.TemporaryFile() as file:
+        file.write(b"x" * 4096)
+        file.flush()
+        os.sendfile(into, file.fileno(), 0, 1)
 
 
 def _widen_socket() -> None:

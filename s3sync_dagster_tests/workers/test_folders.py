@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.model.errors import LimitExceeded
-from s3sync_dagster.workers import folders, open_pool
+from s3sync_dagster.workers import folders, linux, open_pool
 
 JOBS = "s3sync_dagster_tests.workers.jobs:"
 PLENTY = WorkLimits(seconds=60)
@@ -47,6 +48,43 @@ def test_files_without_a_name_count_as_long_as_they_are_open(tmp_path: Path):
         place.unlink()
         assert folders.nameless_bytes(os.getpid(), str(tmp_path)) >= 81_920
     assert folders.nameless_bytes(os.getpid(), str(tmp_path)) == 0
+
+
+def test_who_may_not_be_looked_at_has_written_too_much(monkeypatch, tmp_path: Path):
+    def refuse(self: Path) -> bytes:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert folders.nameless_bytes(os.getpid(), str(tmp_path)) > folders.MOST_BYTES
+
+
+HIDES = """
+import os, tempfile, time
+if os.fork() == 0:
+    with tempfile.TemporaryFile(dir=".") as file:
+        file.write(bytes(81_920))
+        file.flush()
+        print("held", flush=True)
+        time.sleep(60)
+time.sleep(60)
+"""
+
+
+def test_what_a_worker_has_started_and_that_again_is_looked_at(tmp_path: Path):
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {HIDES!r}])"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) as started:
+        try:
+            assert started.stdout is not None
+            assert started.stdout.readline() == b"held\n"
+            family = linux.tree_of(started.pid)
+            assert len(family) == 3
+            held = [folders.nameless_bytes(one, str(tmp_path)) for one in family]
+            assert held[0] == 0
+            assert sum(held) >= 81_920
+        finally:
+            for one in linux.tree_of(started.pid):
+                os.kill(one, signal.SIGKILL)
 
 
 def map_for_good(path: Path) -> None:

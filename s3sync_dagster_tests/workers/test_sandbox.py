@@ -19,7 +19,9 @@ FILTERED = frozenset(
         *("mark a file", "cut a file", "see what comes and goes", "have namespaces of its own"),
         *("keep memory in no process", "send a datagram from a pair"),
         *("keep descriptors on their way", "widen a socket", "widen a pipe"),
-        *("take the disk at once", "share memory without a file"),
+        *("take the disk at once", "share memory without a file", "take the watches of all"),
+        *("send a signal by a pipe", "keep a file from others", "hide what it holds"),
+        "keep pages by a pipe",
     }
 )
 """What seccomp refuses, whatever Landlock knows."""

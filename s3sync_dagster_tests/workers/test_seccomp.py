@@ -90,6 +90,11 @@ CALLS = {
     "splice": (275, 76),
     "vmsplice": (278, 75),
     "tee": (276, 77),
+    "sendfile": (40, 71),
+    "epoll_create1": (291, 20),
+    "timer_create": (222, 107),
+    "ioctl": (16, 29),
+    "prctl": (157, 167),
 }
 """Numbers of ``asm/unistd_64.h`` and ``asm-generic/unistd.h``."""
 
@@ -157,8 +162,28 @@ def test_what_waits_in_the_kernel_stays_small_and_in_a_process(ask, own_sockets)
     for call in ("sendmsg", "sendmmsg"):
         assert ask(call, 3, own_sockets=own_sockets) == ERROR | errno.EPERM
     said = {command: ask("fcntl", 3, command, own_sockets=own_sockets) for command in range(2000)}
-    assert [one for one, answer in said.items() if answer != ALLOW] == [1031]  # F_SETPIPE_SZ
-    assert said[1031] == ERROR | errno.EPERM
+    assert [one for one, what in said.items() if what == ALLOW] == [
+        *range(8),
+        36,
+        37,
+        38,
+        1030,
+        1032,
+    ]
+    assert set(said.values()) == {ALLOW, ERROR | errno.EPERM}
+
+
+def test_no_signal_is_sent_by_a_file_and_nobody_hides(ask):
+    for command in (0x8901, 0x8902):  # FIOSETOWN, SIOCSPGRP
+        assert ask("ioctl", 3, command) == ERROR | errno.EPERM
+    assert ask("ioctl", 3, 0x5413) == ALLOW
+    assert ask("prctl", 4, 0) == ERROR | errno.EPERM  # PR_SET_DUMPABLE
+    assert ask("prctl", 1, 9) == ALLOW
+
+
+def test_what_all_processes_of_a_user_share_a_number_of_is_not_taken(ask):
+    for call in ("epoll_create1", "timer_create", "inotify_init1", "io_setup"):
+        assert ask(call) == ERROR | errno.EPERM
 
 
 @pytest.mark.parametrize("own_sockets", [False, True])
@@ -171,7 +196,7 @@ def test_no_memory_is_shared_without_a_file_or_kept_by_a_byte_of_it(ask, own_soc
         assert mapped(flags) == ALLOW
     for flags in (shared | anonymous, validated | anonymous, private | anonymous | huge):
         assert mapped(flags) == ERROR | errno.EPERM
-    for call in ("splice", "vmsplice", "tee"):
+    for call in ("splice", "vmsplice", "tee", "sendfile"):
         assert ask(call, 3, own_sockets=own_sockets) == ERROR | errno.ENOSYS
 
 
