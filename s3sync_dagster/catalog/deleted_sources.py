@@ -1,6 +1,6 @@
 """Sources that are no more, or soon, and what workers who did not know it wrote for them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,8 +24,11 @@ from s3sync_dagster.core.writers import Ended
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import Source
 
+LATE_SECONDS = 7 * 86_400.0
+"""No worker is late by more. What names a source that ended before may be another installation's,
+which has had one of that name since."""
 REMEMBER_SECONDS = 400 * 86_400.0
-"""No worker is late by more, and hardly a copy of Chroma older that somebody puts back."""
+"""Hardly a copy of Chroma is older that somebody puts back."""
 _LEFT_BEHIND = (
     documents.c.source_id.in_(sa.select(deleted_sources.c.id)),
     documents.c.phase == "removing",
@@ -89,14 +92,15 @@ def ended(tx: sa.Connection) -> dict[str, Ended]:
         deleted_sources.c.was.is_not(None),
         deleted_sources.c.id.not_in(sa.select(sources.c.id)),
     )
-    return {
-        row.id: Ended(
-            places=frozenset(map(tuple, row.was["places"])),
-            bucket_name=row.was["bucket_name"],
-            path_prefix=row.was["path_prefix"],
-        )
-        for row in tx.execute(query)
-    }
+    return {row.id: _ended_there(row.was) for row in tx.execute(query)}
+
+
+def _ended_there(was: Mapping[str, Any]) -> Ended:
+    return Ended(
+        places=frozenset(map(tuple, was["places"])),
+        bucket_name=was["bucket_name"],
+        path_prefix=was["path_prefix"],
+    )
 
 
 def is_there_again(tx: sa.Connection, source_id: str) -> None:
@@ -131,17 +135,25 @@ def cleared_owners(tx: sa.Connection, source_ids: Collection[str]) -> set[str]:
     return set(tx.execute(sa.select(going.c.id).where(going.c.id.in_(source_ids))).scalars())
 
 
-def ended_owners(tx: sa.Connection, source_ids: Collection[str]) -> set[str]:
-    """Return which of these sources are no more, and had their records taken away."""
+def ended_lately(
+    tx: sa.Connection, source_ids: Collection[str], *, now: float
+) -> dict[str, Ended | None]:
+    """Return which of these sources have been no more for a while, and took their records along.
+
+    With where they had them; None: that was not noted.
+    """
     if not source_ids:
-        return set()
-    return set(tx.execute(*_ended(list(source_ids))).scalars())
+        return {}
+    rows = tx.execute(*_ended(list(source_ids), now - LATE_SECONDS))
+    return {row.id: None if row.was is None else _ended_there(row.was) for row in rows}
 
 
 @built_once
-def _ended(source_ids: Sequence[str]) -> sa.Select[Any]:
-    return sa.select(deleted_sources.c.id).where(
-        deleted_sources.c.id.in_(source_ids), deleted_sources.c.keeps_records.is_(False)
+def _ended(source_ids: Sequence[str], since: float) -> Any:
+    return sa.select(deleted_sources.c.id, deleted_sources.c.was).where(
+        deleted_sources.c.id.in_(source_ids),
+        deleted_sources.c.keeps_records.is_(False),
+        deleted_sources.c.deleted_at >= since,
     )
 
 

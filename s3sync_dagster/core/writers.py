@@ -24,7 +24,7 @@ Where neither is so the writer may be at work: another installation, with the sa
 import json
 import uuid
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from s3sync_dagster.core.keys import document_id
@@ -34,49 +34,6 @@ from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import Source
 
 _NAMESPACE = uuid.UUID("1d7a4a5e-4b0f-5c55-9d0b-7f2f0c9e6a31")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Writers:
-    """Who may have written records of a source in a collection, by what the catalog knows."""
-
-    source_id: str
-    places: Collection[tuple[str, str, str]]
-    """Tenant, database and name of collections which may be that of whom the source became: where
-    the records are, and its own, as what a sidecar or a request names is nobody's. None where no
-    catalog was put back from a copy. That all was looked through since makes no move known."""
-    own: Collection[str]
-    """Ids: of the source, of those before it, of those that ended with their records. Empty among
-    them: records that name nobody are its own."""
-    others: Collection[str] = ()
-    """Ids of all other sources that the catalog knows, those too whose records were to stay."""
-    asked: Collection[str] = ()
-    """Servers that were asked for the source where it names none itself; empty among them: AWS."""
-
-    def wrote(
-        self, record_id: str, metadata: Mapping[str, Any], *, held_by: Source | None = None
-    ) -> bool:
-        """Return whether one of them wrote a record.
-
-        Args:
-            record_id: of the record.
-            metadata: its own.
-            held_by: the source, where it had the id by the time of a backup which its catalog was
-                put back from, and writes now, or has lost the object.
-        """
-        owner = str(metadata.get("s3sync_source") or "")
-        if owner in self.own:
-            return True
-        if not owner or owner in self.others:
-            return False
-        bucket = str(metadata.get("s3sync_bucket") or "")
-        if owner in (_successor(self.source_id, *place, bucket) for place in self.places):
-            return True
-        return (
-            held_by is not None
-            and _has_its_name_for_itself(held_by, self.asked)
-            and would_write(held_by, record_id, metadata)
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +54,71 @@ class Ended:
     def wrote(self, place: tuple[str, str, str], metadata: Mapping[str, Any]) -> bool:
         """Return whether a record that bears its id was its own: see ``is_of``."""
         return place in self.places and _of_place(self.bucket_name, self.path_prefix, metadata)
+
+
+def is_free(
+    free: Mapping[str, Ended | None], place: tuple[str, str, str], metadata: Mapping[str, Any]
+) -> bool:
+    """Return whether a record may be written over by who has its id.
+
+    Args:
+        free: ids of the sources of which that holds, with where those had their records that ended;
+            None: wherever, since it is a source before, or one of which that was not noted.
+        place: tenant, database and name of the collection where it stands.
+        metadata: its own.
+    """
+    owner = str(metadata.get("s3sync_source") or "")
+    if owner not in free:
+        return False
+    was = free[owner]
+    return was is None or was.wrote(place, metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writers:
+    """Who may have written records of a source in a collection, by what the catalog knows."""
+
+    source_id: str
+    place: tuple[str, str, str]
+    """Tenant, database and name of the collection where the records stand."""
+    places: Collection[tuple[str, str, str]]
+    """Tenant, database and name of collections which may be that of whom the source became: where
+    the records are, and its own, as what a sidecar or a request names is nobody's. None where no
+    catalog was put back from a copy. That all was looked through since makes no move known."""
+    own: Collection[str]
+    """Ids: of the source, and of those before it. Empty among them: records that name nobody are
+    its own."""
+    others: Collection[str] = ()
+    """Ids of all other sources that the catalog knows, those too whose records were to stay."""
+    free: Mapping[str, Ended | None] = field(default_factory=dict[str, Ended | None])
+    """See ``is_free``."""
+    asked: Collection[str] = ()
+    """Servers that were asked for the source where it names none itself; empty among them: AWS."""
+
+    def wrote(
+        self, record_id: str, metadata: Mapping[str, Any], *, held_by: Source | None = None
+    ) -> bool:
+        """Return whether one of them wrote a record.
+
+        Args:
+            record_id: of the record.
+            metadata: its own.
+            held_by: the source, where it had the id by the time of a backup which its catalog was
+                put back from, and writes now, or has lost the object.
+        """
+        owner = str(metadata.get("s3sync_source") or "")
+        if owner in self.own or is_free(self.free, self.place, metadata):
+            return True
+        if not owner or owner in self.others:
+            return False
+        bucket = str(metadata.get("s3sync_bucket") or "")
+        if owner in (_successor(self.source_id, *place, bucket) for place in self.places):
+            return True
+        return (
+            held_by is not None
+            and _has_its_name_for_itself(held_by, self.asked)
+            and would_write(held_by, record_id, metadata)
+        )
 
 
 def successor_id(before_id: str, source: Source) -> str:

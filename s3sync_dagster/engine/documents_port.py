@@ -123,8 +123,8 @@ class DocumentsPort(Protocol):
         """Add documents that the catalog does not have, as not clean; return how many."""
         ...
 
-    def may_write_over(self, source_id: str, owners: Collection[str]) -> set[str]:
-        """Return which sources' records this one may write over, where it has their ids."""
+    def may_write_over(self, source_id: str, owners: Collection[str]) -> Mapping[str, Ended | None]:
+        """Return which sources' records this one may write over (``core.writers.is_free``)."""
         ...
 
     def ended(self) -> dict[str, Ended]:
