@@ -66,8 +66,10 @@ def remember_deleted(database: Database, tx: sa.Connection, source_id: str, *, n
 
 def _where_it_was(tx: sa.Connection, source_id: str) -> dict[str, Any] | None:
     row = tx.execute(sa.select(sources).where(sources.c.id == source_id)).first()
-    if row is None:
-        return None
+    return None if row is None else _where_it_is(tx, row)
+
+
+def _where_it_is(tx: sa.Connection, row: sa.Row[Any]) -> dict[str, Any] | None:
     try:
         source = source_of(row)
     except InvalidSetting:  # of another version: it ends like any, and its place is not known
@@ -75,7 +77,7 @@ def _where_it_was(tx: sa.Connection, source_id: str) -> dict[str, Any] | None:
     known = tx.execute(
         sa.select(
             collections.c.tenant, collections.c.database_name, collections.c.collection_name
-        ).where(collections.c.source_id == source_id)
+        ).where(collections.c.source_id == source.id)
     ).all()
     own = (source.tenant, source.database_name, source.collection_name)
     return {
@@ -86,13 +88,22 @@ def _where_it_was(tx: sa.Connection, source_id: str) -> dict[str, Any] | None:
 
 
 def ended(tx: sa.Connection) -> dict[str, Ended]:
-    """Return where sources had their records that are no more and took them along, by their ids."""
+    """Return where sources had their records that were moved or took them along, by their ids.
+
+    One that was moved is there as long as a mode keeps documents of it, which may be for good. Of
+    what a catalog has forgotten that was put back from a copy nobody knows whether it is kept, too.
+    """
+    left = sa.select(sources).where(
+        sources.c.moved_to.is_not(None), sources.c.looked_through.is_(None)
+    )
+    moved = {row.id: _where_it_is(tx, row) for row in tx.execute(left)}
     query = sa.select(deleted_sources.c.id, deleted_sources.c.was).where(
         deleted_sources.c.keeps_records.is_(False),
         deleted_sources.c.was.is_not(None),
         deleted_sources.c.id.not_in(sa.select(sources.c.id)),
     )
-    return {row.id: _ended_there(row.was) for row in tx.execute(query)}
+    gone = {row.id: row.was for row in tx.execute(query)}
+    return {name: _ended_there(was) for name, was in (gone | moved).items() if was is not None}
 
 
 def _ended_there(was: Mapping[str, Any]) -> Ended:

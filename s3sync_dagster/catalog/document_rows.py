@@ -173,7 +173,7 @@ class DocumentRows:
             return free | {one: None for one in owners if one in before}
 
     def ended(self) -> dict[str, Ended]:
-        """Return where sources had their records that are no more and took them along, by ids."""
+        """Return where sources had their records that were moved or took them along, by ids."""
         with self._db.read() as tx:
             return ended(tx)
 

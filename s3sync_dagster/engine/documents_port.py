@@ -128,7 +128,7 @@ class DocumentsPort(Protocol):
         ...
 
     def ended(self) -> dict[str, Ended]:
-        """Return where sources had their records that are no more and took them along, by ids."""
+        """Return where sources had their records that were moved or took them along, by ids."""
         ...
 
     def holders(self, place: KnownCollection, document_ids: Sequence[str]) -> list[DocumentState]:

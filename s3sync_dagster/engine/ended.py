@@ -1,7 +1,8 @@
-"""What stands of sources that are no more, and took their records along (``core.writers.Ended``).
+"""What stands of sources that were moved, or deleted with their records (``core.writers.Ended``).
 
 A Chroma that was put back from a copy of its data has it again, and no document tells of it: a
 source that was moved since bears another id, and of one that was deleted nothing else is known.
+It looks just like what another installation has by now: it goes by a person's word alone.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -22,7 +23,7 @@ class EndedDocuments(Protocol):
     """What the catalog tells of them (``catalog.Documents``)."""
 
     def ended(self) -> dict[str, Ended]:
-        """Return where sources had their records that are no more and took them along, by ids."""
+        """Return where sources had their records that were moved or took them along, by ids."""
         ...
 
     def holders(self, place: KnownCollection, document_ids: Sequence[str]) -> list[DocumentState]:
@@ -43,17 +44,35 @@ class EndedDocuments(Protocol):
 
 def written_by(
     records: Iterable[StoredRecord], place: Place, ended: Mapping[str, Ended]
-) -> list[str]:
-    """Return the ids of those of a place's records that sources wrote which are no more."""
-    return [
-        one.id
+) -> dict[str, str]:
+    """Return those of a place's records that such sources wrote, by ids, with whose they are."""
+    return {
+        one.id: owner
         for one in records
-        if (was := ended.get(owner_of(one))) is not None and was.wrote(place, one.metadata)
-    ]
+        if (was := ended.get(owner := owner_of(one))) is not None and was.wrote(place, one.metadata)
+    }
 
 
-def standing_of(collection: CollectionPort, place: Place, ended: Mapping[str, Ended]) -> list[str]:
-    """Return the ids of all records in a collection that such sources wrote."""
+def unheld(
+    written: Mapping[str, str],
+    collection: CollectionPort,
+    place: Place,
+    documents: EndedDocuments,
+) -> dict[str, str]:
+    """Return those of such records that no document has; what one has it writes anew."""
+    if not written:
+        return {}
+    known = _known(collection, place)
+    return {one: written[one] for one in held_by_nobody([*written], known, documents.holders)}
+
+
+def standing_of(
+    collection: CollectionPort,
+    place: Place,
+    ended: Mapping[str, Ended],
+    documents: EndedDocuments,
+) -> list[str]:
+    """Return the ids of all such records in a collection that no document has."""
     names = sorted(name for name, one in ended.items() if place in one.places)
     found: list[str] = []
     for start in range(0, len(names), IDS_ASKED_FOR):
@@ -62,7 +81,7 @@ def standing_of(collection: CollectionPort, place: Place, ended: Mapping[str, En
             continue
         for name in some:
             for page in collection.scan(source_id=name):
-                found += written_by(page, place, ended)
+                found += unheld(written_by(page, place, ended), collection, place, documents)
     return found
 
 
@@ -72,21 +91,24 @@ def left_of_ended(
     place: Place,
     ended: Mapping[str, Ended],
     documents: EndedDocuments,
-) -> list[str]:
-    """Return those of such records' ids that stand there still, and that no document has.
-
-    What one has it writes anew, as its records bear another name.
-    """
-    if not ids:
-        return []
-    still = [name for page in by_ids(collection, ids) for name in written_by(page, place, ended)]
-    return held_by_nobody(still, _known(collection, place), documents.holders)
+) -> dict[str, list[str]]:
+    """Return the ids of those that stand there still, and that no document has, by source."""
+    left: dict[str, list[str]] = {}
+    for page in by_ids(collection, ids):
+        still = unheld(written_by(page, place, ended), collection, place, documents)
+        for name, owner in still.items():
+            left.setdefault(owner, []).append(name)
+    return left
 
 
 def delete_of_ended(
-    ids: Sequence[str], collection: CollectionPort, place: Place, documents: EndedDocuments
+    left: Mapping[str, Sequence[str]],
+    collection: CollectionPort,
+    place: Place,
+    documents: EndedDocuments,
 ) -> None:
     """Delete what is left of them; what was refused its id for that comes now."""
+    ids = [name for names in left.values() for name in names]
     if not ids:
         return
     known = _known(collection, place)
