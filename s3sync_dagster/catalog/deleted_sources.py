@@ -13,6 +13,7 @@ from s3sync_dagster.catalog.tables import (
     collections,
     deleted_sources,
     documents,
+    earlier_places,
     invocations,
     is_live,
     objects,
@@ -53,6 +54,7 @@ def remember_deleted(database: Database, tx: sa.Connection, source_id: str, *, n
             deleted_sources.c.keeps_records.is_(False),
         )
     )
+    tx.execute(earlier_places.delete().where(earlier_places.c.ended_at < now - REMEMBER_SECONDS))
     tx.execute(
         database.insert(deleted_sources).on_conflict_do_nothing(),
         {
@@ -87,27 +89,41 @@ def _where_it_is(tx: sa.Connection, row: sa.Row[Any]) -> dict[str, Any] | None:
     }
 
 
-def ended(tx: sa.Connection) -> dict[str, Ended]:
+def ended(tx: sa.Connection) -> dict[str, list[Ended]]:
     """Return where sources had their records that were moved or took them along, by their ids.
 
     One that was moved is there as long as a mode keeps documents of it, which may be for good. Of
     what a catalog has forgotten that was put back from a copy nobody knows whether it is kept, too.
+    One that is declared again has ended where it was before.
     """
+    found: dict[str, list[Ended]] = {}
     left = sa.select(sources).where(
         sources.c.moved_to.is_not(None), sources.c.looked_through.is_(None)
     )
-    moved = {row.id: _where_it_is(tx, row) for row in tx.execute(left)}
+    for row in tx.execute(left).all():
+        if (was := _where_it_is(tx, row)) is not None:
+            found[row.id] = [_ended_there(was)]
     query = sa.select(deleted_sources.c.id, deleted_sources.c.was).where(
         deleted_sources.c.keeps_records.is_(False),
         deleted_sources.c.was.is_not(None),
         deleted_sources.c.id.not_in(sa.select(sources.c.id)),
     )
-    gone = {row.id: row.was for row in tx.execute(query)}
-    return {name: _ended_there(was) for name, was in (gone | moved).items() if was is not None}
+    for row in tx.execute(query):
+        found[row.id] = [_ended_there(row.was)]
+    query = sa.select(earlier_places.c.source_id, earlier_places.c.were)
+    for row in tx.execute(query).all():
+        by_now = tx.execute(sa.select(sources).where(sources.c.id == row.source_id)).first()
+        try:
+            again = None if by_now is None else source_of(by_now)
+        except InvalidSetting:  # of another version: what is its own is not known
+            continue
+        found.setdefault(row.source_id, []).extend(_ended_there(one, again) for one in row.were)
+    return found
 
 
-def _ended_there(was: Mapping[str, Any]) -> Ended:
+def _ended_there(was: Mapping[str, Any], again: Source | None = None) -> Ended:
     return Ended(
+        again=again,
         places=frozenset(map(tuple, was["places"])),
         bucket_name=was["bucket_name"],
         path_prefix=was["path_prefix"],
@@ -117,8 +133,24 @@ def _ended_there(was: Mapping[str, Any]) -> Ended:
 def is_there_again(tx: sa.Connection, source_id: str) -> None:
     """Forget the end of a source that is declared once more: code gives it the id that it had.
 
-    What a late worker left of it is its own now, and nobody sweeps what it has.
+    What a late worker left of it is its own now, and nobody sweeps what it has. Where it was is
+    known still.
     """
+    ended_once = sa.select(deleted_sources).where(
+        deleted_sources.c.id == source_id,
+        deleted_sources.c.keeps_records.is_(False),
+        deleted_sources.c.was.is_not(None),
+    )
+    if (row := tx.execute(ended_once).first()) is not None:
+        here = earlier_places.c.source_id == source_id
+        known = tx.execute(sa.select(earlier_places.c.were).where(here)).scalar_one_or_none()
+        were: list[dict[str, Any]] = known or []
+        if row.was not in were:
+            were = [*were, row.was]
+        tx.execute(earlier_places.delete().where(here))
+        tx.execute(
+            earlier_places.insert().values(source_id=source_id, ended_at=row.deleted_at, were=were)
+        )
     tx.execute(deleted_sources.delete().where(deleted_sources.c.id == source_id))
     tx.execute(
         documents.update()

@@ -172,7 +172,7 @@ class DocumentRows:
             free = ended_lately(tx, owners, now=self._db.now())
             return free | {one: None for one in owners if one in before}
 
-    def ended(self) -> dict[str, Ended]:
+    def ended(self) -> dict[str, list[Ended]]:
         """Return where sources had their records that were moved or took them along, by ids."""
         with self._db.read() as tx:
             return ended(tx)

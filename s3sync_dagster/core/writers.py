@@ -43,17 +43,23 @@ class Ended:
     What bears its id there is of a Chroma that was put back from a copy of before, or of a worker
     that was late: over, whatever the mode of who came after it, where no document has its id. Each
     document went on evidence of its own, or by a person's word. No other source gets the id, but
-    the one of code that is declared again, and has not ended then.
+    the one of code that is declared again.
     """
 
     places: Collection[tuple[str, str, str]]
     """Tenant, database and name of the collections that it had written to."""
     bucket_name: str
     path_prefix: str
+    again: Source | None = None
+    """As it is declared once more, with the same id; what is of that has not ended."""
 
     def wrote(self, place: tuple[str, str, str], metadata: Mapping[str, Any]) -> bool:
         """Return whether a record that bears its id was its own: see ``is_of``."""
-        return place in self.places and _of_place(self.bucket_name, self.path_prefix, metadata)
+        return (
+            place in self.places
+            and _of_place(self.bucket_name, self.path_prefix, metadata)
+            and (self.again is None or not is_of(self.again, place[2], metadata))
+        )
 
 
 def is_free(

@@ -127,7 +127,7 @@ class DocumentsPort(Protocol):
         """Return which sources' records this one may write over (``core.writers.is_free``)."""
         ...
 
-    def ended(self) -> dict[str, Ended]:
+    def ended(self) -> dict[str, list[Ended]]:
         """Return where sources had their records that were moved or took them along, by ids."""
         ...
 

@@ -22,7 +22,7 @@ Place = tuple[str, str, str]
 class EndedDocuments(Protocol):
     """What the catalog tells of them (``catalog.Documents``)."""
 
-    def ended(self) -> dict[str, Ended]:
+    def ended(self) -> dict[str, list[Ended]]:
         """Return where sources had their records that were moved or took them along, by ids."""
         ...
 
@@ -43,13 +43,13 @@ class EndedDocuments(Protocol):
 
 
 def written_by(
-    records: Iterable[StoredRecord], place: Place, ended: Mapping[str, Ended]
+    records: Iterable[StoredRecord], place: Place, ended: Mapping[str, Sequence[Ended]]
 ) -> dict[str, str]:
     """Return those of a place's records that such sources wrote, by ids, with whose they are."""
     return {
-        one.id: owner
+        one.id: owner_of(one)
         for one in records
-        if (was := ended.get(owner := owner_of(one))) is not None and was.wrote(place, one.metadata)
+        if any(was.wrote(place, one.metadata) for was in ended.get(owner_of(one), ()))
     }
 
 
@@ -69,11 +69,11 @@ def unheld(
 def standing_of(
     collection: CollectionPort,
     place: Place,
-    ended: Mapping[str, Ended],
+    ended: Mapping[str, Sequence[Ended]],
     documents: EndedDocuments,
 ) -> list[str]:
     """Return the ids of all such records in a collection that no document has."""
-    names = sorted(name for name, one in ended.items() if place in one.places)
+    names = sorted(name for name, some in ended.items() if any(place in one.places for one in some))
     found: list[str] = []
     for start in range(0, len(names), IDS_ASKED_FOR):
         some = names[start : start + IDS_ASKED_FOR]
@@ -89,7 +89,7 @@ def left_of_ended(
     ids: Sequence[str],
     collection: CollectionPort,
     place: Place,
-    ended: Mapping[str, Ended],
+    ended: Mapping[str, Sequence[Ended]],
     documents: EndedDocuments,
 ) -> dict[str, list[str]]:
     """Return the ids of those that stand there still, and that no document has, by source."""
@@ -117,14 +117,14 @@ def delete_of_ended(
 
 
 def places_of_ended(
-    ended: Mapping[str, Ended], *, collections: Collections, name: str | None = None
+    ended: Mapping[str, Sequence[Ended]], *, collections: Collections, name: str | None = None
 ) -> list[tuple[Place, CollectionPort]]:
     """Return the collections that are there of those that such sources had written to.
 
     Raises:
         S3SyncError: Chroma does not answer.
     """
-    places = sorted({place for one in ended.values() for place in one.places})
+    places = sorted({place for some in ended.values() for one in some for place in one.places})
     there: dict[tuple[str, str], Collection[str]] = {}
     found: list[tuple[Place, CollectionPort]] = []
     for place in places:

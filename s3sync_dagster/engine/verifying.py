@@ -132,11 +132,12 @@ def verify_collection(
     strays: list[str] = []
     unknown, of_ended = Counter[str](), list[str]()
     place = (source.tenant, source.database_name, collection.name)
-    ended = {} if known_sources is None else documents.ended()
+    ended = documents.ended()
     for whole in collection.scan(source_id=source.id if known_sources is None else None):
         named = list(map(owner_of, whole))
         over = written_by(whole, place, ended)
-        of_ended += unheld(over, collection, place, documents)
+        if known_sources is not None:
+            of_ended += unheld(over, collection, place, documents)
         unknown.update(
             one
             for record, one in zip(whole, named, strict=True)
@@ -147,7 +148,7 @@ def verify_collection(
         loose = [record.id for record in bear_id if not expected.meets(record)]
         foreign = _of_namesakes(source, collection.name, bear_id).intersection(loose)
         page = [record for record in bear_id if record.id not in foreign]
-        found.of_namesakes += len(foreign)
+        found.of_namesakes += len(foreign - over.keys())  # those were its own before it ended once
         found.records += len(page)
         strays += [name for name in loose if name not in foreign]
         if vectors and page and not found.unreadable:

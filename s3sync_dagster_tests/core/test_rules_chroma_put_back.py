@@ -23,7 +23,7 @@ from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
 from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
 from s3sync_dagster_tests.core.test_rules_restored_owners import SECOND, declared, delete, ends
 from s3sync_dagster_tests.engine_fixture import make_world
-from s3sync_dagster_tests.sources import s3_source
+from s3sync_dagster_tests.sources import changed, s3_source
 
 DAY = 86_400.0
 PLACE = {"tenant": "default_tenant", "database": "default_database"}
@@ -219,7 +219,6 @@ def test_what_is_declared_again_has_not_ended():
     assert world.source.id in world.catalog.documents.ended()
     world.catalog.sources.register(world.source)
     world.sync()
-    assert world.catalog.documents.ended() == {}
     as_it_was = there(world)
     assert (ended_at(world, None), verify(world).of_ended) == ([], {})
     assert there(world) == as_it_was
@@ -241,6 +240,17 @@ def test_a_copy_of_the_catalog_does_not_tell_that_a_source_has_ended():
     assert ended_at(world, "docs") == []
     assert verify(world).unknown_sources == {code.id: len(as_it_was)}
     assert there(world) == as_it_was
+
+
+def test_nor_where_one_was_that_is_declared_again():
+    world = declared(KEYS)
+    old = world.source
+    delete(world)
+    world.source = world.catalog.sources.register(changed(old, bucket_name="bucket-2"))
+    (was,) = world.catalog.documents.ended()[old.id]
+    assert (was.bucket_name, was.again) == ("bucket", world.source)
+    restore(world, back_up(world))
+    assert world.catalog.documents.ended() == {}
 
 
 @pytest.mark.parametrize(
@@ -372,3 +382,39 @@ def test_of_a_source_that_was_moved_after_its_catalog_was_put_back_nobody_knows_
     assert before.id not in world.catalog.documents.ended()
     delete_ended(world)
     assert "since" in world.texts().values()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bucket_name": "bucket-2"},
+        {"bucket_name": "bucket-2", "collection_name": "docs2"},
+        {"path_prefix": "x/", "collection_name": "docs2"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("ends", [1, 2])
+def test_of_a_source_that_was_declared_again_elsewhere_with_its_id_too(changes, ends):
+    world = declared(KEYS)
+    copy = copied(world)
+    old = world.source
+    delete(world)
+    world.source = world.catalog.sources.register(changed(old, **changes))
+    assert world.source.id == old.id
+    for key in KEYS:
+        world.bucket.delete(key)
+    world.bucket.put("x/n.md", "new")
+    world.sync()
+    if ends == 2:
+        delete(world)
+        world.source = world.catalog.sources.register(changed(old, collection_name="docs3"))
+        world.sync()
+    names = sorted({"docs", world.source.collection_name})
+    as_it_was = [there(world, name) for name in names]
+    opened(world).upsert(copy, world.embedder.embed_documents([one.document for one in copy]))
+    untouched = verify(world, ended=False)
+    assert untouched.of_namesakes == 0
+    verify(world)
+    goes_on(world, 2)
+    assert [there(world, name) for name in names] == as_it_was
+    assert ended_at(world, None) == []
