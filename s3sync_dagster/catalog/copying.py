@@ -189,6 +189,7 @@ def begin_anew(database: Database) -> None:
         # bears that is no evidence of a Chroma that was put back, too.
         ended = metadata.tables["deleted_sources"]
         tx.execute(ended.update().values(was=sa.null()))
+        tx.execute(metadata.tables["earlier_places"].delete())
         # Asked for, so that it is known until it has ended well that none has since the restore.
         tx.execute(sources.update().values(list_due_at=LISTING_ASKED, looked_through=""))
         list_anew(tx, sa.true())

@@ -13,7 +13,7 @@ from s3sync_dagster.catalog.deleted_sources import (
     being_cleared,
     claim_left_behind,
     ended,
-    ended_owners,
+    ended_lately,
     is_left_behind,
 )
 from s3sync_dagster.catalog.exchanged_ids import Rings
@@ -160,18 +160,20 @@ class DocumentRows:
                 found |= {row.document_id: row.source_id for row in rows}
         return found
 
-    def may_write_over(self, source_id: str, owners: Collection[str]) -> set[str]:
+    def may_write_over(self, source_id: str, owners: Collection[str]) -> Mapping[str, Ended | None]:
         """Return which sources' records this one may write over, where it has their ids.
 
-        Those of sources in whose place it stands, and of those that are no more and took their
-        records along: what names them was written late, or not written anew when it was said to be.
+        Those of sources in whose place it stands (None: wherever they are), and, for a while, of
+        those that are no more and took their records along: what names them was written late, or
+        not written anew when it was said to be.
         """
         with self._db.read() as tx:
             before = predecessors(tx, source_id)
-            return {one for one in owners if one in before} | ended_owners(tx, owners)
+            free = ended_lately(tx, owners, now=self._db.now())
+            return free | {one: None for one in owners if one in before}
 
-    def ended(self) -> dict[str, Ended]:
-        """Return where sources had their records that are no more and took them along, by ids."""
+    def ended(self) -> dict[str, list[Ended]]:
+        """Return where sources had their records that were moved or took them along, by ids."""
         with self._db.read() as tx:
             return ended(tx)
 

@@ -33,7 +33,7 @@ from s3sync_dagster.engine.verifying import (
     places_of,
     verify_collection,
 )
-from s3sync_dagster.model.errors import Conflict, NotFound, S3SyncError
+from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, S3SyncError
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.chroma_files import free_share, orphan_folders
 from s3sync_dagster.ports.chroma_repair import repair_collection
@@ -53,25 +53,41 @@ SHOWN = 5
     help="Delete strays (in modes that keep: read them back), have the rest written again.",
 )
 @click.option(
+    "--ended",
+    is_flag=True,
+    help="With --fix: delete, too, what stands of sources that were moved or deleted here. Only "
+    "where no other installation with this Chroma has such a source by now.",
+)
+@click.option(
     "--vectors/--no-vectors", default=True, show_default=True, help="Read each vector too."
 )
 @chroma_url
 @as_json
 def verify(
-    collection: str | None, fix: bool, vectors: bool, chroma_url: str | None, as_json: bool
+    collection: str | None,
+    fix: bool,
+    ended: bool,
+    vectors: bool,
+    chroma_url: str | None,
+    as_json: bool,
 ) -> int:
     """Hold collections against the catalog.
 
     Finds missing, changed and left-over records of each source; those of sources that this
-    catalog does not know are counted, and never touched. The catalog's own counts are held
-    against its rows.
+    catalog does not know are counted, and never touched. Those of sources that were moved or
+    deleted with their records here are counted, too: Chroma was put back from a copy of before
+    (--ended deletes them), or another installation has such a source by now. The catalog's own
+    counts are held against its rows.
     `s3sync sync --dry-run` holds the catalog against the bucket.
     """
+    if ended and not fix:
+        raise InvalidSetting("--ended is for what --fix deletes: name both.")
     findings: list[dict[str, Any]] = []
     elsewhere: list[S3SyncError] = []
     counted: set[tuple[str, str, str]] = set()
     with opened(chroma_url) as parts:
         sources = parts.catalog.sources.all()
+        known = parts.catalog.sources.ids()  # those too that were moved, and have records still
         counts = parts.catalog.kept_counts
         miscounted = counts.mend() if fix else not counts.sound()
         for source, place, port, beside in _collections(parts, sources, collection, elsewhere):
@@ -86,7 +102,8 @@ def verify(
                     fix=fix and (not beside or collection is not None),
                     vectors=vectors,
                     # Of a collection that several sources write to this is told once.
-                    known_sources=None if place in counted else {one.id for one in sources},
+                    known_sources=None if place in counted else known,
+                    delete_ended=ended,
                 )
             except S3SyncError as error:  # the others are held against the catalog still
                 elsewhere.append(_trouble(parts, place, error))
@@ -95,13 +112,11 @@ def verify(
             findings.append({"source": source.name, "sound": found.sound, **asdict(found)})
             if not as_json:
                 _show(source, found, beside=beside)
-        for found in _of_ended(parts, collection, counted, elsewhere, fix=fix):
+        for found in _of_ended(parts, collection, counted, elsewhere, delete=ended):
             findings.append({"source": None, "sound": found.sound, **asdict(found)})
             if not as_json:
                 click.echo(f"{found.collection_name}:")
                 _show_ended(found)
-                mend = f"s3sync verify {people(found.collection_name)} --fix deletes them"
-                click.echo(f"  {'they are deleted' if found.fixed else mend}")
     if collection is not None and not findings and not elsewhere:
         raise NotFound(f"No source here has documents in a collection {collection!r}.")
     for error in {one.message: one for one in elsewhere}.values():
@@ -180,9 +195,9 @@ def _of_ended(
     looked_at: Collection[Place],
     elsewhere: list[S3SyncError],
     *,
-    fix: bool,
+    delete: bool,
 ) -> Iterator[Verification]:
-    """Yield what stands of sources that are no more in collections that no source is known in."""
+    """Yield what stands of sources that ended in collections that no source is known in."""
     documents = parts.catalog.documents
     ended = documents.ended()
     try:
@@ -195,11 +210,11 @@ def _of_ended(
             continue
         found = Verification(collection_name=port.name)
         try:
-            ids = standing_of(port, place, ended)
+            ids = standing_of(port, place, ended, documents)
             found.of_ended = left_of_ended(ids, port, place, ended, documents)
-            if fix and found.of_ended:
+            if delete and found.of_ended:
                 delete_of_ended(found.of_ended, port, place, documents)
-                found.fixed = True
+                found.ended_deleted = True
         except S3SyncError as error:
             elsewhere.append(_trouble(parts, place, error))
             continue
@@ -322,10 +337,19 @@ def _show(source: Source, found: Verification, *, beside: bool) -> None:
 
 
 def _show_ended(found: Verification) -> None:
-    if found.of_ended:
+    for owner, names in sorted(found.of_ended.items()):
         click.echo(
-            f"  {len(found.of_ended)} are of sources that are no more, and took their records "
-            f"along: Chroma was put back from a copy of before: {_first(found.of_ended)}"
+            f"  {len(names)} are of the source {people(owner)}, which was moved, or deleted with "
+            f"its records, and have no document: {_first(names)}"
+        )
+    if found.ended_deleted:
+        click.echo("  what is of such sources is deleted")
+    elif found.of_ended:
+        click.echo(
+            "  where Chroma was put back from a copy of before, "
+            f"s3sync verify {people(found.collection_name)} --fix --ended deletes what is of such "
+            "sources; another installation with the same Chroma may have one by now, and would "
+            "lose its records"
         )
 
 

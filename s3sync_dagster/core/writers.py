@@ -24,7 +24,7 @@ Where neither is so the writer may be at work: another installation, with the sa
 import json
 import uuid
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from s3sync_dagster.core.keys import document_id
@@ -37,19 +37,67 @@ _NAMESPACE = uuid.UUID("1d7a4a5e-4b0f-5c55-9d0b-7f2f0c9e6a31")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """Where a source had its records that is no more, and took them along.
+
+    What bears its id there is of a Chroma that was put back from a copy of before, or of a worker
+    that was late: over, whatever the mode of who came after it, where no document has its id. Each
+    document went on evidence of its own, or by a person's word. No other source gets the id, but
+    the one of code that is declared again.
+    """
+
+    places: Collection[tuple[str, str, str]]
+    """Tenant, database and name of the collections that it had written to."""
+    bucket_name: str
+    path_prefix: str
+    again: Source | None = None
+    """As it is declared once more, with the same id; what is of that has not ended."""
+
+    def wrote(self, place: tuple[str, str, str], metadata: Mapping[str, Any]) -> bool:
+        """Return whether a record that bears its id was its own: see ``is_of``."""
+        return (
+            place in self.places
+            and _of_place(self.bucket_name, self.path_prefix, metadata)
+            and (self.again is None or not is_of(self.again, place[2], metadata))
+        )
+
+
+def is_free(
+    free: Mapping[str, Ended | None], place: tuple[str, str, str], metadata: Mapping[str, Any]
+) -> bool:
+    """Return whether a record may be written over by who has its id.
+
+    Args:
+        free: ids of the sources of which that holds, with where those had their records that ended;
+            None: wherever, since it is a source before, or one of which that was not noted.
+        place: tenant, database and name of the collection where it stands.
+        metadata: its own.
+    """
+    owner = str(metadata.get("s3sync_source") or "")
+    if owner not in free:
+        return False
+    was = free[owner]
+    return was is None or was.wrote(place, metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Writers:
     """Who may have written records of a source in a collection, by what the catalog knows."""
 
     source_id: str
+    place: tuple[str, str, str]
+    """Tenant, database and name of the collection where the records stand."""
     places: Collection[tuple[str, str, str]]
     """Tenant, database and name of collections which may be that of whom the source became: where
     the records are, and its own, as what a sidecar or a request names is nobody's. None where no
     catalog was put back from a copy. That all was looked through since makes no move known."""
     own: Collection[str]
-    """Ids: of the source, of those before it, of those that ended with their records. Empty among
-    them: records that name nobody are its own."""
+    """Ids: of the source, and of those before it. Empty among them: records that name nobody are
+    its own."""
     others: Collection[str] = ()
     """Ids of all other sources that the catalog knows, those too whose records were to stay."""
+    free: Mapping[str, Ended | None] = field(default_factory=dict[str, Ended | None])
+    """See ``is_free``."""
     asked: Collection[str] = ()
     """Servers that were asked for the source where it names none itself; empty among them: AWS."""
 
@@ -65,7 +113,7 @@ class Writers:
                 put back from, and writes now, or has lost the object.
         """
         owner = str(metadata.get("s3sync_source") or "")
-        if owner in self.own:
+        if owner in self.own or is_free(self.free, self.place, metadata):
             return True
         if not owner or owner in self.others:
             return False
@@ -77,26 +125,6 @@ class Writers:
             and _has_its_name_for_itself(held_by, self.asked)
             and would_write(held_by, record_id, metadata)
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """Where a source had its records that is no more, and took them along.
-
-    What bears its id there is of a Chroma that was put back from a copy of before, or of a worker
-    that was late: over, whatever the mode of who came after it, where no document has its id. Each
-    document went on evidence of its own, or by a person's word. No other source gets the id, but
-    the one of code that is declared again, and has not ended then.
-    """
-
-    places: Collection[tuple[str, str, str]]
-    """Tenant, database and name of the collections that it had written to."""
-    bucket_name: str
-    path_prefix: str
-
-    def wrote(self, place: tuple[str, str, str], metadata: Mapping[str, Any]) -> bool:
-        """Return whether a record that bears its id was its own: see ``is_of``."""
-        return place in self.places and _of_place(self.bucket_name, self.path_prefix, metadata)
 
 
 def successor_id(before_id: str, source: Source) -> str:

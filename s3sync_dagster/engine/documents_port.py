@@ -123,12 +123,12 @@ class DocumentsPort(Protocol):
         """Add documents that the catalog does not have, as not clean; return how many."""
         ...
 
-    def may_write_over(self, source_id: str, owners: Collection[str]) -> set[str]:
-        """Return which sources' records this one may write over, where it has their ids."""
+    def may_write_over(self, source_id: str, owners: Collection[str]) -> Mapping[str, Ended | None]:
+        """Return which sources' records this one may write over (``core.writers.is_free``)."""
         ...
 
-    def ended(self) -> dict[str, Ended]:
-        """Return where sources had their records that are no more and took them along, by ids."""
+    def ended(self) -> dict[str, list[Ended]]:
+        """Return where sources had their records that were moved or took them along, by ids."""
         ...
 
     def holders(self, place: KnownCollection, document_ids: Sequence[str]) -> list[DocumentState]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from s3sync_dagster.core.plan import split_record_id
 from s3sync_dagster.core.state import KnownCollection, ListingRow, ListingState
+from s3sync_dagster.core.writers import Ended, is_free
+from s3sync_dagster.engine.own_records import owner_of
 from s3sync_dagster.engine.readers_told import hear_all
 from s3sync_dagster.model.errors import Conflict, NotFound
 from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
@@ -57,12 +59,10 @@ def drop_collection(
         collection_name=name,
         collection_id=port.id,
     )
-    ours, others, under_their_names = _look_through(source, port)
-    free = catalog.documents.may_write_over(source.id, [one for one in others if one])
-    _refuse_records_of_others(source, others, free, catalog)
+    ours, others, under_their_names = _look_through(source, port, catalog)
+    _refuse_records_of_others(source, others, catalog)
     # What was taken over and never written anew bears the name of who had it before.
-    for owner in free:
-        named = under_their_names[owner]
+    for named in under_their_names.values():
         taken = catalog.collections.holders(known, sorted(named))
         here = (one.document_id for one in taken if one.source_id == source.id)
         ours |= {one: named[one] for one in here}
@@ -91,21 +91,28 @@ def drop_collection(
 
 
 def _look_through(
-    source: Source, port: CollectionPort
+    source: Source, port: CollectionPort, catalog: CatalogPort
 ) -> tuple[dict[str, str], Counter[str], defaultdict[str, dict[str, str]]]:
     """Return the source's documents with records, id -> key, and whose the other records are.
 
-    These as numbers of records, and as documents, id -> key.
+    These as numbers of the records that it may not write over, and as documents of the others, by
+    owner: id -> key.
     """
     numbers, documents = Counter[str](), defaultdict[str, dict[str, str]](dict)
+    place = (source.tenant, source.database_name, source.collection_name)
+    free: dict[str, Ended | None] = {source.id: None}
+    asked = {source.id, ""}
     for page in port.scan():
+        if new := set(map(owner_of, page)) - asked:
+            free |= catalog.documents.may_write_over(source.id, new)
+            asked |= new
         for record in page:
-            owner = str(record.metadata.get("s3sync_source") or "")
-            numbers[owner] += 1
-            if owner:
+            owner = owner_of(record)
+            if is_free(free, place, record.metadata):
                 key = str(record.metadata.get("document_key") or "")
                 documents[owner][split_record_id(record.id)[0]] = key
-    del numbers[source.id]
+            else:
+                numbers[owner] += 1
     return documents.pop(source.id, {}), numbers, documents
 
 
@@ -124,19 +131,13 @@ def _refuse_other_sources(source: Source, catalog: CatalogPort) -> None:
         )
 
 
-def _refuse_records_of_others(
-    source: Source, others: Counter[str], free: Collection[str], catalog: CatalogPort
-) -> None:
+def _refuse_records_of_others(source: Source, others: Counter[str], catalog: CatalogPort) -> None:
     """Refuse where records would go that no work of this source writes again.
 
     Of a source that was deleted with its records a late worker may have left some: nobody's loss.
     """
     names = {one.id: one.name for one in catalog.sources.all(moved=True)}
-    held = [
-        f"{number} of {_whose(owner, names)}"
-        for owner, number in sorted(others.items())
-        if owner not in free
-    ]
+    held = [f"{number} of {_whose(owner, names)}" for owner, number in sorted(others.items())]
     if held:
         raise Conflict(
             f"The collection {source.collection_name!r} has records that {source.name} did not "

@@ -1,7 +1,8 @@
-"""What stands of sources that are no more, and took their records along (``core.writers.Ended``).
+"""What stands of sources that were moved, or deleted with their records (``core.writers.Ended``).
 
 A Chroma that was put back from a copy of its data has it again, and no document tells of it: a
 source that was moved since bears another id, and of one that was deleted nothing else is known.
+It looks just like what another installation has by now: it goes by a person's word alone.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -21,8 +22,8 @@ Place = tuple[str, str, str]
 class EndedDocuments(Protocol):
     """What the catalog tells of them (``catalog.Documents``)."""
 
-    def ended(self) -> dict[str, Ended]:
-        """Return where sources had their records that are no more and took them along, by ids."""
+    def ended(self) -> dict[str, list[Ended]]:
+        """Return where sources had their records that were moved or took them along, by ids."""
         ...
 
     def holders(self, place: KnownCollection, document_ids: Sequence[str]) -> list[DocumentState]:
@@ -42,19 +43,37 @@ class EndedDocuments(Protocol):
 
 
 def written_by(
-    records: Iterable[StoredRecord], place: Place, ended: Mapping[str, Ended]
-) -> list[str]:
-    """Return the ids of those of a place's records that sources wrote which are no more."""
-    return [
-        one.id
+    records: Iterable[StoredRecord], place: Place, ended: Mapping[str, Sequence[Ended]]
+) -> dict[str, str]:
+    """Return those of a place's records that such sources wrote, by ids, with whose they are."""
+    return {
+        one.id: owner_of(one)
         for one in records
-        if (was := ended.get(owner_of(one))) is not None and was.wrote(place, one.metadata)
-    ]
+        if any(was.wrote(place, one.metadata) for was in ended.get(owner_of(one), ()))
+    }
 
 
-def standing_of(collection: CollectionPort, place: Place, ended: Mapping[str, Ended]) -> list[str]:
-    """Return the ids of all records in a collection that such sources wrote."""
-    names = sorted(name for name, one in ended.items() if place in one.places)
+def unheld(
+    written: Mapping[str, str],
+    collection: CollectionPort,
+    place: Place,
+    documents: EndedDocuments,
+) -> dict[str, str]:
+    """Return those of such records that no document has; what one has it writes anew."""
+    if not written:
+        return {}
+    known = _known(collection, place)
+    return {one: written[one] for one in held_by_nobody([*written], known, documents.holders)}
+
+
+def standing_of(
+    collection: CollectionPort,
+    place: Place,
+    ended: Mapping[str, Sequence[Ended]],
+    documents: EndedDocuments,
+) -> list[str]:
+    """Return the ids of all such records in a collection that no document has."""
+    names = sorted(name for name, some in ended.items() if any(place in one.places for one in some))
     found: list[str] = []
     for start in range(0, len(names), IDS_ASKED_FOR):
         some = names[start : start + IDS_ASKED_FOR]
@@ -62,7 +81,7 @@ def standing_of(collection: CollectionPort, place: Place, ended: Mapping[str, En
             continue
         for name in some:
             for page in collection.scan(source_id=name):
-                found += written_by(page, place, ended)
+                found += unheld(written_by(page, place, ended), collection, place, documents)
     return found
 
 
@@ -70,23 +89,26 @@ def left_of_ended(
     ids: Sequence[str],
     collection: CollectionPort,
     place: Place,
-    ended: Mapping[str, Ended],
+    ended: Mapping[str, Sequence[Ended]],
     documents: EndedDocuments,
-) -> list[str]:
-    """Return those of such records' ids that stand there still, and that no document has.
-
-    What one has it writes anew, as its records bear another name.
-    """
-    if not ids:
-        return []
-    still = [name for page in by_ids(collection, ids) for name in written_by(page, place, ended)]
-    return held_by_nobody(still, _known(collection, place), documents.holders)
+) -> dict[str, list[str]]:
+    """Return the ids of those that stand there still, and that no document has, by source."""
+    left: dict[str, list[str]] = {}
+    for page in by_ids(collection, ids):
+        still = unheld(written_by(page, place, ended), collection, place, documents)
+        for name, owner in still.items():
+            left.setdefault(owner, []).append(name)
+    return left
 
 
 def delete_of_ended(
-    ids: Sequence[str], collection: CollectionPort, place: Place, documents: EndedDocuments
+    left: Mapping[str, Sequence[str]],
+    collection: CollectionPort,
+    place: Place,
+    documents: EndedDocuments,
 ) -> None:
     """Delete what is left of them; what was refused its id for that comes now."""
+    ids = [name for names in left.values() for name in names]
     if not ids:
         return
     known = _known(collection, place)
@@ -95,14 +117,14 @@ def delete_of_ended(
 
 
 def places_of_ended(
-    ended: Mapping[str, Ended], *, collections: Collections, name: str | None = None
+    ended: Mapping[str, Sequence[Ended]], *, collections: Collections, name: str | None = None
 ) -> list[tuple[Place, CollectionPort]]:
     """Return the collections that are there of those that such sources had written to.
 
     Raises:
         S3SyncError: Chroma does not answer.
     """
-    places = sorted({place for one in ended.values() for place in one.places})
+    places = sorted({place for some in ended.values() for one in some for place in one.places})
     there: dict[tuple[str, str], Collection[str]] = {}
     found: list[tuple[Place, CollectionPort]] = []
     for place in places:

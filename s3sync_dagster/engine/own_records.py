@@ -7,7 +7,7 @@ from types import MappingProxyType
 from s3sync_dagster.core.plan import DIGEST_BYTES, possible_ids, record_ids, split_record_id
 from s3sync_dagster.core.records import metadata_digest, text_digest
 from s3sync_dagster.core.state import RESTORED, DocumentState, KnownCollection
-from s3sync_dagster.core.writers import Writers
+from s3sync_dagster.core.writers import Ended, Writers
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.model.document import Record
@@ -222,13 +222,15 @@ def own_among(
     records = [one for one in records if names_object_of(document, one)]
     if {owner_of(record) for record in records} <= {document.source_id}:
         return records
-    places = {(document.tenant, document.database_name, document.collection_name)}
+    place = (document.tenant, document.database_name, document.collection_name)
+    places = {place}
     if source is not None:
         places.add((source.tenant, source.database_name, source.collection_name))
     restored = (document.collection_id or "").startswith(RESTORED)
     writers = writers_of(
         document.source_id,
         records,
+        place=place,
         places=places,
         catalog=catalog,
         taken_from=document.written_as,
@@ -242,6 +244,7 @@ def writers_of(
     source_id: str,
     records: Iterable[StoredRecord],
     *,
+    place: tuple[str, str, str],
     places: Collection[tuple[str, str, str]],
     catalog: CatalogPort,
     taken_from: Collection[str] = (),
@@ -252,6 +255,7 @@ def writers_of(
     Args:
         source_id: of the source.
         records: of which it is asked.
+        place: see ``Writers``.
         places: see ``Writers``.
         catalog: the catalog.
         taken_from: of whom the source is known to have taken the records over, or read them back.
@@ -259,17 +263,22 @@ def writers_of(
             its place by now may have had them since, and has no document there.
     """
     owners = {owner_of(record) for record in records} - {source_id}
-    free = catalog.documents.may_write_over(source_id, owners) if owners else set[str]()
-    if not owners - free:
-        return Writers(source_id=source_id, places=places, own={source_id, *free})
+    free: Mapping[str, Ended | None] = {}
+    if owners:
+        free = catalog.documents.may_write_over(source_id, owners)
+    own = {source_id, *(one for one, was in free.items() if was is None)}
+    if owners <= own:
+        return Writers(source_id=source_id, place=place, places=places, own=own)
     known, kept = catalog.sources.ids(), catalog.rebuilding.kept_owners()
     forgotten = restored or catalog.sources.was_put_back(source_id)
     if restored:
-        free |= {one for one in owners & known if _stands_for(one, source_id, catalog)}
+        own |= {one for one in owners & known if _stands_for(one, source_id, catalog)}
     return Writers(
         source_id=source_id,
+        place=place,
         places=places if forgotten else (),
-        own={source_id, *free} | ({*taken_from} - known),
+        own=own | ({*taken_from} - known),
+        free=free,
         others=known | kept,
         asked=catalog.servers.names(source_id),
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from s3sync_dagster.core.plan import record_ids
 from s3sync_dagster.core.writers import is_of
-from s3sync_dagster.engine.ended import delete_of_ended, left_of_ended, written_by
+from s3sync_dagster.engine.ended import delete_of_ended, left_of_ended, unheld, written_by
 from s3sync_dagster.engine.expected import Expected, VerifiedDocuments, of_collection
 from s3sync_dagster.engine.own_records import (
     left_of,
@@ -85,9 +85,12 @@ class Verification:
     """Records that bear the source's id and are of no object of its place, nor of a document, in a
     collection that is not its own: of another installation whose source has the same name. They
     are left alone."""
-    of_ended: list[str] = field(default_factory=list[str])
-    """Ids of records of sources that are no more and took theirs along, which no document has:
-    Chroma was put back from a copy of before. Where all sources were asked about."""
+    of_ended: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """Id of a source that was moved, or took its records along -> ids of records that it had, and
+    no document has; where that was asked. Chroma was put back from a copy of before; or they are
+    another installation's, which has such a source by now: no fault of this one."""
+    ended_deleted: bool = False
+    """True when those were deleted."""
     unreadable: bool = False
     """True when vectors cannot be read: ``s3sync repair`` comes first."""
     fixed: bool = False
@@ -96,7 +99,7 @@ class Verification:
     @property
     def sound(self) -> bool:
         """True when nothing was found."""
-        strays = self.stray or self.recovered or self.held_back or self.of_ended
+        strays = self.stray or self.recovered or self.held_back
         return not (self.missing or self.changed or strays or self.unreadable)
 
 
@@ -108,6 +111,7 @@ def verify_collection(
     fix: bool = False,
     vectors: bool = True,
     known_sources: Collection[str] | None = None,
+    delete_ended: bool = False,
 ) -> Verification:
     """Compare a source's documents in the catalog with its records in a collection.
 
@@ -118,8 +122,9 @@ def verify_collection(
         fix: delete strays, or read them back where the mode keeps what is gone, and have documents
             that lack or changed records written again by the next work on the source.
         vectors: read each vector too; a lost one shows in no other way.
-        known_sources: ids of all sources; count records of others, which are never touched, but
-            those of sources that are no more. None: look at this source's records only.
+        known_sources: ids of all sources; count records of others, which are never touched, and
+            name those of ``of_ended``. None: look at this source's records only.
+        delete_ended: a person says that no other installation has what is ``of_ended``.
     """
     found = Verification(collection_name=collection.name)
     expected = Expected(of_collection(source, documents, collection.name))
@@ -127,11 +132,12 @@ def verify_collection(
     strays: list[str] = []
     unknown, of_ended = Counter[str](), list[str]()
     place = (source.tenant, source.database_name, collection.name)
-    ended = {} if known_sources is None else documents.ended()
+    ended = documents.ended()
     for whole in collection.scan(source_id=source.id if known_sources is None else None):
         named = list(map(owner_of, whole))
-        over = set(written_by(whole, place, ended))
-        of_ended += over
+        over = written_by(whole, place, ended)
+        if known_sources is not None:
+            of_ended += unheld(over, collection, place, documents)
         unknown.update(
             one
             for record, one in zip(whole, named, strict=True)
@@ -142,7 +148,7 @@ def verify_collection(
         loose = [record.id for record in bear_id if not expected.meets(record)]
         foreign = _of_namesakes(source, collection.name, bear_id).intersection(loose)
         page = [record for record in bear_id if record.id not in foreign]
-        found.of_namesakes += len(foreign)
+        found.of_namesakes += len(foreign - over.keys())  # those were its own before it ended once
         found.records += len(page)
         strays += [name for name in loose if name not in foreign]
         if vectors and page and not found.unreadable:
@@ -183,8 +189,10 @@ def verify_collection(
         # Nobody claims a stray, so a document that grew meanwhile may have got that very record:
         # whoever writes has told the catalog before, so it is known now.
         documents.distrust(owners(found.stray, source, collection, documents))
-        delete_of_ended(found.of_ended, collection, place, documents)
         found.fixed = True
+    if delete_ended and found.of_ended:
+        delete_of_ended(found.of_ended, collection, place, documents)
+        found.ended_deleted = True
     return found
 
 

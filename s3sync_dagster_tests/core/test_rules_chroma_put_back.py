@@ -1,23 +1,29 @@
 """Chroma is put back from a copy of its data of before the end of a source, or of a move.
 
-What it has again bears an id that no source has any more: ``verify --fix`` deletes what no document
-has, and only where that source had it.
+What it has again bears an id that no source has any more: ``verify --fix --ended`` deletes what no
+document has, and only where that source had it. Another installation may have such a source by now,
+so that nothing of it is touched without a person's word.
 """
 
 import pytest
 
 from s3sync_dagster.core.patience import BUSY
-from s3sync_dagster.engine.ended import left_of_ended, places_of_ended, standing_of
+from s3sync_dagster.engine.ended import (
+    delete_of_ended,
+    left_of_ended,
+    places_of_ended,
+    standing_of,
+)
 from s3sync_dagster.engine.verifying import verify_collection
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster_tests.core.rules import states
-from s3sync_dagster_tests.core.test_rules_moved import KEYS, move
+from s3sync_dagster_tests.core.test_rules_moved import KEYS, finish, move
 from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
 from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
 from s3sync_dagster_tests.core.test_rules_restored_owners import SECOND, declared, delete, ends
 from s3sync_dagster_tests.engine_fixture import make_world
-from s3sync_dagster_tests.sources import s3_source
+from s3sync_dagster_tests.sources import changed, s3_source
 
 DAY = 86_400.0
 PLACE = {"tenant": "default_tenant", "database": "default_database"}
@@ -48,13 +54,14 @@ def put_back(world, copy, name="docs"):
     port.upsert(copy, world.embedder.embed_documents([one.document for one in copy]))
 
 
-def verify(world, name="docs", *, fix=True):
+def verify(world, name="docs", *, fix=True, ended=True):
     return verify_collection(
         world.source,
         collection=opened(world, name),
         documents=world.catalog.documents,
         fix=fix,
         known_sources=world.catalog.sources.ids(),
+        delete_ended=fix and ended,
     )
 
 
@@ -70,10 +77,25 @@ def ended_at(world, name):
     return [
         record
         for place, port in places_of_ended(ended, collections=world.collections, name=name)
-        for record in left_of_ended(
-            standing_of(port, place, ended), port, place, ended, world.catalog.documents
-        )
+        for records in left_of_ended(
+            standing_of(port, place, ended, world.catalog.documents),
+            port,
+            place,
+            ended,
+            world.catalog.documents,
+        ).values()
+        for record in records
     ]
+
+
+def delete_ended(world):
+    """Delete what is left of such sources in all collections, as the command does."""
+    documents = world.catalog.documents
+    ended = documents.ended()
+    for place, port in places_of_ended(ended, collections=world.collections):
+        ids = standing_of(port, place, ended, documents)
+        left = left_of_ended(ids, port, place, ended, documents)
+        delete_of_ended(left, port, place, documents)
 
 
 def changed_since(world):
@@ -103,6 +125,7 @@ def test_after_a_move_all_is_as_it_was(changes, days):
     put_back(world, copy)
     found = verify(world, fix=False)
     assert (found.sound, found.unknown_sources) == (False, {})
+    assert list(found.of_ended) == [before.id]
     assert {before.id} == {one.metadata["s3sync_source"] for one in copied(world)}
     verify(world)
     goes_on(world, 2)
@@ -185,7 +208,7 @@ def test_what_another_source_has_by_now_stays_and_is_written_by_it():
     world.sync()
     as_it_was = there(world)
     put_back(world, copy)
-    assert len(verify(world).of_ended) == 1  # the tail of a.md
+    assert list(map(len, verify(world).of_ended.values())) == [1]  # the tail of a.md
     goes_on(world, 1)
     assert there(world) == as_it_was
 
@@ -196,9 +219,8 @@ def test_what_is_declared_again_has_not_ended():
     assert world.source.id in world.catalog.documents.ended()
     world.catalog.sources.register(world.source)
     world.sync()
-    assert world.catalog.documents.ended() == {}
     as_it_was = there(world)
-    assert ended_at(world, None) == verify(world).of_ended == []
+    assert (ended_at(world, None), verify(world).of_ended) == ([], {})
     assert there(world) == as_it_was
 
 
@@ -218,6 +240,17 @@ def test_a_copy_of_the_catalog_does_not_tell_that_a_source_has_ended():
     assert ended_at(world, "docs") == []
     assert verify(world).unknown_sources == {code.id: len(as_it_was)}
     assert there(world) == as_it_was
+
+
+def test_nor_where_one_was_that_is_declared_again():
+    world = declared(KEYS)
+    old = world.source
+    delete(world)
+    world.source = world.catalog.sources.register(changed(old, bucket_name="bucket-2"))
+    (was,) = world.catalog.documents.ended()[old.id]
+    assert (was.bucket_name, was.again) == ("bucket", world.source)
+    restore(world, back_up(world))
+    assert world.catalog.documents.ended() == {}
 
 
 @pytest.mark.parametrize(
@@ -255,7 +288,133 @@ def test_an_id_that_was_refused_for_it_comes_at_once():
     world.sync()
     assert states(world)["a.md"] in {("failed", "record_ids_taken"), ("waits", BUSY)}
     put_back(world, copy)
-    assert len(verify(world).of_ended) == len(copy)
+    (left,) = verify(world).of_ended.values()
+    assert len(left) == len(copy)
     world.run_batches()
     assert states(world)["a.md"] == ("indexed", None)
     assert {one.metadata["s3sync_source"] for one in copied(world)} == {SECOND}
+
+
+@pytest.mark.parametrize("mode", list(DeleteMode))
+def test_a_source_that_another_installation_has_by_now_goes_by_a_person_s_word_alone(mode):
+    """Its code was taken there, with its bucket and collection: its id is the same."""
+    world = declared(KEYS, mode=mode)
+    delete(world)
+    taken = make_world(mode=mode)
+    assert taken.source.id == world.source.id
+    taken.collections = world.collections
+    taken.__post_init__()
+    for key in KEYS:
+        taken.bucket.put(key, f"{key}, there")
+    taken.sync()
+    taken.bucket.delete(KEYS[1])
+    goes_on(taken, 1)
+    as_it_was = there(taken)
+    neighbours = s3_source(id=SECOND, name="other", bucket_name="bucket-2", collection_name="docs")
+    world.catalog.sources.add(neighbours)
+    world.source = neighbours
+    found = verify(world, ended=False)
+    assert (found.sound, found.ended_deleted) == (True, False)
+    assert {name: len(left) for name, left in found.of_ended.items()} == {
+        taken.source.id: len(as_it_was)
+    }
+    goes_on(taken, 1)
+    assert there(taken) == as_it_was
+    assert verify(world).ended_deleted
+    assert there(taken) == []
+
+
+@pytest.mark.parametrize("mode", list(DeleteMode))
+@pytest.mark.parametrize(
+    "changes",
+    [{"collection_name": "docs2"}, {"id_prefix": "p-"}, {"bucket_name": "bucket-eu"}],
+    ids=str,
+)
+def test_so_does_what_a_move_took_away_that_is_not_over_as_the_mode_keeps_texts(changes, mode):
+    world = declared(KEYS, mode=mode)
+    world.bucket.delete("b.md")
+    goes_on(world, 1)
+    copy = copied(world)
+    before = move(world, **changes)
+    for _ in range(4):
+        goes_on(world, 1)
+        finish(world)
+    if mode is not DeleteMode.APPEND:  # which writes what is lost from what is there now
+        world.bucket.put("a.md", "a, edited")
+    for _ in range(2):
+        goes_on(world, 1)
+        finish(world)
+    kept = before.id in world.catalog.sources.ids()
+    assert kept is (mode is not DeleteMode.MIRROR)
+    names = sorted({"docs", world.source.collection_name})
+    as_it_was = [there(world, name) for name in names]
+    put_back(world, copy)
+    found = [verify(world, name, ended=False) for name in names]
+    assert [one.unknown_sources for one in found] == [{} for _ in names]
+    delete_ended(world)
+    goes_on(world, 2)
+    finish(world)
+    assert [there(world, name) for name in names] == as_it_was
+    assert ended_at(world, None) == []
+
+
+def test_in_the_middle_of_a_move_nothing_of_before_is_over():
+    world = declared(KEYS)
+    before = move(world, bucket_name="bucket-eu")
+    as_it_was = there(world)
+    assert verify(world).unknown_sources == {}
+    delete_ended(world)
+    assert there(world) == as_it_was
+    assert {one for _, one, _ in as_it_was} == {before.id}
+    world.sync()
+    assert ended_at(world, None) == []
+
+
+def test_of_a_source_that_was_moved_after_its_catalog_was_put_back_nobody_knows_what_is_kept():
+    world = declared(KEYS, mode=DeleteMode.KEEP_DELETED)
+    copy = back_up(world)
+    world.bucket.put("since.md", "since")
+    goes_on(world, 1)
+    world.bucket.delete("since.md")
+    goes_on(world, 1)
+    restore(world, copy)
+    before = move(world, bucket_name="bucket-eu")
+    assert before.id not in world.catalog.documents.ended()
+    delete_ended(world)
+    assert "since" in world.texts().values()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bucket_name": "bucket-2"},
+        {"bucket_name": "bucket-2", "collection_name": "docs2"},
+        {"path_prefix": "x/", "collection_name": "docs2"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("ends", [1, 2])
+def test_of_a_source_that_was_declared_again_elsewhere_with_its_id_too(changes, ends):
+    world = declared(KEYS)
+    copy = copied(world)
+    old = world.source
+    delete(world)
+    world.source = world.catalog.sources.register(changed(old, **changes))
+    assert world.source.id == old.id
+    for key in KEYS:
+        world.bucket.delete(key)
+    world.bucket.put("x/n.md", "new")
+    world.sync()
+    if ends == 2:
+        delete(world)
+        world.source = world.catalog.sources.register(changed(old, collection_name="docs3"))
+        world.sync()
+    names = sorted({"docs", world.source.collection_name})
+    as_it_was = [there(world, name) for name in names]
+    opened(world).upsert(copy, world.embedder.embed_documents([one.document for one in copy]))
+    untouched = verify(world, ended=False)
+    assert untouched.of_namesakes == 0
+    verify(world)
+    goes_on(world, 2)
+    assert [there(world, name) for name in names] == as_it_was
+    assert ended_at(world, None) == []

@@ -8,9 +8,11 @@ from uuid import uuid4
 
 import pytest
 
+from s3sync_dagster.engine.dropping import drop_collection
 from s3sync_dagster.engine.last_look import look_elsewhere, read_back_forgotten
 from s3sync_dagster.engine.rebuilding import recover_catalog
 from s3sync_dagster.engine.verifying import verify_collection
+from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster_tests.core.rules import sidecar, states
 from s3sync_dagster_tests.core.test_rules_moved import finish, move
@@ -19,7 +21,9 @@ from s3sync_dagster_tests.core.test_rules_restore_ends import checks
 from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
 from s3sync_dagster_tests.core.test_rules_restored_owners import declared, delete
 from s3sync_dagster_tests.engine_fixture import make_world
+from s3sync_dagster_tests.sources import s3_source
 
+OTHER = "00000000-0000-4000-8000-0000000000aa"
 HR = {"reader_keys": ("team",), "metadata": {"team": ["hr"]}}
 STAGING = {"k.md": "staging k", "only.md": "staging only", "gone.md": "staging gone"}
 PLACES = pytest.mark.parametrize(
@@ -196,3 +200,49 @@ def test_what_a_trial_copy_wrote_after_a_move_is_no_record_of_the_original():
     goes_on(world)
     assert states(world)["new.md"] == ("failed", "record_ids_taken")
     assert written.items() <= world.texts().items()
+
+
+@pytest.mark.parametrize(
+    ("place", "days"),
+    [
+        ({"bucket_name": "bucket-staging"}, 1),
+        ({"bucket_name": "bucket-staging"}, 100),
+        ({"path_prefix": "staging/"}, 1),
+        ({}, 8),  # nothing tells them apart: for a week it may be a late worker's
+    ],
+    ids=str,
+)
+def test_the_end_of_a_source_frees_no_id_that_the_other_one_has_under_its_name(place, days):
+    """Sidecars of staging name the collection of another source of production."""
+    world = make_world(path_prefix="prod/")
+    where = {"path_prefix": "prod/", **place}
+    staging = make_world(collection_name="staging", **where)
+    staging.collections = world.collections
+    staging.__post_init__()
+    key = f"{where['path_prefix']}k.md"
+    staging.bucket.put(key, "staging's")
+    to_shared = {"target_collection_name": "shared"}
+    staging.bucket.put(f"{key}.meta.json", sidecar(key, "k", **to_shared))
+    world.bucket.put("prod/own.md", "own")
+    world.bucket.put("prod/own.md.meta.json", sidecar("prod/own.md", "own", **to_shared))
+    world.sync()
+    delete(world)
+    staging.sync()
+    world.clock.seconds += days * 86_400.0
+    other = s3_source(id=OTHER, name="other", bucket_name="bucket-3", collection_name="shared")
+    world.catalog.sources.add(other)
+    world.source = other
+    world.bucket.put("k.md", "other's")
+    world.bucket.put("k.md.meta.json", sidecar("k.md", "k"))
+    world.sync()
+    assert states(world)["k.md"] == ("failed", "record_ids_taken")
+    assert staging.texts("shared")["k-0"] == "staging's"
+    with pytest.raises(Conflict, match="did not write"):
+        drop_collection(
+            other,
+            world.catalog.listings.latest(other.id),
+            catalog=world.catalog,
+            collections=world.collections,
+            approved=True,
+        )
+    assert staging.texts("shared")["k-0"] == "staging's"

@@ -27,7 +27,7 @@ def told(owner="stranger", bucket="here", key=KEY, **more):
 
 def writers(**changes):
     known = {"own": {"mine", "before"}, "others": {"neighbour", "kept"}, **changes}
-    return Writers(**{"source_id": "mine", "places": {PLACE}, **known})
+    return Writers(**{"source_id": "mine", "place": PLACE, "places": {PLACE}, **known})
 
 
 @pytest.mark.parametrize(
@@ -125,3 +125,24 @@ def test_so_does_a_bucket_for_which_the_environment_names_a_server(asked, proves
 )
 def test_a_source_that_is_no_more_had_records_in_its_place_alone(place, said, answer):
     assert Ended(places={PLACE}, bucket_name="here", path_prefix="in/").wrote(place, said) is answer
+
+
+WAS = Ended(places={PLACE}, bucket_name="here", path_prefix="in/")
+
+
+@pytest.mark.parametrize(
+    ("free", "said", "answer"),
+    [
+        ({}, told("gone"), False),
+        ({"gone": None}, told("gone", bucket="there"), True),  # where it was is not known
+        ({"gone": WAS}, told("gone"), True),
+        ({"gone": WAS}, told("gone", bucket="there"), False),
+        ({"gone": WAS}, told("another"), False),
+    ],
+)
+def test_what_bears_the_id_of_a_source_that_is_no_more_is_written_over_in_its_place_alone(
+    free, said, answer
+):
+    assert writers(free=free).wrote(RECORD, said) is answer
+    elsewhere = (*PLACE[:2], "elsewhere")
+    assert writers(free=free, place=elsewhere).wrote(RECORD, said) is (free == {"gone": None})

@@ -12,7 +12,12 @@ from s3sync_dagster.catalog.tables.objects import (
     sidecars,
 )
 from s3sync_dagster.catalog.tables.schema import Key, Time, metadata
-from s3sync_dagster.catalog.tables.sources import deleted_sources, hours, sources
+from s3sync_dagster.catalog.tables.sources import (
+    deleted_sources,
+    earlier_places,
+    hours,
+    sources,
+)
 from s3sync_dagster.catalog.tables.uploads import upload_bytes, upload_files, uploads_elsewhere
 from s3sync_dagster.catalog.tables.work import (
     batches,
@@ -33,6 +38,7 @@ __all__ = [
     "credentials",
     "deleted_sources",
     "documents",
+    "earlier_places",
     "has_place",
     "has_records",
     "hours",

@@ -83,6 +83,15 @@ deleted_sources = sa.Table(
     sa.Column("was", sa.JSON(none_as_null=True)),
 )
 
+# Where sources of code had their records that ended and were declared again, with the same ids.
+earlier_places = sa.Table(
+    "earlier_places",
+    metadata,
+    sa.Column("source_id", sa.Text, primary_key=True),
+    sa.Column("ended_at", Time, nullable=False),  # the last time
+    sa.Column("were", sa.JSON, nullable=False),  # a list of what ``deleted_sources.was`` was
+)
+
 # What each source was like, hour by hour since 1970: for charts, and for nothing that decides.
 hours = sa.Table(
     "hours",

@@ -222,7 +222,8 @@ def _look_for_owners(
             [first[name] for name in stored_first],
             collection_id=collection.id,
         )
-        ours |= parts.catalog.documents.may_write_over(parts.source.id, {*rows.values()} - ours)
+        # Of those that wrote them, as the catalog has it: wherever the source had its records.
+        ours |= {*parts.catalog.documents.may_write_over(parts.source.id, {*rows.values()} - ours)}
     writers = _writers(parts, collection, stored_first.values())
     for name, stored in stored_first.items():
         owner = owner_of(stored)
@@ -318,6 +319,7 @@ def _writers(
     return writers_of(
         parts.source.id,
         records,
+        place=(*here, collection.name),
         places={(*here, collection.name), (*here, parts.source.collection_name)},
         catalog=parts.catalog,
     )
