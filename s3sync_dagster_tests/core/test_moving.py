@@ -1,4 +1,4 @@
-"""What is said of a source before that stays: how many of its documents go, and why others do not."""
+"""What is said of a source before: how many of its documents go, and why others stay."""
 
 from s3sync_dagster.core.moving import Standing, Succession, why_it_stays
 
