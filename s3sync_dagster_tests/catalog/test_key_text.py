@@ -3,6 +3,7 @@
 from itertools import product
 
 import pytest
+from sqlalchemy.dialects import postgresql, sqlite
 
 from s3sync_dagster.catalog.key_text import KeyText
 from s3sync_dagster_tests.engine_fixture import make_world
@@ -18,6 +19,13 @@ def test_every_key_comes_back_and_the_order_is_kept():
         key: key for key in KEYS
     }
     assert sorted(KEYS, key=str.encode) == sorted(KEYS, key=lambda key: stored[key].encode())
+
+
+@pytest.mark.parametrize(
+    ("kind", "collation"), [(postgresql, "C"), (sqlite, None)], ids=["postgresql", "sqlite"]
+)
+def test_a_column_compares_bytes_on_every_database(kind, collation):
+    assert KeyText().dialect_impl(kind.dialect()).impl_instance.collation == collation
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from s3sync_dagster.core.estimate import Estimate, estimate
-from s3sync_dagster.engine.dry_run import dry_run
+from s3sync_dagster.engine.dry_run import SHOWN_KEYS, dry_run
 from s3sync_dagster.model.source import ChunkingConfig, DeleteMode, EmbeddingConfig
 from s3sync_dagster_tests.core.rules import requests, sidecar
 
@@ -70,6 +70,19 @@ def test_what_was_indexed_once_stays_as_it_is_in_append_mode(world):
     found = told(world)
     assert found.skipped == {"changed_in_append_mode": 1}
     assert (found.updated, found.bytes, found.removed) == (0, 0, 0)
+
+
+def test_the_first_of_those_that_would_be_read_are_named(world):
+    for n in range(SHOWN_KEYS):
+        world.bucket.put(f"a{n:03}.txt", "text")
+    world.sync()
+    assert told(world).keys == []
+    world.bucket.put("a007.txt", "other text")
+    for n in range(SHOWN_KEYS + 1):
+        world.bucket.put(f"b{n:03}.txt", "text")
+    found = told(world)
+    assert found.keys == ["a007.txt", *(f"b{n:03}.txt" for n in range(SHOWN_KEYS - 1))]
+    assert found.updated + found.indexed == SHOWN_KEYS + 2
 
 
 def test_what_waits_for_its_turn_would_be_read(world):

@@ -7,7 +7,7 @@ from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.model.errors import Throttled
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import AutoSync, DeleteMode
-from s3sync_dagster_tests.core.rules import sidecar
+from s3sync_dagster_tests.core.rules import event, sidecar
 
 LONG = "\n\n".join(f"Paragraph {n} " + "word " * 60 for n in range(12))
 SHORT = "\n\n".join(f"Paragraph {n} " + "word " * 60 for n in range(3))
@@ -281,6 +281,32 @@ def test_an_unknown_or_missing_key_asked_for_is_told(world):
     world.ask("nowhere.txt")
     [report] = world.run_batches()
     assert (report.state, report.reason) == ("removed", "object_gone")
+    assert not report.vanished
+
+
+def test_what_ended_between_its_listing_and_its_reading_has_vanished(world):
+    for key in ("a.txt", "b.txt"):
+        world.bucket.put(key, "text")
+    world.sync()
+    world.bucket.delete("a.txt")
+    world.listing()
+    world.bucket.put("c.txt", "text")
+    world.listing()
+    world.bucket.delete("c.txt")
+    assert {one.key: one.vanished for one in world.run_batches()} == {"a.txt": False, "c.txt": True}
+
+
+def test_what_a_blocked_listing_missed_had_ended_before_it(world):
+    for n in range(20):
+        world.bucket.put(f"{n}.txt", "text")
+    world.sync()
+    for n in range(20):
+        world.bucket.delete(f"{n}.txt")
+    assert world.listing().listing.state is ListingState.BLOCKED
+    event(world, "0.txt", remove=True)
+    assert [(one.key, one.state, one.vanished) for one in world.run_batches()] == [
+        ("0.txt", "removed", False)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from s3sync_dagster.core.filetypes import kind_of, skip_reason
         ("a.py", "text", "code"),
         ("a.csv", "csv", "csv"),
         ("a.tsv", "csv", "csv"),
+        ("a.pdf", "pdf", "markdown"),
+        ("A.DOCM", "docx", "markdown"),
     ],
 )
 def test_a_suffix_tells_reader_and_format(name, reader, form):

@@ -70,6 +70,43 @@ def test_filters_as_large_as_they_may_be_pass(where):
     require_filter(where)
 
 
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ([], "exactly one key"),
+        ({}, "exactly one key"),
+        ({"a": 1, "b": 2}, "exactly one key"),
+        ({"$and": {"a": 1}}, "takes a list of filters"),
+        ({"$or": [{"a": 1}, {"b": 1, "c": 1}]}, "exactly one key"),
+        ({"$not": [{"a": 1}]}, "names of metadata"),
+        ({"#document": "x"}, "names of metadata"),
+        ({1: 1}, "names of metadata"),
+        ({"half \ud800": 1}, "names of metadata"),
+        ({"a": {}}, "one operator"),
+        ({"a": {"$gt": 1, "$lt": 3}}, "one operator"),
+        ({"a": {"$like": "x"}}, "one operator"),
+        ({"a": {"$in": []}}, "values of one kind"),
+        ({"a": {"$in": "x"}}, "values of one kind"),
+        ({"a": {"$nin": [1, "x"]}}, "values of one kind"),
+        ({"a": {"$gt": "x"}}, "takes a number"),
+    ],
+    ids=ascii,
+)
+def test_what_is_no_filter_is_refused_with_what_one_has(where, said):
+    with pytest.raises(InvalidSetting, match=said) as caught:
+        require_filter(where)
+    assert caught.value.reason == "invalid_filter"
+
+
+@pytest.mark.parametrize("number", [-(2**63), 2**63 - 1])
+def test_integers_are_as_large_as_those_of_chroma(number):
+    require_filter({"a": number})
+    for beyond in (number - 1, number + 1):
+        if abs(beyond) > abs(number):
+            with pytest.raises(InvalidSetting):
+                require_filter({"a": beyond})
+
+
 RECORD = {"n": 3, "text": "blue", "tags": ["a", "b"], "yes": True}
 
 

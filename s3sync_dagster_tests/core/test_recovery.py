@@ -93,14 +93,16 @@ def test_an_id_that_somebody_made_up_has_nobody_ask_for_all_before_it(place, bes
     assert [(one.high_water, one.etag) for one in found] == ([(3, "e")] if beside else [])
 
 
-def test_a_count_that_somebody_made_up_has_nobody_ask_for_so_many():
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_count_that_somebody_made_up_has_nobody_ask_for_so_many(number):
+    """Nor is the document whole: it is written anew."""
     collection = MemoryCollections().open("c", tenant="t", database="d", embedder=EMBEDDER)
-    write(collection, SOURCE, "docs/a.md", 3)
+    write(collection, SOURCE, "docs/a.md", number)
     first = f"{id_of(SOURCE, 'docs/a.md')}-0"
     told = {**collection.get([first])[first].metadata, "s3sync_chunk_count": 999_999_999}
     collection.update_metadata([first], [told])
     (found,) = recover_documents(SOURCE, collection, known_sources={"s1"}).documents
-    assert (found.high_water, found.etag) == (3, "")
+    assert (found.high_water, found.etag) == (number, "")
 
 
 def test_what_a_source_said_of_all_before_it_was_edited_is_no_word_of_the_document():

@@ -14,6 +14,7 @@ from s3sync_dagster.core.rights import WHOLE, Reader
 from s3sync_dagster.core.vouching import NOBODY, NOTHING
 from s3sync_dagster.engine.rebuilding import recover_documents
 from s3sync_dagster.explaining import explain_key
+from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster_tests.core.test_rules_moved import finish, move
@@ -241,3 +242,17 @@ def test_a_member_who_asks_before_an_owners_word_is_written_takes_none_of_it_awa
         assert not seen_in(world, "sales")
         assert seen_in(world, "hr") is (metadata is None)
         world.sync()
+
+
+def test_a_move_by_a_person_s_word_waits_for_what_was_said_of_the_first_document():
+    world = make_world(reader_keys=("team",), **BY_PATH)
+    with world.catalog.database.write() as tx:
+        tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+    world.bucket.put(KEY, "salaries")
+    ask(world, HR, owner=True)
+    assert [one.id for one in world.catalog.documents.of_source(world.source.id)] == [1]
+    move(world, bucket_name="bucket-eu")
+    with pytest.raises(Conflict) as caught:
+        finish(world, now=True)
+    assert caught.value.reason == "readers_would_be_lost"
+    assert world.texts()

@@ -98,6 +98,21 @@ def test_a_forgotten_text_that_cannot_be_read_back_is_not_written_over():
     assert states(world)["a.md"] == ("skipped", "changed_in_append_mode")
 
 
+def test_a_text_that_is_not_written_over_keeps_its_object_out_of_no_other_collection():
+    world = make_world(mode=DeleteMode.APPEND)
+    world.bucket.put("a.md", "one")
+    world.sync()
+    copy = back_up(world)
+    world.ask("a.md", custom_id="x")
+    world.run_batches()
+    world.bucket.put("a.md", "two")
+    world.bucket.put("a.md.meta.json", sidecar("a.md"))
+    world.bucket.put("b.meta.json", sidecar("a.md", "y", target_collection_name="second"))
+    restore(world, copy)
+    settle(world)
+    assert (world.texts(), world.texts("second")) == ({"x-0": "one"}, {"y-0": "two"})
+
+
 @pytest.mark.parametrize("mode", DeleteMode)
 def test_what_was_never_whole_and_is_on_its_way_out_is_written_over_by_its_object(mode):
     world = make_world(mode=mode)

@@ -287,6 +287,24 @@ def test_keys_of_which_the_bucket_does_not_tell_stay_as_they_are_and_a_list_foll
     assert reports.tick().startswith("no inventory report")
 
 
+def test_an_archived_object_of_which_the_bucket_does_not_tell_stays_archived(reports):
+    world = reports.world
+    world.bucket.put("old.md", "archived", storage_class="GLACIER")
+    reports.deliver(reports.look())
+    reports.sync()
+    world.bucket.put("old.md", "archived, changed", storage_class="GLACIER")
+
+    def refuse(kind, key):
+        if (kind, key) == ("HEAD", "old.md"):
+            raise AccessDenied("not yours")
+
+    world.fault = refuse
+    reports.deliver(reports.look())
+    assert reports.sync() == {}
+    assert latest(reports).error.startswith("HEADs of 1 keys")
+    assert states(world)["old.md"] == ("skipped", "archived")
+
+
 def blocked(reports):
     """Have a report's listing hold back the removal of 80 objects of 90; returns what they were."""
     world = reports.world

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from s3sync_dagster.core.patience import LEASE_SECONDS
 from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.engine.batch.sidecars import end_sidecars
 from s3sync_dagster.engine.verifying import verify_collection
@@ -53,6 +54,24 @@ class _Late:
 def all_clean(world):
     rows = world.catalog.documents.of_source(world.source.id)
     return {row.phase for row in rows} == {DocumentPhase.CLEAN}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_who_has_lost_the_batch_by_the_time_of_a_write_begins_none(world, number):
+    for n in range(number):
+        world.bucket.put(f"{n}.txt", "text")
+    world.listing()
+
+    def lose(at):
+        if at == "after_embed":
+            world.clock.seconds += LEASE_SECONDS
+            for row in world.catalog.batches.live():
+                world.catalog.batches.release(row.token, died=True)
+
+    with pytest.raises(LeaseLost):
+        world.run_batches(at=lose)
+    assert world.texts() == {}
+    assert {r.state for r in world.run_batches()} == {"indexed"}
 
 
 def test_a_late_write_of_a_document_that_is_gone_is_cleaned_up(world):

@@ -459,15 +459,34 @@ def test_who_deletes_a_moved_source_deletes_what_is_left_of_before(declared):
     assert declared.catalog.sources.ids() == set()
 
 
-def test_all_moves_of_a_source_have_one_budget(declared):
+def slow(world):
+    """Return collections each of which takes eleven seconds to open."""
+
     class Slow:
         def open(self, *arguments, **options):
-            declared.clock.seconds += 11
-            return declared.collections.open(*arguments, **options)
+            world.clock.seconds += 11
+            return world.collections.open(*arguments, **options)
 
         def __getattr__(self, name):
-            return getattr(declared.collections, name)
+            return getattr(world.collections, name)
 
+    return Slow
+
+
+def test_what_goes_by_a_person_s_word_goes_in_parts_within_the_budget(declared, monkeypatch):
+    monkeypatch.setattr("s3sync_dagster.engine.deleting.DOCUMENTS_A_PAGE", 1)
+    before = move(declared, collection_name="docs2")
+    for left in (2, 1):
+        said = finish(declared, now=True, collections=slow(declared), budget_seconds=5)
+        assert said.endswith("its records are being deleted")
+        assert len(declared.catalog.documents.of_source(before.id)) == left
+    while finish(declared, collections=slow(declared), budget_seconds=5) is not None:
+        pass
+    assert everything(declared, before) == set()
+    assert declared.catalog.sources.ids() == {declared.source.id}
+
+
+def test_all_moves_of_a_source_have_one_budget(declared):
     def declared_in_code():
         with declared.catalog.database.write() as tx:
             tx.execute(sa.text("UPDATE sources SET origin = 'python' WHERE origin = 'catalog'"))
@@ -477,9 +496,9 @@ def test_all_moves_of_a_source_have_one_budget(declared):
         declared.sync()
         declared_in_code()
     began, ticks = declared.clock.monotonic(), 1
-    assert finish(declared, collections=Slow, budget_seconds=5) is not None
+    assert finish(declared, collections=slow(declared), budget_seconds=5) is not None
     assert declared.clock.monotonic() - began < 60
-    while finish(declared, collections=Slow, budget_seconds=5) is not None:
+    while finish(declared, collections=slow(declared), budget_seconds=5) is not None:
         ticks += 1
     assert ticks >= 2
     assert declared.catalog.sources.ids() == {declared.source.id}

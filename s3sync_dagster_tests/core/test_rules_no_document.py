@@ -34,6 +34,16 @@ def test_records_of_no_document_keep_no_restore_open_and_are_told_of_once(mode, 
     assert world.metadata()[NO_DOCUMENT[which]["record_id"]]["team"] == ""
 
 
+def test_a_first_record_that_names_no_object_is_of_no_document_either():
+    world = world_of_sales()
+    restore(world, back_up(world))
+    put_beside(world, record_id="n-0", document_key=7)
+    goes_on(world)
+    told = []
+    checks(world, log=told.append)
+    assert ["'n-0'" in one for one in told] == [True]
+
+
 def test_more_records_of_no_document_than_a_look_takes_hide_no_text_behind_them(monkeypatch):
     monkeypatch.setattr(restore_end, "RECORDS_A_LOOK", 2)
     world = world_of_sales()

@@ -4,6 +4,7 @@ import pytest
 
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.catalog.tables import documents, invocations, objects
+from s3sync_dagster.core.guard import FEW_DOCUMENTS
 from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.engine.batch.lease import Lease
@@ -71,6 +72,17 @@ class TestRemovals:
         world.ask("00.txt", "01.txt")
         world.run_batches()
         assert len(world.texts()) == 58
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_most_of_what_a_batch_asks_for_are_most_of_what_has_records(self, emptied, known):
+        world = emptied
+        there = [f"{n}.txt" if known else f"new {n}.txt" for n in range(40, 55)]
+        for key in there:
+            world.bucket.put(key, "text")
+        world.ask(*[f"{n:02}.txt" for n in range(FEW_DOCUMENTS)], *there)
+        world.run_batches()
+        gone = {f"{n:02}.txt" for n in range(FEW_DOCUMENTS)} - world.keys_indexed()
+        assert len(gone) == (FEW_DOCUMENTS if known else 0)
 
     def test_an_event_and_a_head_are_evidence_also_after_a_blocked_listing(self, emptied):
         world = emptied

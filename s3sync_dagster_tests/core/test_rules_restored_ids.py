@@ -1,11 +1,13 @@
 """Ids that requests shifted among objects after a backup, in a mode that keeps texts."""
 
 import pytest
+import sqlalchemy as sa
 
 from s3sync_dagster.model.errors import AccessDenied
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.core.rules import Died, states, work_and_die
-from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
+from s3sync_dagster_tests.core.test_rules_moved import move, owners
+from s3sync_dagster_tests.core.test_rules_restored import another, back_up, restore
 from s3sync_dagster_tests.engine_fixture import make_world
 
 NUMBER = 4
@@ -100,3 +102,24 @@ def test_no_text_is_written_over_whose_object_cannot_be_had_again(ring, how):
         world.fault = None
         rests(world)
         assert is_as_the_catalog_has_it(world)
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_what_another_source_took_over_since_goes_back_to_who_has_the_document(world, moves):
+    """Or to who stands in the place of who has it: a copy of the middle of a move."""
+    with world.catalog.database.write() as tx:
+        tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+    world.bucket.put("a.md", "one")
+    world.sync()
+    if moves:
+        move(world, bucket_name="bucket-eu")
+    copy = back_up(world)
+    other = another(world, 2, adopt=True)
+    assert owners(world, world.source) == {other.source.id}
+    world.bucket.delete("2.md")
+    restore(world, copy)
+    world.bucket.put("a.md", "two")
+    rests(world)
+    assert states(world) == {"a.md": ("indexed", None)}
+    assert "two" in world.texts().values()
+    assert owners(world, world.source) == {world.source.id, other.source.id}

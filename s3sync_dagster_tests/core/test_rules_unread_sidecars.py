@@ -2,8 +2,9 @@
 
 import pytest
 
+from s3sync_dagster.core.sidecar import MAX_SIDECAR_BYTES
 from s3sync_dagster.model.source import AutoSync, DeleteMode
-from s3sync_dagster_tests.core.rules import Died, sidecar
+from s3sync_dagster_tests.core.rules import Died, sidecar, states
 from s3sync_dagster_tests.core.test_rules_disputed import BY_PATH, HR, KEY
 from s3sync_dagster_tests.core.test_rules_owner_words import sees
 from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
@@ -99,3 +100,16 @@ def test_what_its_sidecar_leaves_as_it_was_is_open_again(mode):
     world.clock.seconds += 7200
     world.sync()
     assert sees(world, "sales") == {KEY}
+
+
+def test_one_that_is_too_large_to_be_read_leaves_what_it_said_before(world):
+    world.bucket.put(KEY, "salaries")
+    world.bucket.put(SIDECAR, sidecar(KEY, "x"))
+    world.sync()
+    world.bucket.put(SIDECAR, sidecar(KEY, "y").ljust(MAX_SIDECAR_BYTES + 1))
+    world.sync()
+    assert states(world) == {KEY: ("indexed", None), SIDECAR: ("skipped", "too_large")}
+    assert world.texts() == {"x-0": "salaries"}
+    world.bucket.put(SIDECAR, sidecar(KEY, "y").ljust(MAX_SIDECAR_BYTES))
+    world.sync()
+    assert world.texts() == {"y-0": "salaries"}

@@ -7,7 +7,13 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.tables import documents as documents_table
 from s3sync_dagster.core.state import DocumentPhase
-from s3sync_dagster.model.errors import Unavailable, UnreadableFile
+from s3sync_dagster.model.errors import (
+    AccessDenied,
+    InvalidSetting,
+    NotFound,
+    Unavailable,
+    UnreadableFile,
+)
 from s3sync_dagster.model.source import AutoSync, ChunkingConfig, DeleteMode
 from s3sync_dagster.ports.memory_s3 import MemoryObjectStore
 from s3sync_dagster_tests.core.rules import sidecar, states
@@ -108,6 +114,32 @@ def test_what_a_listing_did_not_name_stays_where_it_does_not_tell_what_is_missin
     assert fix(world).held_back == ["new.md"]  # the place has it at its address
     world.bucket.delete("new.md")
     assert len(fix(world).stray) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "goes"),
+    [
+        (NotFound("not there", reason="object_gone"), True),
+        (InvalidSetting("of another site", reason="outside_site"), True),
+        (NotFound("no such bucket", reason="bucket_not_found"), False),
+        (AccessDenied("not yours"), False),
+        (Unavailable("slow down", reason="throttled"), False),
+    ],
+    ids=lambda one: getattr(one, "reason", None),
+)
+def test_a_text_goes_where_its_address_has_nothing_and_stays_where_none_tells(world, answer, goes):
+    forgotten(world, "new.md")
+    world.store = Unsure(world.bucket, fault=world._fault)
+    world.store.tells, world.store.hidden = True, ("new.md",)
+    world.sync()
+
+    def refuse(kind, key):
+        if (kind, key) == ("HEAD", "new.md"):
+            raise answer
+
+    world.fault = refuse
+    found = fix(world)
+    assert (len(found.stray), found.held_back) == ((1, []) if goes else (0, ["new.md"]))
 
 
 def test_where_nothing_was_listed_ever_nothing_is_known_not_to_be_there(world):

@@ -51,6 +51,12 @@ REASONS = [
     (ref("docs/a.md", storage_class="GLACIER_IR"), None),
     (ref("docs/a.md", storage_class="INTELLIGENT_TIERING"), None),
     (ref("docs/a.md", storage_class="GLACIER", restored=True), None),
+    (ref("docs/a.md", storage_class="SYMLINK"), "symlink"),
+    (ref("docs/a.md", storage_class="SPECIAL"), "special_file"),
+    (ref("docs/a.md", storage_class="SUBMODULE"), "submodule"),
+    (ref("docs/a.md", storage_class="BAD_NAME"), "bad_name"),
+    (ref("docs/a.md", storage_class="PAGE_LIMIT"), "page_limit"),
+    (ref("docs/a.md", storage_class="NOINDEX"), "noindex"),
     (ref("docs/a.zip"), "unsupported_type"),
     (ref("docs/a.mp4"), "unsupported_type"),
     (ref("docs/../secret"), None),  # a key is a name, not a path: dots mean nothing
