@@ -6,11 +6,11 @@ import subprocess
 import threading
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Container, Generator, Iterator, Mapping
+from collections.abc import Callable, Container, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import IO, NamedTuple
-from weakref import finalize
+from weakref import finalize, ref
 
 from s3sync_dagster.core.keys import MAX_OBJECT_KEY_BYTES
 from s3sync_dagster.core.selection import BAD_NAME, SUBMODULE, SYMLINK
@@ -227,7 +227,7 @@ class GitStore:
         return commit
 
     def _entries(self, commit: str) -> list[_Entry]:
-        held = Names(OF_PROCESS)
+        held = Names(OF_PROCESS, _of(self))
 
         def room(size: int) -> None:
             files = min(size // _LEAST_LINE_BYTES, MAX_FILES)
@@ -269,6 +269,16 @@ class GitStore:
             with self._reading(commit):
                 self._listed = (commit, self._entries(commit))
         return self._listed[1]
+
+    def give_up(self) -> bool:
+        """Let go of the files of a commit, where nobody reads them now; whether there were any."""
+        if self._names is None or not self._lock.acquire(blocking=False):
+            return False
+        try:
+            self._forget()
+        finally:
+            self._lock.release()
+        return True
 
     def _forget(self) -> None:
         """Let go of the files of a commit that were listed."""
@@ -345,6 +355,17 @@ def _lacking() -> Unavailable:
     return Unavailable(
         "The copy of the repository lacks a file: it is fetched anew.", reason="git_failed"
     )
+
+
+def _of(store: GitStore) -> Callable[[], bool]:
+    """Return its ``give_up``, which keeps no store in memory."""
+    known = ref(store)
+
+    def give_up() -> bool:
+        there = known()
+        return there is not None and there.give_up()
+
+    return give_up
 
 
 def _lines(out: bytes) -> Iterator[bytes]:

@@ -82,9 +82,8 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {  # name: number on x86_64
     "inotify_add_watch": (254, 27),
     "fanotify_init": (300, 262),
     "fanotify_mark": (301, 263),
-    # What all processes of a user share a number of: with none left the others stand still.
-    "epoll_create": (213, _NONE),
-    "epoll_create1": (291, 20),
+    # What all processes of a user share a number of: with none left the others stand still. Of
+    # watches (epoll), which the layout of PDFs needs, a few are left (``folders``).
     "timer_create": (222, 107),
     "open_by_handle_at": (304, 265),
     # The kernel's own; ``io_setup`` takes what all processes of the machine share.

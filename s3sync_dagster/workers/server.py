@@ -13,9 +13,10 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
-from s3sync_dagster.workers import forker, wire
+from s3sync_dagster.workers import forker, linux, wire
 
 _END_SECONDS = 2.0
 _PARENT_CHECK_SECONDS = 1.0
@@ -121,6 +122,20 @@ class Server:
             if link is control:
                 del self._forkers[module]
                 os.waitpid(pid, 0)
+        self._end_strays()
+
+    def _end_strays(self) -> None:
+        """Kill what a forker has left that was killed itself; the kernel gives it to us."""
+        known = {pid for pid, _ in self._forkers.values()}
+        ends_at = time.monotonic() + _END_SECONDS
+        while strays := set(linux.children_of(os.getpid())) - known:
+            for pid in strays:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            linux.bury_orphans(known)
+            if time.monotonic() > ends_at:
+                return
+            time.sleep(0.005)
 
     def _end_forkers(self) -> None:
         for _, control in self._forkers.values():
@@ -131,6 +146,8 @@ class Server:
                 if time.monotonic() > ends_at:
                     os.kill(pid, signal.SIGKILL)
                 time.sleep(0.005)
+        self._forkers.clear()
+        self._end_strays()
 
 
 def main(arguments: list[str]) -> None:
@@ -141,6 +158,7 @@ def main(arguments: list[str]) -> None:
     where.add_argument("--socket", type=Path, help="path to listen on")
     options = parser.parse_args(arguments)
     server = Server()
+    linux.adopt_orphans()
     # The caller may have handed down blocked or ignored signals.
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
     signal.signal(signal.SIGTERM, server.stop)

@@ -144,7 +144,7 @@ class Worker:
     def _writes_too_much(self) -> bool:
         roots = (self.pid, *linux.orphans_of(self.pid))
         family = (one for root in roots for one in linux.tree_of(root))
-        nameless = sum(folders.nameless_bytes(one, self.folder) for one in family)
+        nameless = folders.nameless_bytes(family, self.folder)
         return folders.is_overfull(self.folder, most_bytes=folders.MOST_BYTES - nameless)
 
     def kill(self, why: str) -> None:

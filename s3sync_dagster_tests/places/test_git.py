@@ -148,8 +148,10 @@ def test_the_names_of_an_open_repository_hold_room(origin, server, tmp_path, mon
         assert room.taken == held  # of the commit before nothing is held
         room._most = held
         with opened(server, tmp_path / "b") as second:
-            with pytest.raises(Unavailable, match="no room"):
-                all_refs(second)
+            with first._lock, pytest.raises(Unavailable, match="no room"):
+                all_refs(second)  # while the first is read
+            assert room.taken == held
+            assert all_refs(second) == all_refs(first) == all_refs(second)  # in turns
             assert room.taken == held
     assert room.taken == 0
 

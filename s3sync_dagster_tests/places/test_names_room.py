@@ -35,7 +35,31 @@ def test_who_waits_goes_on_as_soon_as_there_is_room():
     waiting.join(30)
     assert not waiting.is_alive()
     second.shrink(SMALL_BYTES)
-    second.shrink(LARGE)
+    second.shrink(LARGE)  # there is no way back
     assert room.taken == SMALL_BYTES
     second.shrink(0)
     assert room.taken == 0
+
+
+def test_what_nobody_reads_makes_room_at_once():
+    room = NamesRoom(LARGE, wait_seconds=60)
+    given_up = []
+
+    def give_up():
+        given_up.append(True)
+        idle.shrink(0)
+        return True
+
+    idle, next_one = Names(room, give_up), Names(room)
+    idle.take(LARGE)
+    next_one.take(LARGE)
+    assert given_up == [True]
+    assert room.taken == LARGE
+
+
+def test_who_holds_some_does_not_wait_for_itself():
+    room = NamesRoom(LARGE, wait_seconds=0)
+    one = Names(room)
+    one.take(LARGE)
+    one.take(LARGE)
+    assert room.taken == LARGE

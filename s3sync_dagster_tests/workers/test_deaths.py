@@ -9,6 +9,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from s3sync_dagster.engine.ports import WorkLimits
@@ -85,6 +86,17 @@ def test_killed_server_takes_workers_with_it_and_the_call_is_made_again(tmp_path
         again, _ = map(int, read_when_written(pids).split())
         assert again != worker
         assert not future.done()
+
+
+def test_what_a_worker_has_started_ends_where_its_forker_is_killed(tmp_path: Path):
+    pids = tmp_path / "pids"
+    with open_pool(workers=1) as pool:
+        pool.submit(JOBS + "start_a_program_and_wait", str(pids), limits=PLENTY)
+        worker, program = map(int, read_when_written(pids).split())
+        forker = psutil.Process(worker).ppid()
+        pids.unlink()
+        os.kill(forker, signal.SIGKILL)
+        wait_until_gone([worker, program])
 
 
 def test_program_left_by_a_worker_is_killed(tmp_path: Path):

@@ -2,9 +2,11 @@
 
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,18 +46,18 @@ def test_files_without_a_name_count_as_long_as_they_are_open(tmp_path: Path):
     with place.open("wb") as file:
         file.write(bytes(81_920))
         file.flush()
-        assert folders.nameless_bytes(os.getpid(), str(tmp_path)) == 0
+        assert folders.nameless_bytes([os.getpid()], str(tmp_path)) == 0
         place.unlink()
-        assert folders.nameless_bytes(os.getpid(), str(tmp_path)) >= 81_920
-    assert folders.nameless_bytes(os.getpid(), str(tmp_path)) == 0
+        assert folders.nameless_bytes([os.getpid()], str(tmp_path)) >= 81_920
+    assert folders.nameless_bytes([os.getpid()], str(tmp_path)) == 0
 
 
 def test_who_may_not_be_looked_at_has_written_too_much(monkeypatch, tmp_path: Path):
-    def refuse(self: Path) -> bytes:
+    def refuse(self: Path) -> Iterator[Path]:
         raise PermissionError
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    assert folders.nameless_bytes(os.getpid(), str(tmp_path)) > folders.MOST_BYTES
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert folders.nameless_bytes([os.getpid()], str(tmp_path)) > folders.MOST_BYTES
 
 
 HIDES = """
@@ -79,12 +81,31 @@ def test_what_a_worker_has_started_and_that_again_is_looked_at(tmp_path: Path):
             assert started.stdout.readline() == b"held\n"
             family = linux.tree_of(started.pid)
             assert len(family) == 3
-            held = [folders.nameless_bytes(one, str(tmp_path)) for one in family]
+            held = [folders.nameless_bytes([one], str(tmp_path)) for one in family]
             assert held[0] == 0
             assert sum(held) >= 81_920
         finally:
             for one in linux.tree_of(started.pid):
                 os.kill(one, signal.SIGKILL)
+
+
+def test_whose_watches_and_areas_nobody_can_read_has_written_too_much(tmp_path: Path):
+    me = [os.getpid()]
+    assert folders.nameless_bytes(me, str(tmp_path)) == 0
+    areas = len(Path("/proc/self/maps").read_bytes())
+    assert folders.nameless_bytes(me, str(tmp_path), most_read=areas // 2) > folders.MOST_BYTES
+    with select.epoll() as watched:
+        room = areas + 20_000
+        assert folders.nameless_bytes(me, str(tmp_path), most_read=room) == 0
+        out, into = os.pipe()
+        kept = [os.dup(out) for _ in range(500)]
+        try:
+            for one in kept:
+                watched.register(one)
+            assert folders.nameless_bytes(me, str(tmp_path), most_read=room) > folders.MOST_BYTES
+        finally:
+            for one in (out, into, *kept):
+                os.close(one)
 
 
 def map_for_good(path: Path) -> None:
@@ -104,11 +125,11 @@ def test_what_is_only_mapped_and_has_no_name_is_more_than_may_be_written(tmp_pat
         one.write_bytes(bytes(8192))
     for one in (place, other):
         map_for_good(one)
-    assert folders.nameless_bytes(os.getpid(), folder) == 0
+    assert folders.nameless_bytes([os.getpid()], folder) == 0
     other.unlink()
-    assert folders.nameless_bytes(os.getpid(), folder) == 0
+    assert folders.nameless_bytes([os.getpid()], folder) == 0
     place.unlink()
-    nameless = folders.nameless_bytes(os.getpid(), folder)
+    nameless = folders.nameless_bytes([os.getpid()], folder)
     assert nameless > folders.MOST_BYTES
     assert folders.is_overfull(folder, most_bytes=folders.MOST_BYTES - nameless)
 

@@ -19,7 +19,7 @@ FILTERED = frozenset(
         *("mark a file", "cut a file", "see what comes and goes", "have namespaces of its own"),
         *("keep memory in no process", "send a datagram from a pair"),
         *("keep descriptors on their way", "widen a socket", "widen a pipe"),
-        *("take the disk at once", "share memory without a file", "take the watches of all"),
+        *("take the disk at once", "share memory without a file"),
         *("send a signal by a pipe", "keep a file from others", "hide what it holds"),
         "keep pages by a pipe",
     }
