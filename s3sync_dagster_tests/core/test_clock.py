@@ -1,5 +1,9 @@
 """The clock of a process, and the one that all hosts of a catalog share."""
 
+import time
+
+import pytest
+
 from s3sync_dagster.engine.clock import Clock
 
 
@@ -35,3 +39,9 @@ def test_who_was_told_the_time_long_ago_asks_again():
     assert clock.follows(within_seconds=60)
     clock.since_start += 1
     assert not clock.follows(within_seconds=60)
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system has no such clock")
+def test_the_time_for_which_a_machine_has_slept_has_passed(monkeypatch):
+    monkeypatch.setattr(time, "clock_gettime", {time.CLOCK_BOOTTIME: 86_400.0}.__getitem__)
+    assert Clock().monotonic() == 86_400

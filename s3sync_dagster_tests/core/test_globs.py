@@ -148,3 +148,9 @@ def test_matching_many_keys_is_cheap() -> None:
     began = time.thread_time()
     assert all(map(glob.matches, keys))
     assert time.thread_time() - began < 10  # about 5 microseconds a key
+
+
+def test_a_set_may_begin_at_the_last_character():
+    last = compile_glob("[\U0010ffff]")
+    assert last.matches("\U0010ffff")
+    assert not last.matches("\U0010fffe")

@@ -382,14 +382,15 @@ def test_an_archived_object_that_was_restored_without_an_event_is_found_by_the_n
     assert heads(reports) - before == 1
 
 
-def test_what_a_quota_left_out_is_listed_until_there_is_room(reports):
+@pytest.mark.parametrize("most", [3, 9])
+def test_what_a_quota_left_out_is_listed_until_there_is_room(reports, most):
     world = reports.world
-    world.catalog.database.quota = ObjectQuota(most=3)
+    world.catalog.database.quota = ObjectQuota(most=most)
     reports.deliver(reports.look())
     reports.sync()
-    assert len(world.keys_indexed()) == 3
+    assert len(world.keys_indexed()) == most
     world.catalog.database.quota = None
-    assert "7 new" in reports.tick()
+    assert f"{10 - most} new" in reports.tick()
     world.run_batches()
     assert world.keys_indexed() == set(world.bucket.objects())
 

@@ -56,8 +56,8 @@ def all_clean(world):
     return {row.phase for row in rows} == {DocumentPhase.CLEAN}
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_who_has_lost_the_batch_by_the_time_of_a_write_begins_none(world, number):
+@pytest.mark.parametrize(("number", "threads"), [(1, 1), (2, 1), (2, 4)])
+def test_who_has_lost_the_batch_by_the_time_of_a_write_begins_none(world, number, threads):
     for n in range(number):
         world.bucket.put(f"{n}.txt", "text")
     world.listing()
@@ -69,7 +69,7 @@ def test_who_has_lost_the_batch_by_the_time_of_a_write_begins_none(world, number
                 world.catalog.batches.release(row.token, died=True)
 
     with pytest.raises(LeaseLost):
-        world.run_batches(at=lose)
+        world.run_batches(at=lose, threads=threads)
     assert world.texts() == {}
     assert {r.state for r in world.run_batches()} == {"indexed"}
 
