@@ -6,6 +6,7 @@ A place that answers slowly keeps those waiting who asked it, and nobody who sig
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial, wraps
+from math import inf
 from typing import Any, ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
@@ -14,6 +15,8 @@ from s3sync_dagster.api.slots import Slots
 
 PER_TENANT = 4
 THREADS = 32
+"""For those of a tenant that has one there already: its first has a thread in any case, so that
+others with places that never answer keep nobody out."""
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -28,6 +31,7 @@ class Outside:
         )
     )
     threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(THREADS))
+    firsts: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(inf))
 
 
 def waits_outside(route: Callable[_P, _R]) -> Callable[_P, Awaitable[_R]]:
@@ -42,9 +46,10 @@ def waits_outside(route: Callable[_P, _R]) -> Callable[_P, Awaitable[_R]]:
         given: dict[str, Any] = dict(named)
         caller = given["caller"] if "caller" in given else given["visitor"].caller
         outside: Outside = given["here"].outside
-        with outside.slots.taken(caller.tenant):
+        with outside.slots.taken(caller.tenant) as others:
             return await to_thread.run_sync(
-                partial(route, *arguments, **named), limiter=outside.threads
+                partial(route, *arguments, **named),
+                limiter=outside.threads if others else outside.firsts,
             )
 
     return waiting

@@ -28,8 +28,12 @@ class Slots:
         self._lock = threading.Lock()
 
     @contextmanager
-    def taken(self, tenant: str) -> Iterator[None]:
-        """Hold a slot. Raises ``TooMany`` when the tenant has none left."""
+    def taken(self, tenant: str) -> Iterator[int]:
+        """Hold a slot, beside so many others of the tenant's.
+
+        Raises:
+            TooMany: the tenant has none left.
+        """
         with self._lock:
             full = self._in_all is not None and self._taken.total() >= self._in_all
             if full or self._taken[tenant] >= self._limit:
@@ -39,9 +43,10 @@ class Slots:
                     reason=self._reason,
                     retry_after_seconds=5.0,
                 )
+            others = self._taken[tenant]
             self._taken[tenant] += 1
         try:
-            yield
+            yield others
         finally:
             with self._lock:
                 self._taken[tenant] -= 1

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from s3sync_dagster.workers import linux
+
 MOST_BYTES = 2 * 1024**3
 MOST_FILES = 20_000
 """LibreOffice's profile has some hundreds."""
@@ -59,7 +61,11 @@ def nameless_bytes(pids: Iterable[int], folder: str, *, most_read: int = MOST_RE
         try:
             total += (MOST_BYTES + 1) * _nameless_maps(pid, folder, told)
             total += _nameless_open(pid, folder, told)
-        except (PermissionError, _TooMuch):
+        except PermissionError:
+            if linux.memory_of(pid):
+                return MOST_BYTES + 1
+            continue  # it has ended, and nobody has waited for it
+        except _TooMuch:
             return MOST_BYTES + 1
         except OSError:  # it has ended meanwhile
             continue

@@ -154,8 +154,8 @@ def _descriptors_of(pid: int) -> int:
     folder = f"/proc/{pid}/fd"
     try:  # from Linux 6.2 on the size of the folder, which nobody can hide
         return os.stat(folder).st_size or len(os.listdir(folder))  # noqa: PTH116, PTH208 (20 times a second)
-    except PermissionError:
-        return _MOST_DESCRIPTORS
+    except PermissionError:  # also of one that has ended, and is not waited for yet
+        return _MOST_DESCRIPTORS if _resident_bytes(pid) else 0
     except OSError:
         return 0
 

@@ -7,14 +7,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from anyio import CapacityLimiter
 
 from s3sync_dagster.api import downloads
 from s3sync_dagster.api.downloads import Download
 from s3sync_dagster.api.errors import TooMany
 from s3sync_dagster.api.objects import _download
-from s3sync_dagster.api.outside import PER_TENANT
+from s3sync_dagster.api.outside import PER_TENANT, Outside, waits_outside
 from s3sync_dagster.api.slots import Slots
 from s3sync_dagster.engine.store_ports import ObjectBody
 from s3sync_dagster.model.object import ObjectRef
@@ -67,12 +69,44 @@ def test_places_that_do_not_answer_keep_nobody_else_waiting(api):
             tried = http.post(f"/s3sync/v1/sources/{source_id}/dry-run")
             assert tried.status_code == 429
             assert http.get("/api/v1/sources").status_code == 200
-            assert api.context.outside.threads.borrowed_tokens == PER_TENANT
+            assert api.context.outside.threads.borrowed_tokens == PER_TENANT - 1
+            assert api.context.outside.firsts.borrowed_tokens == 1
         finally:
             go_on.set()
         # Refused by the place itself.
         assert {one.result().status_code for one in waiting} == {403}
         assert http.post(f"/s3sync/v1/sources/{source_id}/dry-run").status_code == 200
+
+
+def test_who_asks_nothing_outside_yet_waits_for_nobody():
+    """However many tenants have places that never answer."""
+    room = Outside(threads=CapacityLimiter(1))
+    go_on, asked = threading.Event(), []
+
+    @waits_outside
+    def route(here, caller, silent):
+        asked.append(caller.tenant)
+        if silent:
+            go_on.wait(60)
+        return caller.tenant
+
+    def ask(tenant, *, silent):
+        return route(
+            here=SimpleNamespace(outside=room), caller=SimpleNamespace(tenant=tenant), silent=silent
+        )
+
+    async def all_ask():
+        held = [asyncio.ensure_future(ask(f"evil-{n % 3}", silent=True)) for n in range(9)]
+        try:
+            while len(asked) < 4:  # the first of each, and one more
+                await asyncio.sleep(0.01)
+            assert await asyncio.wait_for(ask("victim", silent=False), 30) == "victim"
+            assert len(asked) == 5
+        finally:
+            go_on.set()
+        await asyncio.gather(*held)
+
+    asyncio.run(all_ask())
 
 
 def spooled():

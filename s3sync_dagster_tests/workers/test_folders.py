@@ -108,6 +108,24 @@ def test_whose_watches_and_areas_nobody_can_read_has_written_too_much(tmp_path: 
                 os.close(one)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_who_has_ended_and_is_not_waited_for_holds_nothing(tmp_path: Path):
+    """Nobody but root may look at its descriptors."""
+    code = (
+        "import os, time\n"
+        "from s3sync_dagster.workers import folders, linux\n"
+        "os.setuid(23456)\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    os._exit(0)\n"
+        "while linux.memory_of(child):\n"
+        "    time.sleep(0.01)\n"
+        "print(linux.memory_of_tree(child) < 2**20, folders.nameless_bytes([child], '/none'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True 0\n"
+
+
 def map_for_good(path: Path) -> None:
     """Map a page of a file, with no descriptor left, as ``mmap.mmap`` keeps one."""
     libc = ctypes.CDLL(None)
