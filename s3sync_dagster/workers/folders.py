@@ -16,9 +16,8 @@ MOST_BYTES = 2 * 1024**3
 MOST_FILES = 20_000
 """LibreOffice's profile has some hundreds."""
 MOST_READ = 4 * 1024**2
-"""Bytes of what the kernel says of a worker's memory and watches, a line of 50 to 100 for each: a
-worker of LibreOffice has half a mebibyte."""
-_EPOLL = "anon_inode:[eventpoll]"
+"""Bytes of what the kernel says of a worker's areas of memory, a line of about 100 for each: one of
+LibreOffice has half a mebibyte."""
 _BLOCK_BYTES = 512
 """Unit of ``st_blocks``."""
 
@@ -51,16 +50,15 @@ def nameless_bytes(pids: Iterable[int], folder: str, *, most_read: int = MOST_RE
     """Return the bytes of files of a folder that processes hold and that have no name more.
 
     Of what is mapped alone nobody is told the size: each such file counts as more than may be
-    written. So does a process that may not be looked at, and what the kernel has too much to say
-    of: areas of memory, and watches (epoll), of which all processes of a user have a number
-    together. Of other systems than Linux nothing is known: 0.
+    written. So does a process that may not be looked at, and one of whose areas of memory the
+    kernel has too much to say. Of other systems than Linux nothing is known: 0.
     """
     told = _Told(most_read)
     total = 0
     for pid in pids:
         try:
             total += (MOST_BYTES + 1) * _nameless_maps(pid, folder, told)
-            total += _nameless_open(pid, folder, told)
+            total += _nameless_open(pid, folder)
         except PermissionError:
             if linux.memory_of(pid):
                 return MOST_BYTES + 1
@@ -93,14 +91,12 @@ class _Told:
         return said
 
 
-def _nameless_open(pid: int, folder: str, told: _Told) -> int:
+def _nameless_open(pid: int, folder: str) -> int:
     total = 0
     for one in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):  # closed meanwhile
             name = str(one.readlink())
-            if name == _EPOLL:
-                told.read(f"/proc/{pid}/fdinfo/{one.name}")
-            elif name.startswith(f"{folder}/"):
+            if name.startswith(f"{folder}/"):
                 status = one.stat()
                 total += _BLOCK_BYTES * status.st_blocks if status.st_nlink == 0 else 0
     return total

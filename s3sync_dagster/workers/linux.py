@@ -5,7 +5,7 @@ import os
 import signal
 import struct
 import sys
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -21,6 +21,9 @@ _BUFFER_BYTES = 256 * 1024
 (``net.core.wmem_default``, 208 KiB) with what the kernel adds, or a pipe's (64 KiB)."""
 _MOST_DESCRIPTORS = 1024
 """What a process counts that hides its own."""
+_EPOLL = "anon_inode:[eventpoll]"
+_MOST_SAID_BYTES = 64 * 1024
+"""Of what the kernel says of watches: about 700 of them."""
 _ON_LINUX = sys.platform == "linux"
 
 
@@ -158,6 +161,29 @@ def _descriptors_of(pid: int) -> int:
         return _MOST_DESCRIPTORS if _resident_bytes(pid) else 0
     except OSError:
         return 0
+
+
+def has_many_watches(pids: Iterable[int]) -> bool:
+    """Return whether processes watch more files (epoll) than a reader does, which are a few.
+
+    All processes of a user have a number of watches together, and without any the doors end.
+    """
+    left = _MOST_SAID_BYTES
+    for pid in pids:
+        try:
+            names = os.listdir(f"/proc/{pid}/fd")  # noqa: PTH208 (20 times a second)
+        except OSError:
+            continue
+        for name in names:
+            try:
+                if os.readlink(f"/proc/{pid}/fd/{name}") == _EPOLL:  # noqa: PTH115
+                    with open(f"/proc/{pid}/fdinfo/{name}", "rb") as file:  # noqa: PTH123
+                        left -= len(file.read(left + 1))
+            except OSError:
+                continue
+            if left < 0:
+                return True
+    return False
 
 
 def children_of(pid: int) -> list[int]:

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from s3sync_dagster.workers import folders, linux, wire
@@ -134,7 +135,8 @@ class Worker:
         used = sum(map(linux.memory_of_tree, (self.pid, *linux.orphans_of(self.pid))))
         if self.call is not None:
             self.call.peak_bytes = max(self.call.peak_bytes, used)
-        if self.bound_bytes and used > self.bound_bytes:
+        too_large = self.bound_bytes and used > self.bound_bytes
+        if too_large or linux.has_many_watches(self._family()):
             self.kill("out_of_memory")
         if now > self._looked_at + _LOOK_SECONDS:
             self._looked_at = now
@@ -142,10 +144,13 @@ class Worker:
                 self.kill("too_much_written")
 
     def _writes_too_much(self) -> bool:
-        roots = (self.pid, *linux.orphans_of(self.pid))
-        family = (one for root in roots for one in linux.tree_of(root))
-        nameless = folders.nameless_bytes(family, self.folder)
+        nameless = folders.nameless_bytes(self._family(), self.folder)
         return folders.is_overfull(self.folder, most_bytes=folders.MOST_BYTES - nameless)
+
+    def _family(self) -> Iterator[int]:
+        """Yield its process, and what that has started in whichever way."""
+        for root in (self.pid, *linux.orphans_of(self.pid)):
+            yield from linux.tree_of(root)
 
     def kill(self, why: str) -> None:
         """End it and what it started."""

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -167,6 +168,15 @@ def start_threads(count: int) -> int:
         threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
     time.sleep(3)
     return threading.active_count()
+
+
+def watch_many(count: int, seconds: float) -> None:
+    """Watch so many descriptors of one pipe."""
+    out, _ = os.pipe()
+    watching = select.epoll()
+    for _ in range(count):
+        watching.register(os.dup(out))
+    time.sleep(seconds)
 
 
 def hold_in_pairs(count: int, seconds: float) -> int:

@@ -89,23 +89,35 @@ def test_what_a_worker_has_started_and_that_again_is_looked_at(tmp_path: Path):
                 os.kill(one, signal.SIGKILL)
 
 
-def test_whose_watches_and_areas_nobody_can_read_has_written_too_much(tmp_path: Path):
+def test_whose_areas_nobody_can_read_has_written_too_much(tmp_path: Path):
     me = [os.getpid()]
     assert folders.nameless_bytes(me, str(tmp_path)) == 0
     areas = len(Path("/proc/self/maps").read_bytes())
     assert folders.nameless_bytes(me, str(tmp_path), most_read=areas // 2) > folders.MOST_BYTES
-    with select.epoll() as watched:
-        room = areas + 20_000
-        assert folders.nameless_bytes(me, str(tmp_path), most_read=room) == 0
-        out, into = os.pipe()
-        kept = [os.dup(out) for _ in range(500)]
-        try:
-            for one in kept:
-                watched.register(one)
-            assert folders.nameless_bytes(me, str(tmp_path), most_read=room) > folders.MOST_BYTES
-        finally:
-            for one in (out, into, *kept):
-                os.close(one)
+
+
+def test_many_watches_are_seen_and_few_are_left():
+    me = [os.getpid()]
+    assert not linux.has_many_watches(me)
+    out, into = os.pipe()
+    kept = [os.dup(out) for _ in range(1000)]
+    try:
+        with select.epoll() as watching:
+            for one in kept[:100]:
+                watching.register(one)
+            assert not linux.has_many_watches(me)
+            for one in kept[100:]:
+                watching.register(one)
+            assert linux.has_many_watches(me)
+    finally:
+        for one in (out, into, *kept):
+            os.close(one)
+
+
+def test_a_worker_with_many_watches_ends():
+    with open_pool(workers=1) as pool, pytest.raises(LimitExceeded) as caught:
+        pool.submit(JOBS + "watch_many", 900, 30, limits=PLENTY).result()
+    assert caught.value.reason == "out_of_memory"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
