@@ -89,16 +89,25 @@ def _where_it_is(tx: sa.Connection, row: sa.Row[Any]) -> dict[str, Any] | None:
     }
 
 
+_KEPT = sa.union(
+    sa.select(deleted_sources.c.id).where(deleted_sources.c.keeps_records.is_(True)),
+    sa.select(sources.c.id).where(sources.c.deleting == "keep"),
+)
+
+
 def ended(tx: sa.Connection) -> dict[str, list[Ended]]:
     """Return where sources had their records that were moved or took them along, by their ids.
 
     One that was moved is there as long as a mode keeps documents of it, which may be for good. Of
     what a catalog has forgotten that was put back from a copy nobody knows whether it is kept, too.
-    One that is declared again has ended where it was before.
+    One that is declared again has ended where it was before. Of one whose records a person has
+    kept since nothing is told: what is of its first life, and what of its last, nobody knows.
     """
     found: dict[str, list[Ended]] = {}
     left = sa.select(sources).where(
-        sources.c.moved_to.is_not(None), sources.c.looked_through.is_(None)
+        sources.c.moved_to.is_not(None),
+        sources.c.looked_through.is_(None),
+        sources.c.id.not_in(_KEPT),
     )
     for row in tx.execute(left).all():
         if (was := _where_it_is(tx, row)) is not None:
@@ -110,7 +119,9 @@ def ended(tx: sa.Connection) -> dict[str, list[Ended]]:
     )
     for row in tx.execute(query):
         found[row.id] = [_ended_there(row.was)]
-    query = sa.select(earlier_places.c.source_id, earlier_places.c.were)
+    query = sa.select(earlier_places.c.source_id, earlier_places.c.were).where(
+        earlier_places.c.source_id.not_in(_KEPT)
+    )
     for row in tx.execute(query).all():
         by_now = tx.execute(sa.select(sources).where(sources.c.id == row.source_id)).first()
         try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from s3sync_dagster.workers import linux
 
 MOST_BYTES = 2 * 1024**3
-MOST_FILES = 20_000
+MOST_FILES = 4_000
 """LibreOffice's profile has some hundreds."""
 MOST_READ = 4 * 1024**2
 """Bytes of what the kernel says of a worker's areas of memory, a line of about 100 for each: one of
@@ -93,7 +93,7 @@ class _Told:
 
 def _nameless_open(pid: int, folder: str) -> int:
     total = 0
-    for one in Path(f"/proc/{pid}/fd").iterdir():
+    for one in Path(f"{linux.folder_of(pid)}/fd").iterdir():
         with suppress(FileNotFoundError):  # closed meanwhile
             name = str(one.readlink())
             if name.startswith(f"{folder}/"):
@@ -104,7 +104,7 @@ def _nameless_open(pid: int, folder: str) -> int:
 
 def _nameless_maps(pid: int, folder: str, told: _Told) -> int:
     begins, ends = f" {folder}/".encode(), b" (deleted)"
-    lines = told.read(f"/proc/{pid}/maps").splitlines()
+    lines = told.read(f"{linux.folder_of(pid)}/maps").splitlines()
     return len({one.split()[4] for one in lines if begins in one and one.endswith(ends)})
 
 

@@ -144,9 +144,29 @@ def address_space(pid: int | str = "self") -> int:
         return 0
 
 
-def _resident_bytes(pid: int) -> int:
+def folder_of(pid: int) -> str:
+    """Return where the kernel tells of a process: of a thread, where the first one has ended.
+
+    Of that one nothing is told any more, while the others go on with all that there is.
+    """
+    folder = f"/proc/{pid}"
+    if _resident_in(folder):
+        return folder
     try:
-        with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:  # noqa: PTH123 (20 times a second)
+        threads = os.listdir(f"{folder}/task")  # noqa: PTH208 (20 times a second)
+    except OSError:
+        return folder
+    each = (f"{folder}/task/{thread}" for thread in threads)
+    return next((one for one in each if _resident_in(one)), folder)
+
+
+def _resident_bytes(pid: int) -> int:
+    return _resident_in(folder_of(pid))
+
+
+def _resident_in(folder: str) -> int:
+    try:
+        with open(f"{folder}/statm", "rb", buffering=0) as file:  # noqa: PTH123 (20 times a second)
             return int(file.read(128).split()[1]) * _PAGE_BYTES
     except (OSError, IndexError):
         return 0
@@ -154,7 +174,7 @@ def _resident_bytes(pid: int) -> int:
 
 def _descriptors_of(pid: int) -> int:
     """Return how many descriptors a process has open."""
-    folder = f"/proc/{pid}/fd"
+    folder = f"{folder_of(pid)}/fd"
     try:  # from Linux 6.2 on the size of the folder, which nobody can hide
         return os.stat(folder).st_size or len(os.listdir(folder))  # noqa: PTH116, PTH208 (20 times a second)
     except PermissionError:  # also of one that has ended, and is not waited for yet
@@ -170,14 +190,15 @@ def has_many_watches(pids: Iterable[int]) -> bool:
     """
     left = _MOST_SAID_BYTES
     for pid in pids:
+        there = folder_of(pid)
         try:
-            names = os.listdir(f"/proc/{pid}/fd")  # noqa: PTH208 (20 times a second)
+            names = os.listdir(f"{there}/fd")  # noqa: PTH208 (20 times a second)
         except OSError:
             continue
         for name in names:
             try:
-                if os.readlink(f"/proc/{pid}/fd/{name}") == _EPOLL:  # noqa: PTH115
-                    with open(f"/proc/{pid}/fdinfo/{name}", "rb") as file:  # noqa: PTH123
+                if os.readlink(f"{there}/fd/{name}") == _EPOLL:  # noqa: PTH115
+                    with open(f"{there}/fdinfo/{name}", "rb") as file:  # noqa: PTH123
                         left -= len(file.read(left + 1))
             except OSError:
                 continue

@@ -85,6 +85,9 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {  # name: number on x86_64
     # What all processes of a user share a number of: with none left the others stand still. Of
     # watches (epoll), which the layout of PDFs needs, a few are left (``folders``).
     "timer_create": (222, 107),
+    # What the kernel keeps for sandboxes of our own kind: rules, and the room for all its filters.
+    "landlock_add_rule": (445, 445),
+    "seccomp": (317, 277),
     "open_by_handle_at": (304, 265),
     # The kernel's own; ``io_setup`` takes what all processes of the machine share.
     "io_setup": (206, 0),
@@ -147,14 +150,21 @@ is mapped, and is no process's."""
 _SOCKETPAIR = (53, 199)
 """Of streams alone: a datagram is sent from half a pair to any socket that stands in a folder."""
 _FCNTL = (72, 25)
+_LOCKS = (6, 7, 37, 38)
+"""Answered as if they were done: a worker's files are its own, and four million locks are a
+gigabyte of the kernel's."""
 _FIRST_OF_SIGNALS = 8
-"""``F_SETOWN``: below are descriptors, their flags and locks."""
-_MORE_OF_FCNTL = (36, 37, 38, 1030, 1032)
-"""Locks of an open file, a descriptor that is closed by ``exec``, the size of a pipe. What else
-there is sends signals to others, keeps them from opening a file, or makes pipes larger."""
-_IOCTL, _SIGNALS_OF_IOCTL = (16, 29), (0x8901, 0x8902)
-_PRCTL, _SET_DUMPABLE = (157, 167), 4
-"""Nobody could look at what it holds then."""
+"""``F_SETOWN``: below are descriptors and their flags."""
+_MORE_OF_FCNTL = (36, 1030, 1032)
+"""Whose a lock is, a descriptor that is closed by ``exec``, the size of a pipe. What else there is
+sends signals to others, keeps them from opening a file, or makes pipes larger."""
+_IOCTL, _FIRST_OF_TERMINALS, _AFTER_TERMINALS = (16, 29), 0x5400, 0x5500
+"""Of terminals, and how much there is to read: the others take disk, or send signals."""
+_PRCTL, _REFUSED_OF_PRCTL = (157, 167), (4, 22)
+"""``PR_SET_DUMPABLE``: nobody could look at what it holds then; ``PR_SET_SECCOMP``."""
+_CLOSE_RANGE, _UNSHARE = (436, 436), 2
+_THREAD, _THREAD_WITH_FILES = 0x10000, 0x10400
+"""Of ``clone``: a thread has the descriptors of its process, where they are looked at."""
 _CLONE, _CLONE3 = (56, 220), (435, 435)
 _NAMESPACES = 0x7E020000
 """Flags of ``clone``: a process in namespaces of its own. What ``clone3`` is told cannot be seen
@@ -167,13 +177,22 @@ _REFUSE, _UNKNOWN = _IGNORE | errno.EPERM, _IGNORE | errno.ENOSYS
 _X32 = 0x40000000
 _LOAD, _AND, _EQUAL, _AT_LEAST, _ANY_OF, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
 _NUMBER_AT, _MACHINE_AT, _FIRST_ARGUMENT_AT, _SECOND_ARGUMENT_AT = 0, 4, 16, 24
-_FOURTH_ARGUMENT_AT = 40
+_THIRD_ARGUMENT_AT, _FOURTH_ARGUMENT_AT = 32, 40
 """Places in ``struct seccomp_data``."""
 _SOCKET_TYPE = 0xF
 """Bits of a socket's type, as the kernel reads it: the others are flags."""
 _ENDS: dict[str, list[tuple[int, int | str, int | str, int]]] = {
     "own": [(_LOAD, 0, 0, _FIRST_ARGUMENT_AT), (_EQUAL, "allow", "refuse", 0)],
-    "clone": [(_LOAD, 0, 0, _FIRST_ARGUMENT_AT), (_ANY_OF, "refuse", "allow", _NAMESPACES)],
+    "clone": [
+        (_LOAD, 0, 0, _FIRST_ARGUMENT_AT),
+        (_ANY_OF, "refuse", 0, _NAMESPACES),
+        (_AND, 0, 0, _THREAD_WITH_FILES),
+        (_EQUAL, "refuse", "allow", _THREAD),
+    ],
+    "close": [
+        (_LOAD, 0, 0, _THIRD_ARGUMENT_AT),
+        (_ANY_OF, "refuse", "allow", _UNSHARE),
+    ],
     "stream": [
         (_LOAD, 0, 0, _SECOND_ARGUMENT_AT),
         (_AND, 0, 0, _SOCKET_TYPE),
@@ -187,18 +206,20 @@ _ENDS: dict[str, list[tuple[int, int | str, int | str, int]]] = {
     ],
     "fcntl": [
         (_LOAD, 0, 0, _SECOND_ARGUMENT_AT),
+        *((_EQUAL, "ignore", 0, command) for command in _LOCKS),
         (_AT_LEAST, 0, "allow", _FIRST_OF_SIGNALS),
         *((_EQUAL, "allow", 0, command) for command in _MORE_OF_FCNTL),
         (_RETURN, 0, 0, _REFUSE),
     ],
     "ioctl": [
         (_LOAD, 0, 0, _SECOND_ARGUMENT_AT),
-        *((_EQUAL, "refuse", 0, command) for command in _SIGNALS_OF_IOCTL),
-        (_RETURN, 0, 0, _ALLOW),
+        (_AT_LEAST, "refuse", 0, _AFTER_TERMINALS),
+        (_AT_LEAST, "allow", "refuse", _FIRST_OF_TERMINALS),
     ],
     "prctl": [
         (_LOAD, 0, 0, _FIRST_ARGUMENT_AT),
-        (_EQUAL, "refuse", "allow", _SET_DUMPABLE),
+        *((_EQUAL, "refuse", 0, option) for option in _REFUSED_OF_PRCTL),
+        (_RETURN, 0, 0, _ALLOW),
     ],
     "refuse": [(_RETURN, 0, 0, _REFUSE)],
     "ignore": [(_RETURN, 0, 0, _IGNORE)],
@@ -253,6 +274,7 @@ def _program(machine: int, *, column: int, own_sockets: bool) -> bytes:
         (_EQUAL, "fcntl", 0, _FCNTL[column]),
         (_EQUAL, "ioctl", 0, _IOCTL[column]),
         (_EQUAL, "prctl", 0, _PRCTL[column]),
+        (_EQUAL, "close", 0, _CLOSE_RANGE[column]),
         (_EQUAL, "map", 0, _MMAP[column]),
         *((_EQUAL, "unknown", 0, both[column]) for both in _NOT_KNOWN.values()),
     ]

@@ -418,3 +418,27 @@ def test_of_a_source_that_was_declared_again_elsewhere_with_its_id_too(changes, 
     goes_on(world, 2)
     assert [there(world, name) for name in names] == as_it_was
     assert ended_at(world, None) == []
+
+
+@pytest.mark.parametrize("lives", [1, 2])
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "still at it"])
+def test_what_a_person_has_kept_of_a_source_is_of_none_that_ended(lives, gone):
+    """Whatever ended under its id before: a source of code has the same id in each of its lives."""
+    world = declared(KEYS)
+    if lives == 2:
+        old = world.source
+        delete(world)
+        world.source = world.catalog.sources.register(old)
+        world.sync()
+    as_it_was = there(world)
+    assert as_it_was
+    world.catalog.sources.mark_deleting(world.source.id, keep_records=True)
+    if gone:
+        world.catalog.documents.drop_source(world.source.id)
+    assert world.catalog.documents.ended() == {}
+    world.source = s3_source(
+        id=SECOND, name="other", bucket_name="bucket-2", collection_name="docs"
+    )
+    world.catalog.sources.add(world.source)
+    assert verify(world).of_ended == {}
+    assert there(world) == as_it_was

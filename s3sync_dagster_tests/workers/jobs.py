@@ -1,7 +1,9 @@
 """Functions that tests run in workers: good ones, greedy ones, dying ones."""
 
 import contextlib
+import ctypes
 import os
+import platform
 import resource
 import select
 import signal
@@ -168,6 +170,24 @@ def start_threads(count: int) -> int:
         threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
     time.sleep(3)
     return threading.active_count()
+
+
+def end_first_threads(size: int, seconds: float) -> None:
+    """Have a child whose first thread has ended fill memory in another one."""
+    child = os.fork()
+    if child:
+        time.sleep(seconds)
+        return
+
+    def fill() -> None:
+        time.sleep(0.2)
+        hoard = b"x" * size
+        time.sleep(60)
+        os._exit(len(hoard) % 2)
+
+    threading.Thread(target=fill, daemon=True).start()
+    exit_thread = {"x86_64": 60, "aarch64": 93}[platform.machine()]
+    ctypes.CDLL(None).syscall(ctypes.c_long(exit_thread), ctypes.c_long(0))
 
 
 def watch_many(count: int, seconds: float) -> None:

@@ -169,6 +169,14 @@ def test_what_waits_in_sockets_counts_as_memory(monkeypatch: pytest.MonkeyPatch)
         assert caught.value.reason == "out_of_memory"
 
 
+def test_memory_counts_where_the_first_thread_has_ended(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("S3SYNC_WORKER_SANDBOX")
+    limits = WorkLimits(seconds=60, memory_bytes=200 * 1024**2)
+    with open_pool(workers=1) as pool, pytest.raises(LimitExceeded) as caught:
+        pool.submit(JOBS + "end_first_threads", 400 * 1024**2, 20, limits=limits).result()
+    assert caught.value.reason == "out_of_memory"
+
+
 def test_no_process_opens_more_than_is_counted_for_it():
     limits = WorkLimits(seconds=30, memory_bytes=900 * 1024**2)
     with open_pool(workers=1) as pool:
