@@ -56,7 +56,8 @@ class NamesRoom:
 
     def _took(self, names: "Names", size: int) -> bool:
         with self._changed:
-            others = sum(held for one, held in self._held.items() if one is not names)
+            known = self._held.copy()  # whom the collector ends meanwhile gives back in between
+            others = sum(held for one, held in known.items() if one is not names)
             if others and others + size > self._most:
                 return False
             self._held[names] = size
