@@ -10,7 +10,7 @@ from typing import Protocol
 
 from s3sync_dagster.core.state import DocumentState, KnownCollection
 from s3sync_dagster.core.writers import Ended
-from s3sync_dagster.engine.own_records import by_ids, names_there, open_there, owner_of
+from s3sync_dagster.engine.own_records import by_ids, known_at, names_there, open_there, owner_of
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.engine.unheld import delete_unheld, held_by_nobody
 
@@ -62,7 +62,7 @@ def unheld(
     """Return those of such records that no document has; what one has it writes anew."""
     if not written:
         return {}
-    known = _known(collection, place)
+    known = known_at(collection, place)
     return {one: written[one] for one in held_by_nobody([*written], known, documents.holders)}
 
 
@@ -111,7 +111,7 @@ def delete_of_ended(
     ids = [name for names in left.values() for name in names]
     if not ids:
         return
-    known = _known(collection, place)
+    known = known_at(collection, place)
     delete_unheld(ids, collection, known, documents.holders, documents.distrust)
     documents.ask_for_freed()
 
@@ -137,13 +137,3 @@ def places_of_ended(
             port = open_there(collections, collection, tenant=tenant, database=database)
             found += [] if port is None else [(place, port)]
     return found
-
-
-def _known(collection: CollectionPort, place: Place) -> KnownCollection:
-    tenant, database, name = place
-    return KnownCollection(
-        tenant=tenant,
-        database_name=database,
-        collection_name=name,
-        collection_id=collection.id,
-    )

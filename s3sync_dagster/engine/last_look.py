@@ -11,6 +11,7 @@ from s3sync_dagster.core.state import KnownCollection
 from s3sync_dagster.core.writers import is_of
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.own_records import (
+    known_at,
     names_there,
     open_there,
     trouble_of_one,
@@ -239,17 +240,6 @@ def read_back_forgotten(
     if unread and not added:
         raise Unavailable(told_together(unread), reason="collection_unanswered")
     return added
-
-
-def known_at(collection: CollectionPort, place: tuple[str, str, str]) -> KnownCollection:
-    """Return a collection as the catalog knows it, by its (tenant, database, name)."""
-    tenant, database, name = place
-    return KnownCollection(
-        tenant=tenant,
-        database_name=database,
-        collection_name=name,
-        collection_id=collection.id,
-    )
 
 
 def _delete_left(

@@ -13,8 +13,7 @@ from s3sync_dagster.core.plan import split_record_id
 from s3sync_dagster.core.state import RESTORED, DocumentPhase, DocumentState
 from s3sync_dagster.core.vouching import NOBODY
 from s3sync_dagster.engine.catalog_port import CatalogPort
-from s3sync_dagster.engine.last_look import known_at
-from s3sync_dagster.engine.own_records import is_there
+from s3sync_dagster.engine.own_records import is_there, known_at
 from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
 from s3sync_dagster.engine.rebuilding import RecoveredDocument, documents_of
 from s3sync_dagster.model.errors import FixConfiguration, FixInput

@@ -20,6 +20,17 @@ RECORDS_OF_OBJECTS = 1_000_000
 """Whose ids are held in memory at once; of fewer objects where there are more."""
 
 
+def known_at(collection: CollectionPort, place: tuple[str, str, str]) -> KnownCollection:
+    """Return a collection as the catalog knows it, by its (tenant, database, name)."""
+    tenant, database, name = place
+    return KnownCollection(
+        tenant=tenant,
+        database_name=database,
+        collection_name=name,
+        collection_id=collection.id,
+    )
+
+
 def open_there(
     collections: Collections, name: str, *, tenant: str, database: str
 ) -> CollectionPort | None:

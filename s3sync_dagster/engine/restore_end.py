@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from s3sync_dagster.core.plan import split_record_id
 from s3sync_dagster.core.writers import is_of
 from s3sync_dagster.engine.catalog_port import CatalogPort
-from s3sync_dagster.engine.last_look import known_at, places_of, told_together
-from s3sync_dagster.engine.own_records import of_no_document, open_there
+from s3sync_dagster.engine.last_look import places_of, told_together
+from s3sync_dagster.engine.own_records import known_at, of_no_document, open_there
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.engine.readers_told import hear_own
 from s3sync_dagster.engine.rebuilding import documents_of

@@ -76,7 +76,8 @@ class GitStore:
         self._reader: subprocess.Popen[bytes] | None = None
         self._listed: tuple[str, list[_Entry]] | None = None
         """A commit and its files in the order of keys."""
-        self._names: Names | None = None
+        self._names = Names(OF_PROCESS, _of(self))
+        finalize(self, self._names.shrink, 0)  # where nobody closes it
         self._begun: str | None = None
         """Commit of the listing that was begun last by ``list_page``."""
         self._fresh = False
@@ -227,11 +228,9 @@ class GitStore:
         return commit
 
     def _entries(self, commit: str) -> list[_Entry]:
-        held = Names(OF_PROCESS, _of(self))
-
         def room(size: int) -> None:
             files = min(size // _LEAST_LINE_BYTES, MAX_FILES)
-            held.take(2 * size + _FILE_BYTES * files)
+            self._names.take(2 * size + _FILE_BYTES * files)
 
         try:
             out = self._repository.git.ask(
@@ -239,11 +238,9 @@ class GitStore:
             )
             listed = self._listing_of(out)
         except BaseException:
-            held.shrink(0)
+            self._names.shrink(0)
             raise
-        held.shrink(len(out) + _FILE_BYTES * len(listed))
-        self._names = held
-        finalize(self, held.shrink, 0)  # where nobody closes it
+        self._names.shrink(len(out) + _FILE_BYTES * len(listed))
         return listed
 
     def _listing_of(self, out: bytes) -> list[_Entry]:
@@ -272,7 +269,7 @@ class GitStore:
 
     def give_up(self) -> bool:
         """Let go of the files of a commit, where nobody reads them now; whether there were any."""
-        if self._names is None or not self._lock.acquire(blocking=False):
+        if self._listed is None or not self._lock.acquire(blocking=False):
             return False
         try:
             self._forget()
@@ -283,9 +280,7 @@ class GitStore:
     def _forget(self) -> None:
         """Let go of the files of a commit that were listed."""
         self._listed = None
-        if self._names is not None:
-            self._names.shrink(0)
-            self._names = None
+        self._names.shrink(0)
 
     @contextmanager
     def _reading(self, commit: str) -> Generator[None]:

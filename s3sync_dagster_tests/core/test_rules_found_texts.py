@@ -83,7 +83,8 @@ def test_a_forgotten_text_under_an_id_of_its_own_outlives_a_batch_that_writes_no
     assert world.texts() == {"x-0": "one"}
 
 
-def test_a_forgotten_text_that_cannot_be_read_back_is_not_written_over():
+def with_a_forgotten_text():
+    """Return a world in which a copy of the catalog knows nothing of a text, and that copy."""
     world = make_world(mode=DeleteMode.APPEND)
     world.bucket.put("a.md", "one")
     world.sync()
@@ -92,6 +93,11 @@ def test_a_forgotten_text_that_cannot_be_read_back_is_not_written_over():
     world.run_batches()
     world.bucket.put("a.md", "two")
     world.bucket.put("a.md.meta.json", sidecar("a.md"))
+    return world, copy
+
+
+def test_a_forgotten_text_that_cannot_be_read_back_is_not_written_over():
+    world, copy = with_a_forgotten_text()
     restore(world, copy)
     settle(world)
     assert world.texts() == {"x-0": "one"}
@@ -99,14 +105,7 @@ def test_a_forgotten_text_that_cannot_be_read_back_is_not_written_over():
 
 
 def test_a_text_that_is_not_written_over_keeps_its_object_out_of_no_other_collection():
-    world = make_world(mode=DeleteMode.APPEND)
-    world.bucket.put("a.md", "one")
-    world.sync()
-    copy = back_up(world)
-    world.ask("a.md", custom_id="x")
-    world.run_batches()
-    world.bucket.put("a.md", "two")
-    world.bucket.put("a.md.meta.json", sidecar("a.md"))
+    world, copy = with_a_forgotten_text()
     world.bucket.put("b.meta.json", sidecar("a.md", "y", target_collection_name="second"))
     restore(world, copy)
     settle(world)

@@ -9,10 +9,10 @@ from s3sync_dagster.engine.batch.blame import beside_the_bytes
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
-from s3sync_dagster.engine.last_look import known_at
 from s3sync_dagster.engine.own_records import (
     delete_in_steps,
     ids_to_delete,
+    known_at,
     of_no_document,
     records_naming,
 )
