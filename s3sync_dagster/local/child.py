@@ -5,8 +5,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
-import sysconfig
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -22,11 +20,6 @@ _log = logging.getLogger(__name__)
 RESTARTS = 5
 """So many in ``RESTART_WINDOW_SECONDS``; one more and the child counts as broken."""
 RESTART_WINDOW_SECONDS = 600.0
-
-
-def program(name: str) -> list[str]:
-    """Return the command of a console script of this environment, which needs no activation."""
-    return [sys.executable, str(Path(sysconfig.get_path("scripts")) / name)]
 
 
 class Restarts:

@@ -24,7 +24,7 @@ import httpx
 
 from s3sync_dagster.api import reloader
 from s3sync_dagster.api.passes import PASS_FILE, PASS_HEADER
-from s3sync_dagster.local.child import Child, Restarts, program
+from s3sync_dagster.local.child import Child, Restarts
 from s3sync_dagster.local.chroma_server import ChromaServer, revive_chroma, use_chroma
 from s3sync_dagster.local.guardian import Guardian
 from s3sync_dagster.local.home import prepare_home, shipped
@@ -54,6 +54,7 @@ _SERVERS_SECONDS = 9.0
 _API = "s3sync_dagster.api"
 _CHROMA_DOOR = "s3sync_dagster.local.chroma_door"
 _WEBSERVER = "s3sync_dagster.local.webserver"
+_POLLING = "s3sync_dagster.defs.dagster_internals.polling"
 _RUN_FORKER = "s3sync_dagster.defs.dagster_internals.run_forker"
 """By name: this process has no use for Dagster itself."""
 
@@ -222,16 +223,8 @@ class Stack:
             door = [sys.executable, "-P", "-m", _CHROMA_DOOR, f"--port={door_port}"]
             child("chroma door", [*door, f"--to={self._chroma.url}"])
         self._report("Starting Dagster")
-        code_server = [
-            sys.executable,
-            "-P",
-            "-m",
-            "dagster",
-            "code-server",
-            "start",
-            "-m",
-            self._module,
-        ]
+        dagster = [sys.executable, "-P", "-m", _POLLING]
+        code_server = [*dagster, "dagster", "code-server", "start", "-m", self._module]
         code_server += ["--socket", str(code_socket), "--location-name", LOCATION]
         code_server += ["--working-directory", self._code_folder()]
         child("code server", [*code_server, "--use-python-environment-entry-point"])
@@ -257,7 +250,7 @@ class Stack:
         if sys.platform == "linux" and fits_socket(runs_path):
             child("runs", [sys.executable, "-P", "-m", _RUN_FORKER, str(runs_path)])
         require_no_other_daemon(self._dagster, self._settings)
-        child("daemon", [*program("dagster-daemon"), "run", "-w", str(workspace)])
+        child("daemon", [*dagster, "dagster-daemon", "run", "-w", str(workspace)])
         if self._reloader:
             self._reloader.daemon_started()
 

@@ -16,6 +16,7 @@ def main() -> None:
     import uvicorn  # noqa: PLC0415  (what these load is what is spared)
     from dagster_webserver import cli  # noqa: PLC0415
 
+    from s3sync_dagster.defs.dagster_internals.polling import poll_less  # noqa: PLC0415
     from s3sync_dagster.local.door import Door, door_protocol  # noqa: PLC0415
     from s3sync_dagster.local.doorkeeper import Doorkeeper  # noqa: PLC0415
     from s3sync_dagster.settings import load_settings  # noqa: PLC0415
@@ -31,6 +32,7 @@ def main() -> None:
         keeper = Doorkeeper(settings, "dagster")
         return keeper.audited(Door(app, public_url=public_url, keeper=keeper))
 
+    poll_less()
     # Its command knows no middleware of others, and hands no protocol to uvicorn.
     module.uvicorn = SimpleNamespace(run=partial(uvicorn.run, http=door_protocol()))
     module.create_app_from_workspace_process_context = guarded

@@ -5,6 +5,7 @@ import json
 import pkgutil
 import re
 import socket
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from unittest.mock import create_autospec
 
 import dagster as dg
 import pytest
+from dagster._cli.code_server import get_default_grpc_proxy_heartbeat_ttl
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._core.remote_representation.external import RemoteRepository
@@ -24,6 +26,8 @@ from dagster._core.scheduler.instigation import (
 )
 from dagster._core.storage.compute_log_manager import ComputeIOType
 from dagster._core.workspace.context import BaseWorkspaceRequestContext
+from dagster._daemon import cli, controller
+from dagster._grpc import client, server_watcher
 
 import s3sync_dagster
 from s3sync_dagster.core.naming import SOURCE_TAG
@@ -35,6 +39,7 @@ from s3sync_dagster.defs.dagster_internals import (
     followers,
     instances,
     launcher,
+    polling,
     pooling,
     pruning,
     run_forker,
@@ -328,9 +333,47 @@ def uses_pooling(instance, _):
     inspect.signature(type(instance).optimize_for_webserver).bind(instance, **asked)
 
 
+def uses_polling(_, __, monkeypatch):
+    """The parts of a stack ask one another less often, and often enough."""
+    shipped_watch, shipped_heartbeat = 1, 1
+    monkeypatch.setattr(server_watcher, "WATCH_INTERVAL", server_watcher.WATCH_INTERVAL)
+    monkeypatch.setattr(client, "CLIENT_HEARTBEAT_INTERVAL", client.CLIENT_HEARTBEAT_INTERVAL)
+    monkeypatch.setattr(controller, "RELOAD_WORKSPACE_INTERVAL", 60)
+    assert server_watcher.WATCH_INTERVAL == shipped_watch
+    assert client.CLIENT_HEARTBEAT_INTERVAL == shipped_heartbeat
+    ran = create_autospec(cli.main)
+    monkeypatch.setattr(cli, "main", ran)
+    monkeypatch.setattr("sys.argv", ["polling.py", "dagster-daemon", "run"])
+    polling.main()
+    ran.assert_called_once_with()
+    assert sys.argv == ["dagster-daemon", "run"]
+    waited = []
+
+    def look(*_args, **_named):
+        raise LookupError("the look that is due")  # the watch goes on after any
+
+    shut = create_autospec(threading.Event(), instance=True)
+    shut.is_set.side_effect = lambda: bool(waited)
+    shut.wait.side_effect = waited.append
+    asked = create_autospec(client.DagsterGrpcClient, instance=True)
+    asked.get_server_id.side_effect = look
+    nothing = {name: look for name in ("get_location_entry", "refresh_code_location")}
+    nothing |= {f"on_{name}": look for name in ("disconnect", "reconnected", "updated", "error")}
+    server_watcher.watch_grpc_server_thread("s3sync", asked, shut, **nothing)
+    assert waited == [polling.WATCH_SECONDS * server_watcher.MAX_RECONNECT_ATTEMPTS]
+    assert shipped_watch < polling.WATCH_SECONDS
+    # who hears nothing for so long ends itself
+    assert 3 * client.CLIENT_HEARTBEAT_INTERVAL < get_default_grpc_proxy_heartbeat_ttl()
+    assert shipped_heartbeat < client.CLIENT_HEARTBEAT_INTERVAL == polling.HEARTBEAT_SECONDS
+    # one that failed is done again before the daemon ends
+    tolerance = controller.DEFAULT_WORKSPACE_FRESHNESS_TOLERANCE
+    assert 2 * controller.RELOAD_WORKSPACE_INTERVAL <= tolerance
+    assert polling.RELOAD_SECONDS == controller.RELOAD_WORKSPACE_INTERVAL
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_it_works_with_the_dagster_that_is_installed(name, instance, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("S3SYNC_HOME", str(tmp_path))
     use = globals()[f"uses_{name}"]
-    more = [caplog] if name == "run_forker" else []
+    more = {"run_forker": [caplog], "polling": [monkeypatch]}.get(name, [])
     use(instance, tmp_path, *more)
