@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from s3sync_dagster.core.handed_on_ids import Place
     from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
+    from s3sync_dagster.core.lives import Lives
     from s3sync_dagster.core.outcome import KeyOutcome
     from s3sync_dagster.core.state import (
         CheckCursor,
         DocumentState,
         KnownCollection,
     )
-    from s3sync_dagster.core.writers import Ended
     from s3sync_dagster.engine.rebuilding import RecoveredDocument
     from s3sync_dagster.model.document import Metadata
     from s3sync_dagster.model.source import Source
@@ -123,12 +123,12 @@ class DocumentsPort(Protocol):
         """Add documents that the catalog does not have, as not clean; return how many."""
         ...
 
-    def may_write_over(self, source_id: str, owners: Collection[str]) -> Mapping[str, Ended | None]:
+    def may_write_over(self, source_id: str, owners: Collection[str]) -> Mapping[str, Lives | None]:
         """Return which sources' records this one may write over (``core.writers.is_free``)."""
         ...
 
-    def ended(self) -> dict[str, list[Ended]]:
-        """Return where sources had their records that were moved or took them along, by ids."""
+    def ended(self) -> dict[str, Lives]:
+        """Return the lives of sources that ended, by their ids."""
         ...
 
     def holders(self, place: KnownCollection, document_ids: Sequence[str]) -> list[DocumentState]:

@@ -6,9 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from s3sync_dagster.core.lives import Lives
 from s3sync_dagster.core.plan import split_record_id
 from s3sync_dagster.core.state import KnownCollection, ListingRow, ListingState
-from s3sync_dagster.core.writers import Ended, is_free
+from s3sync_dagster.core.writers import is_free
 from s3sync_dagster.engine.own_records import owner_of
 from s3sync_dagster.engine.readers_told import hear_all
 from s3sync_dagster.model.errors import Conflict, NotFound
@@ -100,7 +101,7 @@ def _look_through(
     """
     numbers, documents = Counter[str](), defaultdict[str, dict[str, str]](dict)
     place = (source.tenant, source.database_name, source.collection_name)
-    free: dict[str, Ended | None] = {source.id: None}
+    free: dict[str, Lives | None] = {source.id: None}
     asked = {source.id, ""}
     for page in port.scan():
         if new := set(map(owner_of, page)) - asked:

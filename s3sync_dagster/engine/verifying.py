@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from s3sync_dagster.core.lives import NONE_ENDED, Place, is_of
 from s3sync_dagster.core.plan import record_ids
-from s3sync_dagster.core.writers import is_of
 from s3sync_dagster.engine.ended import delete_of_ended, left_of_ended, unheld, written_by
 from s3sync_dagster.engine.expected import Expected, VerifiedDocuments, of_collection
 from s3sync_dagster.engine.own_records import (
@@ -112,6 +112,7 @@ def verify_collection(
     vectors: bool = True,
     known_sources: Collection[str] | None = None,
     delete_ended: bool = False,
+    chroma: str | None = None,
 ) -> Verification:
     """Compare a source's documents in the catalog with its records in a collection.
 
@@ -125,6 +126,7 @@ def verify_collection(
         known_sources: ids of all sources; count records of others, which are never touched, and
             name those of ``of_ended``. None: look at this source's records only.
         delete_ended: a person says that no other installation has what is ``of_ended``.
+        chroma: address of the collection's Chroma; None: not known.
     """
     found = Verification(collection_name=collection.name)
     expected = Expected(of_collection(source, documents, collection.name))
@@ -132,7 +134,8 @@ def verify_collection(
     strays: list[str] = []
     unknown, of_ended = Counter[str](), list[str]()
     place = (source.tenant, source.database_name, collection.name)
-    ended = documents.ended()
+    ended = {name: lives.at(chroma) for name, lives in documents.ended().items()}
+    mine = ended.get(source.id, NONE_ENDED)
     for whole in collection.scan(source_id=source.id if known_sources is None else None):
         named = list(map(owner_of, whole))
         over = written_by(whole, place, ended)
@@ -146,11 +149,12 @@ def verify_collection(
         bear_id = [record for record, one in zip(whole, named, strict=True) if one == source.id]
         # What a document has is the source's, whatever somebody wrote into it.
         loose = [record.id for record in bear_id if not expected.meets(record)]
-        foreign = _of_namesakes(source, collection.name, bear_id).intersection(loose)
+        foreign = _of_namesakes(source, place, bear_id).intersection(loose)
         page = [record for record in bear_id if record.id not in foreign]
-        found.of_namesakes += len(foreign - over.keys())  # those were its own before it ended once
+        before = {record.id for record in bear_id if mine.before(place, record.metadata)}
+        found.of_namesakes += len(foreign - before)  # those were its own before it ended once
         found.records += len(page)
-        strays += [name for name in loose if name not in foreign]
+        strays += [name for name in loose if name not in foreign | before]
         if vectors and page and not found.unreadable:
             found.unreadable = not _readable(collection, [record.id for record in page])
     # Work that went on meanwhile explains what it touched: only what still stands is reported.
@@ -259,8 +263,8 @@ def _readable(collection: CollectionPort, ids: Sequence[str]) -> bool:
     return True
 
 
-def _of_namesakes(source: Source, name: str, records: Iterable[StoredRecord]) -> set[str]:
-    return {one.id for one in records if not is_of(source, name, one.metadata)}
+def _of_namesakes(source: Source, place: Place, records: Iterable[StoredRecord]) -> set[str]:
+    return {one.id for one in records if not is_of(source, place, one.metadata)}
 
 
 def _unchanged(document: DocumentState, documents: VerifiedDocuments) -> bool:
