@@ -189,6 +189,8 @@ def begin_anew(database: Database) -> None:
         # bears that is no evidence of a Chroma that was put back, too. What was to stay may.
         lives = metadata.tables["lives"]
         tx.execute(lives.delete().where(lives.c.kept.is_(False)))
+        # No document is trusted below: none has to be told of a deletion that was under way.
+        tx.execute(metadata.tables["collections"].update().values(deleting_since=None))
         # Asked for, so that it is known until it has ended well that none has since the restore.
         tx.execute(sources.update().values(list_due_at=LISTING_ASKED, looked_through=""))
         list_anew(tx, sa.true())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from s3sync_dagster.engine.deletions_port import ToldOfDeletions
+
 if TYPE_CHECKING:
     from s3sync_dagster.core.handed_on_ids import Place
     from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from s3sync_dagster.model.source import Source
 
 
-class DocumentsPort(Protocol):
+class DocumentsPort(ToldOfDeletions, Protocol):
     """Intents and commits."""
 
     def claim(self, token: str, source: Source, intents: Sequence[Intent]) -> list[Claim | Refusal]:
@@ -131,10 +133,6 @@ class DocumentsPort(Protocol):
         """Return the lives of sources that ended, by their ids."""
         ...
 
-    def holders(self, place: KnownCollection, document_ids: Sequence[str]) -> list[DocumentState]:
-        """Return the documents, of whichever source, that have these ids in a collection."""
-        ...
-
     def ask_for_freed(self) -> int:
         """Let all keys whose record ids were others' come now; returns how many."""
         ...
@@ -145,13 +143,6 @@ class DocumentsPort(Protocol):
 
     def drop_source(self, source_id: str) -> None:
         """Forget a source and all that belongs to it."""
-        ...
-
-    def distrust(self, states: Sequence[DocumentState], *, spoilt: bool = False) -> None:
-        """Mark the owners of these record ids not clean and enqueue them.
-
-        ``spoilt``: others did it, and left some of their records.
-        """
         ...
 
     def commit(

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from s3sync_dagster.core.lives import NONE_ENDED, Lives, Place
-from s3sync_dagster.core.state import DocumentState, KnownCollection
+from s3sync_dagster.engine.deletions_port import ToldOfDeletions
 from s3sync_dagster.engine.own_records import by_ids, known_at, names_there, open_there, owner_of
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.engine.unheld import delete_unheld, held_by_nobody
@@ -17,22 +17,11 @@ from s3sync_dagster.engine.unheld import delete_unheld, held_by_nobody
 IDS_ASKED_FOR = 500
 
 
-class EndedDocuments(Protocol):
+class EndedDocuments(ToldOfDeletions, Protocol):
     """What the catalog tells of them (``catalog.Documents``)."""
 
     def ended(self) -> dict[str, Lives]:
         """Return the lives of sources that ended, by their ids."""
-        ...
-
-    def holders(self, place: KnownCollection, document_ids: Sequence[str]) -> list[DocumentState]:
-        """Return the documents, of whichever source, that have these ids in a collection."""
-        ...
-
-    def distrust(self, states: Sequence[DocumentState], *, spoilt: bool = False) -> None:
-        """Mark the owners of these record ids not clean and enqueue them.
-
-        ``spoilt``: others did it, and left some of their records.
-        """
         ...
 
     def ask_for_freed(self) -> int:
@@ -109,8 +98,7 @@ def delete_of_ended(
     ids = [name for names in left.values() for name in names]
     if not ids:
         return
-    known = known_at(collection, place)
-    delete_unheld(ids, collection, known, documents.holders, documents.distrust)
+    delete_unheld(ids, collection, known_at(collection, place), documents)
     documents.ask_for_freed()
 
 

@@ -246,7 +246,7 @@ def _delete_left(
     source: Source, collection: CollectionPort, known: KnownCollection, catalog: CatalogPort
 ) -> int:
     left = _left(source, collection, known, catalog)
-    delete_unheld(left, collection, known, catalog.collections.holders, catalog.documents.distrust)
+    delete_unheld(left, collection, known, catalog.documents)
     return len(left)
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from s3sync_dagster.core.forgotten import is_over
 from s3sync_dagster.core.plan import split_record_id
-from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.engine.expected import Expected, VerifiedDocuments, of_collection
 from s3sync_dagster.engine.rebuilding import documents_of
 from s3sync_dagster.model.source import DeleteMode
@@ -162,24 +161,3 @@ def still_stray(
         source, collection.name, document_ids, collection_id=collection.id
     )
     return [name for name in found if writers.get(name.rpartition("-")[0], source.id) == source.id]
-
-
-def owners(
-    ids: Sequence[str],
-    source: Source,
-    collection: CollectionPort,
-    documents: VerifiedDocuments,
-) -> list[DocumentState]:
-    """Return the documents that have, or may be writing, records of these ids."""
-    first: dict[str, int] = {}
-    for record_id in ids:
-        document_id, place = split_record_id(record_id)
-        if place is not None:
-            first[document_id] = min(place, first.get(document_id, place))
-    if not first:
-        return []
-    return [
-        one
-        for one in of_collection(source, documents, collection.name)
-        if one.document_id in first and max(one.count, one.high_water) > first[one.document_id]
-    ]

@@ -16,13 +16,15 @@ from s3sync_dagster.core.plan import record_ids
 from s3sync_dagster.engine.ended import delete_of_ended, left_of_ended, unheld, written_by
 from s3sync_dagster.engine.expected import Expected, VerifiedDocuments, of_collection
 from s3sync_dagster.engine.own_records import (
+    known_at,
     left_of,
     names_there,
     open_there,
     owner_of,
     trouble_of_one,
 )
-from s3sync_dagster.engine.strays import owners, sort_out, still_stray
+from s3sync_dagster.engine.strays import sort_out, still_stray
+from s3sync_dagster.engine.unheld import delete_unheld
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError
 
 if TYPE_CHECKING:
@@ -189,10 +191,7 @@ def verify_collection(
             collection_name=collection.name,
             collection_id=collection.id,
         )
-        collection.delete(found.stray)
-        # Nobody claims a stray, so a document that grew meanwhile may have got that very record:
-        # whoever writes has told the catalog before, so it is known now.
-        documents.distrust(owners(found.stray, source, collection, documents))
+        delete_unheld(found.stray, collection, known_at(collection, place), documents)
         found.fixed = True
     if delete_ended and found.of_ended:
         delete_of_ended(found.of_ended, collection, place, documents)
