@@ -29,7 +29,7 @@ from s3sync_dagster.catalog.tables import (
     sources,
 )
 from s3sync_dagster.core.handed_on_ids import Place
-from s3sync_dagster.core.lives import Lives
+from s3sync_dagster.core.lives import NONE_ENDED, Lives
 from s3sync_dagster.core.state import RESTORED, DocumentState, KnownCollection, ObjectState
 from s3sync_dagster.model.source import Source
 
@@ -175,6 +175,11 @@ class DocumentRows:
         """Return the lives of sources that ended, by their ids."""
         with self._db.read() as tx:
             return lives_that_ended(tx)
+
+    def lives(self, source_id: str) -> Lives:
+        """Return the lives of one id that ended."""
+        with self._db.read() as tx:
+            return lives_that_ended(tx, of=source_id).get(source_id, NONE_ENDED)
 
     def holders(self, place: KnownCollection, document_ids: Sequence[str]) -> list[DocumentState]:
         """Return the documents, of whichever source, that have these ids in a collection."""

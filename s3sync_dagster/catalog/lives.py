@@ -70,8 +70,8 @@ def go_on(tx: sa.Connection, source: Source) -> None:
     tx.execute(lives.delete().where(lives.c.id.in_(same)))
 
 
-def lives_that_ended(tx: sa.Connection) -> dict[str, Lives]:
-    """Return the lives of sources that ended, by their ids.
+def lives_that_ended(tx: sa.Connection, *, of: str | None = None) -> dict[str, Lives]:
+    """Return the lives of sources that ended, by their ids; ``of``: of one id alone.
 
     One that was moved is there as long as a mode keeps documents of it, which may be for good; one
     whose records are to stay, until nothing else is left of it. Of what a catalog has forgotten
@@ -79,29 +79,33 @@ def lives_that_ended(tx: sa.Connection) -> dict[str, Lives]:
     person has kept, nothing is told of any life of that id.
     """
     found: dict[str, list[Life]] = defaultdict(list)
+    leaving: dict[str, Life] = {}
     ends = sa.or_(
         sources.c.deleting == "keep",
         sa.and_(sources.c.moved_to.is_not(None), sources.c.looked_through.is_(None)),
     )
-    for row in tx.execute(sa.select(sources).where(ends)).all():
+    its_own = sa.true() if of is None else sources.c.id == of
+    for row in tx.execute(sa.select(sources).where(ends, its_own)).all():
         if (life := _life_of(tx, row)) is not None:
-            found[row.id].append(life)
-    ending = {*found}
+            leaving[row.id] = life
     kept_somewhere = sa.select(deleted_sources.c.id).where(
         deleted_sources.c.keeps_records.is_(True),
         deleted_sources.c.id.not_in(sa.select(lives.c.source_id).where(lives.c.kept.is_(True))),
     )
-    for row in tx.execute(sa.select(lives).where(lives.c.source_id.not_in(kept_somewhere))):
+    known = sa.select(lives).where(lives.c.source_id.not_in(kept_somewhere))
+    if of is not None:
+        known = known.where(lives.c.source_id == of)
+    for row in tx.execute(known.order_by(lives.c.id)):
         found[row.source_id].append(_life(row))
-    again = sa.select(sources).where(sources.c.id.in_(sa.select(lives.c.source_id)))
-    by_now = {row.id: row for row in tx.execute(again) if row.id not in ending}
+    again = sa.select(sources).where(sources.c.id.in_(sa.select(lives.c.source_id)), its_own)
+    by_now = {row.id: row for row in tx.execute(again) if row.id not in leaving}
     told: dict[str, Lives] = {}
-    for name, some in found.items():
+    for name in {**leaving, **found}:
         try:
             now = source_of(by_now[name]) if name in by_now else None
         except InvalidSetting:  # of another version: what is its own is not known
             continue
-        told[name] = Lives(ended=some, by_now=now)
+        told[name] = Lives(ended=found[name], leaving=leaving.get(name), by_now=now)
     return told
 
 

@@ -40,6 +40,8 @@ class Lives:
     """All lives of one id that ended, as far as they are known."""
 
     ended: Sequence[Life] = ()
+    leaving: Life | None = None
+    """The one that ends now: it was moved, or is deleted and its records are to stay."""
     by_now: Source | None = None
     """As it is declared once more, with the same id."""
 
@@ -47,16 +49,18 @@ class Lives:
         """Return those that may have had records in a Chroma, by its address; None: not known."""
         if chroma is None:
             return self
-        return replace(self, ended=[one for one in self.ended if one.chroma in (None, chroma)])
+        here = [one for one in self.ended if one.chroma in (None, chroma)]
+        leaving = self.leaving if self.leaving and self.leaving.chroma in (None, chroma) else None
+        return replace(self, ended=here, leaving=leaving)
 
     @property
     def places(self) -> set[Place]:
         """Collections where records may stand that are over."""
-        return {place for one in self.ended if not one.kept for place in one.places}
+        return {place for one in self._all() if not one.kept for place in one.places}
 
     def kept(self, place: Place, metadata: Mapping[str, Any]) -> bool:
         """Return whether a record was to stay when its source ended: nobody's to take away."""
-        return any(one.kept and one.had(place, metadata) for one in self.ended)
+        return any(one.kept and one.had(place, metadata) for one in self._all())
 
     def over(self, place: Place, metadata: Mapping[str, Any]) -> bool:
         """Return whether a record was of a life that ended and took its records along.
@@ -67,12 +71,16 @@ class Lives:
         now = self.by_now
         if now is not None and now.mode is DeleteMode.MIRROR and is_of(now, place, metadata):
             return False
-        had = any(one.had(place, metadata) for one in self.ended)
+        had = any(one.had(place, metadata) for one in self._all())
         return had and not self.kept(place, metadata)
 
     def before(self, place: Place, metadata: Mapping[str, Any]) -> bool:
-        """Return whether a record that no document has is of a life before, gone or kept."""
-        return self.kept(place, metadata) or self.over(place, metadata)
+        """Return whether a record that no document has is no work of the source that is there."""
+        ended = replace(self, leaving=None)
+        return self.kept(place, metadata) or ended.over(place, metadata)
+
+    def _all(self) -> list[Life]:
+        return [*self.ended, *([] if self.leaving is None else [self.leaving])]
 
 
 NONE_ENDED = Lives()

@@ -133,6 +133,10 @@ class DocumentsPort(ToldOfDeletions, Protocol):
         """Return the lives of sources that ended, by their ids."""
         ...
 
+    def lives(self, source_id: str) -> Lives:
+        """Return the lives of one id that ended."""
+        ...
+
     def ask_for_freed(self) -> int:
         """Let all keys whose record ids were others' come now; returns how many."""
         ...

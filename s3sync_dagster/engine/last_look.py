@@ -7,7 +7,7 @@ another id, as after a move, no check and no ``verify`` would ever meet them.
 
 from collections.abc import Callable, Sequence
 
-from s3sync_dagster.core.lives import NONE_ENDED, is_of
+from s3sync_dagster.core.lives import is_of
 from s3sync_dagster.core.state import KnownCollection
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.own_records import (
@@ -212,13 +212,18 @@ def read_back_forgotten(
         S3SyncError: Chroma or the catalog does not answer; the next call looks again.
     """
     added, unread = 0, list[S3SyncError]()
+    lives = catalog.documents.lives(source.id)
     for place in places_of(source, catalog=catalog, collections=collections, log=log):
         try:
             collection = open_there(collections, place[2], tenant=place[0], database=place[1])
             if collection is None:
                 continue
             found = recover_documents(
-                source, collection, known_sources={source.id}, written_by=source.id
+                source,
+                collection,
+                known_sources={source.id},
+                written_by=source.id,
+                lives=lives,
             ).documents
         except NotFound:  # deleted since
             continue
@@ -256,7 +261,7 @@ def _left(
     """Return the first ids that nobody holds; those of others, however many, are passed by."""
     left: list[str] = []
     place = (known.tenant, known.database_name, known.collection_name)
-    lives = catalog.documents.ended().get(source.id, NONE_ENDED)
+    lives = catalog.documents.lives(source.id)
     for page in collection.scan(source_id=source.id):
         names = [
             one.id

@@ -133,6 +133,7 @@ def recover_catalog(
     """
     place = {"tenant": source.tenant, "database": source.database_name}
     known, kept = catalog.sources.ids(), catalog.rebuilding.kept_owners()
+    lives = catalog.documents.lives(source.id)
     done, before = Recovered(), set[str]()
 
     def take(name: str, *, of: str | None, whole: bool) -> None:
@@ -150,6 +151,7 @@ def recover_catalog(
             kept_sources=kept,
             adopt=adopt,
             written_by=of,
+            lives=lives,
         )
         done.stored += catalog.documents.read_back(
             source, found.documents, collection_name=name, collection_id=port.id
@@ -211,7 +213,7 @@ def recover_documents(
         adopt: take those of unknown sources too that this one would not write just so, and what
             deleted ones kept.
         written_by: look at records of this source alone.
-        lives: of its id, that ended: what is of those is not its own.
+        lives: of its id, that ended: what is of those it takes with ``adopt`` alone.
     """
     found: dict[str, RecoveredDocument] = {}
     left_alone, owners = set[str](), set[str]()
@@ -220,7 +222,7 @@ def recover_documents(
         for record in page:
             whose = _belongs(record, source, known_sources, kept_sources)
             named = record.metadata.get("s3sync_source") == source.id
-            if named and lives.before(place, record.metadata):
+            if named and not adopt and lives.before(place, record.metadata):
                 continue
             if whose == "ours" and not is_of(source, place, record.metadata):
                 whose = "unknown"  # another installation's, whose source has the same name

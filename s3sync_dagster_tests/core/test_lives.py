@@ -37,6 +37,14 @@ def test_a_life_had_records_in_its_place_alone(place, said, answer):
     assert Lives(ended=[life(kept=True)]).kept(place, said) is answer
 
 
+def test_what_is_of_a_life_that_ends_now_is_the_work_of_the_source_that_is_there():
+    moved, kept = Lives(leaving=life()), Lives(leaving=life(kept=True))
+    assert (moved.over(PLACE, told()), moved.before(PLACE, told())) == (True, False)
+    assert (kept.over(PLACE, told()), kept.before(PLACE, told())) == (False, True)
+    assert Lives(ended=[life()], leaving=life()).before(PLACE, told())
+    assert not Lives(leaving=life(chroma="http://a:8000")).at("http://b:8000").over(PLACE, told())
+
+
 def test_where_no_life_is_known_nothing_is_over():
     assert not Lives().over(PLACE, told())
 

@@ -4,6 +4,9 @@ import pytest
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.core.patience import BUSY
+from s3sync_dagster.engine.dropping import drop_collection
+from s3sync_dagster.engine.rebuilding import recover_catalog
+from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster_tests.core.rules import states
 from s3sync_dagster_tests.core.test_rules_chroma_put_back import (
@@ -14,10 +17,10 @@ from s3sync_dagster_tests.core.test_rules_chroma_put_back import (
     there,
     verify,
 )
-from s3sync_dagster_tests.core.test_rules_moved import KEYS
+from s3sync_dagster_tests.core.test_rules_moved import KEYS, move
 from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
 from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
-from s3sync_dagster_tests.core.test_rules_restored_owners import SECOND, declared, delete
+from s3sync_dagster_tests.core.test_rules_restored_owners import SECOND, declared, delete, ends
 from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.sources import changed, s3_source
 
@@ -190,3 +193,60 @@ def test_where_a_life_was_is_not_known_nothing_is_free_of_it(restored):
     world.sync()
     assert there(world) == as_it_was
     assert states(world)["a.md"] in {("failed", "record_ids_taken"), ("waits", BUSY)}
+
+
+@KEEPS
+@pytest.mark.parametrize("adopt", [True, False])
+def test_nor_does_a_person_who_has_documents_read_back_unless_they_are_adopted(adopt, mode):
+    world = declared(KEYS, mode=mode)
+    copy = copied(world)
+    delete(world)
+    for key in KEYS[1:]:
+        world.bucket.delete(key)
+    declare(world)
+    world.sync()
+    put_back(world, copy)
+    recover_catalog(
+        world.source,
+        catalog=world.catalog,
+        collections=world.collections,
+        embedder=world.embedder,
+        adopt=adopt,
+    )
+    keys = {one.object_key for one in world.catalog.documents.of_source(world.source.id)}
+    assert keys == set(KEYS if adopt else KEYS[:1])
+
+
+@KEEPS
+def test_nor_does_the_end_of_a_move(mode):
+    world = declared(KEYS, mode=mode)
+    copy = copied(world)
+    delete(world)
+    for key in KEYS[1:]:
+        world.bucket.delete(key)
+    declare(world)
+    world.sync()
+    before = move(world, collection_name="docs2")
+    put_back(world, copy)
+    ends(world)
+    assert before.id not in world.catalog.sources.ids()
+    assert len(there(world, "docs2")) == 2
+    delete_ended(world)
+    assert there(world) == []
+
+
+def test_a_collection_with_what_a_person_has_kept_of_a_life_before_is_not_dropped():
+    world = declared(KEYS)
+    keep_records(world)
+    declare(world, bucket_name="bucket-2")
+    as_it_was = there(world)
+    for approved in (True, False):
+        with pytest.raises(Conflict, match="of docs before it was declared again, which were to"):
+            drop_collection(
+                world.source,
+                world.listing().listing,
+                catalog=world.catalog,
+                collections=world.collections,
+                approved=approved,
+            )
+    assert there(world) == as_it_was

@@ -1,4 +1,7 @@
-"""A row for each life of a source that ended, in place of what 0039 and 0040 added."""
+"""A row for each life of a source that ended, in place of what 0039 and 0040 added.
+
+No program that was ever released asks for these: older ones go on beside it.
+"""
 
 import sqlalchemy as sa
 from alembic import op
