@@ -23,7 +23,7 @@ from s3sync_dagster.engine.own_records import (
     owner_of,
     trouble_of_one,
 )
-from s3sync_dagster.engine.strays import sort_out, still_stray
+from s3sync_dagster.engine.strays import kept_of_before, sort_out, still_stray, without
 from s3sync_dagster.engine.unheld import delete_unheld
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError
 
@@ -68,8 +68,8 @@ class Verification:
     an older catalog was restored. With ``fixed`` they were read back, none of them was deleted."""
     beside: list[str] = field(default_factory=list[str])
     """Object keys of such documents beside another one of the same object, which the catalog has:
-    they are not read back, and stay, as a text of other bytes does in mode ``append``. Nothing is
-    wrong with that."""
+    they are not read back, and stay, as a text of other bytes does in mode ``append``, also of a
+    source before that is there still. Nothing is wrong with that."""
     held_back: list[str] = field(default_factory=list[str])
     """Object keys of such documents in mode ``mirror`` while the guard holds a listing, which is
     to be approved first, or ``unlisted``, or ``unsettled``. Their records stay, also with
@@ -180,6 +180,10 @@ def verify_collection(
     found.expected, found.met = expected.numbers()
     found.unknown_sources = dict(unknown)
     found.of_ended = left_of_ended(of_ended, collection, place, ended, documents)
+    texts = kept_of_before(found.of_ended, source, collection, expected, documents)
+    found.beside += _keys(texts)
+    rest_of = {owner: without(names, texts) for owner, names in found.of_ended.items()}
+    found.of_ended = {owner: names for owner, names in rest_of.items() if names}
     if fix and not found.sound:
         rest = [doc for doc in lacking if left[doc.id]]
         damaged = [expected.with_keys_met(doc) for doc in (*rest, *altered)]

@@ -17,7 +17,7 @@ from s3sync_dagster_tests.core.test_rules_chroma_put_back import (
     there,
     verify,
 )
-from s3sync_dagster_tests.core.test_rules_moved import KEYS, move
+from s3sync_dagster_tests.core.test_rules_moved import KEYS, finish, move
 from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
 from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
 from s3sync_dagster_tests.core.test_rules_restored_owners import SECOND, declared, delete, ends
@@ -250,3 +250,25 @@ def test_a_collection_with_what_a_person_has_kept_of_a_life_before_is_not_droppe
                 approved=approved,
             )
     assert there(world) == as_it_was
+
+
+@pytest.mark.parametrize("changes", [{"id_prefix": "p-"}, {"bucket_name": "bucket-eu"}], ids=str)
+def test_a_text_that_append_mode_keeps_is_not_over_where_its_successor_was_lost(changes):
+    """What it has lost by now is written from what the object has by now: these are other bytes."""
+    world = declared(KEYS, mode=DeleteMode.APPEND)
+    world.bucket.delete(KEYS[1])
+    goes_on(world, 1)
+    copy = copied(world)
+    kept = {one.document for one in copy}
+    before = move(world, **changes)
+    ends(world)
+    assert before.id in world.catalog.sources.ids()
+    world.bucket.put(KEYS[0], "edited")
+    goes_on(world, 2)
+    opened(world).delete([one.id for page in opened(world).scan() for one in page])
+    put_back(world, copy)
+    for _ in range(3):
+        verify(world)
+        goes_on(world, 1)
+        finish(world)
+    assert kept <= {text for _, _, text in there(world)}
