@@ -32,6 +32,7 @@ def collection_of(row: sa.Row[Any]) -> KnownCollection:
         database_name=row.database_name,
         collection_name=row.collection_name,
         collection_id=row.collection_id,
+        deleting_since=row.deleting_since,
     )
 
 

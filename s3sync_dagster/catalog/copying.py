@@ -186,10 +186,11 @@ def begin_anew(database: Database) -> None:
         asked = invocations.update().where(open_yet, sa.not_(invocations.c.automatic))
         tx.execute(asked.values(restored=True))
         # A source that had ended may have been declared again since, with the id that it had: what
-        # bears that is no evidence of a Chroma that was put back, too.
-        ended = metadata.tables["deleted_sources"]
-        tx.execute(ended.update().values(was=sa.null()))
-        tx.execute(metadata.tables["earlier_places"].delete())
+        # bears that is no evidence of a Chroma that was put back, too. What was to stay may.
+        lives = metadata.tables["lives"]
+        tx.execute(lives.delete().where(lives.c.kept.is_(False)))
+        # No document is trusted below: none has to be told of a deletion that was under way.
+        tx.execute(metadata.tables["collections"].update().values(deleting_since=None))
         # Asked for, so that it is known until it has ended well that none has since the restore.
         tx.execute(sources.update().values(list_due_at=LISTING_ASKED, looked_through=""))
         list_anew(tx, sa.true())

@@ -12,12 +12,11 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.deleted_sources import (
     being_cleared,
     claim_left_behind,
-    ended,
-    ended_lately,
     is_left_behind,
 )
 from s3sync_dagster.catalog.exchanged_ids import Rings
 from s3sync_dagster.catalog.listing_end import blocked_listing
+from s3sync_dagster.catalog.lives import ended_lately, lives_that_ended
 from s3sync_dagster.catalog.moves import predecessors
 from s3sync_dagster.catalog.object_rows import objects_there, sidecars_known
 from s3sync_dagster.catalog.removals import (
@@ -30,8 +29,8 @@ from s3sync_dagster.catalog.tables import (
     sources,
 )
 from s3sync_dagster.core.handed_on_ids import Place
+from s3sync_dagster.core.lives import NONE_ENDED, Lives
 from s3sync_dagster.core.state import RESTORED, DocumentState, KnownCollection, ObjectState
-from s3sync_dagster.core.writers import Ended
 from s3sync_dagster.model.source import Source
 
 
@@ -160,22 +159,27 @@ class DocumentRows:
                 found |= {row.document_id: row.source_id for row in rows}
         return found
 
-    def may_write_over(self, source_id: str, owners: Collection[str]) -> Mapping[str, Ended | None]:
+    def may_write_over(self, source_id: str, owners: Collection[str]) -> Mapping[str, Lives | None]:
         """Return which sources' records this one may write over, where it has their ids.
 
         Those of sources in whose place it stands (None: wherever they are), and, for a while, of
-        those that are no more and took their records along: what names them was written late, or
-        not written anew when it was said to be.
+        those that are no more, what was of lives that took their records along: what names them
+        was written late, or not written anew when it was said to be.
         """
         with self._db.read() as tx:
             before = predecessors(tx, source_id)
-            free = ended_lately(tx, owners, now=self._db.now())
-            return free | {one: None for one in owners if one in before}
+            ended = ended_lately(tx, owners, at=source_id, now=self._db.now())
+            return {**ended, **{one: None for one in owners if one in before}}
 
-    def ended(self) -> dict[str, list[Ended]]:
-        """Return where sources had their records that were moved or took them along, by ids."""
+    def ended(self) -> dict[str, Lives]:
+        """Return the lives of sources that ended, by their ids."""
         with self._db.read() as tx:
-            return ended(tx)
+            return lives_that_ended(tx)
+
+    def lives(self, source_id: str) -> Lives:
+        """Return the lives of one id that ended."""
+        with self._db.read() as tx:
+            return lives_that_ended(tx, of=source_id).get(source_id, NONE_ENDED)
 
     def holders(self, place: KnownCollection, document_ids: Sequence[str]) -> list[DocumentState]:
         """Return the documents, of whichever source, that have these ids in a collection."""

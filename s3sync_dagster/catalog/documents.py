@@ -15,6 +15,7 @@ from s3sync_dagster.catalog.deleted_sources import (
     remember_deleted,
     waiting_for_ids,
 )
+from s3sync_dagster.catalog.deletions import Deletions
 from s3sync_dagster.catalog.document_rows import DocumentRows
 from s3sync_dagster.catalog.doubted import settle_readers
 from s3sync_dagster.catalog.invocations import insert_automatic
@@ -72,7 +73,7 @@ from s3sync_dagster.model.source import Source
 
 
 @again_after_collisions
-class Documents(DocumentRows):
+class Documents(DocumentRows, Deletions):
     """The table ``documents`` and the settlement of keys."""
 
     def claim(self, token: str, source: Source, intents: Sequence[Intent]) -> list[Claim | Refusal]:

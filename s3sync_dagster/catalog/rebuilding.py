@@ -7,10 +7,10 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.collection_places import as_looked_at
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.lives import KEPT
 from s3sync_dagster.catalog.recovered import store_beside
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.tables import (
-    deleted_sources,
     documents,
     has_records,
     invocations,
@@ -42,8 +42,7 @@ class Rebuilding:
     def kept_owners(self) -> set[str]:
         """Return the ids of deleted sources whose records were to stay."""
         with self._db.read() as tx:
-            kept = sa.select(deleted_sources.c.id).where(deleted_sources.c.keeps_records)
-            return set(tx.execute(kept).scalars())
+            return set(tx.execute(KEPT).scalars())
 
     def not_written_again(self, source: Source) -> list[DocumentState]:
         """Return documents of the source's collection that nothing would write again now.

@@ -7,10 +7,10 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.doubted import doubted_of, origins, place_in
+from s3sync_dagster.catalog.lives import KEPT
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.tables import (
     collections,
-    deleted_sources,
     documents,
     invocations,
     is_live,
@@ -40,10 +40,9 @@ def rights_of(catalog: Catalog, reader: Reader, *, tenant: str) -> Rights:
         .outerjoin(newer, newer.c.id == sources.c.moved_to)
         .where(sources.c.tenant == tenant)
     )
-    kept = sa.select(deleted_sources.c.id).where(deleted_sources.c.keeps_records)
     with catalog.database.read() as tx:
         rows = tx.execute(query).all()
-        left = tx.execute(kept).scalars().all()
+        left = tx.execute(KEPT).scalars().all()
         restricted: dict[str, Sequence[str]] = {}
         for row in rows:
             if keys := row.config.get("reader_keys"):

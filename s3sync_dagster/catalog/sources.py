@@ -139,7 +139,7 @@ class SourceRows(KnownSources):
             row = tx.execute(sa.select(sources).where(sources.c.name == source.name)).first()
             if row is None:
                 require_possible(tx, source)
-                is_there_again(tx, source.id)
+                is_there_again(tx, source)
                 tx.execute(
                     sources.insert().values(
                         id=source.id,

@@ -104,6 +104,7 @@ def verify(
                     # Of a collection that several sources write to this is told once.
                     known_sources=None if place in counted else known,
                     delete_ended=ended,
+                    chroma=parts.chroma_address,
                 )
             except S3SyncError as error:  # the others are held against the catalog still
                 elsewhere.append(_trouble(parts, place, error))
@@ -199,7 +200,7 @@ def _of_ended(
 ) -> Iterator[Verification]:
     """Yield what stands of sources that ended in collections that no source is known in."""
     documents = parts.catalog.documents
-    ended = documents.ended()
+    ended = {owner: lives.at(parts.chroma_address) for owner, lives in documents.ended().items()}
     try:
         places = places_of_ended(ended, collections=parts.collections, name=name)
     except S3SyncError as error:

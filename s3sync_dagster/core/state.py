@@ -261,6 +261,8 @@ class KnownCollection:
     collection_name: str
     collection_id: str | None
     """Chroma's id of it; None: documents were written before ids were kept."""
+    deleting_since: float | None = field(default=None, compare=False)
+    """POSIX seconds, since when somebody deletes records there that no document has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

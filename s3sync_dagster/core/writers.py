@@ -2,9 +2,9 @@
 
 What a document has is its source's, and the catalog knows it. Any other record names who wrote it.
 That is the source itself, in a collection that is not its own only of its bucket and prefix
-(``is_of``): another installation's source may have its id. Or it is one in whose place it stands,
-or one that is no more and took its records along: those the catalog knows, and where the latter had
-any (``Ended``), which a Chroma that was put back from a copy has again.
+(``lives.is_of``): another installation's source may have its id. Or it is one in whose place it
+stands, or one that is no more and took its records along: those the catalog knows, and where the
+latter had any (``core.lives``), which a Chroma that was put back from a copy has again.
 
 A catalog that was put back from a copy has forgotten who came after it, for good: that all was
 looked through says nothing of it. Two things prove that such a writer was no neighbour:
@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from s3sync_dagster.core.keys import document_id
+from s3sync_dagster.core.lives import Lives, Place, of_place
 from s3sync_dagster.core.plan import split_record_id
 from s3sync_dagster.core.selection import decide
 from s3sync_dagster.model.object import ObjectRef
@@ -36,48 +37,20 @@ from s3sync_dagster.model.source import Source
 _NAMESPACE = uuid.UUID("1d7a4a5e-4b0f-5c55-9d0b-7f2f0c9e6a31")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """Where a source had its records that is no more, and took them along.
-
-    What bears its id there is of a Chroma that was put back from a copy of before, or of a worker
-    that was late: over, whatever the mode of who came after it, where no document has its id. Each
-    document went on evidence of its own, or by a person's word. No other source gets the id, but
-    the one of code that is declared again.
-    """
-
-    places: Collection[tuple[str, str, str]]
-    """Tenant, database and name of the collections that it had written to."""
-    bucket_name: str
-    path_prefix: str
-    again: Source | None = None
-    """As it is declared once more, with the same id; what is of that has not ended."""
-
-    def wrote(self, place: tuple[str, str, str], metadata: Mapping[str, Any]) -> bool:
-        """Return whether a record that bears its id was its own: see ``is_of``."""
-        return (
-            place in self.places
-            and _of_place(self.bucket_name, self.path_prefix, metadata)
-            and (self.again is None or not is_of(self.again, place[2], metadata))
-        )
-
-
-def is_free(
-    free: Mapping[str, Ended | None], place: tuple[str, str, str], metadata: Mapping[str, Any]
-) -> bool:
+def is_free(free: Mapping[str, Lives | None], place: Place, metadata: Mapping[str, Any]) -> bool:
     """Return whether a record may be written over by who has its id.
 
     Args:
-        free: ids of the sources of which that holds, with where those had their records that ended;
-            None: wherever, since it is a source before, or one of which that was not noted.
-        place: tenant, database and name of the collection where it stands.
+        free: ids of the sources of which that holds, with the lives of those that ended; None:
+            wherever it stands, since it is a source before.
+        place: where it stands.
         metadata: its own.
     """
     owner = str(metadata.get("s3sync_source") or "")
     if owner not in free:
         return False
-    was = free[owner]
-    return was is None or was.wrote(place, metadata)
+    lives = free[owner]
+    return lives is None or lives.over(place, metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,18 +58,18 @@ class Writers:
     """Who may have written records of a source in a collection, by what the catalog knows."""
 
     source_id: str
-    place: tuple[str, str, str]
-    """Tenant, database and name of the collection where the records stand."""
-    places: Collection[tuple[str, str, str]]
-    """Tenant, database and name of collections which may be that of whom the source became: where
-    the records are, and its own, as what a sidecar or a request names is nobody's. None where no
-    catalog was put back from a copy. That all was looked through since makes no move known."""
+    place: Place
+    """Where the records stand."""
+    places: Collection[Place]
+    """Collections which may be that of whom the source became: where the records are, and its own,
+    as what a sidecar or a request names is nobody's. None where no catalog was put back from a
+    copy. That all was looked through since makes no move known."""
     own: Collection[str]
     """Ids: of the source, and of those before it. Empty among them: records that name nobody are
     its own."""
     others: Collection[str] = ()
     """Ids of all other sources that the catalog knows, those too whose records were to stay."""
-    free: Mapping[str, Ended | None] = field(default_factory=dict[str, Ended | None])
+    free: Mapping[str, Lives | None] = field(default_factory=dict[str, Lives | None])
     """See ``is_free``."""
     asked: Collection[str] = ()
     """Servers that were asked for the source where it names none itself; empty among them: AWS."""
@@ -152,29 +125,6 @@ def _successor(before_id: str, *where: str) -> str:
 def _has_its_name_for_itself(source: Source, asked: Collection[str]) -> bool:
     place = source.place.identity()
     return place.place_type == "s3" and not place.endpoint_url and not any(asked)
-
-
-def of_place(source: Source, metadata: Mapping[str, Any]) -> bool:
-    """Return whether a record is of an object in a source's bucket, below its prefix."""
-    return _of_place(source.place.identity().bucket_name, source.place.path_prefix, metadata)
-
-
-def _of_place(bucket_name: str, path_prefix: str, metadata: Mapping[str, Any]) -> bool:
-    key = metadata.get("document_key")
-    return (
-        isinstance(key, str)
-        and metadata.get("s3sync_bucket") == bucket_name
-        and key.startswith(path_prefix)
-    )
-
-
-def is_of(source: Source, collection_name: str, metadata: Mapping[str, Any]) -> bool:
-    """Return whether a record that bears a source's id is the source's, where it stands.
-
-    The id of one of code follows from its name: another installation of the same repository has
-    the same, with a bucket and a collection of its own, maybe in the same database.
-    """
-    return collection_name == source.collection_name or of_place(source, metadata)
 
 
 def would_write(source: Source, record_id: str, metadata: Mapping[str, Any]) -> bool:

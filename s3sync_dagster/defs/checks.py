@@ -131,6 +131,7 @@ def check_records_match_catalog(runtime: Runtime, source: Source) -> CheckResult
             documents=asking(catalog.documents, source, open_store),
             vectors=False,
             known_sources=known,
+            chroma=runtime.parts.chroma_address,
         )
         for place in places_of(
             source, documents=catalog.documents, known=catalog.collections.of_source(source.id)

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from s3sync_dagster.engine.deletions_port import ToldOfDeletions
+
 if TYPE_CHECKING:
     from s3sync_dagster.core.handed_on_ids import Place
     from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
+    from s3sync_dagster.core.lives import Lives
     from s3sync_dagster.core.outcome import KeyOutcome
     from s3sync_dagster.core.state import (
         CheckCursor,
         DocumentState,
         KnownCollection,
     )
-    from s3sync_dagster.core.writers import Ended
     from s3sync_dagster.engine.rebuilding import RecoveredDocument
     from s3sync_dagster.model.document import Metadata
     from s3sync_dagster.model.source import Source
 
 
-class DocumentsPort(Protocol):
+class DocumentsPort(ToldOfDeletions, Protocol):
     """Intents and commits."""
 
     def claim(self, token: str, source: Source, intents: Sequence[Intent]) -> list[Claim | Refusal]:
@@ -123,16 +125,16 @@ class DocumentsPort(Protocol):
         """Add documents that the catalog does not have, as not clean; return how many."""
         ...
 
-    def may_write_over(self, source_id: str, owners: Collection[str]) -> Mapping[str, Ended | None]:
+    def may_write_over(self, source_id: str, owners: Collection[str]) -> Mapping[str, Lives | None]:
         """Return which sources' records this one may write over (``core.writers.is_free``)."""
         ...
 
-    def ended(self) -> dict[str, list[Ended]]:
-        """Return where sources had their records that were moved or took them along, by ids."""
+    def ended(self) -> dict[str, Lives]:
+        """Return the lives of sources that ended, by their ids."""
         ...
 
-    def holders(self, place: KnownCollection, document_ids: Sequence[str]) -> list[DocumentState]:
-        """Return the documents, of whichever source, that have these ids in a collection."""
+    def lives(self, source_id: str) -> Lives:
+        """Return the lives of one id that ended."""
         ...
 
     def ask_for_freed(self) -> int:
@@ -145,13 +147,6 @@ class DocumentsPort(Protocol):
 
     def drop_source(self, source_id: str) -> None:
         """Forget a source and all that belongs to it."""
-        ...
-
-    def distrust(self, states: Sequence[DocumentState], *, spoilt: bool = False) -> None:
-        """Mark the owners of these record ids not clean and enqueue them.
-
-        ``spoilt``: others did it, and left some of their records.
-        """
         ...
 
     def commit(

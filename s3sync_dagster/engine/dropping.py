@@ -6,9 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from s3sync_dagster.core.lives import Lives
 from s3sync_dagster.core.plan import split_record_id
 from s3sync_dagster.core.state import KnownCollection, ListingRow, ListingState
-from s3sync_dagster.core.writers import Ended, is_free
+from s3sync_dagster.core.writers import is_free
 from s3sync_dagster.engine.own_records import owner_of
 from s3sync_dagster.engine.readers_told import hear_all
 from s3sync_dagster.model.errors import Conflict, NotFound
@@ -99,8 +100,9 @@ def _look_through(
     owner: id -> key.
     """
     numbers, documents = Counter[str](), defaultdict[str, dict[str, str]](dict)
+    lives = catalog.documents.lives(source.id)
     place = (source.tenant, source.database_name, source.collection_name)
-    free: dict[str, Ended | None] = {source.id: None}
+    free: dict[str, Lives | None] = {source.id: None}
     asked = {source.id, ""}
     for page in port.scan():
         if new := set(map(owner_of, page)) - asked:
@@ -108,7 +110,8 @@ def _look_through(
             asked |= new
         for record in page:
             owner = owner_of(record)
-            if is_free(free, place, record.metadata):
+            kept = owner == source.id and lives.kept(place, record.metadata)
+            if not kept and is_free(free, place, record.metadata):
                 key = str(record.metadata.get("document_key") or "")
                 documents[owner][split_record_id(record.id)[0]] = key
             else:
@@ -137,6 +140,7 @@ def _refuse_records_of_others(source: Source, others: Counter[str], catalog: Cat
     Of a source that was deleted with its records a late worker may have left some: nobody's loss.
     """
     names = {one.id: one.name for one in catalog.sources.all(moved=True)}
+    names[source.id] = f"{source.name} before it was declared again, which were to stay"
     held = [f"{number} of {_whose(owner, names)}" for owner, number in sorted(others.items())]
     if held:
         raise Conflict(

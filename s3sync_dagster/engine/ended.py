@@ -1,4 +1,4 @@
-"""What stands of sources that were moved, or deleted with their records (``core.writers.Ended``).
+"""What stands of lives of sources that ended, and took their records along (``core.lives``).
 
 A Chroma that was put back from a copy of its data has it again, and no document tells of it: a
 source that was moved since bears another id, and of one that was deleted nothing else is known.
@@ -8,33 +8,24 @@ It looks just like what another installation has by now: it goes by a person's w
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from s3sync_dagster.core.state import DocumentState, KnownCollection
-from s3sync_dagster.core.writers import Ended
+from s3sync_dagster.core.lives import NONE_ENDED, Lives, Place
+from s3sync_dagster.engine.deletions_port import ToldOfDeletions
 from s3sync_dagster.engine.own_records import by_ids, known_at, names_there, open_there, owner_of
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.engine.unheld import delete_unheld, held_by_nobody
 
 IDS_ASKED_FOR = 500
-Place = tuple[str, str, str]
-"""Tenant, database and collection."""
 
 
-class EndedDocuments(Protocol):
+class EndedDocuments(ToldOfDeletions, Protocol):
     """What the catalog tells of them (``catalog.Documents``)."""
 
-    def ended(self) -> dict[str, list[Ended]]:
-        """Return where sources had their records that were moved or took them along, by ids."""
+    def ended(self) -> dict[str, Lives]:
+        """Return the lives of sources that ended, by their ids."""
         ...
 
-    def holders(self, place: KnownCollection, document_ids: Sequence[str]) -> list[DocumentState]:
-        """Return the documents, of whichever source, that have these ids in a collection."""
-        ...
-
-    def distrust(self, states: Sequence[DocumentState], *, spoilt: bool = False) -> None:
-        """Mark the owners of these record ids not clean and enqueue them.
-
-        ``spoilt``: others did it, and left some of their records.
-        """
+    def may_write_over(self, source_id: str, owners: Collection[str]) -> Mapping[str, Lives | None]:
+        """Return which sources' records this one may write over; None: of sources before."""
         ...
 
     def ask_for_freed(self) -> int:
@@ -43,13 +34,13 @@ class EndedDocuments(Protocol):
 
 
 def written_by(
-    records: Iterable[StoredRecord], place: Place, ended: Mapping[str, Sequence[Ended]]
+    records: Iterable[StoredRecord], place: Place, ended: Mapping[str, Lives]
 ) -> dict[str, str]:
     """Return those of a place's records that such sources wrote, by ids, with whose they are."""
     return {
         one.id: owner_of(one)
         for one in records
-        if any(was.wrote(place, one.metadata) for was in ended.get(owner_of(one), ()))
+        if ended.get(owner_of(one), NONE_ENDED).over(place, one.metadata)
     }
 
 
@@ -69,11 +60,11 @@ def unheld(
 def standing_of(
     collection: CollectionPort,
     place: Place,
-    ended: Mapping[str, Sequence[Ended]],
+    ended: Mapping[str, Lives],
     documents: EndedDocuments,
 ) -> list[str]:
     """Return the ids of all such records in a collection that no document has."""
-    names = sorted(name for name, some in ended.items() if any(place in one.places for one in some))
+    names = sorted(name for name, lives in ended.items() if place in lives.places)
     found: list[str] = []
     for start in range(0, len(names), IDS_ASKED_FOR):
         some = names[start : start + IDS_ASKED_FOR]
@@ -89,7 +80,7 @@ def left_of_ended(
     ids: Sequence[str],
     collection: CollectionPort,
     place: Place,
-    ended: Mapping[str, Sequence[Ended]],
+    ended: Mapping[str, Lives],
     documents: EndedDocuments,
 ) -> dict[str, list[str]]:
     """Return the ids of those that stand there still, and that no document has, by source."""
@@ -111,20 +102,19 @@ def delete_of_ended(
     ids = [name for names in left.values() for name in names]
     if not ids:
         return
-    known = known_at(collection, place)
-    delete_unheld(ids, collection, known, documents.holders, documents.distrust)
+    delete_unheld(ids, collection, known_at(collection, place), documents)
     documents.ask_for_freed()
 
 
 def places_of_ended(
-    ended: Mapping[str, Sequence[Ended]], *, collections: Collections, name: str | None = None
+    ended: Mapping[str, Lives], *, collections: Collections, name: str | None = None
 ) -> list[tuple[Place, CollectionPort]]:
     """Return the collections that are there of those that such sources had written to.
 
     Raises:
         S3SyncError: Chroma does not answer.
     """
-    places = sorted({place for some in ended.values() for one in some for place in one.places})
+    places = sorted({place for lives in ended.values() for place in lives.places})
     there: dict[tuple[str, str], Collection[str]] = {}
     found: list[tuple[Place, CollectionPort]] = []
     for place in places:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from s3sync_dagster.core.state import ABSENT, KnownCollection
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.ports import CollectionPort, Collections
+from s3sync_dagster.engine.unheld import mend_cut_off
 from s3sync_dagster.model.errors import NotFound, S3SyncError
 from s3sync_dagster.model.source import Source
 
@@ -42,6 +43,7 @@ def check_collections(
     """
     distrusted = 0
     for known in catalog.collections.of_source(source.id):
+        distrusted += mend_cut_off(source, known, catalog.documents)
         try:
             looked = look_at(source, known, catalog=catalog, collections=collections())
         except S3SyncError as error:

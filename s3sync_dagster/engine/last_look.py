@@ -7,8 +7,8 @@ another id, as after a move, no check and no ``verify`` would ever meet them.
 
 from collections.abc import Callable, Sequence
 
+from s3sync_dagster.core.lives import is_of
 from s3sync_dagster.core.state import KnownCollection
-from s3sync_dagster.core.writers import is_of
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.own_records import (
     known_at,
@@ -31,7 +31,7 @@ def delete_what_is_left(source: Source, *, catalog: CatalogPort, collections: Co
     One request for each collection that it has written to, where nothing is left. What another
     source's document has taken over stays: its next write says whose it is. So does what is of
     another bucket in a collection that is not the source's own: another installation's, whose
-    source has the same name (``core.writers.is_of``).
+    source has the same name (``core.lives.is_of``).
 
     Returns:
         How many were deleted; not 0: look again, whether they are gone and whether there are more.
@@ -212,13 +212,18 @@ def read_back_forgotten(
         S3SyncError: Chroma or the catalog does not answer; the next call looks again.
     """
     added, unread = 0, list[S3SyncError]()
+    lives = catalog.documents.lives(source.id)
     for place in places_of(source, catalog=catalog, collections=collections, log=log):
         try:
             collection = open_there(collections, place[2], tenant=place[0], database=place[1])
             if collection is None:
                 continue
             found = recover_documents(
-                source, collection, known_sources={source.id}, written_by=source.id
+                source,
+                collection,
+                known_sources={source.id},
+                written_by=source.id,
+                lives=lives,
             ).documents
         except NotFound:  # deleted since
             continue
@@ -246,7 +251,7 @@ def _delete_left(
     source: Source, collection: CollectionPort, known: KnownCollection, catalog: CatalogPort
 ) -> int:
     left = _left(source, collection, known, catalog)
-    delete_unheld(left, collection, known, catalog.collections.holders, catalog.documents.distrust)
+    delete_unheld(left, collection, known, catalog.documents)
     return len(left)
 
 
@@ -255,8 +260,14 @@ def _left(
 ) -> list[str]:
     """Return the first ids that nobody holds; those of others, however many, are passed by."""
     left: list[str] = []
+    place = (known.tenant, known.database_name, known.collection_name)
+    lives = catalog.documents.lives(source.id)
     for page in collection.scan(source_id=source.id):
-        names = [one.id for one in page if is_of(source, collection.name, one.metadata)]
+        names = [
+            one.id
+            for one in page
+            if is_of(source, place, one.metadata) and not lives.kept(place, one.metadata)
+        ]
         left += held_by_nobody(names, known, catalog.collections.holders)
         if len(left) >= RECORDS_A_LOOK:
             break

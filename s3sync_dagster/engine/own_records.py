@@ -4,10 +4,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from itertools import islice
 from types import MappingProxyType
 
+from s3sync_dagster.core.lives import Lives
 from s3sync_dagster.core.plan import DIGEST_BYTES, possible_ids, record_ids, split_record_id
 from s3sync_dagster.core.records import metadata_digest, text_digest
 from s3sync_dagster.core.state import RESTORED, DocumentState, KnownCollection
-from s3sync_dagster.core.writers import Ended, Writers
+from s3sync_dagster.core.writers import Writers
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.model.document import Record
@@ -274,7 +275,7 @@ def writers_of(
             its place by now may have had them since, and has no document there.
     """
     owners = {owner_of(record) for record in records} - {source_id}
-    free: Mapping[str, Ended | None] = {}
+    free: Mapping[str, Lives | None] = {}
     if owners:
         free = catalog.documents.may_write_over(source_id, owners)
     own = {source_id, *(one for one, was in free.items() if was is None)}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from s3sync_dagster.core.document_targets import as_it_is
 from s3sync_dagster.core.facts import KeyFacts
+from s3sync_dagster.core.lives import is_of
 from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.plan import record_ids
 from s3sync_dagster.core.state import (
@@ -19,7 +20,6 @@ from s3sync_dagster.core.state import (
     KnownCollection,
 )
 from s3sync_dagster.core.vouching import readers
-from s3sync_dagster.core.writers import is_of
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.last_look import places_of
 from s3sync_dagster.engine.left_beside import close_beside
@@ -190,7 +190,7 @@ def _forgotten(
         record
         for records in records_naming(collection, keys, source_id=source.id)
         for record in of_no_document(records, place, catalog)
-        if is_of(source, collection.name, record.metadata)
+        if is_of(source, (place.tenant, place.database_name, collection.name), record.metadata)
     ]
 
 

@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from s3sync_dagster.core.lives import NONE_ENDED, Lives, is_of, of_place
 from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.plan import record_ids, split_record_id
 from s3sync_dagster.core.record_limits import CONTRACT_KEYS, RESERVED_PREFIXES
 from s3sync_dagster.core.records import PLAIN_KEYS
-from s3sync_dagster.core.writers import is_of, of_place, would_write
+from s3sync_dagster.core.writers import would_write
 from s3sync_dagster.model.document import Metadata, MetadataValue
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ def recover_catalog(
     """
     place = {"tenant": source.tenant, "database": source.database_name}
     known, kept = catalog.sources.ids(), catalog.rebuilding.kept_owners()
+    lives = catalog.documents.lives(source.id)
     done, before = Recovered(), set[str]()
 
     def take(name: str, *, of: str | None, whole: bool) -> None:
@@ -149,6 +151,7 @@ def recover_catalog(
             kept_sources=kept,
             adopt=adopt,
             written_by=of,
+            lives=lives,
         )
         done.stored += catalog.documents.read_back(
             source, found.documents, collection_name=name, collection_id=port.id
@@ -194,6 +197,7 @@ def recover_documents(
     kept_sources: Collection[str] = (),
     adopt: bool = False,
     written_by: str | None = None,
+    lives: Lives = NONE_ENDED,
 ) -> Recovery:
     """Return the documents that a source has in a collection, by their records.
 
@@ -209,13 +213,18 @@ def recover_documents(
         adopt: take those of unknown sources too that this one would not write just so, and what
             deleted ones kept.
         written_by: look at records of this source alone.
+        lives: of its id, that ended: what is of those it takes with ``adopt`` alone.
     """
     found: dict[str, RecoveredDocument] = {}
     left_alone, owners = set[str](), set[str]()
+    place = (source.tenant, source.database_name, collection.name)
     for page in collection.scan(source_id=written_by):
         for record in page:
             whose = _belongs(record, source, known_sources, kept_sources)
-            if whose == "ours" and not is_of(source, collection.name, record.metadata):
+            named = record.metadata.get("s3sync_source") == source.id
+            if named and not adopt and lives.before(place, record.metadata):
+                continue
+            if whose == "ours" and not is_of(source, place, record.metadata):
                 whose = "unknown"  # another installation's, whose source has the same name
             if whose == "ours" or (whose == "unknown" and adopt):
                 _take(record, source, found)

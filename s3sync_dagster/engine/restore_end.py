@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
+from s3sync_dagster.core.lives import is_of
 from s3sync_dagster.core.plan import split_record_id
-from s3sync_dagster.core.writers import is_of
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.last_look import places_of, told_together
 from s3sync_dagster.engine.own_records import known_at, of_no_document, open_there
@@ -87,7 +87,7 @@ def _unknown(
     known = known_at(collection, place)
     unknown: list[StoredRecord] = []
     for page in collection.scan(source_id=source.id):
-        own = [one for one in page if is_of(source, collection.name, one.metadata)]
+        own = [one for one in page if is_of(source, place, one.metadata)]
         unknown += of_no_document(own, known, catalog)
         if len(unknown) >= RECORDS_A_LOOK:
             yield unknown

@@ -7,13 +7,13 @@ everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from s3sync_dagster.core.forgotten import is_over
 from s3sync_dagster.core.plan import split_record_id
-from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.engine.expected import Expected, VerifiedDocuments, of_collection
 from s3sync_dagster.engine.rebuilding import documents_of
 from s3sync_dagster.model.source import DeleteMode
@@ -71,14 +71,14 @@ def sort_out(
     if source.mode is not DeleteMode.MIRROR:
         beside = [one for one in stays if expected.has_of(one.object_key)]
         back = [one for one in stays if not expected.has_of(one.object_key)]
-        return Strays(over=_without(ids, stays), recovered=back, beside=beside)
+        return Strays(over=without(ids, stays), recovered=back, beside=beside)
     unlisted = bool(stays) and documents.listing_asked(source.id)
     unsettled = False
     if stays and not unlisted and not documents.removal_blocked(source.id):
         stays = _not_over(stays, source, collection.name, documents)
         unsettled = bool(stays)
     return Strays(
-        over=_without(ids, stays),
+        over=without(ids, stays),
         held_back=stays,
         unlisted=unlisted and bool(stays),
         unsettled=unsettled,
@@ -133,7 +133,36 @@ def _not_over(
     ]
 
 
-def _without(ids: Sequence[str], documents: Sequence[RecoveredDocument]) -> list[str]:
+def kept_of_before(
+    left: Mapping[str, Sequence[str]],
+    source: Source,
+    collection: CollectionPort,
+    expected: Expected,
+    documents: VerifiedDocuments,
+) -> list[RecoveredDocument]:
+    """Return the texts that mode ``append`` keeps, of what is left of sources before.
+
+    Where their successor has lost its records, or was written from other bytes since, no document
+    has these: the end of the move reads them back.
+    """
+    if source.mode is not DeleteMode.APPEND or not left:
+        return []
+    before = documents.may_write_over(source.id, left)
+    owners = [owner for owner in left if owner in before and before[owner] is None]
+    ids = [name for owner in owners for name in left[owner]]
+    lacking = {one.id for one in expected.lacking()}
+    return [
+        one
+        for one in documents_of(collection.get(ids).values(), source)
+        if not any(
+            doc.id not in lacking and doc.phase is DocumentPhase.CLEAN and {doc.etag} == one.etags
+            for doc in documents.of_key(source.id, one.object_key)
+        )
+    ]
+
+
+def without(ids: Sequence[str], documents: Sequence[RecoveredDocument]) -> list[str]:
+    """Return those of the ids that are of none of these documents."""
     names = {one.document_id for one in documents}
     return [one for one in ids if split_record_id(one)[0] not in names]
 
@@ -162,24 +191,3 @@ def still_stray(
         source, collection.name, document_ids, collection_id=collection.id
     )
     return [name for name in found if writers.get(name.rpartition("-")[0], source.id) == source.id]
-
-
-def owners(
-    ids: Sequence[str],
-    source: Source,
-    collection: CollectionPort,
-    documents: VerifiedDocuments,
-) -> list[DocumentState]:
-    """Return the documents that have, or may be writing, records of these ids."""
-    first: dict[str, int] = {}
-    for record_id in ids:
-        document_id, place = split_record_id(record_id)
-        if place is not None:
-            first[document_id] = min(place, first.get(document_id, place))
-    if not first:
-        return []
-    return [
-        one
-        for one in of_collection(source, documents, collection.name)
-        if one.document_id in first and max(one.count, one.high_water) > first[one.document_id]
-    ]

@@ -5,8 +5,10 @@ from math import inf
 
 from s3sync_dagster.core.plan import split_record_id
 from s3sync_dagster.core.state import RESTORED, DocumentState, KnownCollection
+from s3sync_dagster.engine.deletions_port import ToldOfDeletions
 from s3sync_dagster.engine.own_records import delete_in_steps
 from s3sync_dagster.engine.ports import CollectionPort
+from s3sync_dagster.model.source import Source
 
 Holders = Callable[[KnownCollection, Sequence[str]], list[DocumentState]]
 """Tells the documents, of whichever source, that have ids in a collection."""
@@ -27,19 +29,34 @@ def delete_unheld(
     ids: Sequence[str],
     collection: CollectionPort,
     known: KnownCollection,
-    holders: Holders,
-    distrust: Callable[[Sequence[DocumentState]], None],
+    documents: ToldOfDeletions,
 ) -> None:
     """Delete records that no document has.
 
     Nobody claims them, so a document that grew meanwhile may have got that very record: it is not
-    trusted any more.
+    trusted any more. Who dies before that is said, or is not answered, leaves it to the next look
+    at the collection (``mend_cut_off``).
     """
     if not ids:
         return
+    since = documents.begin_deletion(known)
     delete_in_steps(collection, ids)
-    if grown := [one for one, places in _held(ids, known, holders) if _has(one, places)]:
-        distrust(grown)
+    if grown := [one for one, places in _held(ids, known, documents.holders) if _has(one, places)]:
+        documents.distrust(grown)
+    documents.end_deletion(known, since)
+
+
+def mend_cut_off(source: Source, known: KnownCollection, documents: ToldOfDeletions) -> int:
+    """Distrust a source's documents that may have got records which somebody deleted, and died.
+
+    Returns how many. Which records went nobody knows: all are meant that were written since.
+    """
+    written = documents.cut_off(source.id, known)
+    if written is None:
+        return 0
+    documents.distrust(written, spoilt=True)
+    documents.end_cut_off(source.id, known)
+    return len(written)
 
 
 def _held(

@@ -11,18 +11,20 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from s3sync_dagster.core.lives import NONE_ENDED, Place, is_of
 from s3sync_dagster.core.plan import record_ids
-from s3sync_dagster.core.writers import is_of
 from s3sync_dagster.engine.ended import delete_of_ended, left_of_ended, unheld, written_by
 from s3sync_dagster.engine.expected import Expected, VerifiedDocuments, of_collection
 from s3sync_dagster.engine.own_records import (
+    known_at,
     left_of,
     names_there,
     open_there,
     owner_of,
     trouble_of_one,
 )
-from s3sync_dagster.engine.strays import owners, sort_out, still_stray
+from s3sync_dagster.engine.strays import kept_of_before, sort_out, still_stray, without
+from s3sync_dagster.engine.unheld import delete_unheld
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError
 
 if TYPE_CHECKING:
@@ -66,8 +68,8 @@ class Verification:
     an older catalog was restored. With ``fixed`` they were read back, none of them was deleted."""
     beside: list[str] = field(default_factory=list[str])
     """Object keys of such documents beside another one of the same object, which the catalog has:
-    they are not read back, and stay, as a text of other bytes does in mode ``append``. Nothing is
-    wrong with that."""
+    they are not read back, and stay, as a text of other bytes does in mode ``append``, also of a
+    source before that is there still. Nothing is wrong with that."""
     held_back: list[str] = field(default_factory=list[str])
     """Object keys of such documents in mode ``mirror`` while the guard holds a listing, which is
     to be approved first, or ``unlisted``, or ``unsettled``. Their records stay, also with
@@ -112,6 +114,7 @@ def verify_collection(
     vectors: bool = True,
     known_sources: Collection[str] | None = None,
     delete_ended: bool = False,
+    chroma: str | None = None,
 ) -> Verification:
     """Compare a source's documents in the catalog with its records in a collection.
 
@@ -125,6 +128,7 @@ def verify_collection(
         known_sources: ids of all sources; count records of others, which are never touched, and
             name those of ``of_ended``. None: look at this source's records only.
         delete_ended: a person says that no other installation has what is ``of_ended``.
+        chroma: address of the collection's Chroma; None: not known.
     """
     found = Verification(collection_name=collection.name)
     expected = Expected(of_collection(source, documents, collection.name))
@@ -132,7 +136,8 @@ def verify_collection(
     strays: list[str] = []
     unknown, of_ended = Counter[str](), list[str]()
     place = (source.tenant, source.database_name, collection.name)
-    ended = documents.ended()
+    ended = {name: lives.at(chroma) for name, lives in documents.ended().items()}
+    mine = ended.get(source.id, NONE_ENDED)
     for whole in collection.scan(source_id=source.id if known_sources is None else None):
         named = list(map(owner_of, whole))
         over = written_by(whole, place, ended)
@@ -146,11 +151,12 @@ def verify_collection(
         bear_id = [record for record, one in zip(whole, named, strict=True) if one == source.id]
         # What a document has is the source's, whatever somebody wrote into it.
         loose = [record.id for record in bear_id if not expected.meets(record)]
-        foreign = _of_namesakes(source, collection.name, bear_id).intersection(loose)
+        foreign = _of_namesakes(source, place, bear_id).intersection(loose)
         page = [record for record in bear_id if record.id not in foreign]
-        found.of_namesakes += len(foreign - over.keys())  # those were its own before it ended once
+        before = {record.id for record in bear_id if mine.before(place, record.metadata)}
+        found.of_namesakes += len(foreign - before)  # those were its own before it ended once
         found.records += len(page)
-        strays += [name for name in loose if name not in foreign]
+        strays += [name for name in loose if name not in foreign | before]
         if vectors and page and not found.unreadable:
             found.unreadable = not _readable(collection, [record.id for record in page])
     # Work that went on meanwhile explains what it touched: only what still stands is reported.
@@ -174,6 +180,10 @@ def verify_collection(
     found.expected, found.met = expected.numbers()
     found.unknown_sources = dict(unknown)
     found.of_ended = left_of_ended(of_ended, collection, place, ended, documents)
+    texts = kept_of_before(found.of_ended, source, collection, expected, documents)
+    found.beside += _keys(texts)
+    rest_of = {owner: without(names, texts) for owner, names in found.of_ended.items()}
+    found.of_ended = {owner: names for owner, names in rest_of.items() if names}
     if fix and not found.sound:
         rest = [doc for doc in lacking if left[doc.id]]
         damaged = [expected.with_keys_met(doc) for doc in (*rest, *altered)]
@@ -185,10 +195,7 @@ def verify_collection(
             collection_name=collection.name,
             collection_id=collection.id,
         )
-        collection.delete(found.stray)
-        # Nobody claims a stray, so a document that grew meanwhile may have got that very record:
-        # whoever writes has told the catalog before, so it is known now.
-        documents.distrust(owners(found.stray, source, collection, documents))
+        delete_unheld(found.stray, collection, known_at(collection, place), documents)
         found.fixed = True
     if delete_ended and found.of_ended:
         delete_of_ended(found.of_ended, collection, place, documents)
@@ -259,8 +266,8 @@ def _readable(collection: CollectionPort, ids: Sequence[str]) -> bool:
     return True
 
 
-def _of_namesakes(source: Source, name: str, records: Iterable[StoredRecord]) -> set[str]:
-    return {one.id for one in records if not is_of(source, name, one.metadata)}
+def _of_namesakes(source: Source, place: Place, records: Iterable[StoredRecord]) -> set[str]:
+    return {one.id for one in records if not is_of(source, place, one.metadata)}
 
 
 def _unchanged(document: DocumentState, documents: VerifiedDocuments) -> bool:

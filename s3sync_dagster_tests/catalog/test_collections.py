@@ -119,7 +119,7 @@ def test_a_migrated_catalog_knows_where_its_documents_are_and_back(empty_url, cl
                 {"key": f"k{number}", "name": name, "none": b""},
             )
         connection.commit()
-        command.upgrade(config, "0007")
+        command.upgrade(config, "head")
         connection.commit()
         found = rows.CollectionRows(database).of_source("s")
         assert found == [known(None), known(None, "other")]

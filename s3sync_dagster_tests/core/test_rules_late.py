@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from s3sync_dagster.catalog.deletions import CUT_OFF_SECONDS
 from s3sync_dagster.core.patience import LEASE_SECONDS
 from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.engine.batch.sidecars import end_sidecars
@@ -206,8 +207,15 @@ def test_what_is_no_sidecar_any_more_ends_only_while_its_batch_runs(world):
     assert work.claims_of(world.source.id, ["a.txt"])
 
 
+class Killed(BaseException):
+    """The process is gone: nothing that it had in mind is done."""
+
+
+@pytest.mark.parametrize("error", [None, Killed(), Unavailable("no answer")], ids=repr)
 @pytest.mark.parametrize("ends", ["before the delete", "after the delete"])
-def test_a_document_that_grows_into_a_stray_while_it_is_deleted_is_written_again(world, ends):
+def test_a_document_that_grows_into_a_stray_while_it_is_deleted_is_written_again(
+    world, ends, error
+):
     world.bucket.put("k.txt", "a\n\nb")
     world.sync()
     port = world.collections.open(
@@ -236,15 +244,25 @@ def test_a_document_that_grows_into_a_stray_while_it_is_deleted_is_written_again
                 port.delete(ids)
             else:
                 work_on(world, hold(world, "k.txt"), at=lambda s: self._at(s, ids))
+            if error is not None:
+                raise error
 
         def _at(self, step, ids):
             if step == "upserted":
                 port.delete(ids)
 
-    found = verify_collection(
-        world.source, collection=Slow(), documents=world.catalog.documents, fix=True
-    )
-    assert found.stray == [stray.id]
+    def fix():
+        return verify_collection(
+            world.source, collection=Slow(), documents=world.catalog.documents, fix=True
+        )
+
+    if error is None:
+        assert fix().stray == [stray.id]
+    else:
+        with pytest.raises(type(error)):
+            fix()
+        world.clock.seconds += CUT_OFF_SECONDS
+        world.sync()
     world.run_batches()
     assert sorted(world.texts().values()) == ["a", "b", "c"]
     (document,) = world.catalog.documents.of_key(world.source.id, "k.txt")

@@ -53,6 +53,15 @@ class Documents:
     def ended(self):
         return {}
 
+    def holders(self, place, document_ids):
+        return [r for r in self.rows if r.document_id in document_ids]
+
+    def begin_deletion(self, place):
+        return None
+
+    def end_deletion(self, place, since):
+        assert since is None
+
     def read_back(self, source, found, *, collection_name, collection_id):
         assert not found  # of a source whose mode keeps nothing that is gone
         return 0

@@ -3,7 +3,8 @@
 import pytest
 
 from s3sync_dagster.core.keys import document_id
-from s3sync_dagster.core.writers import Ended, Writers, successor_id, would_write
+from s3sync_dagster.core.lives import Life, Lives
+from s3sync_dagster.core.writers import Writers, successor_id, would_write
 from s3sync_dagster.model.place import UploadPlace
 from s3sync_dagster_tests.sources import changed, s3_source
 
@@ -113,28 +114,15 @@ def test_so_does_a_bucket_for_which_the_environment_names_a_server(asked, proves
     assert not writers(asked=["", "https://minio:9000"]).wrote(RECORD, told(), held_by=SOURCE)
 
 
-@pytest.mark.parametrize(
-    ("place", "said", "answer"),
-    [
-        (PLACE, told(), True),
-        (PLACE, told(bucket="there"), False),
-        (PLACE, told(key="out/a.md"), False),
-        (PLACE, {}, False),
-        ((*PLACE[:2], "elsewhere"), told(), False),
-    ],
-)
-def test_a_source_that_is_no_more_had_records_in_its_place_alone(place, said, answer):
-    assert Ended(places={PLACE}, bucket_name="here", path_prefix="in/").wrote(place, said) is answer
-
-
-WAS = Ended(places={PLACE}, bucket_name="here", path_prefix="in/")
+WAS = Lives(ended=[Life(places={PLACE}, bucket_name="here", path_prefix="in/")])
 
 
 @pytest.mark.parametrize(
     ("free", "said", "answer"),
     [
         ({}, told("gone"), False),
-        ({"gone": None}, told("gone", bucket="there"), True),  # where it was is not known
+        ({"gone": None}, told("gone", bucket="there"), True),  # a source before
+        ({"gone": Lives()}, told("gone"), False),  # where it was is not known
         ({"gone": WAS}, told("gone"), True),
         ({"gone": WAS}, told("gone", bucket="there"), False),
         ({"gone": WAS}, told("another"), False),
@@ -146,3 +134,9 @@ def test_what_bears_the_id_of_a_source_that_is_no_more_is_written_over_in_its_pl
     assert writers(free=free).wrote(RECORD, said) is answer
     elsewhere = (*PLACE[:2], "elsewhere")
     assert writers(free=free, place=elsewhere).wrote(RECORD, said) is (free == {"gone": None})
+
+
+def test_where_it_was_is_not_known_what_it_would_write_is_evidence_as_of_anybody():
+    free = {"gone": Lives()}
+    assert writers(free=free).wrote(RECORD, told("gone"), held_by=SOURCE)
+    assert not writers(free=free).wrote(RECORD, told("gone", bucket="there"), held_by=SOURCE)

@@ -157,9 +157,9 @@ MUTANTS = (
     ),
     Mutant(
         "verify --fix deletes strays, and does not look who got their ids meanwhile",
-        ENGINE + "verifying.py",
-        "        documents.distrust(owners(found.stray, source, collection, documents))\n",
-        "",
+        ENGINE + "unheld.py",
+        "        documents.distrust(grown)\n",
+        "        pass\n",
     ),
     Mutant(
         "late records that nobody owns are left",

@@ -14,8 +14,8 @@ from s3sync_dagster.catalog.tables.objects import (
 from s3sync_dagster.catalog.tables.schema import Key, Time, metadata
 from s3sync_dagster.catalog.tables.sources import (
     deleted_sources,
-    earlier_places,
     hours,
+    lives,
     sources,
 )
 from s3sync_dagster.catalog.tables.uploads import upload_bytes, upload_files, uploads_elsewhere
@@ -38,7 +38,6 @@ __all__ = [
     "credentials",
     "deleted_sources",
     "documents",
-    "earlier_places",
     "has_place",
     "has_records",
     "hours",
@@ -49,6 +48,7 @@ __all__ = [
     "is_missed",
     "is_not_indexed",
     "listings",
+    "lives",
     "metadata",
     "objects",
     "shards",

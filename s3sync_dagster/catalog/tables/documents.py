@@ -112,4 +112,6 @@ collections = sa.Table(
     sa.Column("checked_document", sa.Integer, nullable=False, server_default="0"),
     sa.Column("checked_record", sa.Integer, nullable=False, server_default="0"),
     sa.Column("checked_at", Time, nullable=False, server_default="0"),
+    # Since when records that no document has are being deleted there; NULL: none are.
+    sa.Column("deleting_since", Time),
 )

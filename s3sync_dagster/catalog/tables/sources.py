@@ -69,8 +69,8 @@ sa.Index(
 )
 sa.Index("ix_sources_tenant", sources.c.tenant, sources.c.created_at)
 
-# Sources that are no more, for a while: a worker that did not know it may still write for one, and
-# Chroma may be put back from a copy of before. For good where their records stay: whoever searches
+# Sources that are no more, for a while: a worker that did not know it may still write for one. For
+# good where their records stay: whoever searches
 # may read them.
 deleted_sources = sa.Table(
     "deleted_sources",
@@ -78,19 +78,26 @@ deleted_sources = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("keeps_records", sa.Boolean, nullable=False),
     sa.Column("deleted_at", Time, nullable=False),
-    # Where it had its records (core.writers.Ended); NULL: it ended before this was noted, or before
-    # the catalog was put back from a copy.
-    sa.Column("was", sa.JSON(none_as_null=True)),
 )
 
-# Where sources of code had their records that ended and were declared again, with the same ids.
-earlier_places = sa.Table(
-    "earlier_places",
+# Lives of sources that ended (core.lives): a source of code that is declared again has the id that
+# it had, so one id may have several. None is known of what ended before the catalog was put back
+# from a copy, but what was to stay.
+lives = sa.Table(
+    "lives",
     metadata,
-    sa.Column("source_id", sa.Text, primary_key=True),
-    sa.Column("ended_at", Time, nullable=False),  # the last time
-    sa.Column("were", sa.JSON, nullable=False),  # a list of what ``deleted_sources.was`` was
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("source_id", sa.Text, nullable=False),
+    sa.Column("ended_at", Time, nullable=False),
+    sa.Column("kept", sa.Boolean, nullable=False),  # a person's word: its records stay
+    # Tenant, database and name of the collections that it had written to, and of its own.
+    sa.Column("places", sa.JSON, nullable=False),
+    sa.Column("bucket_name", sa.Text, nullable=False),
+    sa.Column("path_prefix", Key, nullable=False),
+    # Address of the Chroma that its declaration named; NULL: the environment's.
+    sa.Column("chroma", sa.Text),
 )
+sa.Index("ix_lives_source", lives.c.source_id)
 
 # What each source was like, hour by hour since 1970: for charts, and for nothing that decides.
 hours = sa.Table(

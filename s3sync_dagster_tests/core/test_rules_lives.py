@@ -1,0 +1,274 @@
+"""A source of code that ended is declared again, with the same id: what is of which life."""
+
+import pytest
+
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.core.patience import BUSY
+from s3sync_dagster.engine.dropping import drop_collection
+from s3sync_dagster.engine.rebuilding import recover_catalog
+from s3sync_dagster.model.errors import Conflict
+from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster_tests.core.rules import states
+from s3sync_dagster_tests.core.test_rules_chroma_put_back import (
+    copied,
+    delete_ended,
+    ended_at,
+    opened,
+    there,
+    verify,
+)
+from s3sync_dagster_tests.core.test_rules_moved import KEYS, finish, move
+from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
+from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
+from s3sync_dagster_tests.core.test_rules_restored_owners import SECOND, declared, delete, ends
+from s3sync_dagster_tests.engine_fixture import make_world
+from s3sync_dagster_tests.sources import changed, s3_source
+
+KEEPS = pytest.mark.parametrize("mode", [DeleteMode.KEEP_DELETED, DeleteMode.APPEND])
+
+
+class Killed(BaseException):
+    """The process is gone: nothing that it had in mind is done."""
+
+
+def put_back(world, copy, name="docs"):
+    """Have a collection hold, besides what it has, what a copy of before had."""
+    opened(world, name).upsert(copy, world.embedder.embed_documents([one.document for one in copy]))
+
+
+def declare(world, **changes):
+    world.source = world.catalog.sources.register(changed(world.source, **changes))
+
+
+def keep_records(world):
+    world.catalog.sources.mark_deleting(world.source.id, keep_records=True)
+    world.catalog.documents.drop_source(world.source.id)
+
+
+@KEEPS
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"bucket_name": "bucket-2"}, {"path_prefix": "a"}, {"collection_name": "docs2"}],
+    ids=str,
+)
+def test_a_mode_that_keeps_what_is_gone_reads_nothing_back_of_a_life_before(mode, changes):
+    """A person let it be deleted with its records; this life has never had them."""
+    world = declared(KEYS, mode=mode)
+    copy = copied(world)
+    delete(world)
+    for key in KEYS[1:]:
+        world.bucket.delete(key)
+    declare(world, **changes)
+    world.bucket.put("a-new.md", "new")
+    world.sync()
+    names = sorted({"docs", world.source.collection_name})
+    as_it_was = [there(world, name) for name in names]
+    held = len(world.catalog.documents.of_source(world.source.id))
+    put_back(world, copy)
+    for name in names:
+        told = verify(world, name, ended=False)
+        assert (told.recovered, told.beside, told.stray) == ([], [], [])
+    goes_on(world, 1)
+    assert len(world.catalog.documents.of_source(world.source.id)) == held
+    delete_ended(world)
+    goes_on(world, 2)
+    assert [there(world, name) for name in names] == as_it_was
+    assert all(verify(world, name, fix=False).sound for name in names)
+
+
+@KEEPS
+def test_what_a_restored_catalog_has_forgotten_of_this_life_is_read_back(mode):
+    world = declared(KEYS, mode=mode)
+    delete(world)
+    declare(world)
+    copy = back_up(world)
+    world.sync()
+    world.bucket.delete(KEYS[1])
+    as_it_was = world.texts()
+    restore(world, copy)
+    goes_on(world, 1)
+    verify(world)
+    goes_on(world, 1)
+    assert world.texts() == as_it_was
+
+
+@pytest.mark.parametrize("place", [{"tenant": "t"}, {"database_name": "db"}], ids=str)
+@pytest.mark.parametrize("mode", list(DeleteMode))
+def test_a_collection_of_the_same_name_in_another_database_is_another_one(place, mode):
+    world = declared(KEYS, mode=mode)
+    copy = copied(world)
+    delete(world)
+    declare(world, **place)
+    world.sync()
+    put_back(world, copy)
+    assert sorted(ended_at(world, "docs")) == sorted(one.id for one in copy)
+    delete_ended(world)
+    assert there(world) == []
+
+
+@pytest.mark.parametrize("dies_at", range(3))
+@pytest.mark.parametrize("mode", list(DeleteMode))
+def test_what_is_to_stay_stays_whenever_the_deletion_is_killed(dies_at, mode, monkeypatch):
+    world = declared(KEYS, mode=mode)
+    as_it_was = there(world)
+    world.bucket.delete(KEYS[1])
+    steps = []
+    plain = Database.delete_in_parts
+
+    def dies(self, *arguments, **options):
+        steps.append(arguments)
+        if len(steps) > dies_at:
+            raise Killed
+        return plain(self, *arguments, **options)
+
+    monkeypatch.setattr(Database, "delete_in_parts", dies)
+    with pytest.raises(Killed):
+        keep_records(world)
+    monkeypatch.undo()
+    for _ in range(2):
+        verify(world)
+        delete_ended(world)
+    assert there(world) == as_it_was
+    keep_records(world)
+    delete_ended(world)
+    assert there(world) == as_it_was
+    assert world.source.id in world.catalog.rebuilding.kept_owners()
+
+
+@pytest.mark.parametrize("mode", list(DeleteMode))
+@pytest.mark.parametrize("end", [True, False], ids=["deleted again", "at work"])
+@pytest.mark.parametrize(
+    "changes", [{"bucket_name": "bucket-2"}, {"collection_name": "docs2"}], ids=str
+)
+def test_what_a_person_has_kept_of_one_life_stays_whatever_becomes_of_the_next(changes, end, mode):
+    world = declared(KEYS, mode=mode)
+    as_it_was = there(world)
+    keep_records(world)
+    for key in KEYS:
+        world.bucket.delete(key)
+    declare(world, **changes)
+    world.bucket.put("new.md", "new")
+    world.sync()
+    verify(world)
+    if end:
+        delete(world)
+    delete_ended(world)
+    assert [one for one in there(world) if one[2] != "new"] == as_it_was
+    assert world.source.id in world.catalog.rebuilding.kept_owners()
+
+
+def test_who_is_declared_again_where_it_was_has_what_was_kept_as_its_own():
+    world = declared(KEYS)
+    as_it_was = there(world)
+    keep_records(world)
+    declare(world)
+    world.bucket.delete(KEYS[1])
+    world.sync()
+    assert verify(world).of_ended == {}
+    left = there(world)
+    assert left
+    assert {one for one in as_it_was if one not in left} != set()
+    assert world.source.id not in world.catalog.rebuilding.kept_owners()
+
+
+@pytest.mark.parametrize("restored", [True, False])
+def test_where_a_life_was_is_not_known_nothing_is_free_of_it(restored):
+    """After a restore the id may be another installation's, or have begun another life since."""
+    world = declared(["a.md"])
+    delete(world)
+    copy = back_up(world)
+    taken = make_world(bucket_name="bucket-9")
+    assert taken.source.id == world.source.id
+    taken.collections = world.collections
+    taken.__post_init__()
+    taken.bucket.put("a.md", "theirs")
+    taken.sync()
+    if restored:
+        restore(world, copy)
+    as_it_was = there(world)
+    other = s3_source(id=SECOND, name="other", bucket_name="bucket-2", collection_name="docs")
+    world.catalog.sources.add(other)
+    world.source = other
+    world.bucket.put("a.md", "ours")
+    world.sync()
+    assert there(world) == as_it_was
+    assert states(world)["a.md"] in {("failed", "record_ids_taken"), ("waits", BUSY)}
+
+
+@KEEPS
+@pytest.mark.parametrize("adopt", [True, False])
+def test_nor_does_a_person_who_has_documents_read_back_unless_they_are_adopted(adopt, mode):
+    world = declared(KEYS, mode=mode)
+    copy = copied(world)
+    delete(world)
+    for key in KEYS[1:]:
+        world.bucket.delete(key)
+    declare(world)
+    world.sync()
+    put_back(world, copy)
+    recover_catalog(
+        world.source,
+        catalog=world.catalog,
+        collections=world.collections,
+        embedder=world.embedder,
+        adopt=adopt,
+    )
+    keys = {one.object_key for one in world.catalog.documents.of_source(world.source.id)}
+    assert keys == set(KEYS if adopt else KEYS[:1])
+
+
+@KEEPS
+def test_nor_does_the_end_of_a_move(mode):
+    world = declared(KEYS, mode=mode)
+    copy = copied(world)
+    delete(world)
+    for key in KEYS[1:]:
+        world.bucket.delete(key)
+    declare(world)
+    world.sync()
+    before = move(world, collection_name="docs2")
+    put_back(world, copy)
+    ends(world)
+    assert before.id not in world.catalog.sources.ids()
+    assert len(there(world, "docs2")) == 2
+    delete_ended(world)
+    assert there(world) == []
+
+
+def test_a_collection_with_what_a_person_has_kept_of_a_life_before_is_not_dropped():
+    world = declared(KEYS)
+    keep_records(world)
+    declare(world, bucket_name="bucket-2")
+    as_it_was = there(world)
+    for approved in (True, False):
+        with pytest.raises(Conflict, match="of docs before it was declared again, which were to"):
+            drop_collection(
+                world.source,
+                world.listing().listing,
+                catalog=world.catalog,
+                collections=world.collections,
+                approved=approved,
+            )
+    assert there(world) == as_it_was
+
+
+@pytest.mark.parametrize("changes", [{"id_prefix": "p-"}, {"bucket_name": "bucket-eu"}], ids=str)
+def test_a_text_that_append_mode_keeps_is_not_over_where_its_successor_was_lost(changes):
+    """What it has lost by now is written from what the object has by now: these are other bytes."""
+    world = declared(KEYS, mode=DeleteMode.APPEND)
+    world.bucket.delete(KEYS[1])
+    goes_on(world, 1)
+    copy = copied(world)
+    kept = {one.document for one in copy}
+    before = move(world, **changes)
+    ends(world)
+    assert before.id in world.catalog.sources.ids()
+    world.bucket.put(KEYS[0], "edited")
+    goes_on(world, 2)
+    opened(world).delete([one.id for page in opened(world).scan() for one in page])
+    put_back(world, copy)
+    for _ in range(3):
+        verify(world)
+        goes_on(world, 1)
+        finish(world)
+    assert kept <= {text for _, _, text in there(world)}
