@@ -99,7 +99,7 @@ def _of_gone_objects(
 
 
 @built_once
-def _left(source_id: str, keys: Sequence[str], *, clean: bool) -> sa.Select[Any]:
+def _left(source_id: str, keys: Sequence[str], *, clean: bool) -> Any:
     same = sa.and_(
         documents.c.source_id == objects.c.source_id,
         documents.c.object_key == objects.c.object_key,

@@ -46,9 +46,10 @@ class Word(sa.Text):
             if isinstance(other, str):
                 return sa.text(_quoted(other)) if other in words else other
             if isinstance(other, list | tuple):
-                several = cast("Collection[Any]", other)
+                several = list(cast("Collection[Any]", other))
                 if several and all(isinstance(one, str) and one in words for one in several):
                     return [sa.literal_column(_quoted(one)) for one in several]
+                return several
             return other
 
 
