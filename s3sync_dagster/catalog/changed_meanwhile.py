@@ -19,7 +19,7 @@ def ask_for_overtaken(
     source: Source,
     there: Mapping[str, int | None],
     *,
-    failed: Sequence[str],
+    failed: Mapping[str, int | None],
     gone: Sequence[str],
     known_gone: Collection[str],
     now: float,
@@ -36,21 +36,22 @@ def ask_for_overtaken(
         source: of the batch that settled them.
         there: keys whose object the batch has found, or left alone, and how often something had
             been told of each when the batch began with it.
-        failed: keys that have failed, of whose documents some may be written all the same.
+        failed: keys that have failed, of whose documents some may be written all the same, with
+            the same number of each: one that is being removed waits for its time.
         gone: keys whose object it has found gone, which now shows where nothing else was told.
-        known_gone: keys that had been said to be gone before the batch began with them: a listing
-            tells nothing new of them, and what the guard has held back is not to be asked for.
+        known_gone: keys that had been said to be gone before the batch began with them: where
+            nothing was told of one since, a listing tells nothing new, and what the guard has held
+            back is not to be asked for. One that was there in between is gone anew.
         now: the time.
     """
-    changed, left = list[str](), list[str]()
+    changed = list[str]()
     for part in groups(there):
         for row in tx.execute(*_differing(source.id, part)):
             known = there[row.object_key]
             if known is not None and row.told_count > known:
                 changed.append(row.object_key)
-        left += _of_gone_objects(tx, source, [key for key in part if key not in known_gone])
-    for part in groups(failed):  # one that is being removed waits for its time
-        left += _of_gone_objects(tx, source, part, clean=True)
+    left = _of_gone_objects(tx, source, there, known_gone)
+    left += _of_gone_objects(tx, source, failed, known_gone, clean=True)
     for part in groups(gone):
         changed += tx.execute(*_there(source.id, part)).scalars()
     insert_automatic(database, tx, source.id, changed, trigger="listing", now=now)
@@ -78,16 +79,27 @@ def _there(source_id: str, keys: Sequence[str]) -> sa.Select[Any]:
 
 
 def _of_gone_objects(
-    tx: sa.Connection, source: Source, keys: Sequence[str], *, clean: bool = False
-) -> Sequence[str]:
+    tx: sa.Connection,
+    source: Source,
+    told: Mapping[str, int | None],
+    known_gone: Collection[str],
+    *,
+    clean: bool = False,
+) -> list[str]:
     """Return which of these keys have documents, or clean ones, although their object is gone."""
-    if source.mode is not DeleteMode.MIRROR or not keys:
+    if source.mode is not DeleteMode.MIRROR:
         return []
-    return tx.execute(*_left(source.id, keys, clean=clean)).scalars().all()
+    left = list[str]()
+    for part in groups(told):
+        for row in tx.execute(*_left(source.id, part, clean=clean)):
+            known = told[row.object_key]
+            if row.object_key not in known_gone or (known is not None and row.told_count > known):
+                left.append(row.object_key)
+    return left
 
 
 @built_once
-def _left(source_id: str, keys: Sequence[str], *, clean: bool) -> sa.Select[Any]:
+def _left(source_id: str, keys: Sequence[str], *, clean: bool) -> Any:
     same = sa.and_(
         documents.c.source_id == objects.c.source_id,
         documents.c.object_key == objects.c.object_key,
@@ -95,4 +107,5 @@ def _left(source_id: str, keys: Sequence[str], *, clean: bool) -> sa.Select[Any]
     here = [objects.c.source_id == source_id, objects.c.object_key.in_(keys), objects.c.gone]
     if clean:
         here.append(documents.c.phase == "clean")
-    return sa.select(objects.c.object_key).join(documents, same).where(*here).distinct()
+    columns = (objects.c.object_key, objects.c.told_count)
+    return sa.select(*columns).join(documents, same).where(*here).distinct()

@@ -168,8 +168,7 @@ class Documents(DocumentRows, Deletions):
                     tx,
                     source,
                     {one.key: one.told_count for one in ended if one.result.done and not one.gone},
-                    # Of one that was gone before there is nothing new: it waits for its time.
-                    failed=[one.key for one in ended if not one.result.done and not one.known_gone],
+                    failed={one.key: one.told_count for one in ended if not one.result.done},
                     gone=[one.key for one in ended if one.gone],
                     known_gone={one.key for one in ended if one.known_gone},
                     now=now,

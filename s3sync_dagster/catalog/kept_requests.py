@@ -21,7 +21,7 @@ def waiting_requests(database: Database, tenant: str, *, most: int) -> int:
         sa.select(sa.literal(1))
         .where(
             invocations.c.source_id.in_(own),
-            invocations.c.status == sa.literal_column("'pending'"),
+            invocations.c.status == "pending",
             invocations.c.priority == Trigger.API.priority,
             invocations.c.trigger == Trigger.API.value,
         )

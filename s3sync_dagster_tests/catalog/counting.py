@@ -8,11 +8,25 @@ from s3sync_dagster.catalog.tables import documents, objects
 Counts = dict[tuple[object, ...], tuple[int, ...]]
 
 
+_KINDS = (
+    objects.c.source_id,
+    objects.c.gone,
+    *(sa.func.coalesce(objects.c[name], "") for name in ("skip_reason", "outcome", "reason")),
+)
+_PAPERS = (documents.c.source_id, documents.c.phase, sa.func.coalesce(documents.c.fingerprint, ""))
+_SUMS = (sa.func.count(), sa.func.sum(documents.c.chunks), sa.func.sum(documents.c.text_bytes))
+# Built once: a simulated world counts after each tenth step.
+_KEPT = sa.select(object_counts), sa.select(document_counts)
+_COUNTED = (
+    sa.select(*_KINDS, sa.func.count()).group_by(*_KINDS),
+    sa.select(*_PAPERS, *_SUMS).group_by(*_PAPERS),
+)
+
+
 def kept(catalog) -> tuple[Counts, Counts]:
     """Objects and documents of all sources by kind, as the database has counted them."""
     with catalog.database.read() as tx:
-        by_object = tx.execute(sa.select(object_counts)).all()
-        by_document = tx.execute(sa.select(document_counts)).all()
+        by_object, by_document = (tx.execute(one).all() for one in _KEPT)
     return (
         {tuple(row[:5]): (row.number,) for row in by_object},
         {tuple(row[:3]): (row.number, row.chunks, row.text_bytes) for row in by_document},
@@ -21,17 +35,8 @@ def kept(catalog) -> tuple[Counts, Counts]:
 
 def counted(catalog) -> tuple[Counts, Counts]:
     """Count them."""
-    one, two = objects.c, documents.c
-
-    def text(column):
-        return sa.func.coalesce(column, "")
-
-    kinds = (one.source_id, one.gone, text(one.skip_reason), text(one.outcome), text(one.reason))
-    papers = (two.source_id, two.phase, text(two.fingerprint))
-    sums = (sa.func.count(), sa.func.sum(two.chunks), sa.func.sum(two.text_bytes))
     with catalog.database.read() as tx:
-        by_object = tx.execute(sa.select(*kinds, sa.func.count()).group_by(*kinds)).all()
-        by_document = tx.execute(sa.select(*papers, *sums).group_by(*papers)).all()
+        by_object, by_document = (tx.execute(one).all() for one in _COUNTED)
     return (
         {tuple(row[:5]): (row[5],) for row in by_object},
         {tuple(row[:3]): (row[3], int(row[4]), int(row[5])) for row in by_document},

@@ -7,6 +7,7 @@ import pytest
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.engine.intake import take_messages
 from s3sync_dagster.engine.listing import continue_listing
+from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import AutoSync
@@ -45,6 +46,36 @@ def test_an_object_that_goes_while_its_batch_runs_is_removed_by_the_listing_that
             world.listing()
 
     work_on(world, batch, at=meanwhile)
+    world.run_batches()
+    assert "a.txt" not in world.keys_indexed()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_so_is_one_that_was_gone_before_and_is_read_in_between(world, fails):
+    for name in "abcdef":
+        world.bucket.put(f"{name}.txt", f"text {name}")
+    world.sync()
+    world.bucket.delete("a.txt")
+    world.sync()
+    if fails:  # another document of it, whose record ids somebody else has
+        place = {"tenant": "default_tenant", "database": "default_database"}
+        other = world.collections.open("other", **place, embedder=world.embedder)
+        taken = Record(id="x-0", document="theirs", embedding_text="it", metadata={"by": 1})
+        other.upsert([taken], world.embedder.embed_documents(["theirs"]))
+        world.bucket.put("z.meta.json", sidecar("a.txt", target_collection_name="other"))
+        world.sync()
+    event(world, "a.txt", remove=True)
+    world.bucket.put("a.txt", "here again")
+    batch = hold(world, "a.txt")
+
+    def meanwhile(step):
+        if step == "fetched":
+            world.bucket.delete("a.txt")
+            world.listing()
+
+    work_on(world, batch, at=meanwhile)
+    [told] = [one for one in world.reports if one.key == "a.txt"][-1:]
+    assert told.reason == ("record_ids_taken" if fails else None)
     world.run_batches()
     assert "a.txt" not in world.keys_indexed()
 

@@ -115,10 +115,13 @@ class Learning:
 
     def note_shown(self) -> None:
         """Remember what a listing shows as soon as it is blocked."""
+        if self.statements == self.looked:
+            return  # nobody has asked the catalog for anything since
         listing = self.catalog.listings.blocked(self.source.id)
         if listing is not None and listing.id not in self.shown:
             keys, _ = self.catalog.listings.departing_keys(listing, limit=10_000)
             self.shown[listing.id] = frozenset(keys)
+        self.looked = self.statements
 
     def approve(self) -> None:
         """Say yes to what is shown; AssertionError where anything else is to go with it."""

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from s3sync_dagster.catalog.tables.schema import Key, Time, metadata
+from s3sync_dagster.catalog.tables.schema import Key, Time, Word, metadata
 
 documents = sa.Table(
     "documents",
@@ -17,7 +17,7 @@ documents = sa.Table(
     sa.Column("custom_id", sa.Text),
     sa.Column("metadata", sa.JSON, nullable=False),
     sa.Column("owner", sa.Text, nullable=False),
-    sa.Column("phase", sa.Text, nullable=False),
+    sa.Column("phase", Word("writing", "clean", "removing"), nullable=False),
     sa.Column("etag", sa.Text),
     sa.Column("fingerprint", sa.Text),
     sa.Column("chunks", sa.Integer, nullable=False, server_default="0"),

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from s3sync_dagster.catalog.tables.schema import Key, Time, metadata
+from s3sync_dagster.catalog.tables.schema import Key, Time, Word, metadata
 
 objects = sa.Table(
     "objects",
@@ -30,7 +30,7 @@ objects = sa.Table(
     sa.Column("seen_at", Time, nullable=False),
     sa.Column("gone", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("skip_reason", sa.Text),
-    sa.Column("outcome", sa.Text),
+    sa.Column("outcome", Word("indexed", "skipped", "failed")),
     sa.Column("outcome_etag", sa.Text),
     sa.Column("fingerprint", sa.Text),
     sa.Column("reason", sa.Text),

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from s3sync_dagster.catalog.tables.schema import Key, Time, metadata
+from s3sync_dagster.catalog.tables.schema import Key, Time, Word, metadata
 
 invocations = sa.Table(
     "invocations",
@@ -19,7 +19,11 @@ invocations = sa.Table(
     sa.Column("trigger", sa.Text, nullable=False),
     sa.Column("automatic", sa.Boolean, nullable=False),
     sa.Column("priority", sa.SmallInteger, nullable=False),
-    sa.Column("status", sa.Text, nullable=False),
+    sa.Column(
+        "status",
+        Word("pending", "processing", "complete", "failed", "cancelled"),
+        nullable=False,
+    ),
     sa.Column("target_collection_name", sa.Text),
     sa.Column("custom_id", sa.Text),
     sa.Column("metadata", sa.JSON),
@@ -61,9 +65,7 @@ invocations = sa.Table(
 )
 _pending = invocations.c.status == "pending"
 # With its words in the statement: SQLite holds an IN of parameters against no index's condition.
-is_live = invocations.c.status.in_(
-    [sa.literal_column("'pending'"), sa.literal_column("'processing'")]
-)
+is_live = invocations.c.status.in_(["pending", "processing"])
 coalescing = sa.and_(_pending, invocations.c.automatic, invocations.c.owner.is_(None))
 sa.Index(
     "ix_invocations_pending",
@@ -127,7 +129,7 @@ batches = sa.Table(
     metadata,
     sa.Column("token", sa.Text, primary_key=True),
     sa.Column("source_id", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("state", Word("reserved", "running", "done", "released"), nullable=False),
     sa.Column("priority", sa.SmallInteger, nullable=False),
     sa.Column("size", sa.Integer, nullable=False),
     sa.Column("lease_until", Time, nullable=False),
@@ -154,7 +156,9 @@ listings = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("source_id", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
+    sa.Column(
+        "state", Word("running", "complete", "failed", "blocked", "approved"), nullable=False
+    ),
     sa.Column("cursor", Key),
     sa.Column("owner", sa.Text),
     sa.Column("lease_until", Time, nullable=False),
