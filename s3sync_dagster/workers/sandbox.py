@@ -57,8 +57,8 @@ def enter(folder: str, module: str, contents: Iterable[object] = ()) -> None:
     if listens:
         own.append(("/tmp", landlock.MAKE_SOCKET | landlock.REMOVE_FILE))
     landlock.restrict([*_kept(module), *own, *files])
-    seccomp.refuse_calls(own_sockets=listens)
     linux.drop_capabilities()
+    seccomp.refuse_calls(own_sockets=listens)  # the last: no other way to give up is left then
 
 
 def named_files(contents: Iterable[object]) -> list[Path]:
