@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from s3sync_dagster.workers import linux
+from s3sync_dagster.workers import processes
 
 MOST_BYTES = 2 * 1024**3
 MOST_FILES = 4_000
@@ -46,7 +46,9 @@ def is_overfull(folder: str, *, most_bytes: int = MOST_BYTES, most_files: int = 
     return most_bytes < 0
 
 
-def nameless_bytes(pids: Iterable[int], folder: str, *, most_read: int = MOST_READ) -> int:
+def nameless_bytes(
+    family: Iterable[processes.Process], folder: str, *, most_read: int = MOST_READ
+) -> int:
     """Return the bytes of files of a folder that processes hold and that have no name more.
 
     Of what is mapped alone nobody is told the size: each such file counts as more than may be
@@ -55,12 +57,12 @@ def nameless_bytes(pids: Iterable[int], folder: str, *, most_read: int = MOST_RE
     """
     told = _Told(most_read)
     total = 0
-    for pid in pids:
+    for one in family:
         try:
-            total += (MOST_BYTES + 1) * _nameless_maps(pid, folder, told)
-            total += _nameless_open(pid, folder)
+            total += (MOST_BYTES + 1) * _nameless_maps(one, folder, told)
+            total += _nameless_open(one, folder)
         except PermissionError:
-            if linux.memory_of(pid):
+            if processes.is_there(one):
                 return MOST_BYTES + 1
             continue  # it has ended, and nobody has waited for it
         except _TooMuch:
@@ -91,9 +93,9 @@ class _Told:
         return said
 
 
-def _nameless_open(pid: int, folder: str) -> int:
+def _nameless_open(process: processes.Process, folder: str) -> int:
     total = 0
-    for one in Path(f"{linux.folder_of(pid)}/fd").iterdir():
+    for one in Path(f"{process.folder}/fd").iterdir():
         with suppress(FileNotFoundError):  # closed meanwhile
             name = str(one.readlink())
             if name.startswith(f"{folder}/"):
@@ -102,9 +104,9 @@ def _nameless_open(pid: int, folder: str) -> int:
     return total
 
 
-def _nameless_maps(pid: int, folder: str, told: _Told) -> int:
+def _nameless_maps(process: processes.Process, folder: str, told: _Told) -> int:
     begins, ends = f" {folder}/".encode(), b" (deleted)"
-    lines = told.read(f"{linux.folder_of(pid)}/maps").splitlines()
+    lines = told.read(f"{process.folder}/maps").splitlines()
     return len({one.split()[4] for one in lines if begins in one and one.endswith(ends)})
 
 

@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from s3sync_dagster.workers import forker, linux, wire
+from s3sync_dagster.workers import forker, linux, processes, wire
 
 _END_SECONDS = 2.0
 _PARENT_CHECK_SECONDS = 1.0
@@ -128,7 +128,7 @@ class Server:
         """Kill what a forker has left that was killed itself; the kernel gives it to us."""
         known = {pid for pid, _ in self._forkers.values()}
         ends_at = time.monotonic() + _END_SECONDS
-        while strays := set(linux.children_of(os.getpid())) - known:
+        while strays := set(processes.children_of(os.getpid())) - known:
             for pid in strays:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

@@ -5,10 +5,10 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from s3sync_dagster.workers import folders, linux, wire
+from s3sync_dagster.workers import folders, linux, processes, wire
 
 CALLS = 500
 GROWTH_BYTES = 96 * 1024**2
@@ -107,12 +107,12 @@ class Worker:
 
     def is_clean(self) -> bool:
         """Return whether nothing of the last call is left: memory, programs, files."""
-        used = linux.memory_of(self.pid)
+        used = processes.resident_bytes(self.pid)
         self.born_bytes = self.born_bytes or used
         return (
             self.served < CALLS
             and used <= self.born_bytes + GROWTH_BYTES
-            and not linux.children_of(self.pid)
+            and not processes.children_of(self.pid)
             and not linux.orphans_of(self.pid)
             and not os.listdir(self.folder)  # noqa: PTH208 (after each call: a name is enough)
         )
@@ -132,25 +132,21 @@ class Worker:
         if self.call is not None and now > self.call.ends_at:
             self.kill("timeout")
             return
-        used = sum(map(linux.memory_of_tree, (self.pid, *linux.orphans_of(self.pid))))
+        family = processes.trees_of(self.pid, *linux.orphans_of(self.pid))
+        used = processes.memory_of(family)
         if self.call is not None:
             self.call.peak_bytes = max(self.call.peak_bytes, used)
         too_large = self.bound_bytes and used > self.bound_bytes
-        if too_large or linux.has_many_watches(self._family()):
+        if too_large or processes.has_many_watches(family):
             self.kill("out_of_memory")
         if now > self._looked_at + _LOOK_SECONDS:
             self._looked_at = now
-            if self._writes_too_much():
+            if self._writes_too_much(family):
                 self.kill("too_much_written")
 
-    def _writes_too_much(self) -> bool:
-        nameless = folders.nameless_bytes(self._family(), self.folder)
+    def _writes_too_much(self, family: Sequence[processes.Process]) -> bool:
+        nameless = folders.nameless_bytes(family, self.folder)
         return folders.is_overfull(self.folder, most_bytes=folders.MOST_BYTES - nameless)
-
-    def _family(self) -> Iterator[int]:
-        """Yield its process, and what that has started in whichever way."""
-        for root in (self.pid, *linux.orphans_of(self.pid)):
-            yield from linux.tree_of(root)
 
     def kill(self, why: str) -> None:
         """End it and what it started."""

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.model.errors import LimitExceeded
-from s3sync_dagster.workers import folders, linux, open_pool
+from s3sync_dagster.workers import folders, open_pool, processes
+from s3sync_dagster.workers.worker import Worker
 
 JOBS = "s3sync_dagster_tests.workers.jobs:"
 PLENTY = WorkLimits(seconds=60)
@@ -46,10 +48,10 @@ def test_files_without_a_name_count_as_long_as_they_are_open(tmp_path: Path):
     with place.open("wb") as file:
         file.write(bytes(81_920))
         file.flush()
-        assert folders.nameless_bytes([os.getpid()], str(tmp_path)) == 0
+        assert folders.nameless_bytes(processes.trees_of(os.getpid()), str(tmp_path)) == 0
         place.unlink()
-        assert folders.nameless_bytes([os.getpid()], str(tmp_path)) >= 81_920
-    assert folders.nameless_bytes([os.getpid()], str(tmp_path)) == 0
+        assert folders.nameless_bytes(processes.trees_of(os.getpid()), str(tmp_path)) >= 81_920
+    assert folders.nameless_bytes(processes.trees_of(os.getpid()), str(tmp_path)) == 0
 
 
 def test_who_may_not_be_looked_at_has_written_too_much(monkeypatch, tmp_path: Path):
@@ -57,7 +59,9 @@ def test_who_may_not_be_looked_at_has_written_too_much(monkeypatch, tmp_path: Pa
         raise PermissionError
 
     monkeypatch.setattr(Path, "iterdir", refuse)
-    assert folders.nameless_bytes([os.getpid()], str(tmp_path)) > folders.MOST_BYTES
+    assert (
+        folders.nameless_bytes(processes.trees_of(os.getpid()), str(tmp_path)) > folders.MOST_BYTES
+    )
 
 
 HIDES = """
@@ -79,36 +83,36 @@ def test_what_a_worker_has_started_and_that_again_is_looked_at(tmp_path: Path):
         try:
             assert started.stdout is not None
             assert started.stdout.readline() == b"held\n"
-            family = linux.tree_of(started.pid)
+            family = processes.trees_of(started.pid)
             assert len(family) == 3
             held = [folders.nameless_bytes([one], str(tmp_path)) for one in family]
             assert held[0] == 0
             assert sum(held) >= 81_920
         finally:
-            for one in linux.tree_of(started.pid):
-                os.kill(one, signal.SIGKILL)
+            for one in processes.trees_of(started.pid):
+                os.kill(one.pid, signal.SIGKILL)
 
 
 def test_whose_areas_nobody_can_read_has_written_too_much(tmp_path: Path):
-    me = [os.getpid()]
+    me = processes.trees_of(os.getpid())
     assert folders.nameless_bytes(me, str(tmp_path)) == 0
     areas = len(Path("/proc/self/maps").read_bytes())
     assert folders.nameless_bytes(me, str(tmp_path), most_read=areas // 2) > folders.MOST_BYTES
 
 
 def test_many_watches_are_seen_and_few_are_left():
-    me = [os.getpid()]
-    assert not linux.has_many_watches(me)
+    me = processes.trees_of(os.getpid())
+    assert not processes.has_many_watches(me)
     out, into = os.pipe()
     kept = [os.dup(out) for _ in range(1000)]
     try:
         with select.epoll() as watching:
             for one in kept[:100]:
                 watching.register(one)
-            assert not linux.has_many_watches(me)
+            assert not processes.has_many_watches(me)
             for one in kept[100:]:
                 watching.register(one)
-            assert linux.has_many_watches(me)
+            assert processes.has_many_watches(me)
     finally:
         for one in (out, into, *kept):
             os.close(one)
@@ -125,14 +129,15 @@ def test_who_has_ended_and_is_not_waited_for_holds_nothing(tmp_path: Path):
     """Nobody but root may look at its descriptors."""
     code = (
         "import os, time\n"
-        "from s3sync_dagster.workers import folders, linux\n"
+        "from s3sync_dagster.workers import folders, processes\n"
         "os.setuid(23456)\n"
         "child = os.fork()\n"
         "if child == 0:\n"
         "    os._exit(0)\n"
-        "while linux.memory_of(child):\n"
+        "while processes.resident_bytes(child):\n"
         "    time.sleep(0.01)\n"
-        "print(linux.memory_of_tree(child) < 2**20, folders.nameless_bytes([child], '/none'))\n"
+        "seen = processes.trees_of(child)\n"
+        "print(processes.memory_of(seen) < 2**20, folders.nameless_bytes(seen, '/none'))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True 0\n"
@@ -155,11 +160,11 @@ def test_what_is_only_mapped_and_has_no_name_is_more_than_may_be_written(tmp_pat
         one.write_bytes(bytes(8192))
     for one in (place, other):
         map_for_good(one)
-    assert folders.nameless_bytes([os.getpid()], folder) == 0
+    assert folders.nameless_bytes(processes.trees_of(os.getpid()), folder) == 0
     other.unlink()
-    assert folders.nameless_bytes([os.getpid()], folder) == 0
+    assert folders.nameless_bytes(processes.trees_of(os.getpid()), folder) == 0
     place.unlink()
-    nameless = folders.nameless_bytes([os.getpid()], folder)
+    nameless = folders.nameless_bytes(processes.trees_of(os.getpid()), folder)
     assert nameless > folders.MOST_BYTES
     assert folders.is_overfull(folder, most_bytes=folders.MOST_BYTES - nameless)
 
@@ -185,3 +190,18 @@ def test_nothing_stays_of_folders_in_folders_that_no_path_reaches(tmp_path: Path
     folders.remove(str(folder))
     assert list(tmp_path.iterdir()) == [beside]
     assert beside.read_text() == "another one's"
+
+
+def test_a_look_asks_the_kernel_once_for_each_process(monkeypatch):
+    """Of memory; how many threads and descriptors there are, it asks once as well."""
+    asked: list[str] = []
+
+    def note(path: str, *arguments: Any, **more: Any) -> Any:
+        asked.append(path)
+        return open(path, *arguments, **more)  # noqa: PTH123
+
+    monkeypatch.setattr(processes, "open", note, raising=False)
+    Worker(pid=os.getpid(), folder="/none", caller="").watch(0.0)
+    here = f"/proc/{os.getpid()}"
+    assert asked.count(f"{here}/statm") == 1
+    assert asked.count(f"{here}/task/{os.getpid()}/children") == 2  # its own, and what it adopted
