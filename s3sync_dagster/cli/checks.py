@@ -24,7 +24,7 @@ from s3sync_dagster.local.chroma_server import running_chroma, use_chroma
 from s3sync_dagster.local.privacy import open_to_others
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.settings import Settings
-from s3sync_dagster.workers import open_pool, sandbox
+from s3sync_dagster.workers import groups, open_pool, sandbox
 
 if TYPE_CHECKING:
     from s3sync_dagster.wiring import Parts
@@ -38,6 +38,7 @@ WAIT_SECONDS = 5.0
 SILENT_SECONDS = 120.0
 """A daemon gives a sign every 30 s; Dagster itself waits half an hour before it says so."""
 _HELD = "s3sync_dagster.workers.held:held"
+_COUNTED = "s3sync_dagster.workers.held:is_counted"
 _LEFT = {
     "network": "the network",
     "files": "all files of this user",
@@ -88,6 +89,8 @@ def worker_checks() -> Iterator[Check]:
     with open_pool(workers=1) as pool:
         limits = WorkLimits(seconds=6 * WAIT_SECONDS)
         yield checked("workers", lambda: _workers(pool.submit(_HELD, limits=limits).result()))
+        told = pool.submit(_COUNTED, limits=limits)
+        yield checked("worker memory", lambda: _worker_memory(counted=told.result()))
 
 
 def _workers(held: Sequence[str]) -> Check:
@@ -100,6 +103,23 @@ def _workers(held: Sequence[str]) -> Check:
         "reach"
     )
     return Check("workers", "note", text)
+
+
+def _worker_memory(*, counted: bool) -> Check:
+    if counted:
+        return Check("worker memory", "ok", "the kernel bounds all of it, its own for them too")
+    given = os.environ.get(groups.FOLDER)
+    if given:
+        text = (
+            f"{groups.FOLDER} names {given}, where no worker comes in: it takes a folder of cgroup "
+            "v2 that is this user's, holds no process itself, and that this process is below of"
+        )
+        return Check("worker memory", "note", text)
+    text = (
+        "watched from outside, which does not see what the kernel keeps for them: a control group "
+        f"bounds that too ({groups.FOLDER})"
+    )
+    return Check("worker memory", "ok", text)
 
 
 def home_checks(settings: Settings) -> Iterator[Check]:

@@ -18,12 +18,16 @@ import time
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from s3sync_dagster.workers import child, linux, sandbox, wire
+from s3sync_dagster.workers import child, groups, linux, sandbox, wire
+from s3sync_dagster.workers.groups import Group
+from s3sync_dagster.workers.remover import Remover
 from s3sync_dagster.workers.worker import Call, Worker
 
 WATCH_SECONDS = 0.02
 IDLE_SECONDS = 1.0
 """After which a child without work ends."""
+_LEFT_SECONDS = 1.0
+"""Between two looks at what workers that have ended leave, where none is left to watch."""
 
 
 @dataclass(slots=True)
@@ -40,13 +44,19 @@ class _Forker:
     loaded: set[str] = field(default_factory=set)
     reused: frozenset[str] = frozenset()
     """Functions whose calls may follow each other in one process."""
+    remover: Remover = field(default_factory=Remover)
+    ended: list[Group] = field(default_factory=list)
+    """Of workers that are gone, with something in them that has not ended yet."""
+    forked: int = 0
 
     def run(self) -> None:
         """Serve until the server closes the control socket."""
         self.poll.register(self.control, select.POLLIN)
         self._load("")
+        groups.prepare()
+        is_left = False
         while True:
-            found = {descriptor for descriptor, _ in self.poll.poll(self._patience())}
+            found = {descriptor for descriptor, _ in self.poll.poll(self._patience(is_left))}
             for descriptor in found & self.by_control.keys():
                 self._hear(self.by_control[descriptor])
             for descriptor in found & self.by_link.keys():
@@ -61,17 +71,25 @@ class _Forker:
                     worker.retire()
                 if worker.reap():
                     self._bury(worker)
-            linux.bury_orphans(self.workers)
+            self.ended = [one for one in self.ended if not one.remove()]
+            is_left = self.remover.go_on() or bool(self.ended)
+            is_left |= linux.bury_orphans({*self.workers, self.remover.pid})
 
     def end(self) -> None:
         """Kill what still runs and remove its files."""
         for worker in self.workers.values():
             worker.end()
+            self._leave(worker)
+        self.remover.end()
         linux.end_orphans()
+        for group in self.ended:
+            group.remove()
 
-    def _patience(self) -> float | None:
+    def _patience(self, is_left: bool) -> float | None:
         """Return milliseconds until somebody has to be looked at; None: not before a message."""
-        return WATCH_SECONDS * 1000 if self.workers or self.by_link else None
+        if self.workers or self.by_link:
+            return WATCH_SECONDS * 1000
+        return _LEFT_SECONDS * 1000 if is_left else None
 
     def _accept(self) -> bool:
         _, descriptors, _, _ = socket.recv_fds(self.control, 1, 2)
@@ -113,8 +131,12 @@ class _Forker:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         folder = tempfile.mkdtemp(prefix="s3sync-worker-")
         gc.freeze()  # shared pages stay shared: the child's collector does not touch them
+        group = groups.make(self.forked)
+        self.forked += 1
         pid = os.fork()
         if pid == 0:
+            if group is not None:
+                group.enter()
             self.control.close()
             ours.close()
             for other in self.workers.values():
@@ -126,7 +148,7 @@ class _Forker:
             theirs.close()
             child.run_call(call.link, call.header, folder=folder)
         theirs.close()
-        worker = Worker(pid=pid, folder=folder, caller=call.header.caller)
+        worker = Worker(pid=pid, folder=folder, caller=call.header.caller, group=group)
         self.workers[pid] = worker
         if reused:
             worker.control = ours
@@ -181,6 +203,13 @@ class _Forker:
         if worker.call is not None:
             self._forget(worker.call)
         worker.bury()
+        self._leave(worker)
+
+    def _leave(self, worker: Worker) -> None:
+        """Have what a worker leaves removed."""
+        self.remover.take(worker.folder)
+        if worker.group is not None and not worker.group.remove():
+            self.ended.append(worker.group)
 
 
 def serve(module: str, control: socket.socket) -> NoReturn:

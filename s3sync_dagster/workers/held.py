@@ -9,6 +9,8 @@ import socket
 import tempfile
 from pathlib import Path
 
+from s3sync_dagster.workers import groups
+
 
 def held() -> tuple[str, ...]:
     """Return what is left: ``network``, ``files``, ``programs``, ``processes``, ``modes``."""
@@ -20,6 +22,11 @@ def held() -> tuple[str, ...]:
         "modes": _set_mode,
     }
     return tuple(name for name, attempt in attempts.items() if attempt())
+
+
+def is_counted() -> bool:
+    """Return whether what the kernel keeps for this worker counts as its memory (``groups``)."""
+    return groups.is_inside()
 
 
 def _connect() -> bool:

@@ -36,14 +36,19 @@ def orphans_of(group: int) -> list[int]:
     return [pid for pid in children_of(os.getpid()) if pid != group and _group_of(pid) == group]
 
 
-def bury_orphans(known: Container[int]) -> None:
-    """Let go of children that have ended and are not known: nobody else waits for them."""
+def bury_orphans(known: Container[int]) -> bool:
+    """Let go of children that have ended and are not known: nobody else waits for them.
+
+    Returns whether others are left, which have not ended.
+    """
+    left = False
     for pid in children_of(os.getpid()):
         if pid not in known:
             try:
-                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+                left |= os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) is None
             except ChildProcessError:
                 continue
+    return left
 
 
 def end_orphans() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from s3sync_dagster.workers import folders, linux, processes, wire
+from s3sync_dagster.workers.groups import Group
 
 CALLS = 500
 GROWTH_BYTES = 96 * 1024**2
@@ -52,6 +53,7 @@ class Worker:
     """For its temporary files."""
     caller: str
     """Whose calls it serves: those of different callers never meet in one process."""
+    group: Group | None = None
     control: socket.socket | None = None
     """Hands it further calls; None where it serves one."""
     call: Call | None = None
@@ -69,6 +71,8 @@ class Worker:
         """Remember what it works on."""
         self.call, self.idle_since = call, None
         self.bound_bytes = call.header.limits.memory_bytes
+        if self.group is not None:
+            self.group.bound(self.bound_bytes)
 
     def hand(self, call: Call, header: bytes) -> bool:
         """Give it a call; returns whether it was there to take it."""
@@ -151,29 +155,32 @@ class Worker:
     def kill(self, why: str) -> None:
         """End it and what it started."""
         self.killed = self.killed or why
-        _kill_group(self.pid)
+        self._kill_all()
 
     def reap(self) -> bool:
         """Return whether it has ended; what it started and left is killed with it."""
         if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             return False
-        _kill_group(self.pid)  # before the pid is free for others
+        self._kill_all()  # before the pid is free for others
         _, status = os.waitpid(self.pid, 0)
         self.exit_code = os.waitstatus_to_exitcode(status)
         return True
 
+    def _kill_all(self) -> None:
+        _kill_group(self.pid)
+        if self.group is not None:
+            self.group.kill()
+
     def bury(self) -> None:
-        """Tell the caller how it ended and remove what it leaves."""
+        """Tell the caller how it ended; its folder and its group are left to its forker."""
         if self.call is not None:
             _say(self.call, self._reason(self.call), self.exit_code)
         self.close()
-        folders.remove(self.folder)
 
     def end(self) -> None:
-        """Kill it, wait for it and remove its files."""
+        """Kill it and wait for it."""
         self.kill("abandoned")
         os.waitpid(self.pid, 0)
-        folders.remove(self.folder)
 
     def close(self) -> None:
         """Close its sockets."""
@@ -185,10 +192,11 @@ class Worker:
     def _reason(self, call: Call) -> str | None:
         # Native code rarely survives a refused allocation; a small process died of something else.
         large = call.peak_bytes > call.header.limits.memory_bytes / 2
+        refused = large and self.exit_code in _DEATHS_BY_REFUSED_MEMORY
         reason = self.killed
         if reason is None and self.exit_code == -signal.SIGXCPU:
             reason = "timeout"
-        elif reason is None and large and self.exit_code in _DEATHS_BY_REFUSED_MEMORY:
+        elif reason is None and (refused or (self.group is not None and self.group.ran_out())):
             reason = "out_of_memory"
         # What was read here before may have had its part in it: it is asked again, alone.
         if self.served and reason in (None, "out_of_memory", "gone"):

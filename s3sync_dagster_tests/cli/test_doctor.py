@@ -1,6 +1,7 @@
 """``s3sync doctor``: quiet about what is well, one line with the way out for what is not."""
 
 import json
+import os
 import time
 from contextlib import closing
 
@@ -17,7 +18,7 @@ from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster.wiring import open_parts
-from s3sync_dagster.workers import landlock
+from s3sync_dagster.workers import groups, landlock
 from s3sync_dagster_tests.conftest_aws import ACCESS_KEY_ID
 from s3sync_dagster_tests.scripted_http import scripted_server
 
@@ -200,9 +201,21 @@ def test_settings_that_cannot_be_read_are_one_broken_line(s3sync, monkeypatch):
 def test_what_workers_could_still_do_is_said(monkeypatch):
     held = "s3sync_dagster_tests.workers.burglar:hold_files"
     monkeypatch.setattr(checks, "_HELD", held)
-    [check] = checks.worker_checks()
+    check, _ = checks.worker_checks()
     assert check.state == "note"
     assert "has all files of this user: " in check.text
+
+
+def test_whether_a_control_group_bounds_workers_is_said(monkeypatch, tmp_path):
+    counted = groups.FOLDER in os.environ  # of this machine
+    _, check = checks.worker_checks()
+    assert (check.state, "bounds all of it" in check.text) == ("ok", counted)
+    monkeypatch.setenv(groups.FOLDER, str(tmp_path))  # no control group
+    _, check = checks.worker_checks()
+    assert (check.state, f"{tmp_path}, where no worker comes in" in check.text) == ("note", True)
+    monkeypatch.delenv(groups.FOLDER)
+    _, check = checks.worker_checks()
+    assert (check.state, "what the kernel keeps for them" in check.text) == ("ok", True)
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def fork_away(size: int, seconds: float) -> int:
     if os.fork() == 0:
         if os.fork() == 0:
             for leave in (os.setsid, lambda: os.setpgid(0, 0)):
-                with contextlib.suppress(PermissionError):
+                with contextlib.suppress(OSError):
                     leave()
             hoard = b"x" * size
             os.write(writes, str(os.getpid()).encode())
@@ -143,6 +143,17 @@ def fork_away(size: int, seconds: float) -> int:
     left = int(os.read(reads, 20))
     time.sleep(seconds)
     return left
+
+
+def fill_when_told(folder: str, size: int) -> None:
+    """Say who it is, fill memory once it is told to, and say so."""
+    said, told, filled = (Path(folder) / name for name in ("said", "told", "filled"))
+    said.write_text(f"{os.getpid()} {os.getppid()}")
+    while not told.exists():
+        time.sleep(0.01)
+    hoard = b"x" * size
+    filled.write_text(str(len(hoard)))
+    time.sleep(60)
 
 
 def fork_in_a_thread(size: int, seconds: float) -> int:

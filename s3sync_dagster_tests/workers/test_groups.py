@@ -1,0 +1,153 @@
+"""Control groups of workers: the kernel's own limits where a folder is given, else as without.
+
+``S3SYNC_WORKER_CGROUP`` in the tests' environment gives a real one, which has to be above them.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from s3sync_dagster.engine.ports import WorkLimits
+from s3sync_dagster.model.errors import LimitExceeded
+from s3sync_dagster.workers import folders, groups, open_pool
+from s3sync_dagster.workers.remover import Remover
+from s3sync_dagster_tests.waiting import wait_for
+from s3sync_dagster_tests.workers.processes import is_alive, read_when_written, wait_until_gone
+
+JOBS = "s3sync_dagster_tests.workers.jobs:"
+COUNTED = "s3sync_dagster.workers.held:is_counted"
+LIMITS = WorkLimits(seconds=60, memory_bytes=200 * 1024**2)
+
+
+def test_the_kernel_ends_who_takes_too_much_where_a_group_is_given(monkeypatch, tmp_path):
+    """Nobody looks meanwhile: the forker stands still. Without a group it sees it afterwards."""
+    monkeypatch.setenv("S3SYNC_WORKER_SANDBOX", "off")
+    with open_pool(workers=1) as pool:
+        job = pool.submit(JOBS + "fill_when_told", str(tmp_path), 400 * 1024**2, limits=LIMITS)
+        worker, forker = map(int, read_when_written(tmp_path / "said").split())
+        os.kill(forker, signal.SIGSTOP)
+        try:
+            (tmp_path / "told").touch()
+            if os.environ.get(groups.FOLDER):
+                wait_until_gone([worker])
+            else:
+                read_when_written(tmp_path / "filled")
+                assert is_alive(worker)
+        finally:
+            os.kill(forker, signal.SIGCONT)
+        with pytest.raises(LimitExceeded) as caught:
+            job.result()
+    assert caught.value.reason == "out_of_memory"
+    assert (tmp_path / "filled").exists() is (groups.FOLDER not in os.environ)
+
+
+def test_a_worker_is_in_a_group_where_one_is_given_and_it_goes_with_it():
+    given = os.environ.get(groups.FOLDER)
+    with open_pool(workers=1) as pool:
+        assert pool.submit(COUNTED, limits=LIMITS).result() is (given is not None)
+        if given is not None:
+            wait_for(lambda: not [*Path(given).glob("s3sync-worker-*")])
+
+
+def test_what_leaves_its_process_group_ends_with_its_worker_where_a_group_is_given(monkeypatch):
+    monkeypatch.setenv("S3SYNC_WORKER_SANDBOX", "off")
+    with open_pool(workers=1) as pool:
+        left = pool.submit(JOBS + "fork_away", 0, 0, limits=LIMITS).result()
+        if os.environ.get(groups.FOLDER) is None:
+            assert psutil.pid_exists(left)  # until the pool ends
+        else:
+            wait_until_gone([left])
+    wait_until_gone([left])
+
+
+def test_a_folder_that_is_none_is_as_without(monkeypatch, tmp_path):
+    for folder in (tmp_path / "gone", Path("/proc/self")):
+        monkeypatch.setenv(groups.FOLDER, str(folder))
+        with open_pool(workers=1) as pool:
+            assert pool.submit(COUNTED, limits=LIMITS).result() is False
+            assert pool.submit(JOBS + "add", 1, limits=LIMITS).result() == 1
+
+
+def test_limits_are_written_and_the_end_is_read(monkeypatch, tmp_path):
+    """Of files that are none of the kernel's."""
+    monkeypatch.setenv(groups.FOLDER, str(tmp_path))
+    groups.prepare()
+    group = groups.make(7)
+    assert group is not None
+    group.bound(123)
+    group.enter()
+    group.kill()
+    written = {one.name: one.read_text() for one in group.path.iterdir()}
+    assert written == {
+        "memory.max": "123",
+        "memory.swap.max": "0",
+        "memory.oom.group": "1",
+        "pids.max": str(groups.MOST_TASKS),
+        "cgroup.procs": "0",
+        "cgroup.kill": "1",
+    }
+    assert (tmp_path / "cgroup.subtree_control").read_text() == "+memory +pids"
+    assert not group.ran_out()
+    events = group.path / "memory.events"
+    events.write_text("low 0\nhigh 0\nmax 12\noom 1\noom_kill 0\noom_group_kill 0\n")
+    assert not group.ran_out()
+    events.write_text("low 0\nhigh 0\nmax 12\noom 1\noom_kill 2\noom_group_kill 1\n")
+    assert group.ran_out()
+    assert not group.remove()
+    assert groups.make(7) is None  # there is one
+
+
+def test_groups_of_dead_forkers_go_and_those_of_others_stay(monkeypatch, tmp_path):
+    monkeypatch.setenv(groups.FOLDER, str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    left = tmp_path / f"s3sync-worker-{dead.pid}-1"
+    kept = [tmp_path / f"s3sync-worker-{os.getpid()}-1", tmp_path / "another"]
+    for one in (left, *kept):
+        one.mkdir()
+    groups.prepare()
+    assert [one.exists() for one in (left, *kept)] == [False, True, True]
+
+
+def test_who_watches_removes_nothing_that_takes_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(folders, "remove", _slowly(folders.remove))
+    empty, full = tmp_path / "empty", tmp_path / "full"
+    for one in (empty, full):
+        one.mkdir()
+    (full / "name").touch()
+    remover = Remover()
+    begins_at = time.monotonic()
+    for one in (empty, full):
+        remover.take(str(one))
+    assert remover.go_on()
+    assert time.monotonic() < begins_at + 0.5
+    assert not empty.exists()
+    wait_for(lambda: not remover.go_on())
+    assert not full.exists()
+    full.mkdir()
+    (full / "name").touch()
+    remover.take(str(full))
+    remover.end()
+    assert not full.exists()
+
+
+def _slowly(remove):
+    def later(folder: str) -> None:
+        time.sleep(1)
+        remove(folder)
+
+    return later
+
+
+def test_nobody_who_has_ended_is_left_after_the_last_worker():
+    with open_pool(workers=1) as pool:
+        _, forker = pool.submit(JOBS + "parent_pids", limits=LIMITS).result()
+        for _ in range(5):
+            pool.submit(JOBS + "fork_away", 0, 0, limits=LIMITS).result()
+            wait_for(lambda: not psutil.Process(forker).children(), seconds=10)
