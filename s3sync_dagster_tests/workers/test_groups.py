@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -115,34 +114,44 @@ def test_groups_of_dead_forkers_go_and_those_of_others_stay(monkeypatch, tmp_pat
     assert [one.exists() for one in (left, *kept)] == [False, True, True]
 
 
-def test_who_watches_removes_nothing_that_takes_long(tmp_path, monkeypatch):
-    monkeypatch.setattr(folders, "remove", _slowly(folders.remove))
-    empty, full = tmp_path / "empty", tmp_path / "full"
-    for one in (empty, full):
-        one.mkdir()
-    (full / "name").touch()
-    remover = Remover()
-    begins_at = time.monotonic()
-    for one in (empty, full):
-        remover.take(str(one))
-    assert remover.go_on()
-    assert time.monotonic() < begins_at + 0.5
-    assert not empty.exists()
-    wait_for(lambda: not remover.go_on())
-    assert not full.exists()
-    full.mkdir()
-    (full / "name").touch()
-    remover.take(str(full))
-    remover.end()
-    assert not full.exists()
+def test_who_watches_removes_nothing_but_what_is_empty(tmp_path, monkeypatch):
+    remove = folders.remove
 
-
-def _slowly(remove):
-    def later(folder: str) -> None:
-        time.sleep(1)
+    def note_and_remove(folder: str) -> None:
+        with (tmp_path / "removers").open("a") as file:
+            file.write(f"{os.getpid()} {os.nice(0)}\n")
         remove(folder)
 
-    return later
+    monkeypatch.setattr(folders, "remove", note_and_remove)
+    empty, full, more = (tmp_path / name for name in ("empty", "full", "more"))
+    for one in (empty, full, more):
+        one.mkdir()
+        (one / "name").touch()
+    (empty / "name").unlink()
+    remover = Remover()
+    for one in (empty, full):
+        remover.take(str(one))
+    assert not empty.exists()
+    assert remover.go_on()
+    remover.take(str(more))
+    wait_for(lambda: not remover.go_on())
+    assert not full.exists()
+    assert not more.exists()
+    removers = [line.split() for line in (tmp_path / "removers").read_text().splitlines()]
+    assert len({pid for pid, _ in removers} - {str(os.getpid())}) == 2
+    assert {turns for _, turns in removers} == {"19"}
+
+
+def test_what_is_still_to_be_removed_is_at_the_end(tmp_path):
+    remover = Remover()
+    for name in ("begun", "waiting"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+        remover.take(str(tmp_path / name))
+        if name == "begun":
+            remover.go_on()
+    remover.end()
+    assert not [*tmp_path.iterdir()]
 
 
 def test_nobody_who_has_ended_is_left_after_the_last_worker():
