@@ -24,7 +24,8 @@ from s3sync_dagster.local.chroma_server import running_chroma, use_chroma
 from s3sync_dagster.local.privacy import open_to_others
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.settings import Settings
-from s3sync_dagster.workers import groups, open_pool, sandbox
+from s3sync_dagster.workers import open_pool, sandbox
+from s3sync_dagster.workers.environment import GROUPS, groups_folder
 
 if TYPE_CHECKING:
     from s3sync_dagster.wiring import Parts
@@ -108,16 +109,16 @@ def _workers(held: Sequence[str]) -> Check:
 def _worker_memory(*, counted: bool) -> Check:
     if counted:
         return Check("worker memory", "ok", "the kernel bounds all of it, its own for them too")
-    given = os.environ.get(groups.FOLDER)
+    given = groups_folder()
     if given:
         text = (
-            f"{groups.FOLDER} names {given}, where no worker comes in: it takes a folder of cgroup "
+            f"{GROUPS} names {given}, where no worker comes in: it takes a folder of cgroup "
             "v2 that is this user's, holds no process itself, and that this process is below of"
         )
         return Check("worker memory", "note", text)
     text = (
         "watched from outside, which does not see what the kernel keeps for them: a control group "
-        f"bounds that too ({groups.FOLDER})"
+        f"bounds that too ({GROUPS})"
     )
     return Check("worker memory", "ok", text)
 

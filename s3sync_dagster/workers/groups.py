@@ -2,8 +2,9 @@
 
 What it keeps for a process (tables of pages, buffers, watches, names) nobody can count from outside
 (``processes``); in a group of its own it counts (cgroup v2, ``memory.max``). Groups are made in a
-folder that the operator gives: it has to hold no process itself, and this one has to run below it
-(``Documentation/admin-guide/cgroup-v2.rst``, "Delegation" and "No Internal Process Constraint").
+folder that the operator gives, in or below which this process has to run; what is in it is moved
+below, since no group has limits beside processes (``Documentation/admin-guide/cgroup-v2.rst``,
+"Delegation" and "No Internal Process Constraint").
 """
 
 import os
@@ -11,11 +12,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = "S3SYNC_WORKER_CGROUP"
-"""Names the folder; without it workers are watched, and no more."""
+from s3sync_dagster.workers.environment import groups_folder
+
 MOST_TASKS = 4000
 """Processes and threads of a worker, each of which takes of its memory (``processes``)."""
 _PREFIX = "s3sync-worker-"
+_ASIDE = "s3sync-stack"
+_ROUNDS = 5
+"""In which processes are moved that others may start meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,11 @@ class Group:
 
 def prepare() -> None:
     """Let groups of the given folder have limits, and remove those that dead forkers have left."""
-    folder = _folder()
+    folder = groups_folder()
     if folder is None:
         return
-    with suppress(OSError):  # also where it is done already
+    _move_aside(folder)
+    with suppress(OSError):  # ``make`` finds no limits then
         (folder / "cgroup.subtree_control").write_text("+memory +pids")
     for left in folder.glob(f"{_PREFIX}*"):
         forker = left.name.removeprefix(_PREFIX).partition("-")[0]
@@ -71,12 +76,28 @@ def prepare() -> None:
             Group(left).remove()
 
 
+def _move_aside(folder: Path) -> None:
+    """Move the processes that are in a folder itself into a group below it."""
+    aside = folder / _ASIDE
+    with suppress(OSError):
+        for _ in range(_ROUNDS):
+            found = (folder / "cgroup.procs").read_text().split()
+            if (
+                not found or not (folder / "cgroup.type").exists()
+            ):  # the first of a machine has none
+                return
+            aside.mkdir(exist_ok=True)
+            for pid in found:
+                with suppress(ProcessLookupError):  # it has ended
+                    (aside / "cgroup.procs").write_text(pid)
+
+
 def make(number: int) -> Group | None:
     """Return a new group for a child of this process; None where there are none.
 
     Swap counts as memory does, and all of a group end together.
     """
-    folder = _folder()
+    folder = groups_folder()
     if folder is None:
         return None
     group = Group(folder / f"{_PREFIX}{os.getpid()}-{number}")
@@ -99,8 +120,3 @@ def is_inside() -> bool:
     except OSError:
         return False
     return any(line.startswith("0::") and f"/{_PREFIX}" in line for line in lines)
-
-
-def _folder() -> Path | None:
-    named = os.environ.get(FOLDER)
-    return Path(named) if named else None

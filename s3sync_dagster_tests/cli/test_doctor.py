@@ -18,7 +18,8 @@ from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster.wiring import open_parts
-from s3sync_dagster.workers import groups, landlock
+from s3sync_dagster.workers import landlock
+from s3sync_dagster.workers.environment import GROUPS
 from s3sync_dagster_tests.conftest_aws import ACCESS_KEY_ID
 from s3sync_dagster_tests.scripted_http import scripted_server
 
@@ -207,13 +208,13 @@ def test_what_workers_could_still_do_is_said(monkeypatch):
 
 
 def test_whether_a_control_group_bounds_workers_is_said(monkeypatch, tmp_path):
-    counted = groups.FOLDER in os.environ  # of this machine
+    counted = GROUPS in os.environ  # of this machine
     _, check = checks.worker_checks()
     assert (check.state, "bounds all of it" in check.text) == ("ok", counted)
-    monkeypatch.setenv(groups.FOLDER, str(tmp_path))  # no control group
+    monkeypatch.setenv(GROUPS, str(tmp_path))  # no control group
     _, check = checks.worker_checks()
     assert (check.state, f"{tmp_path}, where no worker comes in" in check.text) == ("note", True)
-    monkeypatch.delenv(groups.FOLDER)
+    monkeypatch.delenv(GROUPS)
     _, check = checks.worker_checks()
     assert (check.state, "what the kernel keeps for them" in check.text) == ("ok", True)
 

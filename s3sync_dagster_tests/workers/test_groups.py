@@ -15,6 +15,7 @@ import pytest
 from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.model.errors import LimitExceeded
 from s3sync_dagster.workers import folders, groups, open_pool
+from s3sync_dagster.workers.environment import GROUPS
 from s3sync_dagster.workers.remover import Remover
 from s3sync_dagster_tests.waiting import wait_for
 from s3sync_dagster_tests.workers.processes import is_alive, read_when_written, wait_until_gone
@@ -33,7 +34,7 @@ def test_the_kernel_ends_who_takes_too_much_where_a_group_is_given(monkeypatch, 
         os.kill(forker, signal.SIGSTOP)
         try:
             (tmp_path / "told").touch()
-            if os.environ.get(groups.FOLDER):
+            if os.environ.get(GROUPS):
                 wait_until_gone([worker])
             else:
                 read_when_written(tmp_path / "filled")
@@ -43,11 +44,11 @@ def test_the_kernel_ends_who_takes_too_much_where_a_group_is_given(monkeypatch, 
         with pytest.raises(LimitExceeded) as caught:
             job.result()
     assert caught.value.reason == "out_of_memory"
-    assert (tmp_path / "filled").exists() is (groups.FOLDER not in os.environ)
+    assert (tmp_path / "filled").exists() is (GROUPS not in os.environ)
 
 
 def test_a_worker_is_in_a_group_where_one_is_given_and_it_goes_with_it():
-    given = os.environ.get(groups.FOLDER)
+    given = os.environ.get(GROUPS)
     with open_pool(workers=1) as pool:
         assert pool.submit(COUNTED, limits=LIMITS).result() is (given is not None)
         if given is not None:
@@ -58,7 +59,7 @@ def test_what_leaves_its_process_group_ends_with_its_worker_where_a_group_is_giv
     monkeypatch.setenv("S3SYNC_WORKER_SANDBOX", "off")
     with open_pool(workers=1) as pool:
         left = pool.submit(JOBS + "fork_away", 0, 0, limits=LIMITS).result()
-        if os.environ.get(groups.FOLDER) is None:
+        if os.environ.get(GROUPS) is None:
             assert psutil.pid_exists(left)  # until the pool ends
         else:
             wait_until_gone([left])
@@ -67,7 +68,7 @@ def test_what_leaves_its_process_group_ends_with_its_worker_where_a_group_is_giv
 
 def test_a_folder_that_is_none_is_as_without(monkeypatch, tmp_path):
     for folder in (tmp_path / "gone", Path("/proc/self")):
-        monkeypatch.setenv(groups.FOLDER, str(folder))
+        monkeypatch.setenv(GROUPS, str(folder))
         with open_pool(workers=1) as pool:
             assert pool.submit(COUNTED, limits=LIMITS).result() is False
             assert pool.submit(JOBS + "add", 1, limits=LIMITS).result() == 1
@@ -75,7 +76,7 @@ def test_a_folder_that_is_none_is_as_without(monkeypatch, tmp_path):
 
 def test_limits_are_written_and_the_end_is_read(monkeypatch, tmp_path):
     """Of files that are none of the kernel's."""
-    monkeypatch.setenv(groups.FOLDER, str(tmp_path))
+    monkeypatch.setenv(GROUPS, str(tmp_path))
     groups.prepare()
     group = groups.make(7)
     assert group is not None
@@ -102,8 +103,19 @@ def test_limits_are_written_and_the_end_is_read(monkeypatch, tmp_path):
     assert groups.make(7) is None  # there is one
 
 
+def test_what_is_in_the_folder_itself_is_moved_below(monkeypatch, tmp_path):
+    """Of files that are none of the kernel's, where nobody leaves."""
+    monkeypatch.setenv(GROUPS, str(tmp_path))
+    (tmp_path / "cgroup.procs").write_text("12\n13\n")
+    groups.prepare()
+    assert not (tmp_path / "s3sync-stack").exists()  # the first group of a machine
+    (tmp_path / "cgroup.type").write_text("domain\n")
+    groups.prepare()
+    assert (tmp_path / "s3sync-stack/cgroup.procs").read_text() == "13"
+
+
 def test_groups_of_dead_forkers_go_and_those_of_others_stay(monkeypatch, tmp_path):
-    monkeypatch.setenv(groups.FOLDER, str(tmp_path))
+    monkeypatch.setenv(GROUPS, str(tmp_path))
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         dead.wait()
     left = tmp_path / f"s3sync-worker-{dead.pid}-1"
