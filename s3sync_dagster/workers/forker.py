@@ -135,13 +135,13 @@ class _Forker:
         self.forked += 1
         pid = os.fork()
         if pid == 0:
-            if group is not None:
-                group.enter()
             self.control.close()
             ours.close()
             for other in self.workers.values():
                 other.close()
             call.verdict.close()
+            if group is not None:
+                group.enter()
             if reused:
                 call.link.close()
                 child.serve_calls(theirs, folder=folder)
