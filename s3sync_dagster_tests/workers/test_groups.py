@@ -35,7 +35,7 @@ def test_the_kernel_ends_who_takes_too_much_where_a_group_is_given(monkeypatch, 
         try:
             (tmp_path / "told").touch()
             if os.environ.get(GROUPS):
-                wait_until_gone([worker])
+                wait_until_gone([worker], seconds=60)
             else:
                 read_when_written(tmp_path / "filled")
                 assert is_alive(worker)
