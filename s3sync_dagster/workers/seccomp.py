@@ -137,19 +137,20 @@ def program(*, own_sockets: bool) -> bytes | None:
 def _program(machine: int, *, column: int, own_sockets: bool) -> bytes:
     """Return the filter: another machine's calls are refused, of its own those that nobody makes.
 
-    One step a change of the answer, from the greatest number down.
+    One step a change of the answer, from the least number up: what is called often has a small one.
     """
     answers = _answers(column, own_sockets=own_sockets)
     changes = [
-        (number, answers.get(number, "unknown"))
-        for number in sorted({0} | answers.keys() | {number + 1 for number in answers})
-        if number == 0 or answers.get(number) != answers.get(number - 1)
+        number
+        for number in sorted({*answers, *(number + 1 for number in answers)})
+        if answers.get(number) != answers.get(number - 1)
     ]
     steps: list[tuple[int, int | str, int | str, int]] = [
         (_LOAD, 0, 0, _MACHINE_AT),
         (_EQUAL, 0, "refuse", machine),
         (_LOAD, 0, 0, _NUMBER_AT),
-        *((_AT_LEAST, answer, 0, number) for number, answer in reversed(changes)),
+        *((_AT_LEAST, 0, answers.get(number - 1, "unknown"), number) for number in changes),
+        (_RETURN, 0, 0, _UNKNOWN),
     ]
     ends: dict[str, int] = {}
     for name, found in _ENDS.items():
