@@ -11,9 +11,10 @@ from s3sync_dagster.catalog.object_rows import store_objects
 from s3sync_dagster.catalog.reports import list_anew
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.said import handed_on, to_be_written
-from s3sync_dagster.catalog.tables import documents, listings
+from s3sync_dagster.catalog.tables import documents, listings, sidecars
 from s3sync_dagster.core.document_targets import word_on
 from s3sync_dagster.core.keys import document_id
+from s3sync_dagster.core.sidecar_owners import SIDECAR_OWNER
 from s3sync_dagster.core.state import BESIDE, RECOVERED, RESTORED, UNTOLD
 from s3sync_dagster.core.vouching import NOTHING, names_any
 from s3sync_dagster.engine.rebuilding import RecoveredDocument
@@ -40,7 +41,7 @@ def store_recovered(
     """
     added = 0
     for part in groups(found):
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 **_found_in(collection_name, source, one),
                 "metadata": dict(one.metadata),
@@ -55,11 +56,38 @@ def store_recovered(
         with database.write() as connection:
             if not database.open_source(connection, source.id):
                 raise source_gone()
+            asks = _asking(connection, source, [one.object_key for one in part], collection_name)
+            for row, one in zip(rows, part, strict=True):
+                row["owner"] = asks.get((one.object_key, one.custom_id), row["owner"])
             statement = database.insert(documents).values(rows).on_conflict_do_nothing()
             added += connection.execute(statement).rowcount
             store_objects(database, connection, source.id, [one.object_key for one in part])
             list_anew(connection, listings.c.source_id == source.id)
     return added
+
+
+def _asking(
+    tx: sa.Connection, source: Source, keys: Sequence[str], collection_name: str
+) -> dict[tuple[str, str | None], str]:
+    """Return (key, custom id) -> the owner, where a sidecar that is known asks for just that.
+
+    Nothing on the records tells whether a sidecar or a request did: what a request asked for would
+    stay once the sidecar asks for something else.
+    """
+    told = sidecars.c.target_collection_name
+    asked = told == collection_name
+    if collection_name == source.collection_name:
+        asked = sa.or_(asked, told.is_(None))
+    rows = tx.execute(
+        sa.select(sidecars.c.path, sidecars.c.custom_id, sidecars.c.sidecar_key)
+        .where(
+            sidecars.c.source_id == source.id,
+            sidecars.c.path.in_(keys),
+            asked,
+        )
+        .order_by(sidecars.c.sidecar_key.desc())  # the smallest has the claim
+    )
+    return {(row.path, row.custom_id): SIDECAR_OWNER + row.sidecar_key for row in rows}
 
 
 def store_beside(

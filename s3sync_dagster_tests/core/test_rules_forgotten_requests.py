@@ -3,6 +3,8 @@
 import pytest
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.tables import documents
+from s3sync_dagster.engine.rebuilding import recover_catalog
 from s3sync_dagster.model.errors import Conflict, RecordRejected, Unavailable
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.core.rules import Refusing, refuse_with, sidecar
@@ -49,6 +51,23 @@ def test_what_was_asked_for_of_a_source_that_takes_nothing_by_itself_stays():
     found = fix(world)
     assert (found.stray, found.held_back) == ([], ["a.md"])
     assert sorted(world.texts().values()) == ["one", "two"]
+
+
+def test_what_a_known_sidecar_asks_for_is_read_back_as_the_sidecars():
+    world = make_world(auto_sync=AutoSync.METADATA)
+    world.bucket.put("a.md", "one")
+    world.bucket.put("b.md", "two")
+    world.bucket.put("z.meta.json", sidecar("a.md", "y"))
+    world.sync()
+    with world.catalog.database.write() as tx:
+        tx.execute(documents.delete())
+    world.bucket.put("z.meta.json", sidecar("b.md", "w"))
+    recover_catalog(
+        world.source, catalog=world.catalog, collections=world.collections, embedder=None
+    )
+    for _ in range(2):
+        world.sync()
+    assert list(world.texts().values()) == ["two"]
 
 
 @pytest.mark.parametrize("mode", KEEPS)
