@@ -246,9 +246,7 @@ def _words_by_cell(
     return own
 
 
-def _is_table(
-    cells: list[list[tuple[int, int]]], own: dict[tuple[int, int], list[Word]]
-) -> bool:
+def _is_table(cells: list[list[tuple[int, int]]], own: dict[tuple[int, int], list[Word]]) -> bool:
     """Return whether a grid's cells hold what a table's do, and not several rows of it."""
     different = {cell for row in cells for cell in row}
     if len(own) < _MIN_FILLED * len(different):
