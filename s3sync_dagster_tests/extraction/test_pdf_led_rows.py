@@ -52,6 +52,26 @@ def test_a_name_may_begin_on_the_line_above(dots: str):
     assert (table.first_row, table.top, table.left) == (table.rows[0], 100, 60)
 
 
+def test_entries_that_layout_analysis_takes_for_a_table_are_rows_too():
+    block, words = block_of(["AA. Eyes ...... 58", "BB. Lungs ...... 59", "CC. Skin ………… A-2"])
+    block.kind, block.rows = "table", [["AA.", "Eyes ...... 58"], ["BB.", "Lungs ...... 59"]]
+    (table,) = read((block, words))
+    assert table.rows == [["AA. Eyes", "58"], ["BB. Lungs", "59"], ["CC. Skin", "A-2"]]
+
+
+def test_a_table_with_a_header_keeps_it():
+    block, words = block_of(
+        ["Crime Total Male", "Fraud ..... 1.7 .9", "Arson ..... 9 8", "a ..... 2 1"]
+    )
+    block.kind = "table"
+    assert read((block, words)) == [block]
+
+
+def test_each_of_several_values_has_a_cell():
+    (table,) = read(block_of(["Fraud ..... 1.7 .9", "Arson ..... 9 8", "Theft ..... 2 -"]))
+    assert table.rows == [["Fraud", "1.7", ".9"], ["Arson", "9", "8"], ["Theft", "2", "-"]]
+
+
 def test_values_in_columns_of_their_own_go_with_their_names():
     names = block_of(["Any injury ........", "Acute illness .....", "Chronic one ......."])
     columns = [block_of(["1.9", "4.5", "5.1"], left=170), block_of(["2", "5", "4"], left=200)]

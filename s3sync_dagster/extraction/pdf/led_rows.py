@@ -10,19 +10,20 @@ from collections.abc import Sequence
 
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.grids import Word, lines_of
+from s3sync_dagster.extraction.pdf.rows import is_value
 from s3sync_dagster.extraction.pdf.table_lines import words_of_texts
 from s3sync_dagster.extraction.pdf.text_layer import plain
 
-_LED = re.compile(r"(?P<name>.*?\w.*?)\s*(?:\.\s?){5,}\s*(?P<value>\S(?:.*\S)?)?\s*", re.DOTALL)
-_VALUE = re.compile(r"[-–(<$€£]*\w[\w.,:/%)–-]*(?: \S{1,6})?")
+_DOTS = re.compile(r"(?:\.\s?){5,}|(?:…\s?){2,}")
+_PAGE = re.compile(r"[ivxlcIVXLC]{1,7}|[A-Z]{1,2}[-.]?\d{1,4}")
+"""Numbers of pages besides those that are values anywhere."""
 _MARK_APART = re.compile(r"(?<=\d) \.(?=\s|$)")
-_MAX_VALUE_LETTERS = 16
 _MIN_ROWS = 3
 _MIN_SHARE = 0.6
 """Of the lines of a block that dots lead from."""
 _MAX_GAP = 6.0
 """From the last dot to a value, in heights of the line."""
-_KINDS = ("paragraph", "list_item", "heading", "code")
+_KINDS = ("paragraph", "list_item", "heading", "code", "table")
 
 
 def find_led(blocks: list[Block], words: Sequence[Word]) -> list[Block]:
@@ -31,12 +32,17 @@ def find_led(blocks: list[Block], words: Sequence[Word]) -> list[Block]:
     A line without dots above one is the beginning of its name. Values that are blocks of their own
     go with their names.
     """
-    if sum("...." in word.text or set(word.text) == {"."} for word in words) < _MIN_ROWS:
+    if (
+        sum("...." in word.text or "…" in word.text or set(word.text) == {"."} for word in words)
+        < _MIN_ROWS
+    ):
         return blocks
     own = words_of_texts(blocks, words)
     found: dict[int, tuple[list[list[str]], set[int]]] = {}
     for place, block in enumerate(blocks):
         rows, taken = _rows(place, own) if block.kind in _KINDS else ([], set[int]())
+        if block.kind == "table" and len(rows) != len([*lines_of(own[place])]):
+            continue  # a header above values
         if rows:
             found[place] = rows, taken
     values = set[int]().union(*(taken for _, taken in found.values()))
@@ -55,17 +61,18 @@ def _rows(place: int, own: list[list[Word]]) -> tuple[list[list[str]], set[int]]
     before = ""
     for line in lines:
         text = plain(" ".join(word.text for word in line))
-        parts = _LED.fullmatch(text)
-        if parts is None:
+        dots = [*_DOTS.finditer(text)]
+        start = text[: dots[0].start()].strip() if dots else ""
+        if not any(map(str.isalnum, start)):
             before = f"{before} {text}".strip()
             continue
-        values = [parts["value"]] if parts["value"] else []
+        values = text[dots[-1].end() :].split()
         for value, other in () if values else _values_beside(place, line[-1], own):
             values.append(value)
             beside[other] += 1
         if not values or not all(map(_is_short, values)):
             return [], set()
-        name = _MARK_APART.sub(".", f"{before} {parts['name']}".strip())
+        name = _MARK_APART.sub(".", f"{before} {start}".strip())
         rows.append([name, *values])
         before = ""
     if before or len(rows) < _MIN_SHARE * len(lines):
@@ -75,7 +82,7 @@ def _rows(place: int, own: list[list[Word]]) -> tuple[list[list[str]], set[int]]
 
 
 def _is_short(value: str) -> bool:
-    return _VALUE.fullmatch(value) is not None and len(value) <= _MAX_VALUE_LETTERS
+    return is_value(value) or _PAGE.fullmatch(value) is not None
 
 
 def _values_beside(place: int, dots: Word, own: list[list[Word]]) -> list[tuple[str, int]]:

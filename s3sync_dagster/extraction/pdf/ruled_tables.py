@@ -22,6 +22,8 @@ _MIN_RULES = 3
 """Of each direction: two rows, two columns."""
 _MAX_RULES = 400
 """Of a page; a drawing has more."""
+_MAX_PLACES = 4000
+"""Of a grid; squared paper has more."""
 _MIN_COVERED = 0.8
 """Share of a cell's edge along which a rule is drawn."""
 _MIN_FILLED = 0.5
@@ -120,20 +122,21 @@ def _places(rules: list[Rule]) -> list[float]:
     return out
 
 
-def _is_drawn(rules: list[Rule], place: float, start: float, end: float) -> bool:
-    """Return whether a rule is drawn along a cell's edge."""
-    covered = sum(
-        max(0.0, min(end, rule.end) - max(start, rule.start))
-        for rule in rules
-        if abs(rule.place - place) <= _SAME
-    )
+def _along(rules: list[Rule], places: list[float]) -> list[list[Rule]]:
+    """Return the rules at each place."""
+    return [[rule for rule in rules if abs(rule.place - place) <= _SAME] for place in places]
+
+
+def _is_drawn(rules: list[Rule], start: float, end: float) -> bool:
+    """Return whether one of the rules at a place is drawn along a cell's edge."""
+    covered = sum(max(0.0, min(end, rule.end) - max(start, rule.start)) for rule in rules)
     return covered >= _MIN_COVERED * (end - start)
 
 
 def _table(level: list[Rule], upright: list[Rule], words: Sequence[Word]) -> Block | None:
     """Return the table of a grid: a cell's words in its first row, in each column it spans."""
     rows, columns = _places(level), _places(upright)
-    if min(len(rows), len(columns)) < _MIN_RULES:
+    if min(len(rows), len(columns)) < _MIN_RULES or len(rows) * len(columns) > _MAX_PLACES:
         return None
     cells = _cells(rows, columns, level, upright)
     own = _words_by_cell(rows, columns, cells, words) if cells else None
@@ -206,12 +209,13 @@ def _cells(
     """Return for each place of a grid the first place of its cell; nothing for other shapes."""
     cells = [[(r, c) for c in range(len(columns) - 1)] for r in range(len(rows) - 1)]
     spans: dict[tuple[int, int], set[tuple[int, int]]] = {}
+    beside, above = _along(upright, columns), _along(level, rows)
     for r, (top, bottom) in enumerate(pairwise(rows)):
         for c, (left, right) in enumerate(pairwise(columns)):
             first = cells[r][c]
-            if c and not _is_drawn(upright, left, top, bottom):
+            if c and not _is_drawn(beside[c], top, bottom):
                 first = cells[r][c - 1]
-            elif r and not _is_drawn(level, top, left, right):
+            elif r and not _is_drawn(above[r], left, right):
                 first = cells[r - 1][c]
             cells[r][c] = first
             spans.setdefault(first, set()).add((r, c))
