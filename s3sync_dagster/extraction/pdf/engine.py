@@ -16,6 +16,8 @@ from s3sync_dagster.extraction.pdf.styles import Piece, is_italic, size_of, weig
 from s3sync_dagster.extraction.pdf.text_layer import plain
 from s3sync_dagster.model.errors import UnreadableFile
 
+_MAX_LINES = 2000
+"""That are drawn on a page whose rules are looked at; a thin box has two."""
 _LEANING = 0.5
 """Points by which a rule may not be straight."""
 
@@ -96,7 +98,8 @@ def _page(page: Any) -> ParsedPage:
 def _rules(drawn: Any) -> Rules:
     level: list[Rule] = []
     upright: list[Rule] = []
-    for line in drawn.lines if drawn is not None else ():
+    lines = drawn.lines if drawn is not None else ()
+    for line in lines if len(lines) <= _MAX_LINES else ():
         left, top, right, bottom = line.x1, line.y1, line.x2, line.y2
         if abs(bottom - top) <= _LEANING:
             level.append(Rule((top + bottom) / 2, min(left, right), max(left, right)))

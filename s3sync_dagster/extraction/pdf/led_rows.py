@@ -15,6 +15,7 @@ from s3sync_dagster.extraction.pdf.table_lines import words_of_texts
 from s3sync_dagster.extraction.pdf.text_layer import plain
 
 _DOTS = re.compile(r"(?:\.\s?){5,}|(?:…\s?){2,}")
+_MARKS = ("....", ". . .", "……")
 _PAGE = re.compile(r"[ivxlcIVXLC]{1,7}|[A-Z]{1,2}[-.]?\d{1,4}")
 """Numbers of pages besides those that are values anywhere."""
 _MARK_APART = re.compile(r"(?<=\d) \.(?=\s|$)")
@@ -32,10 +33,8 @@ def find_led(blocks: list[Block], words: Sequence[Word]) -> list[Block]:
     A line without dots above one is the beginning of its name. Values that are blocks of their own
     go with their names.
     """
-    if (
-        sum("...." in word.text or "…" in word.text or set(word.text) == {"."} for word in words)
-        < _MIN_ROWS
-    ):
+    texts = (text for block in blocks for row in ([block.text], *block.rows) for text in row)
+    if not any(mark in text for text in texts for mark in _MARKS):
         return blocks
     own = words_of_texts(blocks, words)
     found: dict[int, tuple[list[list[str]], set[int]]] = {}
