@@ -140,7 +140,7 @@ def test_a_shade_that_begins_beside_the_rules_makes_no_column():
             | {(150, 124 + 14 * line): "one two to six on it as" for line in range(12)},
             rules(tops=[100.0, 120.0, 290.0]),
         ),
-        (TEXTS, Rules(rules().level * 101, rules().upright)),
+        (TEXTS, Rules([*rules().level] * 101, rules().upright)),
         (TEXTS, Rules(_without_edge(TOPS, 120.0), _without_edge(LEFTS, 140.0))),
     ],
     ids=[
