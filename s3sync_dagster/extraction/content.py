@@ -125,7 +125,17 @@ def sniff(content: Content, *, named_as_text: bool = False) -> str | None:
         return "image"
     if head[:4] == b"RIFF" or head[4:8] == b"ftyp":
         return "media"
-    return "pdf" if _PDF_HEADER.search(head[:HEADER_BYTES]) else None
+    return "pdf" if _is_pdf_after_others(content, head[:HEADER_BYTES]) else None
+
+
+def _is_pdf_after_others(content: Content, head: bytes) -> bool:
+    """Return whether a PDF begins after what others wrote before it, such as a portal's page.
+
+    In a line of its own its header is enough; in the midst of a line the file must end as PDFs do.
+    """
+    if _PDF_HEADER.search(head):
+        return True
+    return _PDF_BEGINS.search(head) is not None and _PDF_END.search(_tail_of(content)) is not None
 
 
 def _is_bitmap(head: bytes) -> bool:

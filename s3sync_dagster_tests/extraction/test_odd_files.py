@@ -174,12 +174,17 @@ def test_stream_in_capitals_is_known():
         b"\x1b%-12345X@PJL JOB\r\n@PJL ENTER LANGUAGE=PDF\r\n",
         b"%%BEGIN_TICKET\r%%COLOUR: ALL\r",
         b"%%LINE: 1\n" * 90,
+        b"<html><head><title>Moved</title></head><body></body></html>",
     ],
-    ids=["mark", "printer", "ticket", "lines"],
+    ids=["mark", "printer", "ticket", "lines", "page"],
 )
 def test_pdf_after_what_others_wrote_before_it_is_a_pdf(read: Read, before: bytes):
     content = before + raw_pdf.pages_pdf([raw_pdf.text_content("behind a mark")])
     assert "behind a mark" in read(content, "a.pdf").text
+
+
+def test_words_about_pdfs_in_a_line_make_none():
+    assert sniff(b"\x00\x01 they begin with %PDF-1.7 and \x00 end otherwise") is None
 
 
 @pytest.mark.parametrize(
