@@ -11,15 +11,9 @@ from typing import Any
 from s3sync_dagster.extraction.pages import page_ranges
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.grids import Word
-from s3sync_dagster.extraction.pdf.ruled_tables import Rule, Rules
 from s3sync_dagster.extraction.pdf.styles import Piece, is_italic, size_of, weight_of
 from s3sync_dagster.extraction.pdf.text_layer import plain
 from s3sync_dagster.model.errors import UnreadableFile
-
-_MAX_LINES = 2000
-"""That are drawn on a page whose rules are looked at; a thin box has two."""
-_LEANING = 0.5
-"""Points by which a rule may not be straight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +28,6 @@ class ParsedPage:
     pieces: list[Piece]
     """Those that are not turned."""
     blocks: list[Block]
-    rules: Rules
 
 
 def parse_pages(body: bytes, numbers: Sequence[int], *, of: int) -> list[ParsedPage]:
@@ -69,7 +62,6 @@ def _engine(numbers: Sequence[int], *, of: int) -> Any:
         ocr_enabled=False,
         output_format="markdown",  # others leave emphasis and links out of the blocks
         extract_blocks=True,
-        extract_vector_graphics=True,
         keep_headers_footers=True,  # its own remover takes body lines with it
         max_pages=of,  # the default cuts silently after 1,000
         target_pages=page_ranges(list(numbers)).replace(" ", ""),
@@ -91,21 +83,7 @@ def _page(page: Any) -> ParsedPage:
         ],
         pieces=_pieces(items),
         blocks=[_block(block) for block in page.blocks or ()],
-        rules=_rules(page.vector_graphics),
     )
-
-
-def _rules(drawn: Any) -> Rules:
-    level: list[Rule] = []
-    upright: list[Rule] = []
-    lines = drawn.lines if drawn is not None else ()
-    for line in lines if len(lines) <= _MAX_LINES else ():
-        left, top, right, bottom = line.x1, line.y1, line.x2, line.y2
-        if abs(bottom - top) <= _LEANING:
-            level.append(Rule((top + bottom) / 2, min(left, right), max(left, right)))
-        elif abs(right - left) <= _LEANING:
-            upright.append(Rule((left + right) / 2, min(top, bottom), max(top, bottom)))
-    return Rules(level, upright)
 
 
 def _pieces(items: Iterable[Any]) -> list[Piece]:

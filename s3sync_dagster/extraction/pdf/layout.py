@@ -26,7 +26,6 @@ from s3sync_dagster.extraction.pdf.grids import find_grids
 from s3sync_dagster.extraction.pdf.headed_tables import part_headed
 from s3sync_dagster.extraction.pdf.headings import find_headings
 from s3sync_dagster.extraction.pdf.labelled_tables import join_at_labels
-from s3sync_dagster.extraction.pdf.led_rows import find_led
 from s3sync_dagster.extraction.pdf.lists import find_lists
 from s3sync_dagster.extraction.pdf.lost_lines import find_lost_lines
 from s3sync_dagster.extraction.pdf.lower_rows import add_lower_rows
@@ -39,7 +38,6 @@ from s3sync_dagster.extraction.pdf.plain_pages import with_headings
 from s3sync_dagster.extraction.pdf.prose_columns import part_prose
 from s3sync_dagster.extraction.pdf.right_to_left import is_right_to_left
 from s3sync_dagster.extraction.pdf.rows import part_rows
-from s3sync_dagster.extraction.pdf.ruled_tables import find_ruled
 from s3sync_dagster.extraction.pdf.run_in import Runs
 from s3sync_dagster.extraction.pdf.section_marks import without_marks
 from s3sync_dagster.extraction.pdf.standing_out import is_in_figure
@@ -231,8 +229,7 @@ def _layout(page: ParsedPage, letters: Letters, runs: Runs) -> Layout:
     words, pieces, whole = page.words, page.pieces, page.blocks
     figures = [block for block in whole if block.kind == "figure"]
     shown = [block for block in whole if block.kind != "figure" or block.text]
-    shown = find_ruled(part_prose(shown, pieces), words, page.rules)
-    blocks = find_lists(find_led(shown, words), words)
+    blocks = find_lists(part_prose(shown, pieces), words)
     body = body_size(count_sizes(pieces), letters.sizes, of_all=letters.size)
     blocks = part_columns(find_grids(blocks, words))
     if body is not None:
