@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.database import ROWS_A_PART, Database
 from s3sync_dagster.catalog.invocations import insert_automatic
-from s3sync_dagster.catalog.lives import REMEMBER_SECONDS, end_life, go_on
+from s3sync_dagster.catalog.lives import REMEMBER_SECONDS, end_life
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.tables import (
     deleted_sources,
@@ -57,12 +57,10 @@ def remember_deleted(database: Database, tx: sa.Connection, source_id: str, *, n
 
 
 def is_there_again(tx: sa.Connection, source: Source) -> None:
-    """Forget the end of a source that is declared once more: code gives it the id that it had.
+    """Forget the end of a source whose records stayed and that is declared once more.
 
-    What a late worker left of it is its own now, and nobody sweeps what it has. Its lives that
-    ended are known still.
+    What a late worker left of it is its own now, and nobody sweeps what it has.
     """
-    go_on(tx, source)
     tx.execute(deleted_sources.delete().where(deleted_sources.c.id == source.id))
     tx.execute(
         documents.update()

@@ -7,10 +7,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.built_once import built_once
+from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import source_of
 from s3sync_dagster.catalog.tables import collections, deleted_sources, lives, sources
 from s3sync_dagster.core.declaration import Declaration
 from s3sync_dagster.core.lives import Life, Lives
+from s3sync_dagster.core.writers import successor_id
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import Source
 
@@ -19,6 +21,8 @@ LATE_SECONDS = 7 * 86_400.0
 which has had one of that name since."""
 REMEMBER_SECONDS = 400 * 86_400.0
 """Hardly a copy of Chroma is older that somebody puts back."""
+_FOLLOW = 100
+"""Lives of a source in one place of which each has an id that follows from the one before."""
 KEPT = sa.union(
     sa.select(deleted_sources.c.id).where(deleted_sources.c.keeps_records.is_(True)),
     sa.select(lives.c.source_id).where(lives.c.kept.is_(True)),
@@ -53,21 +57,43 @@ def end_life(tx: sa.Connection, row: sa.Row[Any], *, now: float) -> None:
             bucket_name=life.bucket_name,
             path_prefix=life.path_prefix,
             chroma=life.chroma,
+            name=row.name if row.declared is not None else None,
         )
     )
 
 
-def go_on(tx: sa.Connection, source: Source) -> None:
-    """Let what was to stay be a source's own again that is declared once more where it was."""
+def id_of_next_life(database: Database, tx: sa.Connection, source: Source) -> str:
+    """Return the id of a source of code that is declared now.
+
+    That of its name, unless one had it that ended: whoever reads records tells them apart by the
+    id alone. What a person has kept of one that stood in the same place is its own again, with the
+    id of that; whichever follows else, follows from the place, as that of a source that was moved.
+    """
+    if _is_new(tx, source.id):
+        return source.id
     own = (source.tenant, source.database_name, source.collection_name)
     where = (source.place.identity().bucket_name, source.place.path_prefix)
-    kept = sa.select(lives).where(lives.c.source_id == source.id, lives.c.kept.is_(True))
-    same = [
-        row.id
-        for row in tx.execute(kept)
-        if own in _life(row).places and (row.bucket_name, row.path_prefix) == where
-    ]
-    tx.execute(lives.delete().where(lives.c.id.in_(same)))
+    of_name = sa.or_(lives.c.name == source.name, lives.c.source_id == source.id)
+    kept = sa.select(lives).where(lives.c.kept.is_(True), of_name).order_by(lives.c.id.desc())
+    for row in tx.execute(kept).all():
+        if own in _life(row).places and (row.bucket_name, row.path_prefix) == where:
+            tx.execute(lives.delete().where(lives.c.id == row.id))
+            return row.source_id
+    name = source.id
+    for _ in range(_FOLLOW):
+        name = successor_id(name, source)
+        if _is_new(tx, name):
+            return name
+    return database.clock.uuid()
+
+
+def _is_new(tx: sa.Connection, source_id: str) -> bool:
+    met = sa.union_all(
+        sa.select(sources.c.id).where(sources.c.id == source_id),
+        sa.select(deleted_sources.c.id).where(deleted_sources.c.id == source_id),
+        sa.select(lives.c.source_id).where(lives.c.source_id == source_id),
+    )
+    return tx.execute(met).first() is None
 
 
 def lives_that_ended(tx: sa.Connection, *, of: str | None = None) -> dict[str, Lives]:
@@ -92,21 +118,18 @@ def lives_that_ended(tx: sa.Connection, *, of: str | None = None) -> dict[str, L
         deleted_sources.c.keeps_records.is_(True),
         deleted_sources.c.id.not_in(sa.select(lives.c.source_id).where(lives.c.kept.is_(True))),
     )
-    known = sa.select(lives).where(lives.c.source_id.not_in(kept_somewhere))
+    # One that is there with the id of one that ended was declared so by an earlier version.
+    there = lives.c.source_id.in_(sa.select(sources.c.id))
+    known = sa.select(lives).where(
+        lives.c.source_id.not_in(kept_somewhere), sa.or_(lives.c.kept.is_(True), sa.not_(there))
+    )
     if of is not None:
         known = known.where(lives.c.source_id == of)
     for row in tx.execute(known.order_by(lives.c.id)):
         found[row.source_id].append(_life(row))
-    again = sa.select(sources).where(sources.c.id.in_(sa.select(lives.c.source_id)), its_own)
-    by_now = {row.id: row for row in tx.execute(again) if row.id not in leaving}
-    told: dict[str, Lives] = {}
-    for name in {**leaving, **found}:
-        try:
-            now = source_of(by_now[name]) if name in by_now else None
-        except InvalidSetting:  # of another version: what is its own is not known
-            continue
-        told[name] = Lives(ended=found[name], leaving=leaving.get(name), by_now=now)
-    return told
+    return {
+        name: Lives(ended=found[name], leaving=leaving.get(name)) for name in {**leaving, **found}
+    }
 
 
 def ended_lately(

@@ -16,6 +16,7 @@ from s3sync_dagster.catalog.identities import (
     stand_in,
 )
 from s3sync_dagster.catalog.known_sources import KnownSources
+from s3sync_dagster.catalog.lives import id_of_next_life
 from s3sync_dagster.catalog.overtaken import end_verdicts
 from s3sync_dagster.catalog.quotas import require_none_kept
 from s3sync_dagster.catalog.reports import list_anew
@@ -139,6 +140,7 @@ class SourceRows(KnownSources):
             row = tx.execute(sa.select(sources).where(sources.c.name == source.name)).first()
             if row is None:
                 require_possible(tx, source)
+                source = source.with_changes(id=id_of_next_life(self._db, tx, source))
                 is_there_again(tx, source)
                 tx.execute(
                     sources.insert().values(

@@ -1,17 +1,18 @@
 """Lives of sources that ended: whose a record is that bears the id of one.
 
-A source has ended where it was moved, or deleted. One of code that is declared again gets the id
-that it had, and begins another life. A Chroma that was put back from a copy of before has records
-of a life that ended, as a worker has left them that was late; so has another installation that got
-such a source since. Each life is known by where it had its records. Where that is not known nothing
-is told by the id alone: the catalog was put back from a copy, or it ended before it was noted.
+A source has ended where it was moved, or deleted. One of code that is declared again begins another
+life, with an id of its own. A Chroma that was put back from a copy of before has records of a life
+that ended, as a worker has left them that was late; so has another installation that got such a
+source since, with the id that follows from its name. Each life is known by where it had its
+records. Where that is not known nothing is told by the id alone: the catalog was put back from a
+copy, or it ended before it was noted.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from s3sync_dagster.model.source import DeleteMode, Source
+from s3sync_dagster.model.source import Source
 
 Place = tuple[str, str, str]
 """Tenant, database and name of a collection."""
@@ -42,8 +43,6 @@ class Lives:
     ended: Sequence[Life] = ()
     leaving: Life | None = None
     """The one that ends now: it was moved, or is deleted and its records are to stay."""
-    by_now: Source | None = None
-    """As it is declared once more, with the same id."""
 
     def at(self, chroma: str | None) -> "Lives":
         """Return those that may have had records in a Chroma, by its address; None: not known."""
@@ -63,21 +62,9 @@ class Lives:
         return any(one.kept and one.had(place, metadata) for one in self._all())
 
     def over(self, place: Place, metadata: Mapping[str, Any]) -> bool:
-        """Return whether a record was of a life that ended and took its records along.
-
-        Only where no document has its id by now. Mode ``mirror`` asks for each object of its own
-        by itself; a mode that keeps what is gone never had what a life before has left.
-        """
-        now = self.by_now
-        if now is not None and now.mode is DeleteMode.MIRROR and is_of(now, place, metadata):
-            return False
+        """Return whether a record was of a life that ended and took its records along."""
         had = any(one.had(place, metadata) for one in self._all())
         return had and not self.kept(place, metadata)
-
-    def before(self, place: Place, metadata: Mapping[str, Any]) -> bool:
-        """Return whether a record that no document has is no work of the source that is there."""
-        ended = replace(self, leaving=None)
-        return self.kept(place, metadata) or ended.over(place, metadata)
 
     def _all(self) -> list[Life]:
         return [*self.ended, *([] if self.leaving is None else [self.leaving])]

@@ -100,7 +100,6 @@ def _look_through(
     owner: id -> key.
     """
     numbers, documents = Counter[str](), defaultdict[str, dict[str, str]](dict)
-    lives = catalog.documents.lives(source.id)
     place = (source.tenant, source.database_name, source.collection_name)
     free: dict[str, Lives | None] = {source.id: None}
     asked = {source.id, ""}
@@ -110,8 +109,7 @@ def _look_through(
             asked |= new
         for record in page:
             owner = owner_of(record)
-            kept = owner == source.id and lives.kept(place, record.metadata)
-            if not kept and is_free(free, place, record.metadata):
+            if is_free(free, place, record.metadata):
                 key = str(record.metadata.get("document_key") or "")
                 documents[owner][split_record_id(record.id)[0]] = key
             else:
@@ -140,7 +138,6 @@ def _refuse_records_of_others(source: Source, others: Counter[str], catalog: Cat
     Of a source that was deleted with its records a late worker may have left some: nobody's loss.
     """
     names = {one.id: one.name for one in catalog.sources.all(moved=True)}
-    names[source.id] = f"{source.name} before it was declared again, which were to stay"
     held = [f"{number} of {_whose(owner, names)}" for owner, number in sorted(others.items())]
     if held:
         raise Conflict(

@@ -212,18 +212,13 @@ def read_back_forgotten(
         S3SyncError: Chroma or the catalog does not answer; the next call looks again.
     """
     added, unread = 0, list[S3SyncError]()
-    lives = catalog.documents.lives(source.id)
     for place in places_of(source, catalog=catalog, collections=collections, log=log):
         try:
             collection = open_there(collections, place[2], tenant=place[0], database=place[1])
             if collection is None:
                 continue
             found = recover_documents(
-                source,
-                collection,
-                known_sources={source.id},
-                written_by=source.id,
-                lives=lives,
+                source, collection, known_sources={source.id}, written_by=source.id
             ).documents
         except NotFound:  # deleted since
             continue

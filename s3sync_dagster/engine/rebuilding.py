@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from s3sync_dagster.core.lives import NONE_ENDED, Lives, is_of, of_place
+from s3sync_dagster.core.lives import is_of, of_place
 from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.plan import record_ids, split_record_id
 from s3sync_dagster.core.record_limits import CONTRACT_KEYS, RESERVED_PREFIXES
@@ -132,8 +132,8 @@ def recover_catalog(
         S3SyncError: Chroma or the catalog does not answer.
     """
     place = {"tenant": source.tenant, "database": source.database_name}
-    known, kept = catalog.sources.ids(), catalog.rebuilding.kept_owners()
-    lives = catalog.documents.lives(source.id)
+    known = catalog.sources.ids()
+    ended = {*catalog.rebuilding.kept_owners(), *catalog.documents.ended()}
     done, before = Recovered(), set[str]()
 
     def take(name: str, *, of: str | None, whole: bool) -> None:
@@ -148,10 +148,9 @@ def recover_catalog(
             source,
             port,
             known_sources=known,
-            kept_sources=kept,
+            ended_sources=ended,
             adopt=adopt,
             written_by=of,
-            lives=lives,
         )
         done.stored += catalog.documents.read_back(
             source, found.documents, collection_name=name, collection_id=port.id
@@ -164,7 +163,7 @@ def recover_catalog(
     for name in dict.fromkeys((source.collection_name, *also)):
         if name in there or name in also or not also:  # named sidecars alone may fill others
             take(name, of=None, whole=True)
-    strangers = {"$nin": sorted({source.id, *known, *kept, *before})}
+    strangers = {"$nin": sorted({source.id, *known, *ended, *before})}
     theirs = {
         "$and": [
             {"s3sync_bucket": source.place.identity().bucket_name},
@@ -194,10 +193,9 @@ def recover_documents(
     collection: CollectionPort,
     *,
     known_sources: Collection[str],
-    kept_sources: Collection[str] = (),
+    ended_sources: Collection[str] = (),
     adopt: bool = False,
     written_by: str | None = None,
-    lives: Lives = NONE_ENDED,
 ) -> Recovery:
     """Return the documents that a source has in a collection, by their records.
 
@@ -209,21 +207,17 @@ def recover_documents(
         source: whose records are wanted.
         collection: that is scanned.
         known_sources: ids of all sources of the catalog.
-        kept_sources: ids of deleted ones whose records were to stay.
+        ended_sources: ids of ones that ended, with their records or without: not lost.
         adopt: take those of unknown sources too that this one would not write just so, and what
-            deleted ones kept.
+            is of ones that ended.
         written_by: look at records of this source alone.
-        lives: of its id, that ended: what is of those it takes with ``adopt`` alone.
     """
     found: dict[str, RecoveredDocument] = {}
     left_alone, owners = set[str](), set[str]()
     place = (source.tenant, source.database_name, collection.name)
     for page in collection.scan(source_id=written_by):
         for record in page:
-            whose = _belongs(record, source, known_sources, kept_sources)
-            named = record.metadata.get("s3sync_source") == source.id
-            if named and not adopt and lives.before(place, record.metadata):
-                continue
+            whose = _belongs(record, source, known_sources, ended_sources)
             if whose == "ours" and not is_of(source, place, record.metadata):
                 whose = "unknown"  # another installation's, whose source has the same name
             if whose == "ours" or (whose == "unknown" and adopt):
@@ -257,7 +251,7 @@ def _belongs(
     record: StoredRecord,
     source: Source,
     known_sources: Collection[str],
-    kept_sources: Collection[str] = (),
+    ended_sources: Collection[str] = (),
 ) -> Literal["ours", "unknown", "others"]:
     metadata = record.metadata
     owner = metadata.get("s3sync_source")
@@ -265,7 +259,7 @@ def _belongs(
         return "ours"
     if not isinstance(owner, str) or owner in known_sources or not of_place(source, metadata):
         return "others"
-    if owner in kept_sources:
+    if owner in ended_sources:
         return "unknown"
     return "ours" if would_write(source, record.id, metadata) else "unknown"
 

@@ -153,10 +153,10 @@ def verify_collection(
         loose = [record.id for record in bear_id if not expected.meets(record)]
         foreign = _of_namesakes(source, place, bear_id).intersection(loose)
         page = [record for record in bear_id if record.id not in foreign]
-        before = {record.id for record in bear_id if mine.before(place, record.metadata)}
-        found.of_namesakes += len(foreign - before)  # those were its own before it ended once
+        kept = {record.id for record in bear_id if mine.kept(place, record.metadata)}
+        found.of_namesakes += len(foreign - kept)
         found.records += len(page)
-        strays += [name for name in loose if name not in foreign | before]
+        strays += [name for name in loose if name not in foreign | kept]
         if vectors and page and not found.unreadable:
             found.unreadable = not _readable(collection, [record.id for record in page])
     # Work that went on meanwhile explains what it touched: only what still stands is reported.

@@ -3,7 +3,6 @@
 import pytest
 
 from s3sync_dagster.core.lives import Life, Lives, is_of
-from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster_tests.sources import changed, s3_source
 
 SOURCE = s3_source(
@@ -37,11 +36,10 @@ def test_a_life_had_records_in_its_place_alone(place, said, answer):
     assert Lives(ended=[life(kept=True)]).kept(place, said) is answer
 
 
-def test_what_is_of_a_life_that_ends_now_is_the_work_of_the_source_that_is_there():
+def test_what_is_of_a_life_that_ends_now():
     moved, kept = Lives(leaving=life()), Lives(leaving=life(kept=True))
-    assert (moved.over(PLACE, told()), moved.before(PLACE, told())) == (True, False)
-    assert (kept.over(PLACE, told()), kept.before(PLACE, told())) == (False, True)
-    assert Lives(ended=[life()], leaving=life()).before(PLACE, told())
+    assert (moved.over(PLACE, told()), moved.kept(PLACE, told())) == (True, False)
+    assert (kept.over(PLACE, told()), kept.kept(PLACE, told())) == (False, True)
     assert not Lives(leaving=life(chroma="http://a:8000")).at("http://b:8000").over(PLACE, told())
 
 
@@ -58,23 +56,18 @@ def test_what_a_person_has_kept_of_one_life_is_over_by_no_other():
 
 
 @pytest.mark.parametrize(
-    ("changes", "over"),
+    ("changes", "own"),
     [
-        ({}, False),
-        ({"bucket_name": "there"}, False),  # its own collection, whatever the bucket
-        ({"collection_name": "new"}, False),  # its own bucket, in its database
-        ({"collection_name": "new", "bucket_name": "there"}, True),
-        ({"tenant": "t"}, True),
-        ({"database_name": "db"}, True),
+        ({}, True),
+        ({"bucket_name": "there"}, True),  # its own collection, whatever the bucket
+        ({"collection_name": "new"}, True),  # its own bucket, in its database
+        ({"collection_name": "new", "bucket_name": "there"}, False),
+        ({"tenant": "t"}, False),
+        ({"database_name": "db"}, False),
     ],
 )
-def test_mode_mirror_asks_for_its_own_objects_by_itself(changes, over):
-    by_now = changed(SOURCE, **changes)
-    assert is_of(by_now, PLACE, told()) is not over
-    assert Lives(ended=[life()], by_now=by_now).over(PLACE, told()) is over
-    for mode in (DeleteMode.APPEND, DeleteMode.KEEP_DELETED):
-        keeps = changed(by_now, mode=mode)
-        assert Lives(ended=[life()], by_now=keeps).over(PLACE, told())
+def test_what_bears_the_id_of_a_source_is_its_own_in_its_place(changes, own):
+    assert is_of(changed(SOURCE, **changes), PLACE, told()) is own
 
 
 @pytest.mark.parametrize(

@@ -198,9 +198,10 @@ def test_a_source_that_is_declared_again_while_a_sweeper_is_at_work_is_written_a
     def declared_meanwhile(name, **options):
         if not met:
             met.append(name)
-            world.catalog.sources.register(world.source)
+            world.source = world.catalog.sources.register(world.source)
             if works:
-                assert world.sync() == {"a.txt": "indexed"}
+                world.sync()  # waits for the ids that are being swept
+                assert states(world) == {"a.txt": ("pending", None)}
         return plain(name, **options)
 
     world.collections.open = declared_meanwhile

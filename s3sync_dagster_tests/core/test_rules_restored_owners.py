@@ -270,8 +270,7 @@ def test_a_source_that_is_moved_again_after_its_deletion_is_another_one():
     ends(world)
     deleted = world.source
     delete(world)
-    world.catalog.sources.register(first)
-    world.source = first
+    world.source = world.catalog.sources.register(first)
     world.sync()
     move(world, bucket_name="bucket-eu")
     assert world.source.id not in {first.id, deleted.id}

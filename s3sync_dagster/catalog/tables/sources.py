@@ -96,6 +96,7 @@ lives = sa.Table(
     sa.Column("path_prefix", Key, nullable=False),
     # Address of the Chroma that its declaration named; NULL: the environment's.
     sa.Column("chroma", sa.Text),
+    sa.Column("name", sa.Text),  # of one that code declared
 )
 sa.Index("ix_lives_source", lives.c.source_id)
 

@@ -48,6 +48,7 @@ def upgrade() -> None:
         sa.Column("bucket_name", sa.Text(), nullable=False),
         sa.Column("path_prefix", KeyText(), nullable=False),
         sa.Column("chroma", sa.Text()),
+        sa.Column("name", sa.Text()),
     )
     op.create_index("ix_lives_source", "lives", ["source_id"])
     tx = op.get_bind()
