@@ -4,6 +4,8 @@ The text stays as Word and LibreOffice show it:
 
 * comments and processing instructions of XML, which docling takes for damage, go;
 * text that was moved with tracked changes stands where it was moved to, and only there;
+* what stands round runs and paragraphs (a direction of writing, an element of a schema) goes, and
+  its text stays; a reading above a word (ruby) stands behind it, in brackets;
 * the head of an OpenDocument list is an item like the others.
 """
 
@@ -25,15 +27,29 @@ _MOVED_FROM = re.compile(
     rb"<(\w+:)moveFrom(?:\s[^>]*)?/>|<(\w+:)moveFrom(?:\s[^>]*)?>.*?</\2moveFrom\s*>", re.DOTALL
 )
 _MOVED_TO = re.compile(rb"</?\w+:moveTo(?:\s[^>]*)?>")
+_ROUND_TEXT = re.compile(
+    rb"</?(\w+:)(?:dir|bdo|customXml)(?:\s[^>]*)?>|<(\w+:)customXmlPr(?:\s[^>]*)?/>"
+    rb"|<(\w+:)customXmlPr(?:\s[^>]*)?>.*?</\3customXmlPr\s*>",
+    re.DOTALL,
+)
+_RUBY = re.compile(
+    rb"<(\w+:)ruby(?:\s[^>]*)?>.*?<\1rt(?:\s[^>]*)?>(?P<reading>.*?)</\1rt\s*>\s*"
+    rb"<\1rubyBase(?:\s[^>]*)?>(?P<base>.*?)</\1rubyBase\s*>\s*</\1ruby\s*>",
+    re.DOTALL,
+)
+"""Stands in a run, and has runs of its own: Office Open XML, 17.3.3.25."""
+_WITH_READING = rb"</\1r>\g<base><\1r><\1t>(</\1t></\1r>\g<reading><\1r><\1t>)</\1t></\1r><\1r>"
 _LIST_HEAD = re.compile(rb"(</?\w+:list-)header(?=[\s/>])")
 
 
 def repair_word_part(xml: bytes) -> bytes:
     """Return a part of a Word document as docling takes it."""
     xml = _REMARK.sub(b"", xml) if b"<!--" in xml or xml.count(b"<?") > 1 else xml
-    if b":move" not in xml:
-        return xml
-    return _MOVED_TO.sub(b"", _MOVED_FROM.sub(b"", xml))
+    if b":move" in xml:
+        xml = _MOVED_TO.sub(b"", _MOVED_FROM.sub(b"", xml))
+    if any(name in xml for name in (b":dir", b":bdo", b":customXml")):
+        xml = _ROUND_TEXT.sub(b"", xml)
+    return _RUBY.sub(_WITH_READING, xml) if b":ruby" in xml else xml
 
 
 def repair_open_document_part(xml: bytes) -> bytes:

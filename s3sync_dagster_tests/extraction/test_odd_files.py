@@ -81,6 +81,32 @@ def test_text_that_was_moved_stands_where_it_was_moved_to(read: Read):
     assert read(content, "a.docx").text == "first\n\nsecond, wandering\n\nthe end\n"
 
 
+@pytest.mark.parametrize("name", ["dir", "bdo"])
+def test_text_with_a_direction_of_its_own_is_read(read: Read, name: str):
+    content = docx(
+        f'<w:p>{run("from left, ")}<w:{name} w:val="rtl">{run("from right")}</w:{name}></w:p>'
+    )
+    assert read(content, "a.docx").text == "from left, from right\n\nthe end\n"
+
+
+def test_elements_of_a_schema_hide_no_text(read: Read):
+    marked = '<w:customXmlPr><w:attr w:name="n" w:val="v"/></w:customXmlPr>'
+    content = docx(
+        f'<w:customXml w:element="a">{marked}<w:p>{run("a paragraph")}</w:p></w:customXml>'
+        f'<w:p><w:customXml w:element="b">{marked}{run("words")}</w:customXml>{run(" after")}</w:p>'
+    )
+    assert read(content, "a.docx").text == "a paragraph\n\nwords after\n\nthe end\n"
+
+
+def test_a_reading_above_a_word_stands_behind_it(read: Read):
+    ruby = (
+        f'<w:ruby><w:rubyPr><w:rubyAlign w:val="center"/></w:rubyPr><w:rt>{run("かんじ")}</w:rt>'
+        f"<w:rubyBase>{run('漢字')}</w:rubyBase></w:ruby>"
+    )
+    content = docx(f"<w:p><w:r><w:rPr><w:b/></w:rPr>{ruby}</w:r>{run('を読む')}</w:p>")
+    assert read(content, "a.docx").text == "漢字(かんじ)を読む\n\nthe end\n"
+
+
 def test_file_on_disk_is_repaired_in_a_copy(read: Read, tmp_path: Path):
     content = docx(f"<w:p><!-- x -->{run('kept words')}</w:p>")
     path = tmp_path / "spooled"
