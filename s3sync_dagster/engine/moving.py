@@ -271,10 +271,11 @@ def _claim(
     The catalog believes in it also where Chroma was put back from a copy of before it was written.
     """
     while follow := catalog.documents.that_follow(source, before):
-        if not distrust_fallen([what_stands(follow, opened)], catalog.documents):
+        stood = what_stands(follow, opened)
+        if len(stood.whole) == len(follow):
             break
-        if late():
-            return []
+        if not distrust_fallen([stood], catalog.documents) or late():
+            return []  # what became of them is known at the next look
     return catalog.moves.claim_leaving(source, before)
 
 

@@ -11,7 +11,7 @@ from s3sync_dagster.core.forgotten import is_over
 from s3sync_dagster.core.lives import Place
 from s3sync_dagster.core.plan import record_ids, split_record_id
 from s3sync_dagster.core.standing import may_go, may_tell
-from s3sync_dagster.core.state import DocumentPhase, DocumentState
+from s3sync_dagster.core.state import RESTORED, DocumentPhase, DocumentState
 from s3sync_dagster.engine.deletions_port import StandingDocuments
 from s3sync_dagster.engine.own_records import as_written, by_ids, open_there, owner_of
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
@@ -22,7 +22,7 @@ Opened = Callable[[Place], CollectionPort | None]
 """Opens a collection to look at; None: it is gone."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stood:
     """What was found of documents whose records should be there."""
 
@@ -32,6 +32,9 @@ class Stood:
     """Those of which something is there."""
     lost: list[DocumentState] = field(default_factory=list[DocumentState])
     """Those of which nothing is."""
+    elsewhere: int = 0
+    """How many others were written to another collection than the one of that name here, which may
+    be another server's: whoever looks at collections (``identity``) tells of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ def what_stands(documents: Iterable[DocumentState], opened: Opened) -> Stood:
     for place, some in by_place.items():
         port = opened(place)
         if port is None:
-            found.lost.extend(some)
+            found.elsewhere += len(some)
             continue
         for start in range(0, len(some), DOCUMENTS_A_LOOK):
             _look(some[start : start + DOCUMENTS_A_LOOK], port, found)
@@ -93,6 +96,8 @@ def _look(documents: Sequence[DocumentState], port: CollectionPort, found: Stood
     for name, one in of_name.items():
         if as_they_were[name] == one.count:
             found.whole.add(one.id)
+        elif (one.collection_id or port.id).removeprefix(RESTORED) != port.id:
+            found.elsewhere += 1
         else:
             (found.damaged if met[name] else found.lost).append(one)
 

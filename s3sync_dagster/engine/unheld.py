@@ -72,13 +72,13 @@ def mend_cut_off(
     trusted, whatever is found.
 
     Returns:
-        How many.
+        How many; none where the collection is gone, and with it all that was written.
 
     Raises:
         S3SyncError: Chroma does not answer; the next look asks again.
     """
     written = documents.cut_off(source.id, known)
-    if written is None:
+    if written is None or collection is None:
         return 0
     clean = [one for one in written if one.phase is DocumentPhase.CLEAN]
     stood = what_stands(clean, lambda _place: collection)

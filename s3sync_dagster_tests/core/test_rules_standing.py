@@ -13,11 +13,13 @@ from s3sync_dagster.core.rights import Reader
 from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.engine.deleting import delete_records
 from s3sync_dagster.engine.last_look import delete_what_is_left
+from s3sync_dagster.engine.standing import distrust_fallen, opening, sort_out_before
 from s3sync_dagster.engine.verifying import verify_collection
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import AccessDenied
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster_tests.core.test_rules_chroma_put_back import (
+    PLACE,
     copied,
     delete_ended,
     ended_at,
@@ -186,6 +188,32 @@ def test_nor_does_its_last_look_where_chroma_is_put_back_after_its_last_document
     assert look() == 4
     assert texts(world) == {one.document for one in copy}
     assert {text for _, one, text in there(world) if one == before.id} == {"b.md one", "b.md two"}
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_who_asks_another_server_distrusts_nothing_and_deletes_nothing(named):
+    """A collection of that name is there, or none: not the one that was written to."""
+    world = declared(KEYS)
+    copy = copied(world)
+    before = move(world, collection_name="docs2")
+    ends(world)
+    other = make_world()
+    other.bucket.put("a.md", "a")
+    other.sync()
+    put_back(other, copy)
+    if named:
+        assert opened(other, "docs2").id != opened(world, "docs2").id
+    documents, known = world.catalog.documents, world.catalog.documents.of_source(world.source.id)
+    found = sort_out_before(
+        [one for page in opened(other).scan() for one in page],
+        (*PLACE.values(), "docs"),
+        documents,
+        opening(other.collections),
+    )
+    assert (found.over, found.waiting) == ({}, {*KEYS})
+    assert {one.metadata["s3sync_source"] for one in copied(other)} == {before.id}
+    assert distrust_fallen(found.fallen, documents) == 0
+    assert documents.of_source(world.source.id) == known
 
 
 @MOVES
