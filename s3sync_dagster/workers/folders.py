@@ -22,11 +22,19 @@ _BLOCK_BYTES = 512
 """Unit of ``st_blocks``."""
 
 
-def is_overfull(folder: str, *, most_bytes: int = MOST_BYTES, most_files: int = MOST_FILES) -> bool:
+def is_overfull(
+    folder: str,
+    *,
+    most_bytes: int = MOST_BYTES,
+    most_files: int = MOST_FILES,
+    look: processes.Look | None = None,
+) -> bool:
     """Return whether a folder holds more than it may, or cannot be looked at any more.
 
     Only a program that hides something takes the right to look away, or nests beyond any path.
+    What has another name by its turn is not counted, and ``look`` is not whole then.
     """
+    look = look or processes.Look()
     size = files = 0
     waiting = [folder] if most_bytes >= 0 else []
     while waiting:
@@ -34,41 +42,55 @@ def is_overfull(folder: str, *, most_bytes: int = MOST_BYTES, most_files: int = 
             with os.scandir(waiting.pop()) as found:
                 for one in found:
                     files += 1
-                    size += _BLOCK_BYTES * one.stat(follow_symlinks=False).st_blocks
+                    size += _size_of(one, look)
                     if size > most_bytes or files > most_files:
                         return True
                     if one.is_dir(follow_symlinks=False):
                         waiting.append(one.path)
         except FileNotFoundError:
-            continue  # a program has removed it meanwhile
+            look.miss()
         except OSError:
             return True
     return most_bytes < 0
 
 
+def _size_of(one: os.DirEntry[str], look: processes.Look) -> int:
+    try:
+        return _BLOCK_BYTES * one.stat(follow_symlinks=False).st_blocks
+    except FileNotFoundError:
+        look.miss()
+        return 0
+
+
 def nameless_bytes(
-    family: Iterable[processes.Process], folder: str, *, most_read: int = MOST_READ
+    family: Iterable[processes.Process],
+    folder: str,
+    *,
+    most_read: int = MOST_READ,
+    look: processes.Look | None = None,
 ) -> int:
     """Return the bytes of files of a folder that processes hold and that have no name more.
 
     Of what is mapped alone nobody is told the size: each such file counts as more than may be
     written. So does a process that may not be looked at, and one of whose areas of memory the
-    kernel has too much to say. Of other systems than Linux nothing is known: 0.
+    kernel has too much to say. What is closed or has ended by its turn is not counted, and ``look``
+    is not whole then. Of other systems than Linux nothing is known: 0.
     """
+    look = look or processes.Look()
     told = _Told(most_read)
     total = 0
     for one in family:
         try:
             total += (MOST_BYTES + 1) * _nameless_maps(one, folder, told)
-            total += _nameless_open(one, folder)
+            total += _nameless_open(one, folder, look)
         except PermissionError:
             if processes.is_there(one):
                 return MOST_BYTES + 1
-            continue  # it has ended, and nobody has waited for it
+            look.miss_of(one)  # it has ended, and nobody has waited for it
         except _TooMuch:
             return MOST_BYTES + 1
         except OSError:  # it has ended meanwhile
-            continue
+            look.miss_of(one)
         if total > MOST_BYTES:
             break
     return total
@@ -93,14 +115,16 @@ class _Told:
         return said
 
 
-def _nameless_open(process: processes.Process, folder: str) -> int:
+def _nameless_open(process: processes.Process, folder: str, look: processes.Look) -> int:
     total = 0
     for one in Path(f"{process.folder}/fd").iterdir():
-        with suppress(FileNotFoundError):  # closed meanwhile
+        try:
             name = str(one.readlink())
             if name.startswith(f"{folder}/"):
                 status = one.stat()
                 total += _BLOCK_BYTES * status.st_blocks if status.st_nlink == 0 else 0
+        except FileNotFoundError:  # closed, or moved to another number
+            look.miss_of(process)
     return total
 
 
