@@ -38,8 +38,9 @@ def is_overfull(
     size = files = 0
     waiting = [folder] if most_bytes >= 0 else []
     while waiting:
+        place = waiting.pop()
         try:
-            with os.scandir(waiting.pop()) as found:
+            with os.scandir(place) as found:
                 for one in found:
                     files += 1
                     size += _size_of(one, look)
@@ -48,7 +49,8 @@ def is_overfull(
                     if one.is_dir(follow_symlinks=False):
                         waiting.append(one.path)
         except FileNotFoundError:
-            look.miss()
+            if place != folder:  # which no worker can move
+                look.miss()
         except OSError:
             return True
     return most_bytes < 0
