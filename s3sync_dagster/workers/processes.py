@@ -14,8 +14,8 @@ _BUFFER_BYTES = 256 * 1024
 _MOST_DESCRIPTORS = 1024
 """What a process counts that hides its own."""
 MOST_PROCESSES = 64
-"""Of one worker, ended ones too that nobody has waited for: a look at them is short. LibreOffice has
-seven at once, with the shells that start it; Tesseract is one."""
+"""Of one worker, ended ones too that nobody has waited for: a look at them is short. Readers have a
+few at once: LibreOffice with what starts it, or Tesseract."""
 MOST_THREADS = 4_000
 """Of one worker, for the same."""
 _EPOLL = "anon_inode:[eventpoll]"

@@ -41,12 +41,12 @@ be looked at, bounds of capabilities, the length of vectors (aarch64)."""
 _UNSHARE = 2
 """Of ``close_range``."""
 _SHARED_BY_CLONE = 0xFE03EF00
-"""Flags of ``clone``, all but those that say where a number is left, that the kernel no longer knows, or
-of semaphores, of which there are none: what is shared, whose child it is, namespaces of its own. What ``clone3`` is told
-cannot be seen here: libraries call ``clone`` where there is none."""
+"""Flags of ``clone``: what is shared, whose child it is, namespaces of its own. The others say where
+a number is left, are of semaphores, of which there are none, or no longer known. What ``clone3`` is
+told cannot be seen here: libraries call ``clone`` where there is none."""
 _SHAPES_OF_CLONE = {"fork": 0x0, "posix_spawn": 0x4100, "thread": 0x10F00}
-"""Those three that libraries make. A process that has the memory of another one, or its descriptors,
-and does not wait for it could hand all on and end before anybody looks at it."""
+"""Those three that libraries make. A process that has the memory of another one that does not wait
+for it, or its descriptors, could hand all on and end before anybody looks at it."""
 _SET_FILTER = 1
 _SPEC_ALLOW = 1 << 2
 """Without it kernels before 5.16 slow the whole process down."""

@@ -330,7 +330,7 @@ def write_in_a_moving_folder(seconds: float) -> None:
     """Write more files than may be, in folders that never have the name by which they are listed."""
     folder = tempfile.gettempdir()
     outer = f"{folder}/0"
-    os.makedirs(f"{outer}/0")
+    Path(outer, "0").mkdir(parents=True)
     for number in range(1500):
         os.close(os.open(f"{folder}/f{number}", os.O_CREAT))
     inside = os.open(f"{outer}/0", os.O_RDONLY)
@@ -339,7 +339,7 @@ def write_in_a_moving_folder(seconds: float) -> None:
             os.fchdir(place)
             number = 0
             while True:
-                os.rename(str(number), str(number + 1))
+                Path(str(number)).rename(str(number + 1))
                 number += 1
     for number in range(6000):
         os.close(os.open(f"f{number}", os.O_CREAT, dir_fd=inside))
@@ -367,7 +367,7 @@ def fork_many(seconds: float) -> None:
 
 
 def start_and_rename_without_end(seconds: float) -> int:
-    """Start programs one after the other, and have files come and go; return how many there were."""
+    """Start programs one after the other, and have files come and go; return how many."""
     folder = Path(tempfile.gettempdir())
     ends_at = time.monotonic() + seconds
     started = 0
