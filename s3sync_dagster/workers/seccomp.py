@@ -41,7 +41,7 @@ be looked at, bounds of capabilities, the length of vectors (aarch64)."""
 _UNSHARE = 2
 """Of ``close_range``."""
 _SHARED_BY_CLONE = 0xFE03EF00
-"""Flags of ``clone``: what is shared, whose child it is, namespaces of its own. The others say where
+"""Flags of ``clone``: what is shared, whose child it is, its own namespaces. The others say where
 a number is left, are of semaphores, of which there are none, or no longer known. What ``clone3`` is
 told cannot be seen here: libraries call ``clone`` where there is none."""
 _SHAPES_OF_CLONE = {"fork": 0x0, "posix_spawn": 0x4100, "thread": 0x10F00}

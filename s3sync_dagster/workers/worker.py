@@ -175,7 +175,7 @@ class Worker:
 
         Whoever moves what he holds from process to process, name to name or number to number is
         never there when his turn comes. All of a worker is in one process group, which it cannot
-        leave. Whose program just ended while it was looked at stands still for a moment and goes on.
+        leave. Whose program ended while it was looked at stands still for a moment and goes on.
         """
         ends_at = time.monotonic() + _STOP_SECONDS
         whole, why = False, None
