@@ -327,7 +327,7 @@ def write_files(count: int, size: int) -> str:
 
 
 def write_in_a_moving_folder(seconds: float) -> None:
-    """Write more files than may be, in folders that never have the name by which they are listed."""
+    """Write more files than may be, in folders that never have the name that was listed."""
     folder = tempfile.gettempdir()
     outer = f"{folder}/0"
     Path(outer, "0").mkdir(parents=True)
