@@ -56,19 +56,6 @@ def remember_deleted(database: Database, tx: sa.Connection, source_id: str, *, n
         end_life(tx, row, now=now)
 
 
-def is_there_again(tx: sa.Connection, source: Source) -> None:
-    """Forget the end of a source whose records stayed and that is declared once more.
-
-    What a late worker left of it is its own now, and nobody sweeps what it has.
-    """
-    tx.execute(deleted_sources.delete().where(deleted_sources.c.id == source.id))
-    tx.execute(
-        documents.update()
-        .where(documents.c.source_id == source.id, documents.c.batch_token == SWEEPER)
-        .values(batch_token=None)
-    )
-
-
 def may_adopt(tx: sa.Connection, source_id: str) -> bool:
     """Return whether records without an owner are to be removed in the name of this source."""
     if tx.execute(sa.select(sources.c.id).where(sources.c.id == source_id)).first() is not None:

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.next_life import kept_in_place
 from s3sync_dagster.catalog.rows import source_of
 from s3sync_dagster.catalog.successions import MOVER
 from s3sync_dagster.catalog.tables import (
@@ -96,8 +97,10 @@ def _id_of_successor(
 
     A restored catalog that is moved again so knows the records of the move that it has forgotten.
     One that was deleted after such a move, and is declared and moved once more, gets another:
-    workers may be late that wrote for it.
+    workers may be late that wrote for it. What a person has kept of one just there goes on.
     """
+    if (kept := kept_in_place(tx, wanted)) is not None:
+        return kept
     name = successor_id(row.id, wanted)
     met = sa.union_all(
         sa.select(sources.c.id).where(sources.c.id == name),

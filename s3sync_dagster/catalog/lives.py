@@ -7,12 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.built_once import built_once
-from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import source_of
 from s3sync_dagster.catalog.tables import collections, deleted_sources, lives, sources
 from s3sync_dagster.core.declaration import Declaration
-from s3sync_dagster.core.lives import Life, Lives
-from s3sync_dagster.core.writers import successor_id
+from s3sync_dagster.core.lives import Life, Lives, Place
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import Source
 
@@ -21,8 +19,6 @@ LATE_SECONDS = 7 * 86_400.0
 which has had one of that name since."""
 REMEMBER_SECONDS = 400 * 86_400.0
 """Hardly a copy of Chroma is older that somebody puts back."""
-_FOLLOW = 100
-"""Lives of a source in one place of which each has an id that follows from the one before."""
 KEPT = sa.union(
     sa.select(deleted_sources.c.id).where(deleted_sources.c.keeps_records.is_(True)),
     sa.select(lives.c.source_id).where(lives.c.kept.is_(True)),
@@ -53,48 +49,15 @@ def end_life(tx: sa.Connection, row: sa.Row[Any], *, now: float) -> None:
             source_id=row.id,
             ended_at=now,
             kept=life.kept,
-            places=sorted(life.places),
+            # Its own one first: that is where it may go on (``kept_in_place``).
+            places=sorted(life.places, key=lambda one: (one != own_place(source_of(row)), one)),
             bucket_name=life.bucket_name,
             path_prefix=life.path_prefix,
             chroma=life.chroma,
-            name=row.name if row.declared is not None else None,
+            name=None if row.origin == "catalog" else row.name,
             moved_to=life.moved_to,
         )
     )
-
-
-def id_of_next_life(database: Database, tx: sa.Connection, source: Source) -> str:
-    """Return the id of a source of code that is declared now.
-
-    That of its name, unless one had it that ended: whoever reads records tells them apart by the
-    id alone. What a person has kept of one that stood in the same place is its own again, with the
-    id of that; whichever follows else, follows from the place, as that of a source that was moved.
-    """
-    if _is_new(tx, source.id):
-        return source.id
-    own = (source.tenant, source.database_name, source.collection_name)
-    where = (source.place.identity().bucket_name, source.place.path_prefix)
-    of_name = sa.or_(lives.c.name == source.name, lives.c.source_id == source.id)
-    kept = sa.select(lives).where(lives.c.kept.is_(True), of_name).order_by(lives.c.id.desc())
-    for row in tx.execute(kept).all():
-        if own in _life(row).places and (row.bucket_name, row.path_prefix) == where:
-            tx.execute(lives.delete().where(lives.c.id == row.id))
-            return row.source_id
-    name = source.id
-    for _ in range(_FOLLOW):
-        name = successor_id(name, source)
-        if _is_new(tx, name):
-            return name
-    return database.clock.uuid()
-
-
-def _is_new(tx: sa.Connection, source_id: str) -> bool:
-    met = sa.union_all(
-        sa.select(sources.c.id).where(sources.c.id == source_id),
-        sa.select(deleted_sources.c.id).where(deleted_sources.c.id == source_id),
-        sa.select(lives.c.source_id).where(lives.c.source_id == source_id),
-    )
-    return tx.execute(met).first() is None
 
 
 def lives_that_ended(tx: sa.Connection, *, of: str | None = None) -> dict[str, Lives]:
@@ -170,6 +133,11 @@ def _gone(source_ids: Sequence[str], since: float) -> Any:
     )
 
 
+def own_place(source: Source) -> Place:
+    """Return a source's own collection."""
+    return (source.tenant, source.database_name, source.collection_name)
+
+
 def _life(row: sa.Row[Any]) -> Life:
     return Life(
         places=frozenset(map(tuple, row.places)),
@@ -189,9 +157,8 @@ def _life_of(tx: sa.Connection, row: sa.Row[Any]) -> Life | None:
         return None
     place = (collections.c.tenant, collections.c.database_name, collections.c.collection_name)
     known = tx.execute(sa.select(*place).where(collections.c.source_id == source.id)).all()
-    own = (source.tenant, source.database_name, source.collection_name)
     return Life(
-        places=frozenset({own, *map(tuple, known)}),
+        places=frozenset({own_place(source), *map(tuple, known)}),
         bucket_name=source.place.identity().bucket_name,
         path_prefix=source.place.path_prefix,
         kept=row.deleting == "keep",

@@ -8,7 +8,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collisions import again_after_collisions
-from s3sync_dagster.catalog.deleted_sources import is_there_again
 from s3sync_dagster.catalog.doubted import close_changed
 from s3sync_dagster.catalog.identities import (
     require_possible,
@@ -16,7 +15,7 @@ from s3sync_dagster.catalog.identities import (
     stand_in,
 )
 from s3sync_dagster.catalog.known_sources import KnownSources
-from s3sync_dagster.catalog.lives import id_of_next_life
+from s3sync_dagster.catalog.next_life import id_of_next_life
 from s3sync_dagster.catalog.overtaken import end_verdicts
 from s3sync_dagster.catalog.quotas import require_none_kept
 from s3sync_dagster.catalog.reports import list_anew
@@ -141,7 +140,6 @@ class SourceRows(KnownSources):
             if row is None:
                 require_possible(tx, source)
                 source = source.with_changes(id=id_of_next_life(self._db, tx, source))
-                is_there_again(tx, source)
                 tx.execute(
                     sources.insert().values(
                         id=source.id,

@@ -11,7 +11,7 @@ from s3sync_dagster.engine.dropping import drop_collection
 from s3sync_dagster.engine.rebuilding import recover_catalog
 from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.model.source import DeleteMode
-from s3sync_dagster_tests.core.rules import states
+from s3sync_dagster_tests.core.rules import sidecar, states
 from s3sync_dagster_tests.core.test_rules_chroma_put_back import (
     copied,
     delete_ended,
@@ -408,5 +408,36 @@ def test_the_place_of_a_life_of_long_ago_is_not_free_since_another_one_ended():
     world.source = other
     world.bucket.put("a.md", "ours")
     world.sync()
+    goes_on(world, 2)
+    assert there(world) == as_it_was
+
+
+@pytest.mark.parametrize("mode", list(DeleteMode))
+def test_what_was_kept_is_its_own_again_where_the_source_is_moved_back(mode):
+    world = declared(KEYS, mode=mode)
+    first = world.source.id
+    keep_records(world)
+    declare(world, collection_name="docs2")
+    world.sync()
+    move(world, collection_name="docs")
+    assert world.source.id == first
+    ends(world)
+    assert set(states(world).values()) == {("indexed", None)}
+    assert (there(world, "docs2"), len(there(world))) == ([], 2 * len(KEYS))
+
+
+def test_what_was_kept_stays_where_the_next_life_begins_in_another_collection_that_it_filled():
+    world = declared(KEYS, auto_sync="direct")
+    world.bucket.put("a.md.meta.json", sidecar("a.md", "x", target_collection_name="side"))
+    goes_on(world, 2)
+    as_it_was = there(world)
+    assert there(world, "side")
+    keep_records(world)
+    for key in KEYS:
+        world.bucket.delete(key)
+    declare(world, collection_name="side")
+    world.bucket.put("new.md", "new")
+    goes_on(world, 2)
+    verify(world)
     goes_on(world, 2)
     assert there(world) == as_it_was
