@@ -129,6 +129,9 @@ def _backend_without_boxes() -> type:
             del shape, slide_size
             return make(page_no=slide_ind + 1, charspan=(0, len(text)), bbox=nowhere)
 
+        def _get_libreoffice_converter(self) -> None:
+            """Start no LibreOffice for pictures that nobody sees."""
+
     return Backend
 
 
