@@ -173,3 +173,19 @@ def odd_pictures() -> bytes:
     out = io.BytesIO()
     document.save(out)
     return out.getvalue()
+
+
+def test_cells_over_many_columns_are_said_once_where_they_are_most_of_a_table():
+    document = docx.Document()
+    for columns in (2, 9):
+        table = document.add_table(rows=2, cols=columns)
+        table.cell(0, 0).merge(table.cell(0, columns - 1)).text = "over all"
+        table.cell(1, 0).text = "a longer text"
+        table.cell(1, 1).text = "short"
+        document.add_paragraph("between")
+    out = io.BytesIO()
+    document.save(out)
+    text = read_docx(out.getvalue(), name="a.docx", config=CONFIG).text
+    assert text.startswith("| over all | over all |\n| - | - |\n| a longer text | short |\n")
+    assert text.count("over all") == 3
+    assert f"| a longer text | short |{' |' * 7}\n" in text
