@@ -84,7 +84,7 @@ def _format(part: str) -> Show | None:
         literals.append(found[1] or found[2] or found[3] or "")
         return "\x00"
 
-    bare = _QUOTED.sub(keep, part)
+    bare = _QUOTED.sub(keep, part.replace("\x00", ""))
     digits = _DIGITS.search(bare)
     if digits is None or _DATE.search(bare):
         return None
