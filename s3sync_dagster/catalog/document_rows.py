@@ -15,6 +15,7 @@ from s3sync_dagster.catalog.deleted_sources import (
     is_left_behind,
 )
 from s3sync_dagster.catalog.exchanged_ids import Rings
+from s3sync_dagster.catalog.heirs import heirs_of
 from s3sync_dagster.catalog.listing_end import blocked_listing
 from s3sync_dagster.catalog.lives import ended_lately, lives_that_ended
 from s3sync_dagster.catalog.moves import predecessors
@@ -23,6 +24,7 @@ from s3sync_dagster.catalog.removals import (
     went_lately,
 )
 from s3sync_dagster.catalog.rows import document_of, groups, looked_through
+from s3sync_dagster.catalog.successions import that_follow
 from s3sync_dagster.catalog.tables import (
     documents,
     has_records,
@@ -30,6 +32,7 @@ from s3sync_dagster.catalog.tables import (
 )
 from s3sync_dagster.core.handed_on_ids import Place
 from s3sync_dagster.core.lives import NONE_ENDED, Lives
+from s3sync_dagster.core.standing import Heir
 from s3sync_dagster.core.state import RESTORED, DocumentState, KnownCollection, ObjectState
 from s3sync_dagster.model.source import Source
 
@@ -180,6 +183,18 @@ class DocumentRows:
         """Return the lives of one id that ended."""
         with self._db.read() as tx:
             return lives_that_ended(tx, of=source_id).get(source_id, NONE_ENDED)
+
+    def heirs(self, source_ids: Collection[str]) -> dict[str, Heir]:
+        """Return who has the objects of sources by now that ended; absent: it is not known."""
+        with self._db.read() as tx:
+            return heirs_of(tx, source_ids)
+
+    def that_follow(
+        self, source: Source, before: Source, *, limit: int = 200
+    ) -> list[DocumentState]:
+        """Return the documents in whose favour those of a source before would leave next."""
+        with self._db.read() as tx:
+            return that_follow(tx, source, before, limit=limit)
 
     def holders(self, place: KnownCollection, document_ids: Sequence[str]) -> list[DocumentState]:
         """Return the documents, of whichever source, that have these ids in a collection."""

@@ -58,6 +58,7 @@ def end_life(tx: sa.Connection, row: sa.Row[Any], *, now: float) -> None:
             path_prefix=life.path_prefix,
             chroma=life.chroma,
             name=row.name if row.declared is not None else None,
+            moved_to=life.moved_to,
         )
     )
 
@@ -176,6 +177,7 @@ def _life(row: sa.Row[Any]) -> Life:
         path_prefix=row.path_prefix,
         kept=row.kept,
         chroma=row.chroma,
+        moved_to=row.moved_to,
     )
 
 
@@ -194,6 +196,7 @@ def _life_of(tx: sa.Connection, row: sa.Row[Any]) -> Life | None:
         path_prefix=source.place.path_prefix,
         kept=row.deleting == "keep",
         chroma=_chroma(row.declared),
+        moved_to=row.moved_to,
     )
 
 

@@ -262,6 +262,18 @@ def claim_leaving(
     return [document_of(row) for row in taken]
 
 
+def that_follow(
+    tx: sa.Connection, source: Source, before: Source, *, limit: int
+) -> list[DocumentState]:
+    """Return the documents in whose favour those of a source before would leave next."""
+    ids = _find(tx, source, before, {Standing.FOLLOWED}, limit=limit)
+    keys = sa.select(documents.c.object_key).where(documents.c.id.in_(ids))
+    theirs = documents.alias("theirs")
+    here = (theirs.c.source_id == source.id, theirs.c.object_key.in_(keys))
+    query = sa.select(theirs).where(*here, theirs.c.phase == "clean")
+    return [document_of(row) for row in tx.execute(query)] if ids else []
+
+
 def are_claimed(tx: sa.Connection, ids: Sequence[int]) -> bool:
     """Return whether all of these documents are still on their way out."""
     query = sa.select(sa.func.count()).where(

@@ -27,6 +27,7 @@ from s3sync_dagster.engine.ended import (
 )
 from s3sync_dagster.engine.own_records import trouble_of_one
 from s3sync_dagster.engine.ports import CollectionPort
+from s3sync_dagster.engine.standing import distrust_fallen, opening
 from s3sync_dagster.engine.verifying import (
     Verification,
     places_beside,
@@ -105,6 +106,7 @@ def verify(
                     known_sources=None if place in counted else known,
                     delete_ended=ended,
                     chroma=parts.chroma_address,
+                    collections=parts.collections,
                 )
             except S3SyncError as error:  # the others are held against the catalog still
                 elsewhere.append(_trouble(parts, place, error))
@@ -206,20 +208,23 @@ def _of_ended(
     except S3SyncError as error:
         elsewhere.append(error)
         return
+    opened = opening(parts.collections)
     for place, port in places:
         if place in looked_at:
             continue
         found = Verification(collection_name=port.name)
         try:
             ids = standing_of(port, place, ended, documents)
-            found.of_ended = left_of_ended(ids, port, place, ended, documents)
-            if delete and found.of_ended:
-                delete_of_ended(found.of_ended, port, place, documents)
-                found.ended_deleted = True
+            before = left_of_ended(ids, port, place, ended, documents, opened)
+            found.of_ended, found.waiting = before.over, sorted(before.waiting)
+            if delete:
+                distrust_fallen(before.fallen, documents)
+                delete_of_ended(found.of_ended, port, place, ended, documents, opened)
+                found.ended_deleted = bool(found.of_ended)
         except S3SyncError as error:
             elsewhere.append(_trouble(parts, place, error))
             continue
-        if found.of_ended:
+        if found.of_ended or found.waiting:
             yield found
 
 
@@ -342,6 +347,12 @@ def _show_ended(found: Verification) -> None:
         click.echo(
             f"  {len(names)} are of the source {people(owner)}, which was moved, or deleted with "
             f"its records, and have no document: {_first(names)}"
+        )
+    if found.waiting:
+        click.echo(
+            f"  {len(found.waiting)} objects have records of a source before, in whose place "
+            f"nothing stands: they stay: {_first(found.waiting)}. What can be written again is, by "
+            "s3sync sync, and then they may go; of what is gone they are the only text"
         )
     if found.ended_deleted:
         click.echo("  what is of such sources is deleted")

@@ -30,6 +30,8 @@ class Life:
     """A person's word: its records stay."""
     chroma: str | None = None
     """Address of the Chroma that its declaration named; None: the environment's."""
+    moved_to: str | None = None
+    """Id of the source that came in its place; None: it was deleted."""
 
     def had(self, place: Place, metadata: Mapping[str, Any]) -> bool:
         """Return whether a record that bears its id, and stands there, was its own."""
@@ -45,12 +47,16 @@ class Lives:
     """The one that ends now: it was moved, or is deleted and its records are to stay."""
 
     def at(self, chroma: str | None) -> "Lives":
-        """Return those that may have had records in a Chroma, by its address; None: not known."""
+        """Return those that may have had records in a Chroma, by its address; None: not known.
+
+        Who asks for a right over records asks here. What a person has kept stays wherever it is
+        met: one server has many names.
+        """
         if chroma is None:
             return self
-        here = [one for one in self.ended if one.chroma in (None, chroma)]
-        leaving = self.leaving if self.leaving and self.leaving.chroma in (None, chroma) else None
-        return replace(self, ended=here, leaving=leaving)
+        here = [one for one in self._all() if one.kept or one.chroma in (None, chroma)]
+        ended = [one for one in here if one is not self.leaving]
+        return replace(self, ended=ended, leaving=self.leaving if self.leaving in here else None)
 
     @property
     def places(self) -> set[Place]:

@@ -132,6 +132,7 @@ def check_records_match_catalog(runtime: Runtime, source: Source) -> CheckResult
             vectors=False,
             known_sources=known,
             chroma=runtime.parts.chroma_address,
+            collections=runtime.parts.collections,
         )
         for place in places_of(
             source, documents=catalog.documents, known=catalog.collections.of_source(source.id)
@@ -155,6 +156,7 @@ def check_records_match_catalog(runtime: Runtime, source: Source) -> CheckResult
             "stray_records": len(strays),
             "stray_ids": dg.MetadataValue.json(strays[:SHOWN]),
             "held_back_keys": dg.MetadataValue.json(_first([one.held_back for one in found])),
+            "waiting_keys": dg.MetadataValue.json(_first([one.waiting for one in found])),
             "records_of_ended_sources": dg.MetadataValue.json(dict(ended)),
             "records_of_unknown_sources": dg.MetadataValue.json(unknown),
         },

@@ -1,9 +1,11 @@
 """What the deletion of records that no document has asks of the catalog."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from s3sync_dagster.core.state import DocumentState, KnownCollection
+from s3sync_dagster.core.standing import Heir
+from s3sync_dagster.core.state import DocumentState, KnownCollection, ObjectState
+from s3sync_dagster.model.source import Source
 
 
 class ToldOfDeletions(Protocol):
@@ -34,4 +36,39 @@ class ToldOfDeletions(Protocol):
 
     def end_cut_off(self, source_id: str, known: KnownCollection) -> None:
         """Note that these are told."""
+        ...
+
+
+class StandingDocuments(ToldOfDeletions, Protocol):
+    """What tells what stands in the place of a record (``catalog.Documents``)."""
+
+    def heirs(self, source_ids: Collection[str]) -> Mapping[str, Heir]:
+        """Return who has the objects of sources by now that ended; absent: it is not known."""
+        ...
+
+    def of_key(self, source_id: str, object_key: str) -> list[DocumentState]:
+        """Return the documents of one object."""
+        ...
+
+    def removal_blocked(self, source_id: str) -> bool:
+        """Return whether the guard holds a listing of the source until a person approves it."""
+        ...
+
+    def listing_asked(self, source_id: str) -> bool:
+        """Return whether a listing of the source is asked for, as by a restore, and not whole."""
+        ...
+
+    def may_have_forgotten(self, source_id: str, collection_name: str) -> bool:
+        """Return whether a collection may have records that a restored catalog does not know."""
+        ...
+
+    def objects_there(self, source_id: str, keys: Sequence[str]) -> dict[str, ObjectState | None]:
+        """Return what is known of these objects, without those that are known not to be there.
+
+        None: it may be there, and how it ended is not known, or is not the end.
+        """
+        ...
+
+    def sidecars_known(self, source: Source) -> bool:
+        """Return whether all that the sidecars of a source ask for is known."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from s3sync_dagster.engine.deletions_port import ToldOfDeletions
+from s3sync_dagster.engine.deletions_port import StandingDocuments
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.handed_on_ids import Place
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from s3sync_dagster.model.source import Source
 
 
-class DocumentsPort(ToldOfDeletions, Protocol):
+class DocumentsPort(StandingDocuments, Protocol):
     """Intents and commits."""
 
     def claim(self, token: str, source: Source, intents: Sequence[Intent]) -> list[Claim | Refusal]:
@@ -58,8 +58,10 @@ class DocumentsPort(ToldOfDeletions, Protocol):
         """Return documents of a source by row id, a page at a time."""
         ...
 
-    def of_key(self, source_id: str, object_key: str) -> list[DocumentState]:
-        """Return the documents of one object."""
+    def that_follow(
+        self, source: Source, before: Source, *, limit: int = 200
+    ) -> list[DocumentState]:
+        """Return the documents in whose favour those of a source before would leave next."""
         ...
 
     def count(self, source_id: str) -> int:

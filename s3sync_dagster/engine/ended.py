@@ -9,15 +9,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from s3sync_dagster.core.lives import NONE_ENDED, Lives, Place
-from s3sync_dagster.engine.deletions_port import ToldOfDeletions
+from s3sync_dagster.engine.deletions_port import StandingDocuments
 from s3sync_dagster.engine.own_records import by_ids, known_at, names_there, open_there, owner_of
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
+from s3sync_dagster.engine.standing import Before, Opened, sort_out_before
 from s3sync_dagster.engine.unheld import delete_unheld, held_by_nobody
 
 IDS_ASKED_FOR = 500
 
 
-class EndedDocuments(ToldOfDeletions, Protocol):
+class EndedDocuments(StandingDocuments, Protocol):
     """What the catalog tells of them (``catalog.Documents``)."""
 
     def ended(self) -> dict[str, Lives]:
@@ -82,27 +83,41 @@ def left_of_ended(
     place: Place,
     ended: Mapping[str, Lives],
     documents: EndedDocuments,
-) -> dict[str, list[str]]:
-    """Return the ids of those that stand there still, and that no document has, by source."""
-    left: dict[str, list[str]] = {}
+    opened: Opened,
+) -> Before:
+    """Return which of those stand there still, and no document has; and which of these may go.
+
+    Raises:
+        S3SyncError: Chroma does not answer.
+    """
+    still: list[StoredRecord] = []
     for page in by_ids(collection, ids):
-        still = unheld(written_by(page, place, ended), collection, place, documents)
-        for name, owner in still.items():
-            left.setdefault(owner, []).append(name)
-    return left
+        left = unheld(written_by(page, place, ended), collection, place, documents)
+        still += [one for one in page if one.id in left]
+    return sort_out_before(still, place, documents, opened)
 
 
 def delete_of_ended(
     left: Mapping[str, Sequence[str]],
     collection: CollectionPort,
     place: Place,
+    ended: Mapping[str, Lives],
     documents: EndedDocuments,
+    opened: Opened,
 ) -> None:
-    """Delete what is left of them; what was refused its id for that comes now."""
+    """Delete what is left of them; what was refused its id for that comes now.
+
+    What lacks in their place is written again: it is asked for once more right before.
+    """
+
+    def look(names: Sequence[str]) -> list[str]:
+        before = left_of_ended(names, collection, place, ended, documents, opened)
+        return [name for some in before.over.values() for name in some]
+
     ids = [name for names in left.values() for name in names]
     if not ids:
         return
-    delete_unheld(ids, collection, known_at(collection, place), documents)
+    delete_unheld(ids, collection, known_at(collection, place), documents, look=look)
     documents.ask_for_freed()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from s3sync_dagster.core.plan import DIGEST_BYTES, split_record_id
 from s3sync_dagster.core.records import metadata_digest
-from s3sync_dagster.core.state import DocumentPhase, DocumentState, ObjectState
+from s3sync_dagster.core.state import DocumentPhase, DocumentState
 from s3sync_dagster.engine.ended import EndedDocuments
 from s3sync_dagster.model.document import Record
 
@@ -29,10 +29,6 @@ class VerifiedDocuments(EndedDocuments, Protocol):
         """Return documents of a source by row id, a page at a time."""
         ...
 
-    def of_key(self, source_id: str, object_key: str) -> list[DocumentState]:
-        """Return the documents of one object."""
-        ...
-
     def written_by(
         self,
         source: Source,
@@ -42,29 +38,6 @@ class VerifiedDocuments(EndedDocuments, Protocol):
         collection_id: str,
     ) -> dict[str, str]:
         """Return the ids of the sources that wrote documents to this very collection, by theirs."""
-        ...
-
-    def removal_blocked(self, source_id: str) -> bool:
-        """Return whether the guard holds a listing of the source until a person approves it."""
-        ...
-
-    def listing_asked(self, source_id: str) -> bool:
-        """Return whether a listing of the source is asked for, as by a restore, and not whole."""
-        ...
-
-    def may_have_forgotten(self, source_id: str, collection_name: str) -> bool:
-        """Return whether a collection may have records that a restored catalog does not know."""
-        ...
-
-    def objects_there(self, source_id: str, keys: Sequence[str]) -> dict[str, ObjectState | None]:
-        """Return what is known of these objects, without those that are known not to be there.
-
-        None: it may be there, and how it ended is not known, or is not the end.
-        """
-        ...
-
-    def sidecars_known(self, source: Source) -> bool:
-        """Return whether all that the sidecars of a source ask for is known."""
         ...
 
     def read_back(

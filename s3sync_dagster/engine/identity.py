@@ -43,9 +43,9 @@ def check_collections(
     """
     distrusted = 0
     for known in catalog.collections.of_source(source.id):
-        distrusted += mend_cut_off(source, known, catalog.documents)
         try:
             looked = look_at(source, known, catalog=catalog, collections=collections())
+            distrusted += mend_cut_off(source, known, looked.port, catalog.documents)
         except S3SyncError as error:
             log(f"the collection {known.collection_name!r} could not be looked at: {error.message}")
             continue

@@ -11,13 +11,16 @@ from s3sync_dagster.core.lives import is_of
 from s3sync_dagster.core.state import KnownCollection
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.own_records import (
+    by_ids,
     known_at,
     names_there,
     open_there,
+    owner_of,
     trouble_of_one,
 )
-from s3sync_dagster.engine.ports import CollectionPort, Collections
+from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.engine.rebuilding import recover_documents
+from s3sync_dagster.engine.standing import Opened, distrust_fallen, opening, sort_out_before
 from s3sync_dagster.engine.unheld import delete_unheld, held_by_nobody
 from s3sync_dagster.model.errors import NotFound, S3SyncError, Unavailable
 from s3sync_dagster.model.source import Source
@@ -48,7 +51,7 @@ def delete_what_is_left(source: Source, *, catalog: CatalogPort, collections: Co
             database=known.database_name,
         )
         if collection is not None:
-            deleted += _delete_left(source, collection, known, catalog)
+            deleted += _delete_left(source, collection, known, catalog, opening(collections))
     return deleted
 
 
@@ -82,7 +85,8 @@ def look_elsewhere(
         try:
             collection = open_there(collections, name, tenant=tenant, database=database)
             there = None if collection is None else known_at(collection, (tenant, database, name))
-            if collection and there and _delete_left(source, collection, there, catalog):
+            opened = opening(collections)
+            if collection and there and _delete_left(source, collection, there, catalog, opened):
                 return False
             waiting.remove(name)
         except S3SyncError as error:
@@ -243,27 +247,42 @@ def read_back_forgotten(
 
 
 def _delete_left(
-    source: Source, collection: CollectionPort, known: KnownCollection, catalog: CatalogPort
+    source: Source,
+    collection: CollectionPort,
+    known: KnownCollection,
+    catalog: CatalogPort,
+    opened: Opened,
 ) -> int:
-    left = _left(source, collection, known, catalog)
-    delete_unheld(left, collection, known, catalog.documents)
-    return len(left)
+    """Delete the first of those that nobody holds; those of others, however many, are passed by.
 
-
-def _left(
-    source: Source, collection: CollectionPort, known: KnownCollection, catalog: CatalogPort
-) -> list[str]:
-    """Return the first ids that nobody holds; those of others, however many, are passed by."""
-    left: list[str] = []
+    So is what a source that was moved has left and nothing stands for by now: whoever looks for
+    records of sources that ended meets it (``ended``).
+    """
     place = (known.tenant, known.database_name, known.collection_name)
     lives = catalog.documents.lives(source.id)
-    for page in collection.scan(source_id=source.id):
-        names = [
-            one.id
+
+    def over(page: Sequence[StoredRecord]) -> list[str]:
+        own = {
+            one.id: one
             for one in page
-            if is_of(source, place, one.metadata) and not lives.kept(place, one.metadata)
-        ]
-        left += held_by_nobody(names, known, catalog.collections.holders)
+            if owner_of(one) == source.id
+            and is_of(source, place, one.metadata)
+            and not lives.kept(place, one.metadata)
+        }
+        free = held_by_nobody([*own], known, catalog.collections.holders)
+        found = sort_out_before([own[name] for name in free], place, catalog.documents, opened)
+        distrust_fallen(found.fallen, catalog.documents)
+        return found.over.get(source.id, [])
+
+    left: list[str] = []
+    for page in collection.scan(source_id=source.id):
+        left += over(page)
         if len(left) >= RECORDS_A_LOOK:
             break
-    return left
+    return delete_unheld(
+        left,
+        collection,
+        known,
+        catalog.documents,
+        look=lambda ids: [name for page in by_ids(collection, ids) for name in over(page)],
+    )

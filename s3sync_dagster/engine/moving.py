@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import cast
 
+from s3sync_dagster.core.lives import Place
 from s3sync_dagster.core.moving import may_go, why_it_stays, why_unwritten
 from s3sync_dagster.core.news import Told
 from s3sync_dagster.core.selection import decide
@@ -12,9 +13,10 @@ from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.deleting import delete_records, take_down
 from s3sync_dagster.engine.last_look import may_have_forgotten, read_back_forgotten
-from s3sync_dagster.engine.own_records import names_there
-from s3sync_dagster.engine.ports import Collections
+from s3sync_dagster.engine.own_records import names_there, open_there
+from s3sync_dagster.engine.ports import CollectionPort, Collections
 from s3sync_dagster.engine.readers_told import hear_all
+from s3sync_dagster.engine.standing import Opened, distrust_fallen, what_stands
 from s3sync_dagster.engine.store_ports import ObjectStore, UnsureStore
 from s3sync_dagster.model.errors import Conflict, S3SyncError, Unavailable
 from s3sync_dagster.model.object import ObjectRef
@@ -241,7 +243,8 @@ def _let_leave(
     """Remove the documents that may go; False: another process is at it."""
     moves = catalog.moves
     moves.hand_requests(before.id, source)
-    while documents := moves.claim_leaving(source, before):
+    opened = partial(_opened, collections)
+    while documents := _claim(source, before, catalog, opened, lambda: clock.monotonic() > until):
         gone: list[int] = []
         try:
             delete_records(
@@ -254,6 +257,31 @@ def _let_leave(
         if clock.monotonic() > until:
             break
     return documents is not None
+
+
+def _claim(
+    source: Source,
+    before: Source,
+    catalog: CatalogPort,
+    opened: Opened,
+    late: Callable[[], bool],
+) -> list[DocumentState] | None:
+    """Claim documents that may go; what they go for is asked of Chroma in the same breath.
+
+    The catalog believes in it also where Chroma was put back from a copy of before it was written.
+    """
+    while follow := catalog.documents.that_follow(source, before):
+        stood = what_stands(follow, opened)
+        if len(stood.whole) == len(follow):
+            break
+        if not distrust_fallen([stood], catalog.documents) or late():
+            return []  # what became of them is known at the next look
+    return catalog.moves.claim_leaving(source, before)
+
+
+def _opened(collections: Callable[[], Collections], place: Place) -> CollectionPort | None:
+    tenant, database, name = place
+    return open_there(collections(), name, tenant=tenant, database=database)
 
 
 def _hand_over(catalog: CatalogPort, source: Source, before_id: str, _until: float) -> bool:

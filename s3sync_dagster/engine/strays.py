@@ -7,13 +7,12 @@ everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from s3sync_dagster.core.forgotten import is_over
 from s3sync_dagster.core.plan import split_record_id
-from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.engine.expected import Expected, VerifiedDocuments, of_collection
 from s3sync_dagster.engine.rebuilding import documents_of
 from s3sync_dagster.model.source import DeleteMode
@@ -129,34 +128,6 @@ def _not_over(
             etags=one.etags,
             sidecars_known=sidecars_known,
             restored=restored,
-        )
-    ]
-
-
-def kept_of_before(
-    left: Mapping[str, Sequence[str]],
-    source: Source,
-    collection: CollectionPort,
-    expected: Expected,
-    documents: VerifiedDocuments,
-) -> list[RecoveredDocument]:
-    """Return the texts that mode ``append`` keeps, of what is left of sources before.
-
-    Where their successor has lost its records, or was written from other bytes since, no document
-    has these: the end of the move reads them back.
-    """
-    if source.mode is not DeleteMode.APPEND or not left:
-        return []
-    before = documents.may_write_over(source.id, left)
-    owners = [owner for owner in left if owner in before and before[owner] is None]
-    ids = [name for owner in owners for name in left[owner]]
-    lacking = {one.id for one in expected.lacking()}
-    return [
-        one
-        for one in documents_of(collection.get(ids).values(), source)
-        if not any(
-            doc.id not in lacking and doc.phase is DocumentPhase.CLEAN and {doc.etag} == one.etags
-            for doc in documents.of_key(source.id, one.object_key)
         )
     ]
 

@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from math import inf
 
 from s3sync_dagster.core.plan import split_record_id
-from s3sync_dagster.core.state import RESTORED, DocumentState, KnownCollection
+from s3sync_dagster.core.state import RESTORED, DocumentPhase, DocumentState, KnownCollection
 from s3sync_dagster.engine.deletions_port import ToldOfDeletions
 from s3sync_dagster.engine.own_records import delete_in_steps
 from s3sync_dagster.engine.ports import CollectionPort
+from s3sync_dagster.engine.standing import what_stands
 from s3sync_dagster.model.source import Source
 
 Holders = Callable[[KnownCollection, Sequence[str]], list[DocumentState]]
@@ -30,33 +31,61 @@ def delete_unheld(
     collection: CollectionPort,
     known: KnownCollection,
     documents: ToldOfDeletions,
-) -> None:
-    """Delete records that no document has.
+    *,
+    look: Callable[[Sequence[str]], Sequence[str]],
+) -> int:
+    """Delete records that no document has; returns how many.
 
     Nobody claims them, so a document that grew meanwhile may have got that very record: it is not
     trusted any more. Who dies before that is said, or is not answered, leaves it to the next look
     at the collection (``mend_cut_off``).
+
+    Args:
+        ids: of the records.
+        collection: where.
+        known: the same, as the catalog knows it.
+        documents: the catalog's.
+        look: returns those of the ids that may go still. It is asked once the deletion is noted:
+            what grows from then on is found by whoever finds the note.
     """
     if not ids:
-        return
+        return 0
     since = documents.begin_deletion(known)
+    ids = look(ids)
     delete_in_steps(collection, ids)
     if grown := [one for one, places in _held(ids, known, documents.holders) if _has(one, places)]:
         documents.distrust(grown)
     documents.end_deletion(known, since)
+    return len(ids)
 
 
-def mend_cut_off(source: Source, known: KnownCollection, documents: ToldOfDeletions) -> int:
-    """Distrust a source's documents that may have got records which somebody deleted, and died.
+def mend_cut_off(
+    source: Source,
+    known: KnownCollection,
+    collection: CollectionPort | None,
+    documents: ToldOfDeletions,
+) -> int:
+    """Distrust a source's documents that lost records which somebody deleted, and died.
 
-    Returns how many. Which records went nobody knows: all are meant that were written since.
+    Which records went nobody knows: Chroma is asked for those of all that were written since. What
+    is found as it was written is as it was, also for readers; what a batch has in its hands is not
+    trusted, whatever is found.
+
+    Returns:
+        How many; none where the collection is gone, and with it all that was written.
+
+    Raises:
+        S3SyncError: Chroma does not answer; the next look asks again.
     """
     written = documents.cut_off(source.id, known)
-    if written is None:
+    if written is None or collection is None:
         return 0
-    documents.distrust(written, spoilt=True)
+    clean = [one for one in written if one.phase is DocumentPhase.CLEAN]
+    stood = what_stands(clean, lambda _place: collection)
+    lost = [one for one in written if one.id not in stood.whole]
+    documents.distrust(lost, spoilt=True)
     documents.end_cut_off(source.id, known)
-    return len(written)
+    return len(lost)
 
 
 def _held(

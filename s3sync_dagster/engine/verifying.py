@@ -23,7 +23,8 @@ from s3sync_dagster.engine.own_records import (
     owner_of,
     trouble_of_one,
 )
-from s3sync_dagster.engine.strays import kept_of_before, sort_out, still_stray, without
+from s3sync_dagster.engine.standing import Opened, distrust_fallen, opening
+from s3sync_dagster.engine.strays import sort_out, still_stray
 from s3sync_dagster.engine.unheld import delete_unheld
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError
 
@@ -91,6 +92,11 @@ class Verification:
     """Id of a source that was moved, or took its records along -> ids of records that it had, and
     no document has; where that was asked. Chroma was put back from a copy of before; or they are
     another installation's, which has such a source by now: no fault of this one."""
+    waiting: list[str] = field(default_factory=list[str])
+    """Object keys of other records of sources before. They stay: nothing stands in their place, as
+    Chroma was put back from a copy. What can be written again is, and then they may go; of an
+    object that is gone, in a mode that keeps its text, they are what is left of that. It is no
+    fault by itself: ``missing`` tells of what lacks."""
     ended_deleted: bool = False
     """True when those were deleted."""
     unreadable: bool = False
@@ -115,6 +121,7 @@ def verify_collection(
     known_sources: Collection[str] | None = None,
     delete_ended: bool = False,
     chroma: str | None = None,
+    collections: Collections | None = None,
 ) -> Verification:
     """Compare a source's documents in the catalog with its records in a collection.
 
@@ -129,6 +136,8 @@ def verify_collection(
             name those of ``of_ended``. None: look at this source's records only.
         delete_ended: a person says that no other installation has what is ``of_ended``.
         chroma: address of the collection's Chroma; None: not known.
+        collections: where the documents stand that came after a source; None: in this collection
+            alone, what should stand elsewhere is not believed to.
     """
     found = Verification(collection_name=collection.name)
     expected = Expected(of_collection(source, documents, collection.name))
@@ -136,8 +145,10 @@ def verify_collection(
     strays: list[str] = []
     unknown, of_ended = Counter[str](), list[str]()
     place = (source.tenant, source.database_name, collection.name)
-    ended = {name: lives.at(chroma) for name, lives in documents.ended().items()}
-    mine = ended.get(source.id, NONE_ENDED)
+    every = documents.ended()
+    ended = {name: lives.at(chroma) for name, lives in every.items()}
+    mine = every.get(source.id, NONE_ENDED)  # under whichever address: no right follows from it
+    opened = _only(collection, place) if collections is None else opening(collections)
     for whole in collection.scan(source_id=source.id if known_sources is None else None):
         named = list(map(owner_of, whole))
         over = written_by(whole, place, ended)
@@ -179,11 +190,8 @@ def verify_collection(
     found.unlisted, found.unsettled = sorted_out.unlisted, sorted_out.unsettled
     found.expected, found.met = expected.numbers()
     found.unknown_sources = dict(unknown)
-    found.of_ended = left_of_ended(of_ended, collection, place, ended, documents)
-    texts = kept_of_before(found.of_ended, source, collection, expected, documents)
-    found.beside += _keys(texts)
-    rest_of = {owner: without(names, texts) for owner, names in found.of_ended.items()}
-    found.of_ended = {owner: names for owner, names in rest_of.items() if names}
+    of_before = left_of_ended(of_ended, collection, place, ended, documents, opened)
+    found.of_ended, found.waiting = of_before.over, sorted(of_before.waiting)
     if fix and not found.sound:
         rest = [doc for doc in lacking if left[doc.id]]
         damaged = [expected.with_keys_met(doc) for doc in (*rest, *altered)]
@@ -195,11 +203,19 @@ def verify_collection(
             collection_name=collection.name,
             collection_id=collection.id,
         )
-        delete_unheld(found.stray, collection, known_at(collection, place), documents)
+        delete_unheld(
+            found.stray,
+            collection,
+            known_at(collection, place),
+            documents,
+            look=lambda ids: still_stray(ids, source, collection, documents),
+        )
         found.fixed = True
-    if delete_ended and found.of_ended:
-        delete_of_ended(found.of_ended, collection, place, documents)
-        found.ended_deleted = True
+    if delete_ended:
+        # What should stand in a collection that nobody opens here is asked for by nobody.
+        distrust_fallen(of_before.fallen if collections is not None else (), documents)
+        delete_of_ended(found.of_ended, collection, place, ended, documents, opened)
+        found.ended_deleted = bool(found.of_ended)
     return found
 
 
@@ -272,6 +288,10 @@ def _of_namesakes(source: Source, place: Place, records: Iterable[StoredRecord])
 
 def _unchanged(document: DocumentState, documents: VerifiedDocuments) -> bool:
     return document in documents.of_key(document.source_id, document.object_key)
+
+
+def _only(collection: CollectionPort, there: Place) -> Opened:
+    return {there: collection}.get
 
 
 def _keys(documents: Sequence[RecoveredDocument]) -> list[str]:

@@ -51,6 +51,7 @@ def serve_calls(control: socket.socket, *, folder: str) -> NoReturn:
     try:
         _prepare(folder=folder)
         unbound: str | None = folder
+        linux.keep_address_space()
         while True:
             body, descriptors, _, _ = socket.recv_fds(control, wire.MAX_HEADER_BYTES, 1)
             header = wire.Header.decode(body) if body else None

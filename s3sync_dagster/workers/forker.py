@@ -13,12 +13,11 @@ import importlib
 import os
 import select
 import socket
-import tempfile
 import time
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from s3sync_dagster.workers import child, groups, linux, sandbox, wire
+from s3sync_dagster.workers import child, folders, groups, linux, sandbox, wire
 from s3sync_dagster.workers.groups import Group
 from s3sync_dagster.workers.remover import Remover
 from s3sync_dagster.workers.worker import Call, Worker
@@ -48,13 +47,19 @@ class _Forker:
     ended: list[Group] = field(default_factory=list)
     """Of workers that are gone, with something in them that has not ended yet."""
     forked: int = 0
+    folder: str = ""
+    """Its own, in which each worker has one."""
+    holds: int = -1
+    """Descriptor by which others see that it lives."""
 
     def run(self) -> None:
         """Serve until the server closes the control socket."""
         self.poll.register(self.control, select.POLLIN)
         self._load("")
         groups.prepare()
-        is_left = False
+        self.folder, self.holds = folders.make_own()
+        self.remover.sweeps = True
+        is_left = self.remover.go_on()
         while True:
             found = {descriptor for descriptor, _ in self.poll.poll(self._patience(is_left))}
             for descriptor in found & self.by_control.keys():
@@ -80,6 +85,7 @@ class _Forker:
         for worker in self.workers.values():
             worker.end()
             self._leave(worker)
+        self.remover.take(self.folder)
         self.remover.end()
         linux.end_orphans()
         for group in self.ended:
@@ -129,13 +135,15 @@ class _Forker:
     def _fork(self, call: Call, body: bytes) -> Worker:
         reused = call.header.function in self.reused and not call.header.fresh
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        folder = tempfile.mkdtemp(prefix="s3sync-worker-")
+        folder = f"{self.folder}/{self.forked}"
+        os.mkdir(folder, 0o700)  # noqa: PTH102 (for each worker)
         gc.freeze()  # shared pages stay shared: the child's collector does not touch them
         group = groups.make(self.forked)
         self.forked += 1
         pid = os.fork()
         if pid == 0:
             self.control.close()
+            os.close(self.holds)
             ours.close()
             for other in self.workers.values():
                 other.close()

@@ -6,7 +6,9 @@ import signal
 import struct
 import sys
 from collections.abc import Container
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from s3sync_dagster.workers.processes import children_of
 
@@ -100,9 +102,22 @@ def drop_capabilities() -> bool:
     return ctypes.CDLL(None).capset(ctypes.c_char_p(head), ctypes.c_char_p(bytes(24))) == 0
 
 
-def address_space(pid: int | str = "self") -> int:
-    """Return the size of a process's address space in bytes (0 where unknown)."""
+_statm: BinaryIO | None = None
+
+
+def keep_address_space() -> None:
+    """Keep what tells of this process's own address space open: a name in ``/proc`` may be lost."""
+    global _statm
+    with suppress(OSError):
+        _statm = Path("/proc/self/statm").open("rb", buffering=0)  # noqa: SIM115
+
+
+def address_space() -> int:
+    """Return the size of this process's address space in bytes (0 where unknown)."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * _PAGE_BYTES
+        if _statm is not None:
+            _statm.seek(0)
+            return int(_statm.read(128).split()[0]) * _PAGE_BYTES
+        return int(Path("/proc/self/statm").read_text().split()[0]) * _PAGE_BYTES
     except (OSError, IndexError):
         return 0

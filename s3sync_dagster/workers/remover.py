@@ -5,11 +5,13 @@ could not look at the others meanwhile.
 """
 
 import os
+import signal
 from dataclasses import dataclass, field
 
 from s3sync_dagster.workers import folders
 
 _LEAST_TURNS = 19
+_SWEEP_SECONDS = 600
 
 
 @dataclass(slots=True)
@@ -18,6 +20,8 @@ class Remover:
 
     pid: int | None = None
     waiting: list[str] = field(default_factory=list)
+    sweeps: bool = False
+    """Look for what forkers have left that are gone, once."""
 
     def take(self, folder: str) -> None:
         """Have a folder removed; at once where it is empty, as most are."""
@@ -32,11 +36,12 @@ class Remover:
         """Begin what waits; returns whether something is at work."""
         if self.pid is not None and os.waitpid(self.pid, os.WNOHANG)[0]:
             self.pid = None
-        if self.pid is None and self.waiting:
+        if self.pid is None and (self.waiting or self.sweeps):
             taken, self.waiting = self.waiting, []
+            sweeps, self.sweeps = self.sweeps, False
             self.pid = os.fork()
             if self.pid == 0:
-                _remove(taken)
+                _remove(taken, sweeps=sweeps)
         return self.pid is not None
 
     def end(self) -> None:
@@ -48,7 +53,21 @@ class Remover:
             folders.remove(folder)
 
 
-def _remove(taken: list[str]) -> None:
+def sweep_apart() -> None:
+    """Have what forkers have left that are gone removed by a process that outlives this one.
+
+    Nobody waits for it, and it ends after a while: whoever starts next begins where it was.
+    """
+    if os.fork() == 0:
+        os.setsid()
+        signal.alarm(_SWEEP_SECONDS)
+        null = os.open(os.devnull, os.O_RDWR)
+        for standard in (0, 1, 2):  # whoever reads what this one says waits for no other
+            os.dup2(null, standard)
+        _remove([], sweeps=True)
+
+
+def _remove(taken: list[str], *, sweeps: bool) -> None:
     """Remove folders in a process of its own, and end it."""
     try:
         # An end of a call's socket that stays open here would hide that it was closed.
@@ -56,5 +75,7 @@ def _remove(taken: list[str]) -> None:
         os.nice(_LEAST_TURNS)
         for folder in taken:
             folders.remove(folder)
+        if sweeps:
+            folders.sweep()
     finally:
         os._exit(0)

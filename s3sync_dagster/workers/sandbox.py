@@ -25,10 +25,15 @@ _SYSTEM = (
     *("/etc/fonts", "/etc/libreoffice", "/etc/localtime", "/etc/timezone", "/etc/locale.alias"),
     *("/etc/mime.types", "/etc/magic", "/etc/papersize", "/etc/nsswitch.conf"),
     *("/etc/passwd", "/etc/group", "/etc/os-release"),
-    *("/proc", "/sys/devices/system", "/sys/fs/cgroup"),
+    *("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/filesystems", "/proc/version"),
+    *("/proc/loadavg", "/proc/uptime", "/proc/sys/vm/overcommit_memory"),
+    *("/proc/sys/crypto/fips_enabled", "/proc/sys/kernel/osrelease", "/proc/sys/kernel/pid_max"),
+    *("/sys/devices/system", "/sys/fs/cgroup"),
     *("/dev/urandom", "/dev/random"),
 )
-"""What everybody may read; with Landlock ``/proc`` shows nothing of other processes' secrets."""
+"""What everybody may read: of ``/proc`` what libraries ask of the machine, and no process."""
+_OF_ITSELF = ("statm", "status", "stat", "maps", "fd", "cgroup", "limits", "auxv")
+"""What a worker is told of itself in ``/proc``. Programs that it starts are told nothing there."""
 _NAMED_BY = ("DOCLING_ARTIFACTS_PATH", "TESSDATA_PREFIX")
 _LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/lib/ld-musl-x86_64.so.1")
 _OF_SCRIPTS = ("sh", "uname", "sed", "grep", "dirname", "basename", "readlink", "ls", "cat")
@@ -52,6 +57,7 @@ def enter(folder: str, module: str, contents: Iterable[object] = ()) -> None:
     if is_off():
         return
     own = [(folder, landlock.ALL & ~landlock.EXECUTE), ("/dev/null", _READ_AND_WRITE)]
+    own += [(f"/proc/self/{one}", landlock.READ) for one in _OF_ITSELF]
     files = [(one, landlock.READ_FILE) for one in named_files(contents)]
     listens = _listens(module)
     if listens:

@@ -40,11 +40,13 @@ _ALLOWED_OF_PRCTL = (1, 2, 3, 15, 16, 23, 38, 39, 51)
 be looked at, bounds of capabilities, the length of vectors (aarch64)."""
 _UNSHARE = 2
 """Of ``close_range``."""
-_THREAD, _THREAD_WITH_FILES = 0x10000, 0x10400
-"""Of ``clone``: a thread has the descriptors of its process, where they are looked at."""
-_NAMESPACES = 0x7E020000
-"""Flags of ``clone``: a process in namespaces of its own. What ``clone3`` is told cannot be seen
-here: libraries call ``clone`` where there is none."""
+_SHARED_BY_CLONE = 0xFE03EF00
+"""Flags of ``clone``: what is shared, whose child it is, its own namespaces. The others say where
+a number is left, are of semaphores, of which there are none, or no longer known. What ``clone3`` is
+told cannot be seen here: libraries call ``clone`` where there is none."""
+_SHAPES_OF_CLONE = {"fork": 0x0, "posix_spawn": 0x4100, "thread": 0x10F00}
+"""Those three that libraries make. A process that has the memory of another one that does not wait
+for it, or its descriptors, could hand all on and end before anybody looks at it."""
 _SET_FILTER = 1
 _SPEC_ALLOW = 1 << 2
 """Without it kernels before 5.16 slow the whole process down."""
@@ -64,9 +66,9 @@ _ENDS: dict[str, list[tuple[int, int | str, int | str, int]]] = {
     "own": [(_LOAD, 0, 0, _FIRST_ARGUMENT_AT), (_EQUAL, "allow", "refuse", 0)],
     "clone": [
         (_LOAD, 0, 0, _FIRST_ARGUMENT_AT),
-        (_ANY_OF, "refuse", 0, _NAMESPACES),
-        (_AND, 0, 0, _THREAD_WITH_FILES),
-        (_EQUAL, "refuse", "allow", _THREAD),
+        (_AND, 0, 0, _SHARED_BY_CLONE),
+        *((_EQUAL, "allow", 0, shape) for shape in _SHAPES_OF_CLONE.values()),
+        (_RETURN, 0, 0, _REFUSE),
     ],
     "close": [
         (_LOAD, 0, 0, _THIRD_ARGUMENT_AT),

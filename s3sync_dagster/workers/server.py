@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from s3sync_dagster.workers import forker, linux, processes, wire
+from s3sync_dagster.workers.remover import sweep_apart
 
 _END_SECONDS = 2.0
 _PARENT_CHECK_SECONDS = 1.0
@@ -141,13 +142,17 @@ class Server:
         for _, control in self._forkers.values():
             control.close()
         ends_at = time.monotonic() + _END_SECONDS
+        is_left = False
         for pid, _ in self._forkers.values():
             while os.waitpid(pid, os.WNOHANG)[0] == 0:
                 if time.monotonic() > ends_at:
+                    is_left = True
                     os.kill(pid, signal.SIGKILL)
                 time.sleep(0.005)
         self._forkers.clear()
         self._end_strays()
+        if is_left:  # of the files of its workers
+            sweep_apart()
 
 
 def main(arguments: list[str]) -> None:

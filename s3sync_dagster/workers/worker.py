@@ -18,6 +18,9 @@ _LAST_SECONDS = 60.0
 """So long a child that serves no more may take to hand over its last reply."""
 _LOOK_SECONDS = 1.0
 """Between two looks into a worker's folder."""
+_STOP_SECONDS = 0.25
+"""So long a worker stands still at most while it is looked at: one that does not, hides."""
+_PAUSE_SECONDS = 0.001
 _DEATHS_BY_REFUSED_MEMORY = tuple(
     -number for number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGILL, signal.SIGTRAP)
 )
@@ -66,6 +69,8 @@ class Worker:
     bound_bytes: int = 0
     """Of memory, for its last call: one that was taken over says that it is done before it is."""
     _looked_at: float = 0.0
+    _ended: frozenset[int] = frozenset()
+    """Of its processes, those that had ended by the last look."""
 
     def begin(self, call: Call) -> None:
         """Remember what it works on."""
@@ -136,21 +141,58 @@ class Worker:
         if self.call is not None and now > self.call.ends_at:
             self.kill("timeout")
             return
-        family = processes.trees_of(self.pid, *linux.orphans_of(self.pid))
-        used = processes.memory_of(family)
+        files = now > self._looked_at + _LOOK_SECONDS
+        if files:
+            self._looked_at = now
+        whole, why = self._look(files=files)
+        if why is None and not whole:
+            why = self._look_while_it_stands(files=files)
+        if why is not None:
+            self.kill(why)
+
+    def _look(self, *, files: bool) -> tuple[bool, str | None]:
+        """Return whether all was seen that there is, and why it has to end.
+
+        Args:
+            files: look at what it writes as well.
+        """
+        look = processes.Look(ended_before=self._ended)
+        family = processes.trees_of(self.pid, *linux.orphans_of(self.pid), look=look)
+        used = processes.memory_of(family, look=look)
         if self.call is not None:
             self.call.peak_bytes = max(self.call.peak_bytes, used)
         too_large = self.bound_bytes and used > self.bound_bytes
-        if too_large or processes.has_many_watches(family):
-            self.kill("out_of_memory")
-        if now > self._looked_at + _LOOK_SECONDS:
-            self._looked_at = now
-            if self._writes_too_much(family):
-                self.kill("too_much_written")
+        why = None
+        if too_large or processes.are_many(family) or processes.has_many_watches(family, look=look):
+            why = "out_of_memory"
+        elif files and self._writes_too_much(family, look):
+            why = "too_much_written"
+        self._ended = frozenset(look.ended)
+        return look.is_whole, why
 
-    def _writes_too_much(self, family: Sequence[processes.Process]) -> bool:
-        nameless = folders.nameless_bytes(family, self.folder)
-        return folders.is_overfull(self.folder, most_bytes=folders.MOST_BYTES - nameless)
+    def _look_while_it_stands(self, *, files: bool) -> str | None:
+        """Return why it has to end, if it has, seen while nothing of it runs.
+
+        Whoever moves what he holds from process to process, name to name or number to number is
+        never there when his turn comes. All of a worker is in one process group, which it cannot
+        leave. Whose program ended while it was looked at stands still for a moment and goes on.
+        """
+        ends_at = time.monotonic() + _STOP_SECONDS
+        whole, why = False, None
+        _signal_group(self.pid, signal.SIGSTOP)
+        try:
+            while why is None and not whole:
+                if time.monotonic() > ends_at:
+                    return "out_of_memory"
+                time.sleep(_PAUSE_SECONDS)  # those on other processors stop a moment later
+                whole, why = self._look(files=files)
+        finally:
+            _signal_group(self.pid, signal.SIGCONT)
+        return why
+
+    def _writes_too_much(self, family: Sequence[processes.Process], look: processes.Look) -> bool:
+        nameless = folders.nameless_bytes(family, self.folder, look=look)
+        return folders.is_overfull(self.folder, most_bytes=folders.MOST_BYTES - nameless, look=look)
 
     def kill(self, why: str) -> None:
         """End it and what it started."""
@@ -167,7 +209,7 @@ class Worker:
         return True
 
     def _kill_all(self) -> None:
-        _kill_group(self.pid)
+        _signal_group(self.pid, signal.SIGKILL)
         if self.group is not None:
             self.group.kill()
 
@@ -204,11 +246,11 @@ class Worker:
         return reason
 
 
-def _kill_group(pid: int) -> None:
+def _signal_group(pid: int, which: signal.Signals) -> None:
     # The group does not exist before the child's first statement: then the process alone.
-    for kill in (os.killpg, os.kill):
+    for send in (os.killpg, os.kill):
         try:
-            kill(pid, signal.SIGKILL)
+            send(pid, which)
         except (ProcessLookupError, PermissionError):
             continue
 

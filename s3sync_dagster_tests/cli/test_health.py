@@ -194,3 +194,23 @@ def test_what_a_moved_source_has_still_is_no_stranger_s(s3sync, synced, chroma_s
         assert found.code == 0, found.err
         assert [(one["unknown_sources"], one["of_ended"]) for one in found.json] == [({}, {})]
     assert stock(chroma_server, name).count() == 3
+
+
+def test_a_person_is_told_what_of_a_source_before_waits(s3sync, synced, chroma_server):
+    """Its life names a successor that is here, and has none of its texts."""
+    name, _sync = synced
+    (row,) = s3sync("source", "list", "--json").json
+    stored = stock(chroma_server, name).get(include=["documents", "metadatas", "embeddings"])
+    with closing(open_catalog(load_settings(dict(os.environ)).database_url)) as catalog:
+        with catalog.database.write() as tx:
+            tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+        source = catalog.sources.find(row["name"])
+        catalog.sources.register(source.with_changes(id_prefix="p-"))
+        assert s3sync("source", "move", source.name).code == 0
+        catalog.sources.mark_deleting(source.id, keep_records=False)
+        catalog.documents.drop_source(source.id)
+    for asked in ((), ("--fix", "--ended")):
+        told = s3sync("verify", name, *asked)
+        assert f"{len(stored['ids'])} objects have records of a source before" in told.out
+        assert "nothing stands: they stay" in told.out
+    assert stock(chroma_server, name).count() == len(stored["ids"])

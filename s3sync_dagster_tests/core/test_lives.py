@@ -77,3 +77,12 @@ def test_what_bears_the_id_of_a_source_is_its_own_in_its_place(changes, own):
 )  # fmt: skip
 def test_a_life_at_another_chroma_had_nothing_in_this_one(was, looked_at, over):
     assert Lives(ended=[life(chroma=was)]).at(looked_at).over(PLACE, told()) is over
+
+
+@pytest.mark.parametrize("leaving", [True, False])
+def test_but_what_a_person_has_kept_stays_under_each_name_of_a_server(leaving):
+    kept = life(chroma="http://a:8000", kept=True)
+    over = life(chroma="http://b:8000")
+    lives = Lives(leaving=kept, ended=[over]) if leaving else Lives(ended=[kept, over])
+    found = lives.at("http://b:8000")
+    assert (found.kept(PLACE, told()), found.over(PLACE, told())) == (True, False)

@@ -324,3 +324,58 @@ def write_files(count: int, size: int) -> str:
         (folder / str(number)).write_bytes(bytes(size))
     time.sleep(30)
     return str(folder)
+
+
+def write_in_a_moving_folder(seconds: float) -> None:
+    """Write more files than may be, in folders that never have the name that was listed."""
+    folder = tempfile.gettempdir()
+    outer = f"{folder}/0"
+    Path(outer, "0").mkdir(parents=True)
+    for number in range(1500):
+        os.close(os.open(f"{folder}/f{number}", os.O_CREAT))
+    inside = os.open(f"{outer}/0", os.O_RDONLY)
+    for place in (os.open(folder, os.O_RDONLY), os.open(outer, os.O_RDONLY)):
+        if os.fork() == 0:
+            os.fchdir(place)
+            number = 0
+            while True:
+                Path(str(number)).rename(str(number + 1))
+                number += 1
+    for number in range(6000):
+        os.close(os.open(f"f{number}", os.O_CREAT, dir_fd=inside))
+    time.sleep(seconds)
+
+
+def hand_memory_on(seconds: float) -> None:
+    """Hold memory in a process that is another one each time."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    if os.fork():
+        time.sleep(seconds)
+        return
+    hoard = b"x" * (400 * 1024**2)
+    while hoard:
+        if os.fork():
+            os._exit(0)
+
+
+def fork_many(seconds: float) -> None:
+    """Have many processes that do nothing."""
+    for _ in range(100):
+        if os.fork() == 0:
+            time.sleep(60)
+    time.sleep(seconds)
+
+
+def start_and_rename_without_end(seconds: float) -> int:
+    """Start programs one after the other, and have files come and go; return how many."""
+    folder = Path(tempfile.gettempdir())
+    ends_at = time.monotonic() + seconds
+    started = 0
+    while time.monotonic() < ends_at:
+        subprocess.run(["sleep", "0"], check=True)
+        started += 1
+        for number in range(30):
+            (folder / str(number)).write_bytes(b"x" * 5000)
+            (folder / str(number)).rename(folder / f"{number}-")
+            (folder / f"{number}-").unlink()
+    return started

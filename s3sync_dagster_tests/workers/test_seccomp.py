@@ -191,6 +191,43 @@ def test_a_thread_has_the_descriptors_of_its_process(ask):
     assert ask("close_range", 3, 9, 4) == ALLOW
 
 
+CLONES = {
+    "fork": 0x01200011,  # glibc: CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID, SIGCHLD
+    "fork of musl": 0x11,
+    "posix_spawn, vfork": 0x4111,  # CLONE_VM, CLONE_VFORK, SIGCHLD
+    "thread": 0x003D0F00,
+    "thread of musl": 0x007D0F00,  # CLONE_DETACHED, which the kernel no longer knows
+    "thread of Go": 0x00050F00,
+}
+"""As libraries make them."""
+
+
+@pytest.mark.parametrize("own_sockets", [False, True])
+def test_processes_and_threads_are_made_as_libraries_make_them_and_in_no_other_way(
+    ask, own_sockets
+):
+    """Whoever handed memory and descriptors on from process to process was never looked at."""
+    for flags in CLONES.values():
+        assert ask("clone", flags, own_sockets=own_sockets) == ALLOW
+    refused = {
+        "hop": 0x100 | 0x200 | 0x400 | 0x8000 | 17,  # CLONE_VM, _FS, _FILES, _PARENT
+        "another's child": 0x8000 | 17,
+        "thread and another's child": 0x003D0F00 | 0x8000,
+        "descriptors": 0x400 | 17,
+        "memory": 0x100 | 17,
+        "memory and signals": 0x900 | 17,
+        "descriptors of who waits": 0x4500 | 17,
+        "folder": 0x200 | 17,
+        "waits and shares nothing": 0x4000 | 17,
+        "places of devices": 0x80000000 | 17,  # CLONE_IO
+        "tracer": 0x2000 | 17,
+        "semaphores": 0x00240F00 & ~0x10000,
+    }
+    for flags in refused.values():
+        assert ask("clone", flags, own_sockets=own_sockets) == REFUSED
+    assert ask("clone", 1 << 32 | 0x8111, own_sockets=own_sockets) == REFUSED
+
+
 def test_what_all_processes_of_a_user_share_a_number_of_is_not_taken(ask):
     for call in ("timer_create", "inotify_init1", "io_setup", "landlock_add_rule", "seccomp"):
         assert ask(call) == UNKNOWN

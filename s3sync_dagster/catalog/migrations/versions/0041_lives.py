@@ -49,6 +49,7 @@ def upgrade() -> None:
         sa.Column("path_prefix", KeyText(), nullable=False),
         sa.Column("chroma", sa.Text()),
         sa.Column("name", sa.Text()),
+        sa.Column("moved_to", sa.Text()),
     )
     op.create_index("ix_lives_source", "lives", ["source_id"])
     tx = op.get_bind()
