@@ -43,8 +43,10 @@ def choose(content: Content, *, name: str, content_type: str | None) -> Choice:
     named = kind_of(name)
     if named is not None and named.skip is not None:
         raise UnsupportedFile(_SKIPS[named.skip], reason=named.skip)
-    named_as_text = named is not None and named.reader not in _PROVABLE
-    proven = sniff(content, named_as_text=named_as_text)
+    media_type = (content_type or "").partition(";")[0].strip().lower()
+    reader = named.reader if named is not None else _BY_TYPE.get(media_type)
+    is_text = named is not None and reader not in _PROVABLE
+    proven = sniff(content, named_as="text" if is_text else reader)
     if proven == "encrypted":
         raise UnreadableFile("The file is protected by a password.", reason="encrypted")
     if proven == "compound":
@@ -59,8 +61,6 @@ def choose(content: Content, *, name: str, content_type: str | None) -> Choice:
     if proven is not None and (named is None or proven != named.reader):
         return Choice(FileKind(reader=proven), _notice(proven, name, named))
     if named is None:
-        media_type = (content_type or "").partition(";")[0].strip().lower()
-        reader = _BY_TYPE.get(media_type)
         return Choice(FileKind(reader=reader) if reader else TEXT)
     if proven is None and (reader := _read_as_text(content, named)):
         kind = FileKind(reader=reader) if reader != "text" else TEXT

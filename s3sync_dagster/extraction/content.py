@@ -100,16 +100,20 @@ def _tail_of(content: Content) -> bytes:
         return file.read()
 
 
-def sniff(content: Content, *, named_as_text: bool = False) -> str | None:
+def sniff(content: Content, *, named_as: str | None = None) -> str | None:
     """Return the reader, or the reason to skip, that the bytes prove; None when they prove none.
 
     Text formats prove nothing (an HTML file may be a lesson about HTML), and plain characters
     prove little: what is named as text and looks like text is text, though it begin with ``ID3``. A
     PDF from its header to its end is one.
+
+    Args:
+        content: the file.
+        named_as: what its name or type promises, ``text`` or a reader; None for nothing.
     """
     head = head_of(content)
     plain = not looks_binary(head)
-    if plain and named_as_text:
+    if plain and named_as == "text":
         return "pdf" if _PDF_BEGINS.match(head) and _PDF_END.search(_tail_of(content)) else None
     for magic, answer in _MAGIC:
         sure = not plain or answer in _IN_PLAIN_CHARACTERS or min(magic) < _NO_TEXT
@@ -125,17 +129,13 @@ def sniff(content: Content, *, named_as_text: bool = False) -> str | None:
         return "image"
     if head[:4] == b"RIFF" or head[4:8] == b"ftyp":
         return "media"
-    return "pdf" if _is_pdf_after_others(content, head[:HEADER_BYTES]) else None
-
-
-def _is_pdf_after_others(content: Content, head: bytes) -> bool:
-    """Return whether a PDF begins after what others wrote before it, such as a portal's page.
-
-    In a line of its own its header is enough; in the midst of a line the file must end as PDFs do.
-    """
-    if _PDF_HEADER.search(head):
-        return True
-    return _PDF_BEGINS.search(head) is not None and _PDF_END.search(_tail_of(content)) is not None
+    # After what others wrote before it, such as a portal's page. In a line of its own its header is
+    # enough; in the midst of a line the name must say so, or the end of a file that is no text.
+    if _PDF_HEADER.search(head[:HEADER_BYTES]):
+        return "pdf"
+    begins = _PDF_BEGINS.search(head[:HEADER_BYTES]) is not None
+    is_known = named_as == "pdf" or not plain and _PDF_END.search(_tail_of(content)) is not None
+    return "pdf" if begins and is_known else None
 
 
 def _is_bitmap(head: bytes) -> bool:

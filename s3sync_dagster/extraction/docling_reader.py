@@ -22,6 +22,8 @@ _PICTURE = "\x00picture\x00"
 _FENCE = re.compile(r"(^```[^\n]*\n.*?^```$)", re.MULTILINE | re.DOTALL)
 _BLANK_BEFORE_MARK = re.compile(r"(?<=[)*`$]) (?=[.,;:!?)](?:\s|$))")
 _ARCHIVE_LIMIT = "ArchiveLimitError"
+_MAX_TIMES_SAID = 2
+"""How often a table's text is said by repeating the cells over several columns in each."""
 _GLUED_TABLE = re.compile(r"^((?!\||```).+\n)(?=\|.*\n\|[ :|-]+\|$)", re.MULTILINE)
 
 
@@ -57,11 +59,28 @@ def open_backend(
 def convert(backend: Any) -> Any:
     """Return docling's document; its parsers' errors become ``UnreadableFile``."""
     try:
-        return backend.convert()
+        document = backend.convert()
     except (MemoryError, FixInput):
         raise
     except Exception as error:  # noqa: BLE001 (parsers' errors come through)
         raise _unreadable(error) from None
+    for table in document.tables:
+        _say_once(table.data.table_cells, table.data.num_cols)
+    return document
+
+
+def _say_once(cells: Sequence[Any], columns: int) -> None:
+    """Keep cells over several columns to the first one, where repeats are most of a table.
+
+    Forms have grids of dozens of columns: a contract of 220,000 characters had a million. A header
+    over some of the columns stays with each of them, which it names.
+    """
+    said = sum(len(cell.text) for cell in cells)
+    if sum(len(cell.text) * cell.col_span for cell in cells) > _MAX_TIMES_SAID * said:
+        for cell in cells:
+            if cell.column_header and cell.col_span < columns:
+                continue
+            cell.col_span, cell.end_col_offset_idx = 1, cell.start_col_offset_idx + 1
 
 
 def _unreadable(error: Exception) -> FixInput:

@@ -13,7 +13,8 @@ from s3sync_dagster.extraction.docling_reader import (
 from s3sync_dagster.extraction.drawings import with_drawings
 from s3sync_dagster.extraction.furniture import with_furniture
 from s3sync_dagster.extraction.metadata import office_properties
-from s3sync_dagster.extraction.templates import as_document, as_plain_open_document
+from s3sync_dagster.extraction.office_shapes import open_text
+from s3sync_dagster.extraction.templates import as_document
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.source import ExtractionConfig
 
@@ -50,12 +51,12 @@ def read_odt(content: Content, *, name: str, config: ExtractionConfig) -> Docume
     class Backend(OdtDocumentBackend):
         _odf_type = ""  # templates too
 
-    backend = open_backend(
-        as_plain_open_document(content), name=name, format_name="ODT", backend=Backend
-    )
+    backend = open_backend(content, name=name, format_name="ODT", backend=Backend)
+    open_text(backend.odf_obj.styles.root._xml_element)
+    texts = open_text(backend.odf_obj.content.root._xml_element)
     parsed = convert(backend)
     _keep_footnotes(parsed)
-    markdown = fill_pictures(to_markdown(parsed, layers=("BODY", "NOTES")))
+    markdown = fill_pictures(to_markdown(parsed, layers=("BODY", "NOTES")), texts)
     return _document(content, with_furniture(markdown, parsed, set()))
 
 

@@ -1,12 +1,11 @@
-"""What docling's readers stumble over in the parts of an office file, mended before they see it.
+"""What docling's reader stumbles over in the parts of a Word document, mended before it sees it.
 
-The text stays as Word and LibreOffice show it:
+The text stays as Word shows it:
 
 * comments and processing instructions of XML, which docling takes for damage, go;
 * text that was moved with tracked changes stands where it was moved to, and only there;
 * what stands round runs and paragraphs (a direction of writing, an element of a schema) goes, and
-  its text stays; a reading above a word (ruby) stands behind it, in brackets;
-* the head of an OpenDocument list is an item like the others.
+  its text stays; a reading above a word (ruby) stands behind it, in brackets.
 """
 
 import io
@@ -15,7 +14,7 @@ import shutil
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from s3sync_dagster.engine.ports import Content
@@ -39,7 +38,6 @@ _RUBY = re.compile(
 )
 """Stands in a run, and has runs of its own: Office Open XML, 17.3.3.25."""
 _WITH_READING = rb"</\1r>\g<base><\1r><\1t>(</\1t></\1r>\g<reading><\1r><\1t>)</\1t></\1r><\1r>"
-_LIST_HEAD = re.compile(rb"(</?\w+:list-)header(?=[\s/>])")
 
 
 def repair_word_part(xml: bytes) -> bytes:
@@ -52,21 +50,17 @@ def repair_word_part(xml: bytes) -> bytes:
     return _RUBY.sub(_WITH_READING, xml) if b":ruby" in xml else xml
 
 
-def repair_open_document_part(xml: bytes) -> bytes:
-    """Return the content of an OpenDocument text as docling takes it."""
-    return _LIST_HEAD.sub(rb"\1item", xml)
-
-
 def changed_word_parts(archive: zipfile.ZipFile) -> dict[str, bytes]:
     """Return the repaired parts of a Word document that were not right."""
-    names = (name for name in archive.namelist() if _WORD_PART.fullmatch(name))
-    return _changed(archive, names, repair_word_part)
-
-
-def changed_open_document_parts(archive: zipfile.ZipFile) -> dict[str, bytes]:
-    """Return the repaired parts of an OpenDocument text that were not right."""
-    names = (name for name in archive.namelist() if name == "content.xml")
-    return _changed(archive, names, repair_open_document_part)
+    changed: dict[str, bytes] = {}
+    for name in filter(_WORD_PART.fullmatch, archive.namelist()):
+        if archive.getinfo(name).file_size > _MAX_PART_BYTES:
+            continue
+        before = archive.read(name)
+        after = repair_word_part(before)
+        if after != before:
+            changed[name] = after
+    return changed
 
 
 def with_parts(content: Content, parts: Mapping[str, bytes]) -> Content:
@@ -84,20 +78,6 @@ def with_parts(content: Content, parts: Mapping[str, bytes]) -> Content:
     stream = io.BytesIO(content)
     _append(stream, parts)
     return stream.getvalue()
-
-
-def _changed(
-    archive: zipfile.ZipFile, names: Iterable[str], repair: Callable[[bytes], bytes]
-) -> dict[str, bytes]:
-    changed: dict[str, bytes] = {}
-    for name in names:
-        if archive.getinfo(name).file_size > _MAX_PART_BYTES:
-            continue
-        before = archive.read(name)
-        after = repair(before)
-        if after != before:
-            changed[name] = after
-    return changed
 
 
 def _append(file: Path | io.BytesIO, parts: Mapping[str, bytes]) -> None:

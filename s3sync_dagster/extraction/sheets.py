@@ -9,6 +9,7 @@ from typing import Any
 
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.metadata import office_properties
+from s3sync_dagster.extraction.number_formats import plain_number
 from s3sync_dagster.extraction.sheet_extent import check_extents
 from s3sync_dagster.extraction.sheet_formats import Show, shown_cells
 from s3sync_dagster.extraction.sheet_notes import sheet_drawings, sheet_notes
@@ -17,6 +18,7 @@ from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
 
+_DAY, _HOUR = datetime.timedelta(days=1), datetime.timedelta(hours=1)
 PRELOAD = {"read_workbook": ("python_calamine", "defusedxml.ElementTree")}
 
 
@@ -107,6 +109,8 @@ def _shown(value: object, how: Show | str | None) -> object:
     """Return a number as its cell shows it, and an error by its name."""
     if isinstance(how, str):
         return how
+    if how is not None and isinstance(value, datetime.timedelta):
+        return how(value / _DAY)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return how(float(value)) if how is not None and is_number else value  # type: ignore[arg-type]
 
@@ -118,7 +122,10 @@ def _plain(value: object) -> str:
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+        return plain_number(value)
     if isinstance(value, datetime.datetime):
         return value.date().isoformat() if value.time() == datetime.time() else value.isoformat(" ")
+    if isinstance(value, datetime.timedelta):
+        hours, rest = divmod(abs(value), _HOUR)  # a day of it is 24 hours, as it is entered
+        return f"{'-' if value < _HOUR * 0 else ''}{hours}:{str(rest).partition(':')[2]}"
     return "" if value is None else str(value)

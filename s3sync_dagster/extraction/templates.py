@@ -7,11 +7,7 @@ from pathlib import Path
 
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE, check_unpacked_size
-from s3sync_dagster.extraction.office_repairs import (
-    changed_open_document_parts,
-    changed_word_parts,
-    with_parts,
-)
+from s3sync_dagster.extraction.office_repairs import changed_word_parts, with_parts
 
 _TYPES = "[Content_Types].xml"
 _WORD = re.compile(
@@ -46,16 +42,4 @@ def as_document(content: Content) -> Content:
     plain = _SLIDES.sub(_PLAIN % b"presentationml.presentation", plain)
     if plain != types:
         changed[_TYPES] = plain
-    return with_parts(content, changed)
-
-
-def as_plain_open_document(content: Content) -> Content:
-    """Return an OpenDocument text that docling reads whole; most come back as they are."""
-    check_unpacked_size(content)
-    source = content if isinstance(content, Path) else io.BytesIO(content)
-    try:
-        with zipfile.ZipFile(source) as archive:
-            changed = changed_open_document_parts(archive)
-    except BROKEN_ARCHIVE:
-        return content  # the reader says what is wrong
     return with_parts(content, changed)

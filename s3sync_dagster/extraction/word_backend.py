@@ -54,13 +54,15 @@ _STAND_IN = _picture()
 
 
 class WordBackend(MsWordDocumentBackend):
-    """Reads as docling does."""
+    """Reads as docling does, but that no shape is drawn: docling starts LibreOffice for each."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._of_style: dict[tuple[str, Any], Any] = {}
         self._levels: dict[tuple[int, int], Any] = {}
         self._formats: dict[Any, Any] = {}
         super().__init__(*args, **kwargs)
+        self.docx_to_pdf_converter = print  # never called: each shape has its place, as if drawn
+        self.docx_to_pdf_converter_init = True
 
     def _walk_linear(self, body: Iterable[Any], doc: Any) -> tuple[Any, list[Any]]:
         refs: list[Any] = []
@@ -84,6 +86,11 @@ class WordBackend(MsWordDocumentBackend):
         """Return a stand-in for a picture: docling writes each as a PNG twice, for nobody."""
         image = super()._get_image_from_relationship(*args, **kwargs)
         return _STAND_IN if image and _is_drawn(image) else image
+
+    def _convert_elements_via_docx(self, *args: Any, **kwargs: Any) -> Image.Image:
+        """Return a stand-in for what LibreOffice would draw of a second copy of the document."""
+        del args, kwargs
+        return Image.open(io.BytesIO(_STAND_IN))
 
     def _iter_paragraph_content(self, paragraph: Any) -> list[Any]:
         element = paragraph._p

@@ -153,6 +153,12 @@ def _encrypted_pdf(*, user_password: str = "secret") -> bytes:
     return out.getvalue()
 
 
+def _pdf_for_a_certificate() -> bytes:
+    content = raw_pdf.pages_pdf([raw_pdf.text_content("secret text")])
+    scheme = b"trailer\n<</Encrypt<</Filter/Adobe.PubSec/SubFilter/adbe.pkcs7.s5/V 4>>"
+    return content.replace(b"trailer\n<<", scheme)
+
+
 def _png_header(width: int, height: int) -> bytes:
     import zlib
 
@@ -252,6 +258,7 @@ BAD_FILES = [
     # protected
     BadFile("owner-only.pdf", lambda: _encrypted_pdf(user_password=""), _ok(None)),
     BadFile("secret.pdf", _encrypted_pdf, _ok("encrypted")),
+    BadFile("certificate.pdf", _pdf_for_a_certificate, _ok("encrypted")),
     BadFile("secret.docx", lambda: _ole("EncryptionInfo", "EncryptedPackage"), _ok("encrypted")),
     BadFile("broken.doc", lambda: _ole("WordDocument", "1Table"), _ok("damaged")),
     BadFile("broken.xls", lambda: _ole("Workbook"), _ok("damaged")),

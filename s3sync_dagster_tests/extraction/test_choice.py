@@ -166,3 +166,16 @@ def test_our_own_file_about_pdf_is_code(read: Read):
     content = Path(raw_pdf.__file__).read_bytes()
     assert b"%PDF-" in content[:1024]
     assert read(content, "raw_pdf.py").format == "code"
+
+
+@pytest.mark.parametrize(("name", "content_type"), [("a.pdf", None), ("a", "application/pdf")])
+def test_pdf_with_junk_before_and_after_it_is_one_by_its_name(
+    read: Read, name: str, content_type: str | None
+):
+    content = b"x" * 99 + raw_pdf.pages_pdf([raw_pdf.text_content("in between")]) + b"z" * 99
+    assert "in between" in read(content, name, content_type).text
+
+
+def test_program_that_writes_a_pdf_is_text(read: Read):
+    content = b"#!/bin/sh\necho %PDF-1.4 > a\necho '\nstartxref\n0\n%%EOF\n"
+    assert read(content, "write").text.startswith("#!/bin/sh\necho %PDF-1.4")

@@ -33,6 +33,41 @@ DIAGRAM = (
         ("[$£-809]#,##0", 1200.0, "£1,200"),
         ("$#,##0.00_);($#,##0.00)", -3.0, "-$3.00"),
         ('0" kg"', 12.0, "12 kg"),
+        ('0,"K"', 12345.0, "12K (12345)"),
+        ('$#,##0,"k"', 12345678.0, "$12,346k (12345678)"),
+        ('0.0,,"M"', 1200000.0, "1.2M"),
+        ("#,##0,.00", 1234560.0, "1,234.56"),
+        ("00000", 1234.0, "01234"),
+        ("000", 7.0, "007"),
+        ("000-00-0000", 12345678.0, "012-34-5678"),
+        ("(000) 000-0000", 301234567.0, "(030) 123-4567"),
+        ("00000\\-0000", 940431234.0, "94043-1234"),
+        ('"A"000"/"00', 1234.0, "A012/34"),
+        ("##-##", 12345.0, "123-45"),
+        ("00-00", 12.5, "00-13 (12.5)"),
+        ("000,000", 7.0, "000,007"),
+        ("0.0##", 2.5, "2.5"),
+        ("0.###", 2.0, "2"),
+        ("0", 2.5, "3 (2.5)"),
+        ("0", -0.5, "-1 (-0.5)"),
+        ("0%", 0.125, "13% (0.125)"),
+        ("0.00", 0.125, "0.13 (0.125)"),
+        ("0.00", 1.005, "1.01 (1.005)"),
+        ("0%", 0.285, "29% (0.285)"),
+        ('[>=1000000]0.0,,"M";[>=1000]0.0,"K";0', 1200000.0, "1.2M"),
+        ('[>=1000000]0.0,,"M";[>=1000]0.0,"K";0', 1200.0, "1.2K"),
+        ('[>=1000000]0.0,,"M";[>=1000]0.0,"K";0', 12.0, "12"),
+        ("[<=9999999]###-####;(###) ###-####", 5551234.0, "555-1234"),
+        ("[<=9999999]###-####;(###) ###-####", 3015551234.0, "(301) 555-1234"),
+        ('[=0]"none";0.00', 0.0, "0"),
+        ('";"0', 5.0, ";5"),
+        ("\x000\x00", 5.0, "5"),
+        ("#,##0.00", 1e300, f"{10**300:,}.00"),
+        ("[h]:mm", 1.25, "30:00"),
+        ("[h]:mm;@", 1.25, "30:00"),
+        ("[hh]:mm:ss", -0.25, "-06:00:00"),
+        ("[mm]:ss", 0.0625, "90:00"),
+        ("[h]:mm", 0.0628125, "1:30 (1:30:27)"),
     ],
 )
 def test_number_is_shown_as_its_format_says(code: str, value: float, expected: str):
@@ -41,7 +76,9 @@ def test_number_is_shown_as_its_format_says(code: str, value: float, expected: s
     assert show(value) == expected
 
 
-@pytest.mark.parametrize("code", ["", "General", "dd-mmm-yy", "0.00E+00", "@", "# ?/?", "[h]:mm"])
+@pytest.mark.parametrize(
+    "code", ["", "General", "dd-mmm-yy", "0.00E+00", "@", "# ?/?", "h:mm", "[m]:mm", ";0"]
+)
 def test_formats_of_dates_and_others_change_nothing(code: str):
     assert number_format(code) is None
 
@@ -60,6 +97,36 @@ def test_sheet_gives_what_is_displayed(read: Read):
     out = io.BytesIO()
     book.save(out)
     assert "| 2.50% | $1,599.99 | 2007-05-17 | #VALUE! |" in read(out.getvalue(), "a.xlsx").text
+
+
+def test_hours_beyond_a_day_are_hours(read: Read):
+    from openpyxl import Workbook
+
+    book = Workbook()
+    sheet = book["Sheet"]
+    sheet.append(["total", "name", "seconds"])
+    sheet.append([1.25, 7, 1.0 + 1 / 86400])
+    for cell, code in zip(sheet[2], ("[h]:mm", "000", "[ss].0"), strict=True):
+        cell.number_format = code
+    out = io.BytesIO()
+    book.save(out)
+    assert "| 30:00 | 007 | 24:00:01 |" in read(out.getvalue(), "a.xlsx").text
+
+
+@pytest.mark.parametrize("rest", ["0" * 253, "." + "0" * 253, "%" * 254, "," * 254])
+def test_long_formats_end(rest: str):
+    show = number_format("0" + rest)
+    assert show is not None
+    assert len(show(1e300)) < 2000
+    assert number_format("0" + rest + "00") is None
+
+
+def test_numbers_without_end_are_given_as_they_are():
+    for code in ("0.00", "[h]:mm", "000-000"):
+        show = number_format(code)
+        assert show is not None
+        assert show(float("inf")) == "inf"
+        assert len(show(1.7e308)) < 500
 
 
 ODS_CELLS = """

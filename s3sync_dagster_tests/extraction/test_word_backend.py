@@ -2,17 +2,23 @@
 
 import cProfile
 import io
+import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import docx
+import pytest
 from docling.backend.msword_backend import MsWordDocumentBackend
 from docling_core.types.doc.common.content_layer import ContentLayer
 from docx.oxml import parse_xml
 from PIL import Image
+from pptx import Presentation
+from pptx.util import Emu
 
 from s3sync_dagster.extraction.docling_reader import convert, open_backend, to_markdown
 from s3sync_dagster.extraction.office import read_docx
+from s3sync_dagster.extraction.slides import read_pptx
 from s3sync_dagster.extraction.word_backend import WordBackend
 from s3sync_dagster.model.source import ExtractionConfig
 
@@ -21,6 +27,8 @@ EQUATION = (
     f'<w:p xmlns:w="{WORD}" xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math">'
     "<w:r><w:t>with </w:t></w:r><m:oMath><m:r><m:t>E=m</m:t></m:r></m:oMath></w:p>"
 )
+CONFIG = ExtractionConfig()
+METAFILE = struct.pack("<10I", 1, 88, 0, 0, 96, 96, 0, 0, 2540, 2540) + b" EMF" + b"\0" * 44
 BOX = (
     f'<w:p xmlns:w="{WORD}" xmlns:v="urn:schemas-microsoft-com:vml"><w:r><w:pict><v:shape>'
     "<v:textbox><w:txbxContent><w:p><w:r><w:t>in a box</w:t></w:r></w:p></w:txbxContent>"
@@ -129,3 +137,58 @@ def calls(read: Callable[[bytes], object], content: bytes) -> int:
     profile = cProfile.Profile()
     profile.runcall(read, content)
     return sum(entry.callcount for entry in profile.getstats())
+
+
+def test_no_other_program_is_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    started = tmp_path / "started"
+    program = tmp_path / "soffice"
+    program.write_text(f"#!/bin/sh\ntouch {started}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("DOCLING_LIBREOFFICE_CMD", str(program))
+    content = odd_pictures()
+    assert "[Picture: a shape]\n\nafter" in read_docx(content, name="a.docx", config=CONFIG).text
+    deck = Presentation()
+    slide = deck.slides.add_slide(deck.slide_layouts[6])
+    shown: Any = slide.shapes.add_picture(picture("red", (90, 90)), Emu(0), Emu(0))
+    shown.part.related_part(shown._element.blip_rId)._blob = METAFILE
+    shown._element._nvXxPr.cNvPr.set("descr", "a drawing")
+    out = io.BytesIO()
+    deck.save(out)
+    slides = read_pptx(out.getvalue(), name="a.pptx", config=CONFIG)
+    assert slides.text == "[Picture: a drawing]\n"
+    assert not started.exists()
+
+
+def odd_pictures() -> bytes:
+    """Return a document with a shape that no program but Word draws."""
+    document = docx.Document()
+    drawing = "http://schemas.openxmlformats.org/drawingml/2006"
+    shape = (
+        f'<w:p xmlns:w="{WORD}" xmlns:wp="{drawing}/wordprocessingDrawing" '
+        f'xmlns:a="{drawing}/main"><w:r><w:drawing><wp:inline><wp:docPr id="1" name="a" '
+        'descr="a shape"/><a:graphic>'
+        '<a:graphicData uri="x"/></a:graphic></wp:inline></w:drawing></w:r></w:p>'
+    )
+    document.element.body.insert(0, parse_xml(shape))
+    document.add_paragraph("after")
+    out = io.BytesIO()
+    document.save(out)
+    return out.getvalue()
+
+
+def test_cells_over_many_columns_are_said_once_where_they_are_most_of_a_table():
+    document = docx.Document()
+    for columns in (2, 9):
+        table = document.add_table(rows=3, cols=columns)
+        table.cell(0, 1).merge(table.cell(0, columns - 1)).text = "group"
+        table.cell(1, 0).merge(table.cell(1, columns - 1)).text = "over all"
+        table.cell(2, 0).text = "a longer text"
+        table.cell(2, 1).text = "short"
+        document.add_paragraph("between")
+    out = io.BytesIO()
+    document.save(out)
+    text = read_docx(out.getvalue(), name="a.docx", config=CONFIG).text
+    assert "| over all | over all |\n| a longer text | short |\n" in text
+    assert text.count("over all") == 3
+    assert f"| |{' group |' * 8}\n" in text
+    assert f"| a longer text | short |{' |' * 7}\n" in text

@@ -26,7 +26,8 @@ MAX_CHARACTERS = 200_000_000
 _HALF = 180
 MAX_PATHS = 8000
 """Lines and shapes of one page: 20,000 cost layout analysis 5 seconds, 50,000 cost it 25."""
-_PASSWORD_ERROR = 4
+_PROTECTED_ERRORS = (4, 5)
+"""Of pdfium: a password that is not there, and a scheme such as certificates."""
 _LINE_HYPHEN = re.compile("[\ufffe\x02]\r?\n?")
 """pdfium's mark for a hyphen that only the line's end made."""
 _NO_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff\ufffe\uffff]+")
@@ -65,8 +66,8 @@ def open_pdf(content: Content) -> Any:
     try:
         pdf = pypdfium2.PdfDocument(content)  # bytes, which it reads without calling Python
     except pypdfium2.PdfiumError as error:
-        if error.err_code == _PASSWORD_ERROR:
-            message = "The PDF is protected by a password."
+        if error.err_code in _PROTECTED_ERRORS:
+            message = "The PDF is protected by a password or a certificate."
             raise UnreadableFile(message, reason="encrypted") from None
         raise UnreadableFile("The PDF is cut off or damaged.", reason="damaged") from None
     if len(pdf) > MAX_PAGES:
