@@ -19,6 +19,8 @@ def table(*rows: list[str]) -> Block:
     ("before", "after", "is_kept"),
     [
         (text("Notices ..... 3"), table(["Notices", "3"]), True),
+        (text("Etc. ..... 3"), table(["Etc", "3"]), True),
+        (text(r"\\begin 3"), table([r"\begin", "3"]), True),
         (text("**Notices** . . . . 3"), table(["Notices", "3"]), True),
         (text("Revenue ... 1,200 ... 1,310"), table(["Revenue", "1,310"]), False),
         (text("Notices 3 3"), table(["Notices", "3"]), False),
@@ -42,3 +44,10 @@ def test_markers_and_lines_of_code_are_words_too():
     code = Block(kind="code", lines=["A Terms", "19"])
     assert keeps_words([item, code], [table(["1. Notices", ""], ["A Terms", "19"])], [])
     assert not keeps_words([item, code], [table(["Notices", ""], ["A Terms", "19"])], [])
+
+
+def test_a_word_that_is_said_oftener_than_the_page_has_it_may_be_said_as_often():
+    words = words_at("Notices 3 Terms 3", 0, 0)
+    after = [table(["Notices", "3"], ["Terms", "3"])]
+    assert keeps_words([text("Notices 3 3 Terms 3")], after, words)
+    assert not keeps_words([text("Notices 3 Terms 3")], [table(["Notices", "3"], ["Terms"])], words)

@@ -9,21 +9,24 @@ from s3sync_dagster.extraction.pdf.grids import Word
 from s3sync_dagster.extraction.pdf.text_layer import plain
 
 LEADERS = re.compile(r"(?:[.·]\s?){3,}|…(?:\s?…)*")
-"""Dots that lead from a name to its page; four full stops of a shortened word are none of them."""
-_EMPHASIS = re.compile(r"\*{1,3}(?=\S)|(?<=\S)\*{1,3}")
+"""Dots that lead from a name to its page."""
+_MARKUP = re.compile(r"\\([^\w\s])|\*{1,3}(?=\S)|(?<=\S)\*{1,3}")
+"""Emphasis, and the backslash before a character that has a meaning in Markdown."""
 
 
 def keeps_words(before: list[Block], after: list[Block], words: Sequence[Word]) -> bool:
     """Return whether two forms of a page say the same words as often, dots that lead aside.
 
     A word is what blanks part, so that a number that falls into two counts. The second form may
-    also say words of the page that the first says nowhere.
+    say words that the page has and the first does not, and no oftener than the page what the first
+    says oftener: layout analysis drops some, and says some twice.
     """
     said, now = _words(_texts(before)), _words(_texts(after))
     if said == now:
         return True
-    unsaid = _words(plain(word.text) for word in words) - said
-    return said <= now and now - said <= unsaid
+    page = _words(plain(word.text) for word in words)
+    lost, added = said - now, now - said
+    return added <= page - said and all(0 < page[word] <= now[word] for word in lost)
 
 
 def _texts(blocks: list[Block]) -> Iterator[str]:
@@ -36,8 +39,8 @@ def _texts(blocks: list[Block]) -> Iterator[str]:
 
 def _words(texts: Iterable[str]) -> Counter[str]:
     return Counter(
-        word
+        word.rstrip(".·…")
         for text in texts
-        for word in _EMPHASIS.sub("", LEADERS.sub(" ", text)).split()
+        for word in _MARKUP.sub(r"\1", LEADERS.sub(" ", text)).split()
         if any(map(str.isalnum, word))
     )

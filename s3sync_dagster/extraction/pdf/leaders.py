@@ -16,7 +16,8 @@ def without_leaders(line: Sequence[Word]) -> list[Word]:
     """Return a line without the dots between its name and its page, as it is without such.
 
     Dots may stand in words of their own, at the name's end and before the page. Dots elsewhere
-    stay, so that a line with two runs of them is told by these.
+    stay, so that a line with two runs of them is told by these. A full stop at the name's end is
+    one of the dots, from which nothing tells it.
     """
     found = _LED.fullmatch(line[-1].text)
     if found is None or found["name"] and not found["dots"]:
@@ -29,10 +30,8 @@ def without_leaders(line: Sequence[Word]) -> list[Word]:
             dots += rest.pop().text
         if rest:
             name = rest[-1].text.rstrip(_DOTS)
-            at_end = rest[-1].text[len(name) :]
-            dots += at_end
-            if len(at_end) > 1:  # one is a name's full stop
-                rest[-1] = _part(rest[-1], 0, len(name))
+            dots += rest[-1].text[len(name) :]
+            rest[-1] = _part(rest[-1], 0, len(name))
     if not rest or len(dots.replace("…", "...")) < _MIN_DOTS:
         return [*line]
     return [*rest, _part(line[-1], len(line[-1].text) - len(found["page"]), len(line[-1].text))]
