@@ -233,3 +233,25 @@ def test_text_of_which_a_word_would_be_lost_stays(said: str):
     text = " ".join(word.text for word in words).replace("Notices", said)
     blocks = [paragraph(words, text)]
     assert find_contents(blocks, words) is blocks
+
+
+def test_a_full_stop_apart_from_its_label_is_the_label_s():
+    words: list[Word] = []
+    for place, (name, page) in enumerate(ENTRIES.items()):
+        top = 100 + 14 * place
+        words += [*words_at(name.replace("2 The", "2 . The"), 60, top), *page_at(page, top)]
+    (table,) = find_contents([paragraph(words)], words)
+    assert table.rows[4] == ["2. The main components", "2"]
+
+
+def test_a_label_whose_parts_touch_is_one():
+    words: list[Word] = []
+    for place, (name, page) in enumerate(ENTRIES.items()):
+        top = 100 + 14 * place
+        words += [*words_at(name, 60, top), *page_at(page, top)]
+    texts = [paragraph(words)]
+    at = next(at for at, word in enumerate(words) if word.text == "1.1")
+    whole = words[at]
+    parts = [whole._replace(text="1", width=5), whole._replace(text=".1", left=65, width=10)]
+    (table,) = find_contents(texts, [*words[:at], *parts, *words[at + 1 :]])
+    assert table.rows[3] == ["1.1 What it is for", "2"]

@@ -14,11 +14,12 @@ from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.grids import Word, cells_in, lines_of
 from s3sync_dagster.extraction.pdf.kept_words import LEADERS, keeps_words
 from s3sync_dagster.extraction.pdf.leaders import PAGE, without_leaders
-from s3sync_dagster.extraction.pdf.table_lines import SHIFT, words_of_texts
+from s3sync_dagster.extraction.pdf.table_lines import SHIFT, with_whole_numbers, words_of_texts
 from s3sync_dagster.extraction.pdf.text_layer import plain
 
 _LAST = frozenset("0123456789ivxl")
 _LABEL = re.compile(r"[A-Z]{0,2}\d{1,3}(?:[.-]\d{1,3})*[.):]?|[A-Z]{1,5}[.)]?")
+_MARK_APART = re.compile(r"(?<=\d) \.(?=\s|$)")
 _KINDS = ("paragraph", "heading", "list_item", "code", "table")
 _MIN_ENTRIES = 6
 """Below each other; fewer lines with a number are as often something else."""
@@ -47,7 +48,7 @@ def find_contents(blocks: list[Block], words: Sequence[Word]) -> list[Block]:
     """
     if sum(word.text[-1:] in _LAST for word in words) < _MIN_ENTRIES:
         return blocks
-    drawn = list(lines_of([*words]))
+    drawn = [with_whole_numbers(line) for line in lines_of([*words])]
     led = [without_leaders(line) for line in drawn]
     pages = _pages([line[-1] for line in led])
     if len(pages) < _MIN_ENTRIES:
@@ -227,7 +228,7 @@ def _rows(lines: list[list[Word]], *, edge: float) -> list[list[str]]:
 
 
 def _text(line: Sequence[Word]) -> str:
-    return plain(" ".join(word.text for word in line))
+    return _MARK_APART.sub(".", plain(" ".join(word.text for word in line)))
 
 
 def _is_page(word: Word, edge: float) -> bool:
