@@ -5,7 +5,7 @@ paragraphs of the names alone, and one of all the pages, or none.
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from statistics import median
@@ -18,6 +18,7 @@ from s3sync_dagster.extraction.pdf.table_lines import SHIFT, with_whole_numbers,
 from s3sync_dagster.extraction.pdf.text_layer import plain
 
 _LAST = frozenset("0123456789ivxl")
+_ENDS_AS_PAGE = re.compile(rf"(?:.*[.·…])?(?:{PAGE.pattern})")
 _LABEL = re.compile(r"[A-Z]{0,2}\d{1,3}(?:[.-]\d{1,3})*[.):]?|[A-Z]{1,5}[.)]?")
 _MARK_APART = re.compile(r"(?<=\d) \.(?=\s|$)")
 _KINDS = ("paragraph", "heading", "list_item", "code", "table")
@@ -46,7 +47,7 @@ def find_contents(blocks: list[Block], words: Sequence[Word]) -> list[Block]:
     The pages end at one edge, with nothing behind them, and do not go back. Blocks stay as they
     are where a line among the entries is of another kind, or a word would be lost.
     """
-    if sum(word.text[-1:] in _LAST for word in words) < _MIN_ENTRIES:
+    if not _may_have_pages(words):
         return blocks
     drawn = [with_whole_numbers(line) for line in lines_of([*words])]
     led = [without_leaders(line) for line in drawn]
@@ -61,6 +62,16 @@ def find_contents(blocks: list[Block], words: Sequence[Word]) -> list[Block]:
     for run in _runs(entries, lines):
         out = _with_table(out, lines[run[0] : run[-1] + 1], words, edge=edge, above=lines[: run[0]])
     return out if out is blocks or keeps_words(blocks, out, words) else blocks
+
+
+def _may_have_pages(words: Sequence[Word]) -> bool:
+    """Return whether numbers enough end at one edge; without them no line need be made."""
+    edges = Counter(
+        round((word.left + word.width) / SHIFT)
+        for word in words
+        if word.text[-1:] in _LAST and _ENDS_AS_PAGE.fullmatch(word.text)
+    )
+    return any(edges[at - 1] + edges[at] + edges[at + 1] >= _MIN_ENTRIES for at in [*edges])
 
 
 def _pages(words: Sequence[Word]) -> list[Word]:
