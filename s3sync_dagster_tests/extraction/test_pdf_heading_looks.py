@@ -66,6 +66,15 @@ def test_heading_stands_out_from_its_text(
     assert kind_of(text, size, weight=weight, font=font) == kind
 
 
+@pytest.mark.parametrize(("weight", "level"), [(700, 2), (400, 0)])
+def test_a_heading_that_may_lack_its_first_letters_keeps_its_level(weight: int, level: int):
+    body = [set_in(BODY, 300 + 12 * n, 10) for n in range(4)]
+    line = set_in("fluent harbour", 50, 10, weight=weight)
+    block = replace(heading("fluent harbour", 48), level=2)
+    (found, *_) = find_headings([block], [line, *body], body=10.0, fonts={"Roman"})
+    assert (found.kind, found.level) == ("paragraph", level)
+
+
 def kind_of_line(text: str, *pieces: Piece) -> str:
     """Return what a paragraph of one line is, at the end of a page."""
     body = [set_in(BODY, 300 + 12 * n, 10) for n in range(4)]

@@ -146,7 +146,10 @@ def _read(
         return [replace(as_text(block), is_parted=True)]
     heads_text = _heads(block, following)
     if found is block and not stands_out(block, lines, body, fonts, heads_text=heads_text):
-        return [as_text(block)]
+        # One that only begins in lower case keeps its level: letters before a ligature may be lost.
+        whole = replace(block, text=block.text[:1].upper() + block.text[1:])
+        is_cut = stands_out(whole, lines, body, fonts, heads_text=heads_text)
+        return [replace(as_text(block), level=block.level if is_cut else 0)]
     if lines and is_entry(lines[-1]):
         return [as_text(block)]
     start = _set_apart(found, lines, body, runs)

@@ -18,6 +18,7 @@ from s3sync_dagster.extraction.pdf.blocks import (
     part_columns,
 )
 from s3sync_dagster.extraction.pdf.bodies import Layout, bodies_of
+from s3sync_dagster.extraction.pdf.contents_rows import find_contents
 from s3sync_dagster.extraction.pdf.engine import ParsedPage, look_garbled, parse_pages
 from s3sync_dagster.extraction.pdf.fields import unsaid
 from s3sync_dagster.extraction.pdf.figures import with_figures
@@ -26,6 +27,7 @@ from s3sync_dagster.extraction.pdf.grids import find_grids
 from s3sync_dagster.extraction.pdf.headed_tables import part_headed
 from s3sync_dagster.extraction.pdf.headings import find_headings
 from s3sync_dagster.extraction.pdf.labelled_tables import join_at_labels
+from s3sync_dagster.extraction.pdf.last_lines import part_last_lines
 from s3sync_dagster.extraction.pdf.lists import find_lists
 from s3sync_dagster.extraction.pdf.lost_lines import find_lost_lines
 from s3sync_dagster.extraction.pdf.lower_rows import add_lower_rows
@@ -229,7 +231,8 @@ def _layout(page: ParsedPage, letters: Letters, runs: Runs) -> Layout:
     words, pieces, whole = page.words, page.pieces, page.blocks
     figures = [block for block in whole if block.kind == "figure"]
     shown = [block for block in whole if block.kind != "figure" or block.text]
-    blocks = find_lists(part_prose(shown, pieces), words)
+    shown = part_last_lines(part_prose(shown, pieces), words)
+    blocks = find_lists(find_contents(shown, words), words)
     body = body_size(count_sizes(pieces), letters.sizes, of_all=letters.size)
     blocks = part_columns(find_grids(blocks, words))
     if body is not None:
@@ -270,6 +273,8 @@ def _mend_words(blocks: list[Block], reference: str) -> Counter[str]:
         first = words_of(block.text.partition(" ")[0])
         if not first.keys() <= wanted.keys():
             block.text = restore_beginning(block.text, reference)
+            if block.kind == "paragraph" and block.level and block.text[:1].isupper():
+                block.kind = "heading"  # which its lost letters had spoken against
         block.rows = [[join_split_words(cell, wanted) for cell in row] for row in block.rows]
         block.first_row = block.rows[0] if block.rows else []
         is_same = is_same and before == (block.text, block.rows, block.first_row)

@@ -68,7 +68,7 @@ def words_of_texts(blocks: list[Block], words: Sequence[Word]) -> list[list[Word
             if top <= down <= bottom and left <= across <= right:
                 inside.append(word)
                 break
-    return [_with_whole_numbers(inside) for inside in own]
+    return [with_whole_numbers(inside) for inside in own]
 
 
 def with_changed(blocks: list[Block], changed: Mapping[int, Block | None]) -> list[Block]:
@@ -77,7 +77,7 @@ def with_changed(blocks: list[Block], changed: Mapping[int, Block | None]) -> li
     return [block for block in placed if block is not None]
 
 
-def _with_whole_numbers(found: list[Word]) -> list[Word]:
+def with_whole_numbers(found: Sequence[Word]) -> list[Word]:
     """Return words of which ``1`` and ``.2`` that touch are one, as where a font sets them apart.
 
     The rules for other tables count their words, and so have them as the engine gives them.
