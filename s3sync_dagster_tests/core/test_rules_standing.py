@@ -16,8 +16,9 @@ from s3sync_dagster.engine.last_look import delete_what_is_left
 from s3sync_dagster.engine.standing import distrust_fallen, opening, sort_out_before
 from s3sync_dagster.engine.verifying import verify_collection
 from s3sync_dagster.model.document import Record
-from s3sync_dagster.model.errors import AccessDenied
+from s3sync_dagster.model.errors import AccessDenied, Unavailable
 from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster_tests.core.rules import Refusing, refuse_with
 from s3sync_dagster_tests.core.test_rules_chroma_put_back import (
     PLACE,
     copied,
@@ -164,6 +165,33 @@ def test_nor_does_the_end_of_a_move_take_it_along(mode, changes):
     ends(world)
     assert {"b.md one", "b.md two"} <= texts(world)
     assert {"a.md one", "a.md two"} <= texts(world)  # written again, or as they were
+
+
+@pytest.mark.parametrize("changes", [{"id_prefix": "p-"}, {"collection_name": "docs2"}], ids=str)
+@pytest.mark.parametrize("mode", list(DeleteMode))
+@pytest.mark.parametrize("put_back_too", [True, False])
+def test_nor_does_what_it_had_claimed_when_chroma_stopped_answering(mode, changes, put_back_too):
+    """What was asked of Chroma when it was claimed does not hold any more."""
+    world = declared(KEYS, mode=mode)
+    copy = copied(world)
+    before = move(world, **changes)
+    goes_on(world, 1)
+    if mode is DeleteMode.MIRROR:
+        world.bucket.put("b.md", "b.md one\n\nb.md two", storage_class="GLACIER")
+    else:
+        world.bucket.delete("b.md")
+    goes_on(world, 1)
+    away = Refusing(world, delete=refuse_with(Unavailable("no", reason="chroma_unavailable")))
+    with pytest.raises(Unavailable):
+        finish(world, collections=lambda: away)
+    away.on = False
+    if put_back_too:
+        put_back_all(world, copy)
+    assert "go now" in finish(world)  # the right of who claimed it has not passed yet
+    ends(world)
+    assert {one.document for one in copy} <= texts(world)
+    if not put_back_too:
+        assert before.id not in world.catalog.sources.ids()
 
 
 @pytest.mark.parametrize("changes", [{"id_prefix": "p-"}, {"collection_name": "docs2"}], ids=str)
