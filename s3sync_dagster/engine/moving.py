@@ -289,7 +289,7 @@ def _claim(
     """
     while follow := catalog.documents.that_follow(source, before):
         stood = what_stands(follow, opened)
-        if len(stood.whole) == len(follow):
+        if len(stood.standing) == len(follow):
             break
         if not distrust_fallen([stood], catalog.documents) or late():
             return []  # what became of them is known at the next look

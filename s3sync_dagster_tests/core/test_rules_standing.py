@@ -194,6 +194,37 @@ def test_nor_does_what_it_had_claimed_when_chroma_stopped_answering(mode, change
         assert before.id not in world.catalog.sources.ids()
 
 
+def somebody_writes(world, **keys):
+    """Write metadata into a record of a.md that is the source's by now."""
+    name = world.source.collection_name
+    some = [
+        one.id
+        for one in copied(world, name)
+        if (one.metadata["document_key"], one.metadata["s3sync_source"])
+        == ("a.md", world.source.id)
+    ]
+    opened(world, name).update_metadata(some[:1], [keys])
+
+
+@MOVES
+@pytest.mark.parametrize("mode", list(DeleteMode))
+@pytest.mark.parametrize("keys", [{"note": "mine"}, {"note": "mine", "s3sync_etag": "other"}])
+def test_who_adds_metadata_to_what_came_after_keeps_no_move_from_its_end(keys, mode, changes):
+    """Added keys take no text away; what else was changed is written again, without them."""
+    world = declared(KEYS, mode=mode)
+    before = move(world, **changes)
+    goes_on(world, 1)
+    somebody_writes(world, **keys)
+    for _ in range(3):
+        finish(world)
+        goes_on(world, 1)
+    assert finish(world) is None
+    assert before.id not in world.catalog.sources.ids()
+    world.bucket.put("a.md", "new words")
+    goes_on(world, 1)
+    assert ("a.md one" in texts(world)) is (mode is DeleteMode.APPEND)
+
+
 @pytest.mark.parametrize("changes", [{"id_prefix": "p-"}, {"collection_name": "docs2"}], ids=str)
 def test_nor_does_its_last_look_where_chroma_is_put_back_after_its_last_document_left(changes):
     world = declared(KEYS)
