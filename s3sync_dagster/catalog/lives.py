@@ -59,6 +59,7 @@ def end_life(tx: sa.Connection, row: sa.Row[Any], *, now: float) -> None:
             chroma=life.chroma,
             name=row.name if row.declared is not None else None,
             moved_to=life.moved_to,
+            deleted=life.moved_to is None,
         )
     )
 

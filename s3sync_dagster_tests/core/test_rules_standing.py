@@ -290,6 +290,29 @@ def test_nobody_keeps_what_was_of_a_source_before_one_that_was_deleted(mode, cha
 
 
 @MOVES
+@KEEPS
+@pytest.mark.parametrize("deleted_since", [True, False])
+def test_of_what_ended_before_catalogs_noted_how_nobody_knows(deleted_since, mode, changes):
+    """A move that ended under an earlier version, whose life names nobody that came after."""
+    world = declared(KEYS, mode=mode)
+    copy = copied(world)
+    move(world, **changes)
+    ends(world)
+    with world.catalog.database.write() as tx:
+        columns = "moved_to = NULL, deleted = NULL, name = NULL, chroma = NULL"
+        tx.execute(sa.text(f"UPDATE lives SET {columns}"))
+    if deleted_since:
+        delete(world)
+    else:
+        world.bucket.delete("b.md")
+        goes_on(world, 2)
+    put_back_all(world, copy)
+    for _ in range(3):
+        delete_ended(world)
+    assert {one.document for one in copy} <= texts(world)
+
+
+@MOVES
 def test_but_where_a_person_has_kept_what_came_after_it_stays(changes):
     world = declared(KEYS)
     copy = copied(world)
