@@ -17,23 +17,27 @@ def heirs_of(tx: sa.Connection, source_ids: Collection[str]) -> dict[str, Heir]:
 
     A source that came in the place of one may have been moved itself. Where the last one was
     deleted with its records nobody keeps any of them; where a person has kept those, or nothing
-    tells what became of it, nobody knows.
+    tells what became of it, nobody knows. Nothing does of what ended before catalogs noted it.
     """
     if not source_ids:
         return {}
     moved: dict[str, str | None] = {}
-    for row in tx.execute(sa.select(lives.c.source_id, lives.c.moved_to).order_by(lives.c.id)):
+    untold = set[str]()
+    how = (lives.c.source_id, lives.c.moved_to, lives.c.deleted)
+    for row in tx.execute(sa.select(*how).order_by(lives.c.id)):
         moved[row.source_id] = row.moved_to or moved.get(row.source_id)
+        if row.moved_to is None and not row.deleted:
+            untold.add(row.source_id)
     kept = set(tx.execute(KEPT).scalars())
     there = {row.id: row for row in tx.execute(sa.select(sources))}
     found: dict[str, Heir] = {}
     for name in source_ids:
-        met, last = {name}, _next(name, there, moved)
+        met, last, tail = {name}, _next(name, there, moved), name
         while last is not None and last not in met and _ended(last, there, moved):
             met.add(last)
-            last = _next(last, there, moved)
+            last, tail = _next(last, there, moved), last
         if last is None:
-            if not met & kept - {name}:
+            if not met & kept - {name} and (tail in there or tail not in untold):
                 found[name] = Nobody.KEEPS
         elif last in there and there[last].deleting is None:
             try:

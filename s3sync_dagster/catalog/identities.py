@@ -6,10 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.claimed_before import MOVERS
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.next_life import kept_in_place
 from s3sync_dagster.catalog.rows import source_of
-from s3sync_dagster.catalog.successions import MOVER
 from s3sync_dagster.catalog.tables import (
     deleted_sources,
     documents,
@@ -247,7 +247,7 @@ def _indexed() -> sa.ScalarSelect[int]:
         .select_from(documents)
         .where(
             documents.c.source_id == sources.c.id,
-            documents.c.batch_token.is_distinct_from(MOVER),
+            sa.func.coalesce(documents.c.batch_token, "").not_in(MOVERS),
             documents.c.etag.is_not(None),
             has_records,
         )

@@ -2,14 +2,15 @@
 
 from collections import defaultdict, deque
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
-from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.database import ROWS_A_PART, Database
 from s3sync_dagster.catalog.exchanged_ids import Rings
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import documents, objects, sidecars
+from s3sync_dagster.catalog.tables import documents, invocations, is_live, objects, sidecars
 from s3sync_dagster.core.intent import Intent
 from s3sync_dagster.core.outcome import LACKS_AN_ID, KeyOutcome
 from s3sync_dagster.core.sidecar_owners import KEPT_OWNER, SIDECAR_OWNER
@@ -149,3 +150,30 @@ def refused_before(tx: sa.Connection, source_id: str, freed: Collection[str]) ->
             keys[key] = None
             ids.extend(sorted(holding[key]))
     return sorted(keys)
+
+
+def given_up(source_id: str) -> sa.Select[Any]:
+    """Return the query for keys that an earlier text of a source before had the ids of.
+
+    A person has let that go, so that what the object has is written.
+    """
+    has = sa.exists().where(
+        documents.c.source_id == source_id, documents.c.object_key == objects.c.object_key
+    )
+    asked = sa.exists().where(
+        invocations.c.source_id == source_id,
+        invocations.c.object_key == objects.c.object_key,
+        is_live,
+    )
+    return (
+        sa.select(objects.c.object_key)
+        .where(
+            objects.c.source_id == source_id,
+            objects.c.outcome == "skipped",
+            objects.c.reason == "changed_in_append_mode",
+            objects.c.gone.is_(False),
+            sa.not_(has),
+            sa.not_(asked),
+        )
+        .limit(ROWS_A_PART)
+    )

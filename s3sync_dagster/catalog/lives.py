@@ -56,6 +56,7 @@ def end_life(tx: sa.Connection, row: sa.Row[Any], *, now: float) -> None:
             chroma=life.chroma,
             name=None if row.origin == "catalog" else row.name,
             moved_to=life.moved_to,
+            deleted=life.moved_to is None,
         )
     )
 

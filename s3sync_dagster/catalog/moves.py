@@ -1,24 +1,24 @@
 """Sources that are moved: the new one takes the name, the one before stands until it may go."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.built_once import built_once
+from s3sync_dagster.catalog.claimed_before import MOVERS, are_claimed, give_back, left_claimed
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import ROWS_A_PART, Database
 from s3sync_dagster.catalog.identities import hand_requests, stand_in
 from s3sync_dagster.catalog.invocations import insert_automatic
+from s3sync_dagster.catalog.kept_ids import given_up
 from s3sync_dagster.catalog.object_rows import upsert_objects
 from s3sync_dagster.catalog.places import take_places
 from s3sync_dagster.catalog.rows import document_of, groups, source_of
 from s3sync_dagster.catalog.said import hand_on_words
 from s3sync_dagster.catalog.settlement import forget_removed
 from s3sync_dagster.catalog.successions import (
-    MOVER,
-    are_claimed,
     claim_leaving,
     look_at_succession,
     unwritten_since,
@@ -139,6 +139,17 @@ class Moves:
         """
         return claim_leaving(self._db, source, before, limit=limit)
 
+    def left_claimed(self, before_id: str) -> list[DocumentState] | None:
+        """Return what somebody had claimed for what follows it, and left; None: he is at it."""
+        with self._db.read() as tx:
+            return left_claimed(tx, before_id, now=self._db.now())
+
+    def give_back(
+        self, source_id: str, before_id: str, ids: Sequence[int], *, whole: Collection[int]
+    ) -> bool:
+        """Let such documents stand again; False: another process is at it."""
+        return give_back(self._db, source_id, before_id, ids, whole)
+
     def forget_left(self, before_id: str, ids: Sequence[int], *, gone: Sequence[int]) -> bool:
         """Forget those of the claimed documents whose records are gone.
 
@@ -153,10 +164,11 @@ class Moves:
             left: list[DocumentState] = []
             for part in groups(gone):
                 query = sa.select(documents).where(
-                    documents.c.id.in_(part), documents.c.batch_token == MOVER
+                    documents.c.id.in_(part), documents.c.batch_token.in_(MOVERS)
                 )
                 left += map(document_of, tx.execute(query))
-            forget_removed(tx, MOVER, gone)
+            for token in MOVERS:
+                forget_removed(tx, token, gone)
             if before and source:
                 hand_on_words(self._db, tx, before, source, left)
             if set(gone) == set(ids):
@@ -248,10 +260,10 @@ class Moves:
                     if take_places(tx, before_id, source.id):
                         continue
                     hand_requests(tx, before_id, source)
-                    given_up = list(tx.execute(_given_up(source.id)).scalars())
+                    keys = list(tx.execute(given_up(source.id)).scalars())
                     now = self._db.now()
-                    insert_automatic(self._db, tx, source.id, given_up, trigger="retry", now=now)
-                    if len(given_up) == ROWS_A_PART:
+                    insert_automatic(self._db, tx, source.id, keys, trigger="retry", now=now)
+                    if len(keys) == ROWS_A_PART:
                         continue
                     unwritten = sa.select(documents.c.id).where(*unwritten_since(source.id))
                     return tx.execute(unwritten.limit(1)).first() is None
@@ -278,33 +290,6 @@ def predecessors(tx: sa.Connection, source_id: str) -> set[str]:
 def _moved_to(source_id: str, *, what: Any) -> sa.Select[Any]:
     here = sources.c.moved_to == source_id
     return sa.select(what).where(here).order_by(sources.c.created_at)
-
-
-def _given_up(source_id: str) -> sa.Select[Any]:
-    """Return the query for keys that an earlier text of a source before had the ids of.
-
-    A person has let that go, so that what the object has is written.
-    """
-    has = sa.exists().where(
-        documents.c.source_id == source_id, documents.c.object_key == objects.c.object_key
-    )
-    asked = sa.exists().where(
-        invocations.c.source_id == source_id,
-        invocations.c.object_key == objects.c.object_key,
-        is_live,
-    )
-    return (
-        sa.select(objects.c.object_key)
-        .where(
-            objects.c.source_id == source_id,
-            objects.c.outcome == "skipped",
-            objects.c.reason == "changed_in_append_mode",
-            objects.c.gone.is_(False),
-            sa.not_(has),
-            sa.not_(asked),
-        )
-        .limit(ROWS_A_PART)
-    )
 
 
 def left_before(

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.built_once import built_once
+from s3sync_dagster.catalog.claimed_before import MOVERS
 from s3sync_dagster.catalog.collection_places import in_collection_as_known
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.deleted_sources import may_adopt
@@ -15,7 +16,7 @@ from s3sync_dagster.catalog.given_way import stand_again
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.said import keep_words
-from s3sync_dagster.catalog.successions import MOVER, count_out
+from s3sync_dagster.catalog.successions import count_out
 from s3sync_dagster.catalog.tables import documents
 from s3sync_dagster.core.intent import DocumentCommit
 from s3sync_dagster.core.state import RESTORED, UNSEEN, UNTOLD, DocumentState
@@ -129,7 +130,7 @@ def forget_removed(
             for row in gone
             if row.custom_id is not None and (row.etag is not None or row.id in left)
         )
-        if token != MOVER:
+        if token not in MOVERS:
             count_out(tx, gone)
     for row in begun:
         if stand_again(tx, row, reader_keys=source.reader_keys if source else ()):

@@ -7,8 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.built_once import built_once
+from s3sync_dagster.catalog.claimed_before import MOVER, MOVER_FOR_GOOD, MOVERS, take_right
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.rows import document_of, is_due
+from s3sync_dagster.catalog.rows import document_of
 from s3sync_dagster.catalog.tables import (
     documents,
     has_records,
@@ -23,13 +24,9 @@ from s3sync_dagster.core.moving import CERTAIN, Standing, Succession, may_go
 from s3sync_dagster.core.state import BESIDE, RESTORED, DocumentState
 from s3sync_dagster.model.source import DeleteMode, Source
 
-MOVER = "mover"
-"""Stands as the batch of a document that leaves: nobody takes its record ids over meanwhile."""
-LEAVING_SECONDS = 120.0
-"""So long one process has the right to delete what it has claimed of a source before."""
 _LEAVES_BY_ITSELF = (
     documents.c.phase == "removing",
-    documents.c.batch_token.is_distinct_from(MOVER),
+    sa.func.coalesce(documents.c.batch_token, "").not_in(MOVERS),
     documents.c.etag.is_not(None),
     documents.c.owner != BESIDE,
     has_records,
@@ -189,7 +186,7 @@ def _standing(
     leaves = sa.and_(documents.c.phase == "removing", documents.c.owner != BESIDE)
     leaving = sa.and_(leaves, sa.not_(stands_too), sa.not_(half))
     return sa.case(
-        (documents.c.batch_token == MOVER, Standing.LEAVING.value),
+        (documents.c.batch_token.in_(MOVERS), Standing.LEAVING.value),
         (followed, Standing.FOLLOWED.value),
         (leaving, Standing.LEAVING.value),
         (live, Standing.WORKING.value),
@@ -220,7 +217,6 @@ def claim_leaving(
     They are found without a lock, and looked at again under that of both sources, so that nobody
     takes their ids over or writes them while they go.
     """
-    now = database.now()
     with database.read() as tx:
         ids = _find(tx, source, before, CERTAIN, limit=limit)
         if not ids:
@@ -230,13 +226,7 @@ def claim_leaving(
         return []
     with database.write() as tx:
         database.lock_sources(tx, {source.id, before.id})
-        free = is_due(sources.c.leaving_until, now=now, at_most=LEAVING_SECONDS)
-        mine = tx.execute(
-            sources.update()
-            .where(sources.c.id == before.id, free)
-            .values(leaving_until=now + LEAVING_SECONDS)
-        )
-        if not mine.rowcount:
+        if not take_right(tx, before.id, now=database.now()):
             return None
         append = _appends(source, before)
         rows = tx.execute(*_claimable(*_pair(source, before), ids, append=append)).all()
@@ -244,10 +234,12 @@ def claim_leaving(
         if any(row.standing not in CERTAIN for row in rows):
             going = may_go(look_at_succession(tx, source, before))
         taken = [row for row in rows if row.standing in going]
+        for_good = [row.id for row in taken if not _goes_for_another(row)]
+        token = sa.case((documents.c.id.in_(for_good), MOVER_FOR_GOOD), else_=MOVER)
         tx.execute(
             documents.update()
             .where(documents.c.id.in_([row.id for row in taken]))
-            .values(phase="removing", batch_token=MOVER)
+            .values(phase="removing", batch_token=token)
         )
         counted = [row.standing for row in taken if row.phase != "removing"]
         count_out(tx, [row for row in taken if row.phase == "removing" and row.batch_token is None])
@@ -262,6 +254,11 @@ def claim_leaving(
     return [document_of(row) for row in taken]
 
 
+def _goes_for_another(row: sa.Row[Any]) -> bool:
+    """Return whether a document goes for its successor alone, which has to stand when it does."""
+    return row.standing == Standing.FOLLOWED and row.phase != "removing"
+
+
 def that_follow(
     tx: sa.Connection, source: Source, before: Source, *, limit: int
 ) -> list[DocumentState]:
@@ -272,14 +269,6 @@ def that_follow(
     here = (theirs.c.source_id == source.id, theirs.c.object_key.in_(keys))
     query = sa.select(theirs).where(*here, theirs.c.phase == "clean")
     return [document_of(row) for row in tx.execute(query)] if ids else []
-
-
-def are_claimed(tx: sa.Connection, ids: Sequence[int]) -> bool:
-    """Return whether all of these documents are still on their way out."""
-    query = sa.select(sa.func.count()).where(
-        documents.c.id.in_(ids), documents.c.batch_token == MOVER
-    )
-    return tx.execute(query).scalar_one() == len(ids)
 
 
 def _find(
@@ -327,8 +316,11 @@ def _claimable(
 
 
 def _may_be_taken(before_id: str) -> tuple[sa.ColumnElement[bool], ...]:
-    """What a late batch holds is its own business until it ends."""
-    free = sa.or_(documents.c.batch_token.is_(None), documents.c.batch_token == MOVER)
+    """What a late batch holds is its own business until it ends.
+
+    What is claimed in favour of a successor is given back first, and asked for again.
+    """
+    free = sa.or_(documents.c.batch_token.is_(None), documents.c.batch_token == MOVER_FOR_GOOD)
     return documents.c.source_id == before_id, free
 
 

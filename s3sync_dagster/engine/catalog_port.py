@@ -268,6 +268,16 @@ class MovesPort(Protocol):
         """Claim documents of the source before that may go now; None: another is at it."""
         ...
 
+    def left_claimed(self, before_id: str) -> list[DocumentState] | None:
+        """Return what somebody had claimed for what follows it, and left; None: he is at it."""
+        ...
+
+    def give_back(
+        self, source_id: str, before_id: str, ids: Sequence[int], *, whole: Collection[int]
+    ) -> bool:
+        """Let such documents stand again, ``whole`` or not; False: another process is at it."""
+        ...
+
     def forget_left(self, before_id: str, ids: Sequence[int], *, gone: Sequence[int]) -> bool:
         """Forget those of the claimed documents whose records are gone; False: it came late."""
         ...

@@ -244,6 +244,8 @@ def _let_leave(
     moves = catalog.moves
     moves.hand_requests(before.id, source)
     opened = partial(_opened, collections)
+    if not _give_back(source, before, catalog, opened):
+        return False
     while documents := _claim(source, before, catalog, opened, lambda: clock.monotonic() > until):
         gone: list[int] = []
         try:
@@ -259,6 +261,21 @@ def _let_leave(
     return documents is not None
 
 
+def _give_back(source: Source, before: Source, catalog: CatalogPort, opened: Opened) -> bool:
+    """Have what is left of a claim stand again; False: another process is at it.
+
+    Who claimed it had asked whether its successors stand. Chroma may have been put back since.
+    """
+    claimed = catalog.moves.left_claimed(before.id)
+    if not claimed:
+        return claimed is not None
+    stood = what_stands(claimed, opened)
+    fallen = {one.id for one in (*stood.damaged, *stood.lost)}
+    whole = {one.id for one in claimed if one.etag and one.high_water <= one.count} - fallen
+    ids = [one.id for one in claimed]
+    return catalog.moves.give_back(source.id, before.id, ids, whole=whole)
+
+
 def _claim(
     source: Source,
     before: Source,
@@ -272,7 +289,7 @@ def _claim(
     """
     while follow := catalog.documents.that_follow(source, before):
         stood = what_stands(follow, opened)
-        if len(stood.whole) == len(follow):
+        if len(stood.standing) == len(follow):
             break
         if not distrust_fallen([stood], catalog.documents) or late():
             return []  # what became of them is known at the next look

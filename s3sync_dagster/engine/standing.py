@@ -5,7 +5,7 @@ does not know that Chroma was put back from a copy of its data.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from s3sync_dagster.core.forgotten import is_over
 from s3sync_dagster.core.lives import Place
@@ -28,8 +28,13 @@ class Stood:
 
     whole: set[int] = field(default_factory=set[int])
     """Row ids of those of which each record is as it was written."""
+    standing: set[int] = field(default_factory=set[int])
+    """Those, and such as have nothing but metadata keys more, which somebody has added."""
     damaged: list[DocumentState] = field(default_factory=list[DocumentState])
-    """Those of which something is there."""
+    """Those others of which something is there."""
+    keys_met: dict[int, set[str]] = field(default_factory=dict[int, set[str]])
+    """Metadata keys of the records of these, by row id: who writes them next clears what does not
+    belong there."""
     lost: list[DocumentState] = field(default_factory=list[DocumentState])
     """Those of which nothing is."""
     elsewhere: int = 0
@@ -86,20 +91,32 @@ def what_stands(documents: Iterable[DocumentState], opened: Opened) -> Stood:
 def _look(documents: Sequence[DocumentState], port: CollectionPort, found: Stood) -> None:
     of_name = {one.document_id: one for one in documents}
     met, as_they_were = dict.fromkeys(of_name, 0), dict.fromkeys(of_name, 0)
+    stands, keys = dict.fromkeys(of_name, 0), {name: set[str]() for name in of_name}
     ids = (name for one in documents for name in record_ids(one.document_id, 0, one.count))
     for page in by_ids(port, ids):
         for record in page:
             name, place = split_record_id(record.id)
             if place is not None:
-                met[name] += owner_of(record) in {of_name[name].source_id}
-                as_they_were[name] += as_written(of_name[name], place, record, text=False)
+                one, own = of_name[name], _without_added(record, of_name[name])
+                met[name] += owner_of(record) in {one.source_id}
+                as_they_were[name] += as_written(one, place, record, text=False)
+                stands[name] += as_written(one, place, own, text=False)
+                keys[name] |= record.metadata.keys()
     for name, one in of_name.items():
         if as_they_were[name] == one.count:
             found.whole.add(one.id)
+        if stands[name] == one.count:
+            found.standing.add(one.id)
         elif (one.collection_id or port.id).removeprefix(RESTORED) != port.id:
             found.elsewhere += 1
         else:
             (found.damaged if met[name] else found.lost).append(one)
+            found.keys_met[one.id] = keys[name]
+
+
+def _without_added(record: StoredRecord, document: DocumentState) -> StoredRecord:
+    own = {key: value for key, value in record.metadata.items() if key in document.metadata_keys}
+    return replace(record, metadata=own)
 
 
 def sort_out_before(
@@ -142,7 +159,7 @@ def sort_out_before(
             found.fallen.append(stood)
             gone = _gone(heir, texts, place, documents, theirs)
         for (key, name), of_text in texts.items():
-            standing = [one.etag for one in theirs.get(key, ()) if one.id in stood.whole]
+            standing = [one.etag for one in theirs.get(key, ()) if one.id in stood.standing]
             if may_go(heir, etags=_etags(of_text), standing=standing, gone=(key, name) in gone):
                 found.over.setdefault(owner, []).extend(one.id for one in of_text)
             else:
@@ -158,10 +175,15 @@ def distrust_fallen(fallen: Iterable[Stood], documents: StandingDocuments) -> in
             [one for one in some if one in documents.of_key(one.source_id, one.object_key)]
             for some in (stood.damaged, stood.lost)
         )
-        documents.distrust(damaged, spoilt=True)
+        documents.distrust([_with_keys(one, stood) for one in damaged], spoilt=True)
         documents.distrust(lost)
         number += len(damaged) + len(lost)
     return number
+
+
+def _with_keys(document: DocumentState, stood: Stood) -> DocumentState:
+    keys = {*document.metadata_keys, *stood.keys_met.get(document.id, ())}
+    return replace(document, metadata_keys=tuple(sorted(keys)))
 
 
 def _gone(

@@ -8,8 +8,8 @@ import re
 
 import pytest
 
+from s3sync_dagster.catalog.claimed_before import MOVERS
 from s3sync_dagster.catalog.deleted_sources import SWEEPER
-from s3sync_dagster.catalog.successions import MOVER
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster_tests.catalog.interleaving import Played, Stage, open_stage
 from s3sync_dagster_tests.catalog.operations import IN_PARTS, NEVER, OPERATIONS, build
@@ -134,7 +134,7 @@ MUST_BE_EMPTY = {
     "WHERE i.status = 'processing' AND b.token IS NULL",
     "documents of a batch that has ended": "SELECT d.object_key FROM documents d "
     "LEFT JOIN batches b ON b.token = d.batch_token AND b.state = 'running' "
-    f"WHERE d.batch_token NOT IN ('{SWEEPER}', '{MOVER}') AND b.token IS NULL",
+    f"WHERE d.batch_token NOT IN {(SWEEPER, *MOVERS)} AND b.token IS NULL",
     "work for a source that is no more": "SELECT source_id, status FROM invocations "
     f"WHERE status IN ('pending', 'processing') AND {NO_SOURCE}",
     "sources that overlap": "SELECT a.name, b.name FROM sources a JOIN sources b ON a.id < b.id "

@@ -16,8 +16,9 @@ from s3sync_dagster.engine.last_look import delete_what_is_left
 from s3sync_dagster.engine.standing import distrust_fallen, opening, sort_out_before
 from s3sync_dagster.engine.verifying import verify_collection
 from s3sync_dagster.model.document import Record
-from s3sync_dagster.model.errors import AccessDenied
+from s3sync_dagster.model.errors import AccessDenied, Unavailable
 from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster_tests.core.rules import Refusing, refuse_with
 from s3sync_dagster_tests.core.test_rules_chroma_put_back import (
     PLACE,
     copied,
@@ -167,6 +168,64 @@ def test_nor_does_the_end_of_a_move_take_it_along(mode, changes):
 
 
 @pytest.mark.parametrize("changes", [{"id_prefix": "p-"}, {"collection_name": "docs2"}], ids=str)
+@pytest.mark.parametrize("mode", list(DeleteMode))
+@pytest.mark.parametrize("put_back_too", [True, False])
+def test_nor_does_what_it_had_claimed_when_chroma_stopped_answering(mode, changes, put_back_too):
+    """What was asked of Chroma when it was claimed does not hold any more."""
+    world = declared(KEYS, mode=mode)
+    copy = copied(world)
+    before = move(world, **changes)
+    goes_on(world, 1)
+    if mode is DeleteMode.MIRROR:
+        world.bucket.put("b.md", "b.md one\n\nb.md two", storage_class="GLACIER")
+    else:
+        world.bucket.delete("b.md")
+    goes_on(world, 1)
+    away = Refusing(world, delete=refuse_with(Unavailable("no", reason="chroma_unavailable")))
+    with pytest.raises(Unavailable):
+        finish(world, collections=lambda: away)
+    away.on = False
+    if put_back_too:
+        put_back_all(world, copy)
+    assert "go now" in finish(world)  # the right of who claimed it has not passed yet
+    ends(world)
+    assert {one.document for one in copy} <= texts(world)
+    if not put_back_too:
+        assert before.id not in world.catalog.sources.ids()
+
+
+def somebody_writes(world, **keys):
+    """Write metadata into a record of a.md that is the source's by now."""
+    name = world.source.collection_name
+    some = [
+        one.id
+        for one in copied(world, name)
+        if (one.metadata["document_key"], one.metadata["s3sync_source"])
+        == ("a.md", world.source.id)
+    ]
+    opened(world, name).update_metadata(some[:1], [keys])
+
+
+@MOVES
+@pytest.mark.parametrize("mode", list(DeleteMode))
+@pytest.mark.parametrize("keys", [{"note": "mine"}, {"note": "mine", "s3sync_etag": "other"}])
+def test_who_adds_metadata_to_what_came_after_keeps_no_move_from_its_end(keys, mode, changes):
+    """Added keys take no text away; what else was changed is written again, without them."""
+    world = declared(KEYS, mode=mode)
+    before = move(world, **changes)
+    goes_on(world, 1)
+    somebody_writes(world, **keys)
+    for _ in range(3):
+        finish(world)
+        goes_on(world, 1)
+    assert finish(world) is None
+    assert before.id not in world.catalog.sources.ids()
+    world.bucket.put("a.md", "new words")
+    goes_on(world, 1)
+    assert ("a.md one" in texts(world)) is (mode is DeleteMode.APPEND)
+
+
+@pytest.mark.parametrize("changes", [{"id_prefix": "p-"}, {"collection_name": "docs2"}], ids=str)
 def test_nor_does_its_last_look_where_chroma_is_put_back_after_its_last_document_left(changes):
     world = declared(KEYS)
     copy = copied(world)
@@ -228,6 +287,29 @@ def test_nobody_keeps_what_was_of_a_source_before_one_that_was_deleted(mode, cha
     assert sorted(ended_at(world, None)) == sorted(one.id for one in copy)
     delete_ended(world)
     assert texts(world) == set()
+
+
+@MOVES
+@KEEPS
+@pytest.mark.parametrize("deleted_since", [True, False])
+def test_of_what_ended_before_catalogs_noted_how_nobody_knows(deleted_since, mode, changes):
+    """A move that ended under an earlier version, whose life names nobody that came after."""
+    world = declared(KEYS, mode=mode)
+    copy = copied(world)
+    move(world, **changes)
+    ends(world)
+    with world.catalog.database.write() as tx:
+        columns = "moved_to = NULL, deleted = NULL, name = NULL, chroma = NULL"
+        tx.execute(sa.text(f"UPDATE lives SET {columns}"))
+    if deleted_since:
+        delete(world)
+    else:
+        world.bucket.delete("b.md")
+        goes_on(world, 2)
+    put_back_all(world, copy)
+    for _ in range(3):
+        delete_ended(world)
+    assert {one.document for one in copy} <= texts(world)
 
 
 @MOVES

@@ -1,7 +1,7 @@
 """Who works: batches that stop at every call, go on, die, or dawdle as a driver says."""
 
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.catalog.successions import LEAVING_SECONDS
+from s3sync_dagster.catalog.claimed_before import LEAVING_SECONDS
 from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts

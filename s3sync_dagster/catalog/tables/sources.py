@@ -97,7 +97,9 @@ lives = sa.Table(
     # Address of the Chroma that its declaration named; NULL: the environment's.
     sa.Column("chroma", sa.Text),
     sa.Column("name", sa.Text),  # of one that code declared
-    sa.Column("moved_to", sa.Text),  # the source that came in its place; NULL: it was deleted
+    sa.Column("moved_to", sa.Text),  # the source that came in its place
+    # It was deleted, and none came. NULL: nobody knows how it ended, before catalogs noted it.
+    sa.Column("deleted", sa.Boolean),
 )
 sa.Index("ix_lives_source", lives.c.source_id)
 

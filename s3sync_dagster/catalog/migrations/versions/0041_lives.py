@@ -50,6 +50,7 @@ def upgrade() -> None:
         sa.Column("chroma", sa.Text()),
         sa.Column("name", sa.Text()),
         sa.Column("moved_to", sa.Text()),
+        sa.Column("deleted", sa.Boolean()),
     )
     op.create_index("ix_lives_source", "lives", ["source_id"])
     tx = op.get_bind()
