@@ -29,6 +29,7 @@ def may_go(
     etags: Collection[str],
     standing: Collection[str | None],
     gone: bool,
+    said: bool = False,
 ) -> bool:
     """Return whether a text of a source before may go, in a collection.
 
@@ -40,10 +41,11 @@ def may_go(
             of the very same bytes stands for it.
         gone: whether the catalog has evidence that no text of the object is to stand. A mode that
             keeps what is gone takes none.
+        said: a person has said that what no document of the heir follows goes, and none does.
     """
     if heir is None:
         return False
-    if heir is Nobody.KEEPS:
+    if said or heir is Nobody.KEEPS:
         return True
     if heir.mode is DeleteMode.APPEND:
         return any({one} == {*etags} for one in standing)

@@ -30,6 +30,7 @@ def take_down(
     drop_partitions: Callable[[float], bool],
     log: Callable[[str], None],
     budget_seconds: float = 20.0,
+    said: bool = False,
 ) -> str:
     """Take a source down once no batch of it lives; goes on at the next call after its budget.
 
@@ -44,6 +45,7 @@ def take_down(
             none is left.
         log: takes the last word.
         budget_seconds: for this call.
+        said: a person's word that what nothing followed goes with what was before a move.
 
     Returns:
         A sentence on how far it came.
@@ -89,7 +91,7 @@ def take_down(
     if not drop_partitions(until):
         return f"{source.name}: its partitions are being taken back"
     if catalog.sources.deleting(source.id) == "records":
-        left = delete_what_is_left(source, catalog=catalog, collections=collections())
+        left = delete_what_is_left(source, catalog=catalog, collections=collections(), said=said)
         if left:
             return f"{source.name}: {left} records of it were left, and are looked for again"
         if not look_elsewhere(
@@ -98,6 +100,7 @@ def take_down(
             collections=collections(),
             late=lambda: clock.monotonic() > until,
             log=log,
+            said=said,
         ):
             return f"{source.name}: other collections are looked through for records of it"
     catalog.documents.drop_source(source.id)

@@ -28,7 +28,9 @@ from s3sync_dagster.model.source import Source
 RECORDS_A_LOOK = 10_000
 
 
-def delete_what_is_left(source: Source, *, catalog: CatalogPort, collections: Collections) -> int:
+def delete_what_is_left(
+    source: Source, *, catalog: CatalogPort, collections: Collections, said: bool = False
+) -> int:
     """Delete records that say they are this source's, none of whose documents is left.
 
     One request for each collection that it has written to, where nothing is left. What another
@@ -51,7 +53,8 @@ def delete_what_is_left(source: Source, *, catalog: CatalogPort, collections: Co
             database=known.database_name,
         )
         if collection is not None:
-            deleted += _delete_left(source, collection, known, catalog, opening(collections))
+            opened = opening(collections)
+            deleted += _delete_left(source, collection, known, catalog, opened, said=said)
     return deleted
 
 
@@ -62,6 +65,7 @@ def look_elsewhere(
     collections: Collections,
     late: Callable[[], bool],
     log: Callable[[str], None],
+    said: bool = False,
 ) -> bool:
     """Delete what a source has in collections of its database that it is not known to have written.
 
@@ -86,7 +90,11 @@ def look_elsewhere(
             collection = open_there(collections, name, tenant=tenant, database=database)
             there = None if collection is None else known_at(collection, (tenant, database, name))
             opened = opening(collections)
-            if collection and there and _delete_left(source, collection, there, catalog, opened):
+            if (
+                collection
+                and there
+                and _delete_left(source, collection, there, catalog, opened, said=said)
+            ):
                 return False
             waiting.remove(name)
         except S3SyncError as error:
@@ -252,11 +260,13 @@ def _delete_left(
     known: KnownCollection,
     catalog: CatalogPort,
     opened: Opened,
+    *,
+    said: bool,
 ) -> int:
     """Delete the first of those that nobody holds; those of others, however many, are passed by.
 
-    So is what a source that was moved has left and nothing stands for by now: whoever looks for
-    records of sources that ended meets it (``ended``).
+    So is what a source that was moved has left and nothing stands for by now, unless a person has
+    ``said`` that it goes: whoever looks for records of sources that ended meets it (``ended``).
     """
     place = (known.tenant, known.database_name, known.collection_name)
     lives = catalog.documents.lives(source.id)
@@ -270,7 +280,8 @@ def _delete_left(
             and not lives.kept(place, one.metadata)
         }
         free = held_by_nobody([*own], known, catalog.collections.holders)
-        found = sort_out_before([own[name] for name in free], place, catalog.documents, opened)
+        records = [own[name] for name in free]
+        found = sort_out_before(records, place, catalog.documents, opened, said=said)
         distrust_fallen(found.fallen, catalog.documents)
         return found.over.get(source.id, [])
 

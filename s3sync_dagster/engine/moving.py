@@ -135,6 +135,7 @@ def finish_move(
                 drop_partitions=partial(_hand_over, catalog, source, before.id),
                 log=log,
                 budget_seconds=max(0.0, until - clock.monotonic()),
+                said=now,
             )
         except S3SyncError as error:
             if catalog.sources.deleting(before.id) == "keep":

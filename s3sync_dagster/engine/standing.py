@@ -124,6 +124,8 @@ def sort_out_before(
     place: Place,
     documents: StandingDocuments,
     opened: Opened,
+    *,
+    said: bool = False,
 ) -> Before:
     """Return which records of sources that ended, or end, may go.
 
@@ -132,6 +134,7 @@ def sort_out_before(
         place: of it.
         documents: the catalog's.
         opened: opens the collections where what came after should stand.
+        said: a person's word that what nothing followed goes, too.
 
     Raises:
         S3SyncError: Chroma does not answer.
@@ -160,7 +163,13 @@ def sort_out_before(
             gone = _gone(heir, texts, place, documents, theirs)
         for (key, name), of_text in texts.items():
             standing = [one.etag for one in theirs.get(key, ()) if one.id in stood.standing]
-            if may_go(heir, etags=_etags(of_text), standing=standing, gone=(key, name) in gone):
+            if may_go(
+                heir,
+                etags=_etags(of_text),
+                standing=standing,
+                gone=(key, name) in gone,
+                said=said and not theirs.get(key),
+            ):
                 found.over.setdefault(owner, []).extend(one.id for one in of_text)
             else:
                 found.waiting.add(key)

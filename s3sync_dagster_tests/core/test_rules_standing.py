@@ -476,3 +476,43 @@ def test_a_document_that_grows_while_strays_are_looked_for_has_what_it_got(kille
     (document,) = world.catalog.documents.of_key(world.source.id, "a.md")
     assert (document.phase, document.count > 1) == (DocumentPhase.CLEAN, True)
     assert len(there(world)) == document.count  # "left" is gone, and nothing of the document
+
+
+class Accepting:
+    """Collections of which one accepts a deletion, once, and does not do it."""
+
+    def __init__(self, world):
+        self._world, self.swallowed = world, 0
+
+    def __getattr__(self, name):
+        return getattr(self._world.collections, name)
+
+    def open(self, name, **options):
+        port = self._world.collections.open(name, **options)
+        if not self.swallowed:
+            plain = port.delete
+
+            def delete(ids):
+                self.swallowed += 1
+                return None if self.swallowed == 1 else plain(ids)
+
+            port.delete = delete
+        return port
+
+
+@KEEPS
+@pytest.mark.parametrize("changes", [{"id_prefix": "p-"}, {"collection_name": "docs2"}], ids=str)
+def test_what_a_person_lets_go_goes_though_nothing_follows_it(changes, mode):
+    """`source move --now`: also where Chroma accepts a deletion and does not do it."""
+    world = declared(KEYS, mode=mode)
+    before = move(world, **changes)
+    world.bucket.delete("b.md")
+    goes_on(world, 1)
+    ends(world)
+    assert before.id in world.catalog.sources.ids()  # its mode keeps what is gone
+    forgetful = Accepting(world)
+    for _ in range(3):
+        finish(world, collections=lambda: forgetful, now=True)
+    assert forgetful.swallowed > 1
+    assert before.id not in world.catalog.sources.ids()
+    assert not {"b.md one", "b.md two"} & texts(world)

@@ -243,7 +243,7 @@ MUTANTS = (
     Mutant(
         "a source is forgotten although records name it",
         ENGINE + "deleting.py",
-        "left = delete_what_is_left(source, catalog=catalog, collections=collections())",
+        "left = delete_what_is_left(source, catalog=catalog, collections=collections(), said=said)",
         "left = 0",
     ),
     Mutant(
