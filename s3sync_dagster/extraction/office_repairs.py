@@ -4,7 +4,8 @@ The text stays as Word shows it:
 
 * comments and processing instructions of XML, which docling takes for damage, go;
 * text that was moved with tracked changes stands where it was moved to, and only there;
-* what stands round runs and paragraphs (a direction of writing, an element of a schema) goes, and
+* what stands round runs, paragraphs and rows (a direction of writing, an element of a schema, a
+  control) goes, and
   its text stays; a reading above a word (ruby) stands behind it, in brackets.
 """
 
@@ -16,6 +17,9 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from lxml import etree
 
 from s3sync_dagster.engine.ports import Content
 
@@ -27,17 +31,10 @@ _MOVED_FROM = re.compile(
 )
 _MOVED_TO = re.compile(rb"</?\w+:moveTo(?:\s[^>]*)?>")
 _ROUND_TEXT = re.compile(
-    rb"</?(\w+:)(?:dir|bdo|customXml)(?:\s[^>]*)?>|<(\w+:)customXmlPr(?:\s[^>]*)?/>"
-    rb"|<(\w+:)customXmlPr(?:\s[^>]*)?>.*?</\3customXmlPr\s*>",
-    re.DOTALL,
+    rb"<\w+:(?:dir|bdo|customXml|ruby)[\s>]|<\w+:sdtContent>\s*<\w+:t[rc][\s>]"
 )
-_RUBY = re.compile(
-    rb"<(\w+:)ruby(?:\s[^>]*)?>.*?<\1rt(?:\s[^>]*)?>(?P<reading>.*?)</\1rt\s*>\s*"
-    rb"<\1rubyBase(?:\s[^>]*)?>(?P<base>.*?)</\1rubyBase\s*>\s*</\1ruby\s*>",
-    re.DOTALL,
-)
-"""Stands in a run, and has runs of its own: Office Open XML, 17.3.3.25."""
-_WITH_READING = rb"</\1r>\g<base><\1r><\1t>(</\1t></\1r>\g<reading><\1r><\1t>)</\1t></\1r><\1r>"
+_WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_OF_TABLES = {f"{_WORD}tr", f"{_WORD}tc"}
 
 
 def repair_word_part(xml: bytes) -> bytes:
@@ -45,9 +42,54 @@ def repair_word_part(xml: bytes) -> bytes:
     xml = _REMARK.sub(b"", xml) if b"<!--" in xml or xml.count(b"<?") > 1 else xml
     if b":move" in xml:
         xml = _MOVED_TO.sub(b"", _MOVED_FROM.sub(b"", xml))
-    if any(name in xml for name in (b":dir", b":bdo", b":customXml")):
-        xml = _ROUND_TEXT.sub(b"", xml)
-    return _RUBY.sub(_WITH_READING, xml) if b":ruby" in xml else xml
+    return _opened(xml) if _ROUND_TEXT.search(xml) else xml
+
+
+def _opened(xml: bytes) -> bytes:
+    """Return a part without what stands round text; as it is where it cannot be read."""
+    try:
+        root = etree.fromstring(xml, etree.XMLParser(resolve_entities=False, huge_tree=True))
+    except etree.XMLSyntaxError:
+        return xml  # whoever reads it says so
+    for ruby in [*root.iter(f"{_WORD}ruby")]:
+        _stand_behind(ruby)
+    for element in [*root.iter(f"{_WORD}dir", f"{_WORD}bdo", f"{_WORD}customXml")]:
+        for properties in element.findall(f"{_WORD}customXmlPr"):
+            element.remove(properties)
+        _unwrap(element, element)
+    for control in reversed([*root.iter(f"{_WORD}sdt")]):  # one may stand in another
+        content = control.find(f"{_WORD}sdtContent")
+        if content is not None and any(child.tag in _OF_TABLES for child in content):
+            _unwrap(control, content)
+    return etree.tostring(root, xml_declaration=True, encoding="UTF-8", standalone=True)
+
+
+def _unwrap(element: Any, content: Any) -> None:
+    """Put an element's content in its place."""
+    for child in [*content]:
+        element.addprevious(child)
+    element.getparent().remove(element)
+
+
+def _stand_behind(ruby: Any) -> None:
+    """Put a word and its reading, each in runs of its own, behind the run that they stand in."""
+    run, (base, reading) = ruby.getparent(), map(ruby.find, (f"{_WORD}rubyBase", f"{_WORD}rt"))
+    rest = [*ruby.itersiblings()]
+    runs = [] if base is None else [*base]
+    if reading is not None and "".join(reading.itertext()).strip():
+        runs += [_run_of("("), *reading, _run_of(")")]
+    if rest:
+        runs.append(etree.Element(f"{_WORD}r"))
+        runs[-1].extend(rest)
+    run.remove(ruby)
+    for one in reversed(runs):
+        run.addnext(one)
+
+
+def _run_of(words: str) -> Any:
+    run = etree.Element(f"{_WORD}r")
+    etree.SubElement(run, f"{_WORD}t").text = words
+    return run
 
 
 def changed_word_parts(archive: zipfile.ZipFile) -> dict[str, bytes]:

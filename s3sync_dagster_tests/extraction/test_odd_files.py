@@ -107,6 +107,39 @@ def test_a_reading_above_a_word_stands_behind_it(read: Read):
     assert read(content, "a.docx").text == "漢字(かんじ)を読む\n\nthe end\n"
 
 
+def test_a_word_without_a_reading_and_one_without_a_base_hide_nothing(read: Read):
+    ruby = "<w:r><w:ruby><w:rt>{}</w:rt><w:rubyBase>{}</w:rubyBase></w:ruby><w:t> after</w:t></w:r>"
+    content = docx(
+        f"<w:p>{ruby.format('', run('B'))}{run(' MIDDLE ')}"
+        f"{ruby.format(run('か'), run('下'))}</w:p>"
+        f"<w:p>{ruby.format(run('alone'), '')}<w:r><w:ruby/></w:r>{run(' end')}</w:p>"
+    )
+    text = read(content, "a.docx").text
+    assert text == "B after MIDDLE 下(か) after\n\n(alone) after end\n\nthe end\n"
+
+
+def test_rows_and_cells_in_controls_are_read(read: Read):
+    def cell(words: str) -> str:
+        return f"<w:tc><w:tcPr/><w:p>{run(words)}</w:p></w:tc>"
+
+    def control(content: str) -> str:
+        return f"<w:sdt><w:sdtPr/><w:sdtContent>{content}</w:sdtContent></w:sdt>"
+
+    rows = [
+        f"<w:tr>{cell('a')}{cell('b')}</w:tr>",
+        control(control(f"<w:tr>{cell('c')}{cell('d')}</w:tr>")),
+        f"<w:tr>{cell('e')}{control(cell('f'))}</w:tr>",
+    ]
+    grid = "<w:tblGrid><w:gridCol/><w:gridCol/></w:tblGrid>"
+    content = docx(
+        f"<w:tbl><w:tblPr/>{grid}{''.join(rows)}</w:tbl>{control(f'<w:p>{run(chr(103))}</w:p>')}"
+    )
+    assert (
+        read(content, "a.docx").text
+        == "| a | b |\n| - | - |\n| c | d |\n| e | f |\n\ng\n\nthe end\n"
+    )
+
+
 def test_file_on_disk_is_repaired_in_a_copy(read: Read, tmp_path: Path):
     content = docx(f"<w:p><!-- x -->{run('kept words')}</w:p>")
     path = tmp_path / "spooled"
