@@ -2,10 +2,12 @@
 
 import email
 import email.policy
+import html
+import re
 from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.beside_text import short_header, short_label, short_name
@@ -16,6 +18,8 @@ from s3sync_dagster.model.errors import UnreadableFile, UnsupportedFile
 from s3sync_dagster.model.source import ExtractionConfig
 
 MAX_PARTS = 200
+_WORD, _TAG = re.compile(r"\w+"), re.compile(r"<[^<>]*>")
+_BLANK_LINES = re.compile(r"\n\s*\n")
 _SHOWN = ("From", "To", "Cc", "Date", "Subject")
 
 
@@ -26,7 +30,7 @@ def read_eml(content: Content, *, name: str, config: ExtractionConfig) -> Mail:
     headers = tuple((key, short_header(_header(message, key))) for key in _SHOWN if message[key])
     if not headers and not message.is_multipart():
         raise UnreadableFile("The file is no e-mail: it has no header.", reason="damaged")
-    plain, html = _body(message)
+    plain, page = _body(message)
     warnings: list[str] = []
     return Mail(
         headers=headers,
@@ -34,7 +38,7 @@ def read_eml(content: Content, *, name: str, config: ExtractionConfig) -> Mail:
         author=short_label(_header(message, "From")) or None,
         created=_iso_date(message),
         text=plain,
-        html=b"" if plain.strip() else html,
+        html=page,
         attachments=tuple(_attachments(message, warnings)),
         warnings=tuple(warnings),
     )
@@ -43,10 +47,10 @@ def read_eml(content: Content, *, name: str, config: ExtractionConfig) -> Mail:
 def read_mhtml(content: Content, *, name: str, config: ExtractionConfig) -> Converted:
     """Return the page that a web archive holds."""
     del config
-    html = page_of(read_all(content))
-    if html is None:
+    page = page_of(read_all(content))
+    if page is None:
         raise UnreadableFile("The web archive holds no page.", reason="damaged")
-    return Converted(content=html, name=Path(name).stem + ".html", engine="email")
+    return Converted(content=page, name=Path(name).stem + ".html", engine="email")
 
 
 def page_of(archive: bytes) -> bytes | None:
@@ -79,17 +83,44 @@ def _iso_date(message: EmailMessage) -> str | None:
 
 
 def _body(message: EmailMessage) -> tuple[str, bytes]:
-    """Return the plain and the HTML form of the body, as far as there are."""
-    plain, html = "", b""
-    for part in message.walk():
-        if part.is_multipart() or _is_attachment(part):
-            continue
-        kind = part.get_content_type()
-        if kind == "text/plain" and not plain:
-            plain = _decoded(part)
-        elif kind == "text/html" and not html:
-            html = _decoded(part).encode()
-    return plain, html
+    """Return the body, all its parts in their order: as plain text, or as HTML where one is."""
+    pieces = _pieces(message)
+    pages = " ".join(text for kind, text in pieces if kind == "html")
+    if not pages:
+        return "\n\n".join(text for _, text in pieces), b""
+    words = set(_WORD.findall(_TAG.sub(" ", html.unescape(pages))))
+    said = [
+        text if kind == "html" else _paragraphs(text)
+        for kind, text in pieces
+        # Some write the text once more beside the page, and not as its alternative.
+        if kind == "html" or not words.issuperset(_WORD.findall(text))
+    ]
+    return "", "\n".join(said).encode()
+
+
+def _pieces(part: EmailMessage) -> list[tuple[Literal["plain", "html"], str]]:
+    """Return what is to be read of a body, one after the other (RFC 2046, 5.1).
+
+    Of alternatives it is the plain text, where it has any; nothing of messages inside.
+    """
+    if part.get_content_type() == "message/rfc822" or _is_attachment(part):
+        return []
+    if not part.is_multipart():
+        text = _decoded(part)
+        kind: Literal["plain", "html"] = "html" if part.get_content_subtype() == "html" else "plain"
+        return [(kind, text)] if text.strip() else []
+    inner = [_pieces(one) for one in cast("list[EmailMessage]", part.get_payload())]
+    if part.get_content_subtype() != "alternative":
+        return [piece for pieces in inner for piece in pieces]
+    ways = [pieces for pieces in inner if pieces]
+    plain = (pieces for pieces in ways if all(kind == "plain" for kind, _ in pieces))
+    return next(plain, ways[0] if ways else [])
+
+
+def _paragraphs(text: str) -> str:
+    """Return plain text as HTML, with its lines and paragraphs."""
+    lines = (html.escape(one).replace("\n", "<br>") for one in _BLANK_LINES.split(text.strip()))
+    return "".join(f"<p>{one}</p>" for one in lines)
 
 
 def _decoded(part: EmailMessage) -> str:
