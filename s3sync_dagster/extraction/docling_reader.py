@@ -24,6 +24,8 @@ _BLANK_BEFORE_MARK = re.compile(r"(?<=[)*`$]) (?=[.,;:!?)](?:\s|$))")
 _ARCHIVE_LIMIT = "ArchiveLimitError"
 _MAX_TIMES_SAID = 2
 """How often a table's text is said by repeating the cells over several columns in each."""
+_MAY_REPEAT = 20_000
+"""Characters of a table that may repeat all the same: a timetable, or headers of groups."""
 _GLUED_TABLE = re.compile(r"^((?!\||```).+\n)(?=\|.*\n\|[ :|-]+\|$)", re.MULTILINE)
 
 
@@ -76,7 +78,9 @@ def _say_once(cells: Sequence[Any], columns: int) -> None:
     over some of the columns stays with each of them, which it names.
     """
     said = sum(len(cell.text) for cell in cells)
-    if sum(len(cell.text) * cell.col_span for cell in cells) > _MAX_TIMES_SAID * said:
+    if sum(len(cell.text) * cell.col_span for cell in cells) > max(
+        _MAX_TIMES_SAID * said, _MAY_REPEAT
+    ):
         for cell in cells:
             if cell.column_header and cell.col_span < columns:
                 continue

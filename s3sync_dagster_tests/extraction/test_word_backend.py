@@ -177,18 +177,29 @@ def odd_pictures() -> bytes:
 
 
 def test_cells_over_many_columns_are_said_once_where_they_are_most_of_a_table():
-    document = docx.Document()
+    document, wide = docx.Document(), "over all" + "x" * 3000
     for columns in (2, 9):
         table = document.add_table(rows=3, cols=columns)
         table.cell(0, 1).merge(table.cell(0, columns - 1)).text = "group"
-        table.cell(1, 0).merge(table.cell(1, columns - 1)).text = "over all"
+        table.cell(1, 0).merge(table.cell(1, columns - 1)).text = wide
         table.cell(2, 0).text = "a longer text"
         table.cell(2, 1).text = "short"
         document.add_paragraph("between")
     out = io.BytesIO()
     document.save(out)
     text = read_docx(out.getvalue(), name="a.docx", config=CONFIG).text
-    assert "| over all | over all |\n| a longer text | short |\n" in text
+    assert f"| {wide} | {wide} |\n| a longer text | short |\n" in text
     assert text.count("over all") == 3
     assert f"| |{' group |' * 8}\n" in text
     assert f"| a longer text | short |{' |' * 7}\n" in text
+
+
+def test_cells_over_many_columns_of_a_small_table_are_in_each():
+    document = docx.Document()
+    table = document.add_table(rows=2, cols=9)
+    table.cell(0, 0).text, table.cell(1, 0).text = "hour", "Monday"
+    table.cell(1, 1).merge(table.cell(1, 4)).text = "mathematics"
+    out = io.BytesIO()
+    document.save(out)
+    text = read_docx(out.getvalue(), name="a.docx", config=CONFIG).text
+    assert f"| Monday |{' mathematics |' * 4}{' |' * 4}\n" in text
