@@ -52,15 +52,16 @@ def shows_of(codes: Mapping[int, str], styles: Sequence[int]) -> dict[int, Show]
 def number_format(code: str) -> Show | None:
     """Return how a format code shows a number, None for dates and what is not known.
 
-    Only the part for positive numbers counts, or the one whose condition holds; a negative number
-    has a minus before it. A duration is given in days. Halves are rounded up, as programs do.
+    The part for positive numbers counts, or the one whose condition holds; a negative number has a
+    minus before it. A part for negative ones or zero counts where it has words of its own, such as
+    ``CR`` and ``DR``. A duration is given in days. Halves are rounded up, as programs do.
     """
     parts = [] if code.startswith(";") or len(code) > _MAX_CODE else _PART.findall(code)
     if parts and _ELAPSED.fullmatch(parts[0]):
         return _elapsed(parts[0])
     conditions = [_CONDITION.search(part) for part in parts[:3]]
     if not any(conditions):
-        return _format(parts[0]) if parts else None
+        return _by_sign(parts[:3] if ";;" not in code else parts[:1]) if parts else None
     shows = [_format(part) or plain_number for part in parts[:3]]
 
     def show(value: float) -> str:
@@ -70,6 +71,36 @@ def number_format(code: str) -> Show | None:
         return plain_number(value)
 
     return show
+
+
+def _by_sign(parts: Sequence[str]) -> Show | None:
+    positive = _format(parts[0])
+    others = [_in_words(part, parts[0]) for part in parts[1:]]
+    if positive is None or not any(others):
+        return positive
+    negative, zero = [*others, None][:2]
+
+    def show(value: float) -> str:
+        by_words = negative if value < 0 else zero if value == 0 else None
+        return positive(value) if by_words is None else by_words(value)
+
+    return show
+
+
+def _in_words(part: str, positive: str) -> Show | None:
+    """Return how a part shows a number whose sign it tells by itself, None where it tells none."""
+    words = _words_of(part)
+    if words == _words_of(positive) and "+" not in positive:
+        return None
+    known = _format(part)
+    if known is not None:
+        return lambda value: known(abs(value))
+    return (lambda value: f"{words} ({plain_number(value)})") if words else None
+
+
+def _words_of(part: str) -> str:
+    found = ("".join(one[:3]) for one in _QUOTED.findall(part))
+    return "".join(one for one in found if any(map(str.isalpha, one))).strip()
 
 
 def plain_number(value: float) -> str:

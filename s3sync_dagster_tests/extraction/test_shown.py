@@ -285,3 +285,22 @@ def test_words_of_a_diagram_are_read_once(read: Read):
 def test_document_that_word_takes_in_is_read(read: Read, name: str, body: str):
     content = with_part(docx(""), "aFChunk", name, body)
     assert read(content, "a.docx").text == "the end\n\ntaken in\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "shown"),
+    [
+        ('#,##0.00" DR";#,##0.00" CR"', -3.5, "3.50 CR"),
+        ('#,##0.00" DR";#,##0.00" CR"', 3.5, "3.50 DR"),
+        ('"up "0%;"down "0%;"flat"', -0.5, "down 50%"),
+        ('"up "0%;"down "0%;"flat"', 0.0, "flat (0)"),
+        ('"up "0%;"down "0%;"flat"', 0.5, "up 50%"),
+        ("+0.0%;-0.0%", -0.125, "-12.5%"),
+        ('0" kg";[Red]0" kg"', -5.0, "-5 kg"),
+        ("0;(0)", -5.0, "-5"),
+        ('_-* 0.00_-;-* 0.00_-;_-* "-"??_-', 0.0, "0.00"),
+        ('0;;"none"', 0.0, "0"),
+    ],
+)
+def test_parts_of_a_format_that_tell_the_sign_in_words_count(code, value, shown):
+    assert number_format(code)(value) == shown
