@@ -19,10 +19,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lxml import etree
+import lxml.etree
 
 from s3sync_dagster.engine.ports import Content
 
+etree: Any = lxml.etree
 _MAX_PART_BYTES = 256 * 1024**2
 _WORD_PART = re.compile(r"word/[^/]+\.xml")
 _REMARK = re.compile(rb"<!--.*?-->|<\?(?!xml\s).*?\?>", re.DOTALL)
