@@ -109,6 +109,15 @@ def test_other_lines_that_end_with_numbers_stay(
     assert found is blocks
 
 
+def test_where_nothing_tells_whose_a_long_line_without_a_page_is_all_stays():
+    """As below the titles of a magazine, whose pages stand beside these."""
+    long = "what the cook says about salt and soups for days that are so very cold"
+    names = ["Letters", "The great flood", "Recipes", "Sports", "Schools", "Trade", "Index"]
+    entries = [(name, str(page)) for page, name in enumerate(names, 3)]
+    blocks, made = read([*entries[:3], (long, ""), *entries[3:]])
+    assert made == blocks
+
+
 def test_a_text_that_goes_on_below_the_entries_stays():
     words: list[Word] = []
     for place, (name, page) in enumerate(ENTRIES.items()):

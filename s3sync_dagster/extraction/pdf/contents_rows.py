@@ -164,7 +164,8 @@ def _with_table(
         word.left + word.width > edge + SHIFT for word in inside
     ):
         return blocks
-    rows = _rows(lines, edge=edge)
+    if (rows := _rows(lines, edge=edge)) is None:
+        return blocks
     head = above[-1] if above else []
     if len(head) == 1 and head[0].left <= edge <= head[0].left + head[0].width + 2 * SHIFT:
         inside.append(head[0])
@@ -213,8 +214,11 @@ def _has_pages(table: Block, its: list[Word], page: Word) -> bool:
     )
 
 
-def _rows(lines: list[list[Word]], *, edge: float) -> list[list[str]]:
-    """Return a row for each entry; a line without a page goes on in its name, or is alone."""
+def _rows(lines: list[list[Word]], *, edge: float) -> list[list[str]] | None:
+    """Return a row for each entry; a line without a page goes on in its name, or is alone.
+
+    None where a wide one may as well be of the entry above: numbers or indents have to tell.
+    """
     left = min(line[0].left for line in lines)
     rows: list[list[str]] = []
     before = ""
@@ -227,7 +231,11 @@ def _rows(lines: list[list[Word]], *, edge: float) -> list[list[str]]:
         above, below = lines[number - 1], lines[number + 1]
         if _has_label(line) or not _has_label(below[:-1]):
             is_wide = line[-1].left + line[-1].width - left >= _MIN_WIDE * (edge - left)
-            if before or is_wide:
+            is_left = [one[0].left <= line[0].left + SHIFT for one in lines[number + 1 :][:2]]
+            heads = is_left == [False, False]  # entries below it, not the rest of its name
+            if is_wide and not before and is_left[0] and not _has_label(line):
+                return None
+            if before or (is_wide and not heads):
                 before = f"{before} {text}".strip()
                 continue
         elif not before and line[0].left > above[0].left + SHIFT:
