@@ -128,8 +128,13 @@ def test_the_walkthrough_of_the_docs(stage, aws_endpoint):
 
 
 def test_a_killed_workers_keys_are_done_by_another_run_soon(stage):
+    sources, source_id = stage.catalog.sources, stage.source.id
+    sources.set_paused(source_id, paused=True)  # else those put first are done by the last
     for number in range(300):
         stage.put(f"more/{number:03d}.md", page(f"more {number}"))
+    waiting = stage.catalog.invocations.live_count
+    stage.wait(lambda: waiting(source_id) >= 300, "all are asked for")
+    sources.set_paused(source_id, paused=False)
     _, run_id = stage.kill_worker()
     killed = time.monotonic()
     stage.wait(
