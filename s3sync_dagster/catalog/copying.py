@@ -185,8 +185,9 @@ def begin_anew(database: Database) -> None:
         open_yet = sa.or_(is_live, invocations.c.status == "failed")
         asked = invocations.update().where(open_yet, sa.not_(invocations.c.automatic))
         tx.execute(asked.values(restored=True))
-        # A source that had ended may have been declared again since, with the id that it had: what
-        # bears that is no evidence of a Chroma that was put back, too. What was to stay may.
+        # A source that had ended may be another installation's since, with the id that follows from
+        # its name: what bears that is no evidence of a Chroma that was put back, too. What was to
+        # stay may.
         lives = metadata.tables["lives"]
         tx.execute(lives.delete().where(lives.c.kept.is_(False)))
         # No document is trusted below: none has to be told of a deletion that was under way.

@@ -25,10 +25,6 @@ class EndedDocuments(StandingDocuments, Protocol):
         """Return the lives of sources that ended, by their ids."""
         ...
 
-    def may_write_over(self, source_id: str, owners: Collection[str]) -> Mapping[str, Lives | None]:
-        """Return which sources' records this one may write over; None: of sources before."""
-        ...
-
     def ask_for_freed(self) -> int:
         """Let keys come that were refused ids of others; return how many."""
         ...

@@ -20,7 +20,7 @@ from s3sync_dagster.engine.own_records import (
 )
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.engine.rebuilding import recover_documents
-from s3sync_dagster.engine.standing import Opened, distrust_fallen, opening, sort_out_before
+from s3sync_dagster.engine.standing import distrust_fallen, opening, sort_out_before
 from s3sync_dagster.engine.unheld import delete_unheld, held_by_nobody
 from s3sync_dagster.model.errors import NotFound, S3SyncError, Unavailable
 from s3sync_dagster.model.source import Source
@@ -53,8 +53,7 @@ def delete_what_is_left(
             database=known.database_name,
         )
         if collection is not None:
-            opened = opening(collections)
-            deleted += _delete_left(source, collection, known, catalog, opened, said=said)
+            deleted += _delete_left(source, collection, known, catalog, collections, said=said)
     return deleted
 
 
@@ -89,12 +88,10 @@ def look_elsewhere(
         try:
             collection = open_there(collections, name, tenant=tenant, database=database)
             there = None if collection is None else known_at(collection, (tenant, database, name))
-            opened = opening(collections)
-            if (
-                collection
-                and there
-                and _delete_left(source, collection, there, catalog, opened, said=said)
-            ):
+            left = 0
+            if collection and there:
+                left = _delete_left(source, collection, there, catalog, collections, said=said)
+            if left:
                 return False
             waiting.remove(name)
         except S3SyncError as error:
@@ -259,7 +256,7 @@ def _delete_left(
     collection: CollectionPort,
     known: KnownCollection,
     catalog: CatalogPort,
-    opened: Opened,
+    collections: Collections,
     *,
     said: bool,
 ) -> int:
@@ -269,7 +266,7 @@ def _delete_left(
     ``said`` that it goes: whoever looks for records of sources that ended meets it (``ended``).
     """
     place = (known.tenant, known.database_name, known.collection_name)
-    lives = catalog.documents.lives(source.id)
+    lives, opened = catalog.documents.lives(source.id), opening(collections)
 
     def over(page: Sequence[StoredRecord]) -> list[str]:
         own = {

@@ -22,6 +22,7 @@ from typing import Any
 import lxml.etree
 
 from s3sync_dagster.engine.ports import Content
+from s3sync_dagster.extraction.office_shapes import replace
 
 etree: Any = lxml.etree
 _MAX_PART_BYTES = 256 * 1024**2
@@ -57,19 +58,12 @@ def _opened(xml: bytes) -> bytes:
     for element in [*root.iter(f"{_WORD}dir", f"{_WORD}bdo", f"{_WORD}customXml")]:
         for properties in element.findall(f"{_WORD}customXmlPr"):
             element.remove(properties)
-        _unwrap(element, element)
+        replace(element, [*element])
     for control in reversed([*root.iter(f"{_WORD}sdt")]):  # one may stand in another
         content = control.find(f"{_WORD}sdtContent")
         if content is not None and any(child.tag in _OF_TABLES for child in content):
-            _unwrap(control, content)
+            replace(control, [*content])
     return etree.tostring(root, xml_declaration=True, encoding="UTF-8", standalone=True)
-
-
-def _unwrap(element: Any, content: Any) -> None:
-    """Put an element's content in its place."""
-    for child in [*content]:
-        element.addprevious(child)
-    element.getparent().remove(element)
 
 
 def _stand_behind(ruby: Any) -> None:

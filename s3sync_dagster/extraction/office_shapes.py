@@ -33,13 +33,13 @@ def open_slide(tree: Any) -> None:
         ways = (list(way) for way in alternatives)
         shapes = next((way for way in ways if any(shape.tag in _SHAPES for shape in way)), None)
         if shapes is not None:
-            _replace(alternatives, shapes)
+            replace(alternatives, shapes)
 
 
 def open_groups(tree: Any) -> None:
     """Put the shapes of groups and links of OpenDocument slides in place of these."""
     for group in list(tree.iter(*_ROUND_SHAPES)):
-        _replace(group, list(group.iterchildren(f"{_DRAW}*")))
+        replace(group, list(group.iterchildren(f"{_DRAW}*")))
     _part_paragraphs(tree)
 
 
@@ -54,9 +54,9 @@ def open_text(tree: Any) -> list[str]:
     for reading in tree.iter(f"{_TEXT}ruby-text"):
         reading.text = f"({reading.text or ''})"
     for body in list(tree.iterdescendants(f"{_TEXT}index-body")):
-        _replace(body.getparent(), list(body))
+        replace(body.getparent(), list(body))
     for element in list(tree.iter(*_ROUND_BLOCKS)):
-        _replace(element, list(element))
+        replace(element, list(element))
     descriptions: list[str] = []
     for box in list(tree.iter(f"{_DRAW}*")):
         words = [child for child in box if child.tag in _DESCRIPTIONS]
@@ -91,7 +91,8 @@ def _is_drawn(element: Any) -> bool:
     return element.tag.startswith(_DRAW)
 
 
-def _replace(element: Any, children: Iterable[Any]) -> None:
+def replace(element: Any, children: Iterable[Any]) -> None:
+    """Put some of what an element holds in its place."""
     _put_before(element, children)
     if element.getparent() is not None:
         element.getparent().remove(element)

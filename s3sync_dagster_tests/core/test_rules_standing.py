@@ -59,6 +59,13 @@ def put_back_all(world, copy):
     put_back(world, copy)
 
 
+def put_back_and_mend(world, copy):
+    """The same, and what the docs tell a person to do then, a few times."""
+    put_back_all(world, copy)
+    for _ in range(3):
+        verify_all(world)
+
+
 def verify_all(world, *, ended=True):
     found = [
         verify(world, name, ended=ended) for name in sorted({"docs", world.source.collection_name})
@@ -79,9 +86,7 @@ def test_the_only_text_of_an_object_that_is_gone_stays_whoever_says_that_it_is_o
     assert before.id not in world.catalog.sources.ids()
     world.bucket.delete("b.md")
     goes_on(world, 2)
-    put_back_all(world, copy)
-    for _ in range(3):
-        verify_all(world)
+    put_back_and_mend(world, copy)
     assert {one.document for one in copy} <= texts(world)
     if "bucket_name" not in changes:  # whose ids are those of before
         assert "b.md" in verify(world, fix=False).waiting
@@ -100,9 +105,7 @@ def test_so_does_the_first_text_that_append_mode_keeps_of_what_was_edited_since(
     world.clock.seconds += days * 86_400
     world.bucket.put(KEYS[0], "edited")
     goes_on(world, 2)
-    put_back_all(world, copy)
-    for _ in range(3):
-        verify_all(world)
+    put_back_and_mend(world, copy)
     assert {one.document for one in copy} <= texts(world)
 
 
@@ -114,9 +117,7 @@ def test_in_mode_mirror_too_where_the_object_cannot_be_read_by_now(changes):
     ends(world)
     world.bucket.put("a.md", "a.md one\n\na.md two", storage_class="GLACIER")
     goes_on(world, 2)
-    put_back_all(world, copy)
-    for _ in range(3):
-        verify_all(world)
+    put_back_and_mend(world, copy)
     assert {one.document for one in copy} <= texts(world)
 
 
@@ -130,9 +131,7 @@ def test_what_is_written_again_lets_it_go_and_what_is_gone_takes_it_along(change
     world.bucket.delete("b.md")
     goes_on(world, 2)
     as_it_was = texts(world)
-    put_back_all(world, copy)
-    for _ in range(3):
-        verify_all(world)
+    put_back_and_mend(world, copy)
     assert texts(world) == as_it_was
     assert ended_at(world, None) == []
 

@@ -70,8 +70,7 @@ sa.Index(
 sa.Index("ix_sources_tenant", sources.c.tenant, sources.c.created_at)
 
 # Sources that are no more, for a while: a worker that did not know it may still write for one. For
-# good where their records stay: whoever searches
-# may read them.
+# good where their records stay: whoever searches may read them.
 deleted_sources = sa.Table(
     "deleted_sources",
     metadata,
@@ -80,9 +79,10 @@ deleted_sources = sa.Table(
     sa.Column("deleted_at", Time, nullable=False),
 )
 
-# Lives of sources that ended (core.lives): a source of code that is declared again has the id that
-# it had, so one id may have several. None is known of what ended before the catalog was put back
-# from a copy, but what was to stay.
+# Lives of sources that ended (core.lives). One id may have several: what a person had kept may have
+# gone on and ended again, and a source of code that was declared again had the id that it had
+# before 0041. None is known of what ended before the catalog was put back from a copy, but what was
+# to stay.
 lives = sa.Table(
     "lives",
     metadata,
