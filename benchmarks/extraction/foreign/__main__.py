@@ -5,8 +5,10 @@ whose test data these are (about 2 GB; nothing of them is kept here). Then
 ``python -m benchmarks.extraction.foreign score --folder FOLDER --out FOLDER2 [--half report]
 [--reader NAME=PYTHON ...] [--only pdf]`` reads and scores them, and
 ``... refusals`` lists what is not read, of all files, and ``... words`` compares the words of PDFs
-with those of ``pdftotext`` (poppler-utils). Answers are kept below ``--out`` by reader;
-``--again`` reads anew. Without a half both are scored: look at ``tune`` while you change something.
+with those of ``pdftotext`` (poppler-utils). ``... changes --before FOLDER3`` counts the words that
+each file lost and gained since another version put its answers there (its ``--out`` of
+``refusals``). Answers are kept below ``--out`` by reader; ``--again`` reads anew. Without a half
+both are scored: look at ``tune`` while you change something.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.extraction.foreign.cases import Case, find_cases, find_files
+from benchmarks.extraction.foreign.changed_words import changes_of, print_changes
 from benchmarks.extraction.foreign.readers import Reader
 from benchmarks.extraction.foreign.repositories import ALL
 from benchmarks.extraction.foreign.scores import NOTHING, Scores, named_headings, score
@@ -34,20 +37,23 @@ _MAX_SHOWN = 8
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("fetch", "score", "refusals", "words"))
+    parser.add_argument("what", choices=("fetch", "score", "refusals", "words", "changes"))
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "foreign")
+    parser.add_argument("--before", type=Path, help="of ``changes``: the other version's --out")
     parser.add_argument("--half", choices=("tune", "report"))
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--reader", action="append", default=[])
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--worst", action="store_true")
     options = parser.parse_args()
+    if options.what == "changes" and (options.before is None or not options.before.is_dir()):
+        parser.error("changes needs --before: what another version was given as --out")
     if options.what == "fetch":
         for repository in ALL:
             repository.clone(options.folder)
         return
-    find = {"score": find_cases, "refusals": find_files, "words": pdfs_below}[options.what]
+    find = {"score": find_cases, "words": pdfs_below}.get(options.what, find_files)
     cases = [
         case
         for case in find(options.folder)
@@ -64,7 +70,10 @@ def main() -> None:
         )
         for name, python in names.items()
     }
-    if options.what == "refusals":
+    if options.what == "changes":
+        found = changes_of(cases, kept_answers(cases, options.before), answers["product"])
+        print_changes(found, files=len(cases), shown=_MAX_SHOWN * (10 if options.worst else 1))
+    elif options.what == "refusals":
         print_refusals(cases, answers)
     elif options.what == "words":
         for name, given in answers.items():
@@ -83,7 +92,7 @@ def read_all(reader: Reader, cases: list[Case], out: Path, *, again: bool) -> li
     """Return what a reader gives for each file, from the folder where it is kept already."""
     answers: list[dict[str, Any]] = []
     for number, case in enumerate(cases):
-        kept = out / reader.name / case.repository.replace("/", "+") / f"{case.path}.json"
+        kept = _place_of(case, out, reader.name)
         if again or not kept.exists():
             kept.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory() as folder:
@@ -94,6 +103,22 @@ def read_all(reader: Reader, cases: list[Case], out: Path, *, again: bool) -> li
         answers.append(json.loads(kept.read_text()))
     reader.close()
     return answers
+
+
+def kept_answers(cases: list[Case], out: Path) -> list[dict[str, Any]]:
+    """Return what the product gave for each file in an earlier run into this folder.
+
+    Raises:
+        SystemExit: it was not asked for one of them.
+    """
+    places = [_place_of(case, out, "product") for case in cases]
+    if missing := next((place for place in places if not place.exists()), None):
+        raise SystemExit(f"{missing} is missing: run refusals into this folder with that version.")
+    return [json.loads(place.read_text()) for place in places]
+
+
+def _place_of(case: Case, out: Path, reader: str) -> Path:
+    return out / reader / case.repository.replace("/", "+") / f"{case.path}.json"
 
 
 def print_scores(
