@@ -38,14 +38,14 @@ def heirs_of(tx: sa.Connection, source_ids: Collection[str]) -> dict[str, Heir]:
             last, tail = _next(last, there, moved), last
         if last is None:
             if not met & kept - {name} and (tail in there or tail not in untold):
-                found[name] = Nobody.KEEPS
+                found[name] = Nobody.ENDED
         elif last in there and there[last].deleting is None:
             try:
                 found[name] = source_of(there[last])
             except InvalidSetting:  # of another version: what it has is not known
                 continue
         elif last in there and there[last].deleting == "records":
-            found[name] = Nobody.KEEPS
+            found[name] = Nobody.ENDED
     return found
 
 

@@ -20,7 +20,7 @@ from s3sync_dagster.catalog.tables import (
     objects,
     sources,
 )
-from s3sync_dagster.core.moving import CERTAIN, Standing, Succession, may_go
+from s3sync_dagster.core.moving import CERTAIN, Standing, Succession, which_may_go
 from s3sync_dagster.core.state import BESIDE, RESTORED, DocumentState
 from s3sync_dagster.model.source import DeleteMode, Source
 
@@ -220,7 +220,7 @@ def claim_leaving(
     with database.read() as tx:
         ids = _find(tx, source, before, CERTAIN, limit=limit)
         if not ids:
-            going = may_go(look_at_succession(tx, source, before))
+            going = which_may_go(look_at_succession(tx, source, before))
             ids = _find(tx, source, before, going, limit=limit)
     if not ids:
         return []
@@ -232,7 +232,7 @@ def claim_leaving(
         rows = tx.execute(*_claimable(*_pair(source, before), ids, append=append)).all()
         going = CERTAIN
         if any(row.standing not in CERTAIN for row in rows):
-            going = may_go(look_at_succession(tx, source, before))
+            going = which_may_go(look_at_succession(tx, source, before))
         taken = [row for row in rows if row.standing in going]
         for_good = [row.id for row in taken if not _goes_for_another(row)]
         token = sa.case((documents.c.id.in_(for_good), MOVER_FOR_GOOD), else_=MOVER)

@@ -84,7 +84,7 @@ class Succession:
         return max(self.had - told, self.went + self.left - told - self.unguarded)
 
 
-def may_go(now: Succession) -> frozenset[Standing]:
+def which_may_go(now: Succession) -> frozenset[Standing]:
     """Return which documents of the source before may go: how they stand is the evidence."""
     going = set(CERTAIN)
     if not now.keeps:
@@ -104,14 +104,14 @@ def why_it_stays(name: str, now: Succession) -> str | None:
     why = [
         f"{now.count(standing)} {words}"
         for standing, words in _WHY.items()
-        if now.count(standing) and standing not in may_go(now)
+        if now.count(standing) and standing not in which_may_go(now)
     ]
     asks = any(now.count(one) for one in _PERSON) or (
-        now.listed and now.count(Standing.GONE) and Standing.GONE not in may_go(now)
+        now.listed and now.count(Standing.GONE) and Standing.GONE not in which_may_go(now)
     )
-    if now.count(Standing.GONE) and Standing.GONE not in may_go(now):
+    if now.count(Standing.GONE) and Standing.GONE not in which_may_go(now):
         why.append(_why_gone_stay(now))
-    going = sum(now.count(one) for one in may_go(now))
+    going = sum(now.count(one) for one in which_may_go(now))
     if going == now.left and going:
         return f"{going} documents of before ({now.records} records) go now"
     if going:

@@ -15,8 +15,8 @@ from s3sync_dagster.model.source import DeleteMode, Source
 class Nobody(Enum):
     """In the place of a source that came after: there is none."""
 
-    KEEPS = "keeps"
-    """The last one took its records along, as a person had said."""
+    ENDED = "ended"
+    """The last one was deleted with its records, as a person had said."""
 
 
 Heir = Source | Nobody
@@ -45,7 +45,7 @@ def may_go(
     """
     if heir is None:
         return False
-    if said or heir is Nobody.KEEPS:
+    if said or heir is Nobody.ENDED:
         return True
     if heir.mode is DeleteMode.APPEND:
         return any({one} == {*etags} for one in standing)

@@ -5,7 +5,7 @@ from functools import partial
 from typing import cast
 
 from s3sync_dagster.core.lives import Place
-from s3sync_dagster.core.moving import may_go, why_it_stays, why_unwritten
+from s3sync_dagster.core.moving import which_may_go, why_it_stays, why_unwritten
 from s3sync_dagster.core.news import Told
 from s3sync_dagster.core.selection import decide
 from s3sync_dagster.core.state import RESTORED, DocumentState
@@ -43,7 +43,7 @@ def _how_far_of(before: Source, source: Source, catalog: CatalogPort) -> str:
     else:
         stays = why_it_stays(source.name, so_far)
         why = stays or "what is left of before goes with the next tick of the dispatcher"
-        going = stays is None or any(map(so_far.count, may_go(so_far)))
+        going = stays is None or any(map(so_far.count, which_may_go(so_far)))
     if not going:
         return why
     # No row says what Chroma refused at the last tick: who looks here alone would wait for ever.

@@ -18,7 +18,7 @@ MIRROR, APPEND, KEEP = (
     ("heir", "standing", "gone", "goes"),
     [
         (None, ["now"], True, False),  # nobody knows who keeps it
-        (Nobody.KEEPS, [], False, True),
+        (Nobody.ENDED, [], False, True),
         (MIRROR, [], False, False),
         (MIRROR, [], True, True),
         (MIRROR, ["now"], False, True),
