@@ -9,7 +9,7 @@ from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups, source_of
-from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
+from s3sync_dagster.catalog.tables import batches, documents, invocations, objects, sources
 from s3sync_dagster.core.patience import TRANSIENT_RETRY_SECONDS
 from s3sync_dagster.core.suspects import DEATHS_ALONE, Deaths
 from s3sync_dagster.model.errors import FixConfiguration, FixInput, InvalidSetting, S3SyncError
@@ -25,6 +25,33 @@ _TELL_TWINS = (
         told_count=sa.bindparam("b_told"),
     )
 )
+
+
+def end_running(tx: sa.Connection, source_id: str, *, now: float) -> None:
+    """End the batches of a source that are at work, as what they go by counts no more.
+
+    Who works on one hears of it before it claims, removes or commits anything more, and has what it
+    was writing just then written again. For a transaction that has locked the source.
+    """
+    ended = (
+        batches.update()
+        .where(batches.c.source_id == source_id, batches.c.state == "running")
+        .values(state="released", finished_at=now)
+        .returning(batches.c.token)
+    )
+    for token in tx.execute(ended).scalars().all():
+        let_go(tx, token, now=now)
+
+
+def let_go(tx: sa.Connection, token: str, *, now: float) -> None:
+    """Return what a batch still holds; documents that it did not finish stay not clean."""
+    tx.execute(*_documents_let_go(token))
+    return_to_pending(tx, token, now=now)
+
+
+@built_once
+def _documents_let_go(token: str) -> sa.Update:
+    return documents.update().where(documents.c.batch_token == token).values(batch_token=None)
 
 
 def return_to_pending(

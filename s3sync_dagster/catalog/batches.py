@@ -6,12 +6,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from s3sync_dagster.catalog.batch_end import mark_suspects, return_to_pending
+from s3sync_dagster.catalog.batch_end import let_go, mark_suspects, return_to_pending
 from s3sync_dagster.catalog.batch_rows import IS_LIVE, BatchRows, attempt_is_due
 from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import batches, documents, invocations, objects, sources
+from s3sync_dagster.catalog.tables import batches, invocations, objects, sources
 from s3sync_dagster.catalog.wholes import settle_wholes
 from s3sync_dagster.core.patience import (
     LEASE_SECONDS,
@@ -155,7 +155,7 @@ class Batches(BatchRows):
             self._db.lock_batch(tx, token)
             done = tx.execute(*_done(token, self._now())).scalar_one_or_none()
             if done is not None:
-                self._let_go(tx, token)
+                let_go(tx, token, now=self._now())
                 settle_wholes(tx, done, now=self._now())
         return done is not None
 
@@ -204,7 +204,7 @@ class Batches(BatchRows):
                     .where(invocations.c.batch_token == token)
                     .values(reason=why.reason, error=why.message)
                 )
-            self._let_go(tx, token)
+            let_go(tx, token, now=self._now())
         return True
 
     def yielded(self, token: str) -> None:
@@ -312,11 +312,6 @@ class Batches(BatchRows):
             run_id=run_id,
         )
 
-    def _let_go(self, tx: sa.Connection, token: str) -> None:
-        """Return what a batch still holds; documents that it did not finish stay not clean."""
-        tx.execute(*_documents_let_go(token))
-        return_to_pending(tx, token, now=self._now())
-
     def _now(self) -> float:
         return self._db.now()
 
@@ -390,8 +385,3 @@ def _lease(
         )
         .values(status="processing", batch_token=token, run_id=run_id, started_at=now, begun=False)
     )
-
-
-@built_once
-def _documents_let_go(token: str) -> sa.Update:
-    return documents.update().where(documents.c.batch_token == token).values(batch_token=None)

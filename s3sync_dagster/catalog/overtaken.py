@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.batch_end import end_running
 from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, invocations, is_live, listings, objects
@@ -87,7 +88,8 @@ def end_verdicts(
 ) -> None:
     """End what listings have told under another mode, limit, or word on sidecars.
 
-    What a mode keeps is judged by nobody, and a sidecar that goes is no loss where its object is
+    Batches that are at work go by the mode of before, and end. What a mode keeps is judged by
+    nobody, and a sidecar that goes is no loss where its object is
     indexed by itself. What is beyond a limit only a listing tells: no look at the object finds that
     it is not any more. What a blocked listing shows stands under any mode: only `mirror` blocks
     one. For a transaction that changes the source.
@@ -102,8 +104,12 @@ def end_verdicts(
     same = (before.get("mode"), before.get("auto_sync")) == (source.mode, source.auto_sync)
     if same and not limited:
         return
-    if before.get("mode") != source.mode and source.mode is DeleteMode.MIRROR:
-        _look_at_kept(tx, source.id)
+    if before.get("mode") != source.mode:
+        end_running(tx, source.id, now=now)
+        if source.mode is DeleteMode.MIRROR:
+            _look_at_kept(tx, source.id)
+        else:  # what went already of such a text nobody knows: the check of records tells
+            tx.execute(_taken_off_their_way_out(source.id, objects.c.gone))
     tx.execute(
         invocations.update()
         .where(
@@ -206,11 +212,18 @@ def _stand_again(
     source_id: str, keys: Sequence[str], asked: int | None, *, by_page: bool, left_out: bool
 ) -> sa.Update:
     older = [objects.c.told_number < asked] if by_page else []
-    known = (
+    known = (*older, objects.c.skip_reason.is_not(None) if left_out else objects.c.gone)
+    return _taken_off_their_way_out(source_id, *known).where(documents.c.object_key.in_(keys))
+
+
+def _taken_off_their_way_out(source_id: str, *known: sa.ColumnElement[bool]) -> sa.Update:
+    """Return the statement for documents of which this is known of their objects.
+
+    Not for what gave way to another document of the same place.
+    """
+    same = (
         objects.c.source_id == documents.c.source_id,
         objects.c.object_key == documents.c.object_key,
-        *older,
-        objects.c.skip_reason.is_not(None) if left_out else objects.c.gone,
     )
     other = documents.alias("other")
     follows = sa.exists().where(
@@ -223,12 +236,7 @@ def _stand_again(
     )
     return (
         documents.update()
-        .where(
-            *_is_leaving(source_id),
-            documents.c.object_key.in_(keys),
-            sa.exists().where(*known),
-            sa.not_(follows),
-        )
+        .where(*_is_leaving(source_id), sa.exists().where(*same, *known), sa.not_(follows))
         .values(phase="writing")
     )
 

@@ -1,8 +1,9 @@
 """What has to be written for a document: the least that brings its records in line."""
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from s3sync_dagster.core.records import metadata_digest, text_digest
 from s3sync_dagster.core.state import DocumentPhase, DocumentState
@@ -45,12 +46,12 @@ def plan_writes(
     update: list[Record] = []
     digests = bytearray()
     for place, record in enumerate(records):
-        text, metadata = text_digest(record), metadata_digest(record)
+        text, metadata = text_digest(record), metadata_digest(record.metadata)
         digests += text + metadata
-        old = before.digests[place * 2 * DIGEST_BYTES : (place + 1) * 2 * DIGEST_BYTES]
-        if place >= known or old[:DIGEST_BYTES] != text:
+        old_text, old_metadata = digests_at(before, place)
+        if place >= known or old_text != text:
             upsert.append(with_cleared(record, before.metadata_keys))
-        elif old[DIGEST_BYTES:] != metadata:
+        elif old_metadata != metadata:
             update.append(with_cleared(record, before.metadata_keys))
     top = before.count if trusted else max(before.high_water, before.count)
     return WritePlan(
@@ -60,6 +61,32 @@ def plan_writes(
         digests=bytes(digests),
         metadata_keys=metadata_keys(records),
     )
+
+
+def held_against(
+    plan: WritePlan, before: DocumentState, standing: Mapping[str, Mapping[str, Any]]
+) -> WritePlan:
+    """Return the plan with whole records in place of changes to such as are not as they were.
+
+    A record whose metadata are not those that were committed has an older text, it may be: Chroma
+    was put back from a copy. New metadata on it would pass for the newest text from then on.
+
+    Args:
+        plan: for a document.
+        before: the document as it was committed.
+        standing: metadata in the collection, by record id; of all that the plan updates.
+    """
+    update: list[Record] = []
+    upsert: list[Record] = []
+    for record in plan.update:
+        there = standing.get(record.id)
+        place = split_record_id(record.id)[1]
+        assert place is not None, "a document's records are numbered"
+        if there is not None and metadata_digest(there) == digests_at(before, place)[1]:
+            update.append(record)
+        else:
+            upsert.append(with_cleared(record, there or ()))
+    return replace(plan, update=tuple(update), upsert=(*plan.upsert, *upsert))
 
 
 def result_of(before: DocumentState, plan: WritePlan) -> Result:
@@ -106,6 +133,13 @@ def possible_ids(document: DocumentState) -> list[str]:
 def record_ids(document_id: str, start: int, stop: int) -> list[str]:
     """Return the ids of a document's records from ``start`` to ``stop`` - 1."""
     return [f"{document_id}-{place}" for place in range(start, stop)]
+
+
+def digests_at(document: DocumentState, place: int) -> tuple[bytes, bytes]:
+    """Return the digests of a record's text and metadata as they were committed."""
+    start = place * 2 * DIGEST_BYTES
+    both = document.digests[start : start + 2 * DIGEST_BYTES]
+    return both[:DIGEST_BYTES], both[DIGEST_BYTES:]
 
 
 def split_record_id(record_id: str) -> tuple[str, int | None]:

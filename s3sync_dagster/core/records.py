@@ -3,7 +3,8 @@
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from s3sync_dagster.core.record_limits import (
     MAX_USER_KEYS,
@@ -143,8 +144,8 @@ def text_digest(record: Record) -> bytes:
     return digest.digest()
 
 
-def metadata_digest(record: Record) -> bytes:
-    """Return 8 bytes over all metadata; None counts as absent."""
-    present = {key: value for key, value in record.metadata.items() if value is not None}
+def metadata_digest(metadata: Mapping[str, Any]) -> bytes:
+    """Return 8 bytes over all metadata of a record; None counts as absent."""
+    present = {key: value for key, value in metadata.items() if value is not None}
     text = json.dumps(present, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=8).digest()

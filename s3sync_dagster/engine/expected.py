@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from s3sync_dagster.core.plan import DIGEST_BYTES, split_record_id
+from s3sync_dagster.core.plan import digests_at, split_record_id
 from s3sync_dagster.core.records import metadata_digest
 from s3sync_dagster.core.state import DocumentPhase, DocumentState
+from s3sync_dagster.engine.as_written import as_written, tells_text
 from s3sync_dagster.engine.ended import EndedDocuments
-from s3sync_dagster.model.document import Record
 
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import StoredRecord
@@ -81,10 +81,19 @@ class Expected:
         if place >= document.count:
             return False
         self._met[document_id][place] = 1
-        start = place * 2 * DIGEST_BYTES + DIGEST_BYTES
-        if document.digests[start : start + DIGEST_BYTES] != _digest(record):
+        if digests_at(document, place)[1] != metadata_digest(record.metadata):
             self._altered.setdefault(document_id, set()).update(record.metadata)
         return True
+
+    def reads(self, record: StoredRecord, source: Source) -> None:
+        """Take note of the text of a record that was met, where it can be told from another."""
+        document_id, place = split_record_id(record.id)
+        document = self._documents.get(document_id)
+        if document is None or place is None or document.phase is not DocumentPhase.CLEAN:
+            return
+        told = place < document.count and tells_text(document, source)
+        if told and not as_written(document, place, record, text=True):
+            self._altered.setdefault(document_id, set()).update(record.metadata)
 
     def knows(self, document_id: str) -> bool:
         """Return whether a document of this id is known, whatever its phase."""
@@ -126,7 +135,7 @@ class Expected:
         return [self._documents[name] for name, met in self._met.items() if 0 in met]
 
     def altered(self) -> list[DocumentState]:
-        """Return those of the others that have a record with other metadata than was written."""
+        """Return those of the others that have a record with another text, or other metadata."""
         lacking = {name for name, met in self._met.items() if 0 in met}
         return [self._documents[name] for name in sorted(self._altered.keys() - lacking)]
 
@@ -148,9 +157,3 @@ def of_collection(
     while page := documents.of_source(source.id, after_id=after, limit=PAGE):
         yield from (one for one in page if one.collection_name == collection_name)
         after = page[-1].id
-
-
-def _digest(record: StoredRecord) -> bytes:
-    return metadata_digest(
-        Record(id=record.id, document="", embedding_text="", metadata=record.metadata)
-    )

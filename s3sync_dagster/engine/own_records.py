@@ -5,13 +5,11 @@ from itertools import islice
 from types import MappingProxyType
 
 from s3sync_dagster.core.lives import Lives
-from s3sync_dagster.core.plan import DIGEST_BYTES, possible_ids, record_ids, split_record_id
-from s3sync_dagster.core.records import metadata_digest, text_digest
+from s3sync_dagster.core.plan import possible_ids, record_ids, split_record_id
 from s3sync_dagster.core.state import RESTORED, DocumentState, KnownCollection
 from s3sync_dagster.core.writers import Writers
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
-from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import InvalidSetting, NotFound, S3SyncError, Unavailable
 from s3sync_dagster.model.source import Source
 
@@ -388,13 +386,3 @@ def delete_in_steps(
         before()
         collection.delete(part)
         deleted(len(part))
-
-
-def as_written(document: DocumentState, place: int, stored: StoredRecord, *, text: bool) -> bool:
-    """Return whether a record is what was written; ``text``: also by its text's digest."""
-    digests = document.digests[place * 2 * DIGEST_BYTES : (place + 1) * 2 * DIGEST_BYTES]
-    words = stored.document or ""
-    record = Record(id=stored.id, document=words, embedding_text=words, metadata=stored.metadata)
-    if metadata_digest(record) != digests[DIGEST_BYTES:]:
-        return False
-    return not text or text_digest(record) == digests[:DIGEST_BYTES]

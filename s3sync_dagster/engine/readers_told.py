@@ -20,12 +20,12 @@ from s3sync_dagster.core.state import (
     KnownCollection,
 )
 from s3sync_dagster.core.vouching import readers
+from s3sync_dagster.engine.as_written import as_written
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.last_look import places_of
 from s3sync_dagster.engine.left_beside import close_beside
 from s3sync_dagster.engine.own_records import (
     DOCUMENTS_AT_ONCE,
-    as_written,
     names_object_of,
     of_no_document,
     open_there,

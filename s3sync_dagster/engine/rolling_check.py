@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from s3sync_dagster.core.kept_text import was_whole
 from s3sync_dagster.core.plan import possible_ids
 from s3sync_dagster.core.state import CheckCursor, DocumentPhase, DocumentState, KnownCollection
+from s3sync_dagster.engine.as_written import as_written, tells_text
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.identity import look_at, meet
 from s3sync_dagster.engine.last_look import look_round
-from s3sync_dagster.engine.own_records import as_written, own_among
+from s3sync_dagster.engine.own_records import own_among
 from s3sync_dagster.engine.ports import CollectionPort, Collections
 from s3sync_dagster.engine.restore_end import end_restore
 from s3sync_dagster.model.errors import S3SyncError
@@ -182,9 +183,7 @@ def _compare(
     mended: list[DocumentState] = []
     untold: list[DocumentState] = []
     for one in slices:
-        # What stands before a text for the model alone is stored nowhere.
-        known = one.document.fingerprint in (None, source.fingerprint())
-        told = known and not source.chunking.context
+        told = tells_text(one.document, source)
         met: set[str] = set()
         # What others spoilt, maybe its text alone, is not trusted again by less than its text.
         whole = told or one.document.fingerprint is not None

@@ -12,8 +12,9 @@ from s3sync_dagster.core.lives import Place
 from s3sync_dagster.core.plan import record_ids, split_record_id
 from s3sync_dagster.core.standing import may_go, may_tell
 from s3sync_dagster.core.state import RESTORED, DocumentPhase, DocumentState
+from s3sync_dagster.engine.as_written import as_written
 from s3sync_dagster.engine.deletions_port import StandingDocuments
-from s3sync_dagster.engine.own_records import as_written, by_ids, open_there, owner_of
+from s3sync_dagster.engine.own_records import by_ids, open_there, owner_of
 from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
 from s3sync_dagster.model.source import DeleteMode, Source
 

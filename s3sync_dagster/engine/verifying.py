@@ -61,7 +61,7 @@ class Verification:
     missing: list[str] = field(default_factory=list[str])
     """Object keys whose documents lack records."""
     changed: list[str] = field(default_factory=list[str])
-    """Object keys of documents whose metadata is not what was written."""
+    """Object keys of documents whose text or metadata is not what was written."""
     stray: list[str] = field(default_factory=list[str])
     """Ids of records of this source that no document has, but ``recovered``."""
     recovered: list[str] = field(default_factory=list[str])
@@ -131,7 +131,8 @@ def verify_collection(
         documents: the catalog's.
         fix: delete strays, or read them back where the mode keeps what is gone, and have documents
             that lack or changed records written again by the next work on the source.
-        vectors: read each vector too; a lost one shows in no other way.
+        vectors: read each text and vector too; a lost vector shows in no other way, nor does a text
+            under metadata that are not its own.
         known_sources: ids of all sources; count records of others, which are never touched, and
             name those of ``of_ended``. None: look at this source's records only.
         delete_ended: a person says that no other installation has what is ``of_ended``.
@@ -169,7 +170,10 @@ def verify_collection(
         found.records += len(page)
         strays += [name for name in loose if name not in foreign | kept]
         if vectors and page and not found.unreadable:
-            found.unreadable = not _readable(collection, [record.id for record in page])
+            stored = _read(collection, [record.id for record in page])
+            found.unreadable = stored is None
+            for record in stored or ():
+                expected.reads(record, source)
     # Work that went on meanwhile explains what it touched: only what still stands is reported.
     left: dict[int, set[str]] = {}
     lacking: list[DocumentState] = []
@@ -272,14 +276,14 @@ def places_beside(
     return found
 
 
-def _readable(collection: CollectionPort, ids: Sequence[str]) -> bool:
+def _read(collection: CollectionPort, ids: Sequence[str]) -> Collection[StoredRecord] | None:
+    """Return records with text and vector; None where vectors cannot be read."""
     try:
-        collection.get(ids, vectors=True)
+        return collection.get(ids, documents=True, vectors=True).values()
     except FixConfiguration as error:
         if error.reason != "index_damaged":
             raise
-        return False
-    return True
+        return None
 
 
 def _of_namesakes(source: Source, place: Place, records: Iterable[StoredRecord]) -> set[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.path_metadata import with_path_metadata
-from s3sync_dagster.core.plan import WritePlan
+from s3sync_dagster.core.plan import WritePlan, held_against, plan_writes
 from s3sync_dagster.core.record_limits import validate_user_metadata
 from s3sync_dagster.core.records import build_records
 from s3sync_dagster.core.state import DocumentState, Target
@@ -156,3 +156,41 @@ def fill_groups(
         del one  # nothing of it is kept while the next is made
     if group:
         yield WriteGroup(collection=collection, writes=tuple(group))
+
+
+def plan_group(
+    collection: CollectionPort, claimed: Iterable[Write], *, log: Callable[[str], None]
+) -> tuple[Write, ...]:
+    """Return documents with the least that brings their records in line, by what stands there.
+
+    One request where there are records of which nothing but the metadata is to change.
+
+    Args:
+        collection: where they are written.
+        claimed: the documents, as they were before; others are left out.
+        log: takes a sentence where something does not stand as it was written.
+
+    Raises:
+        S3SyncError: the collection does not answer.
+    """
+    planned = [
+        replace(one, plan=plan_writes(one.before, one.records, anew=one.deed.decision.facts.forced))
+        for one in claimed
+        if one.before is not None
+    ]
+    ids = [record.id for one in planned if one.plan for record in one.plan.update]
+    if not ids:
+        return tuple(planned)
+    standing = {name: record.metadata for name, record in collection.get(ids).items()}
+    held = [
+        replace(one, plan=held_against(one.plan, one.before, standing))
+        for one in planned
+        if one.plan is not None and one.before is not None
+    ]
+    left = sum(len(one.plan.update) for one in held if one.plan)
+    if left < len(ids):
+        log(
+            f"{len(ids) - left} records in the collection {collection.name!r} are not as they were "
+            "written: they are written whole; `s3sync verify` finds what else is not"
+        )
+    return tuple(held)

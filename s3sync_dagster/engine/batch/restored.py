@@ -22,11 +22,12 @@ from s3sync_dagster.core.state import (
     KnownCollection,
 )
 from s3sync_dagster.core.targets import told_documents
+from s3sync_dagster.engine.as_written import as_written
 from s3sync_dagster.engine.batch.found_text import texts_of
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.identity import look_at
 from s3sync_dagster.engine.last_look import look_round, may_have_forgotten
-from s3sync_dagster.engine.own_records import as_written, own_among
+from s3sync_dagster.engine.own_records import own_among
 from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
 from s3sync_dagster.engine.readers_told import (
     hear_before,

@@ -11,7 +11,7 @@ from functools import partial
 
 from s3sync_dagster.core.handed_on_ids import id_aside
 from s3sync_dagster.core.intent import DocumentCommit
-from s3sync_dagster.core.plan import plan_writes, result_of
+from s3sync_dagster.core.plan import result_of
 from s3sync_dagster.core.state import DocumentState, Target
 from s3sync_dagster.core.vouching import withheld
 from s3sync_dagster.engine.batch.blame import (
@@ -23,7 +23,13 @@ from s3sync_dagster.engine.batch.blame import (
 )
 from s3sync_dagster.engine.batch.claim import claim_group
 from s3sync_dagster.engine.batch.cut import Cuts
-from s3sync_dagster.engine.batch.groups import Write, WriteGroup, build_write, fill_groups
+from s3sync_dagster.engine.batch.groups import (
+    Write,
+    WriteGroup,
+    build_write,
+    fill_groups,
+    plan_group,
+)
 from s3sync_dagster.engine.batch.handing_on import HandingOn, Turn
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
@@ -143,20 +149,13 @@ class Writer:
                 self._ledger,
                 is_to_come=self._handing.is_to_come,
             )
+            self._parts.at("claimed")
+            planned = plan_group(group.collection, claimed, log=self._parts.log)
         except LeaseLost:
             raise
         except S3SyncError as error:
             self._fail(group, beside_the_bytes(error))
             return []
-        self._parts.at("claimed")
-        planned = tuple(
-            replace(
-                one,
-                plan=plan_writes(one.before, one.records, anew=one.deed.decision.facts.forced),
-            )
-            for one in claimed
-            if one.before is not None
-        )
         if not planned:
             return []
         self._parts.at("before_embed")
