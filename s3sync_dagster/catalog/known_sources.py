@@ -69,6 +69,12 @@ class KnownSources:
         declaration = self.declaration(source.id)
         return declaration and declaration.rivalry(source.name, self._db.now())
 
+    def mode_of(self, source_id: str) -> str | None:
+        """Return the mode that a source has by now; None: there is no such source any more."""
+        with self._db.read() as tx:
+            config = tx.execute(*_config_of(source_id)).scalar_one_or_none()
+        return config["mode"] if config else None
+
     def find(self, name_or_id: str) -> Source:
         """Return the source of that name or id, of whichever tenant.
 
@@ -231,3 +237,8 @@ class KnownSources:
 @built_once
 def _deleting(source_id: str) -> sa.Select[Any]:
     return sa.select(sources.c.deleting).where(sources.c.id == source_id)
+
+
+@built_once
+def _config_of(source_id: str) -> sa.Select[Any]:
+    return sa.select(sources.c.config).where(sources.c.id == source_id)

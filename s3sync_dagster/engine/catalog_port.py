@@ -42,6 +42,14 @@ class SourcesPort(Protocol):
         """Return the ids of all sources that have records here."""
         ...
 
+    def find(self, name_or_id: str) -> Source:
+        """Return a source as it is by now; raises ``NotFound``."""
+        ...
+
+    def mode_of(self, source_id: str) -> str | None:
+        """Return the mode that a source has by now; None: there is no such source any more."""
+        ...
+
     def mark_deleting(self, *source_ids: str, keep_records: bool) -> None:
         """Begin the deletion of sources, of all or of none."""
         ...

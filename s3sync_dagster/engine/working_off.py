@@ -16,7 +16,7 @@ from s3sync_dagster.engine.dispatching import (
     nobody_left,
     reap,
 )
-from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.model.errors import NotFound, Unavailable
 from s3sync_dagster.model.source import Source
 
 ROUNDS_TO_MEND = 3
@@ -165,9 +165,16 @@ class _Ahead:
         by_hand = Take(max_live=1000, by_hand=True, max_keys=max_keys)
         batch = batches.reserve(self._source.id, take=by_hand, owner=owner, run_id=run_id)
         if batch is not None:
-            return BatchOrder(token=batch.token, source=self._source, keys=batch.keys), run_id
+            return BatchOrder(token=batch.token, source=self._by_now(), keys=batch.keys), run_id
         for row in batches.live(source_id=self._source.id):
             if row.state == "reserved" and batches.start(row.token, owner=owner, run_id=run_id):
                 keys = batches.keys(row.token)
-                return BatchOrder(token=row.token, source=self._source, keys=keys), run_id
+                return BatchOrder(token=row.token, source=self._by_now(), keys=keys), run_id
         return None
+
+    def _by_now(self) -> Source:
+        """Return the source as it is once a batch is leased, which an edit from then on ends."""
+        try:
+            return self._catalog.sources.find(self._source.id)
+        except NotFound:  # it goes, and gives nothing more away
+            return self._source

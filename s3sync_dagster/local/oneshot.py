@@ -226,9 +226,11 @@ def _work(
         finally:
             runtime.end()  # the parts stay open for the next batch
 
+    as_leased = source
+    """As the batch at work goes by it: a person may edit it meanwhile."""
     definitions = build_source_definitions(
         CatalogSource.of(source),
-        find=lambda _: source,
+        find=lambda _: as_leased,
         sensor=False,
         resources={**RESOURCES, RUNTIME_KEY: this_process},
     )
@@ -246,15 +248,17 @@ def _work(
             at(step)
 
         def read_ahead(order: BatchOrder, _run_id: str) -> None:
-            runtime.read_ahead(source, order.token, at=at_ahead)
+            runtime.read_ahead(order.source, order.token, at=at_ahead)
 
         def work(order: BatchOrder, run_id: str) -> None:
-            tell_partitions(parts.catalog, runs, source, order.keys)
+            nonlocal as_leased
+            as_leased = order.source
+            tell_partitions(parts.catalog, runs, order.source, order.keys)
             try:
                 with _interruptible(stop):
                     job.execute_in_process(
                         run_config={
-                            **run_config(source, keys=order.keys, token=order.token),
+                            **run_config(order.source, keys=order.keys, token=order.token),
                             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                         },
                         instance=instance,

@@ -3,7 +3,7 @@
 import pytest
 
 from s3sync_dagster.core.state import DocumentPhase, ListingState
-from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.model.errors import LeaseLost, Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.core.rules import Refusing, event, refuse_with, sidecar, states
@@ -253,7 +253,8 @@ class TestSettingsOfAListing:
                 changed.append(step)
                 world.configure(mode=DeleteMode.MIRROR)
 
-        world.run_batches(at=meanwhile)
+        with pytest.raises(LeaseLost):  # it goes by the mode of before
+            world.run_batches(at=meanwhile)
         world.run_batches()
         assert changed
         assert len(world.texts()) == len(KEYS)

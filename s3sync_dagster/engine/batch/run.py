@@ -72,6 +72,7 @@ class BatchRun:
     def extract(self) -> None:
         """Read the objects that need work and extract their text."""
         with self._all_or_none():
+            self._require_mode()
             self._parts = self._open_parts()
             self.deeds = read_batch(self._parts, self._lease)
 
@@ -117,6 +118,19 @@ class BatchRun:
             self._cuts.cancel()
         if self._parts is not None:
             self._parts.room.close()
+
+    def _require_mode(self) -> None:
+        """Raise ``LeaseLost`` where the mode was edited after the source was read.
+
+        An edit ends the batches that are at work. Who read the source before it and leased the
+        batch after it would remove what the mode of now keeps.
+        """
+        if self._catalog.sources.mode_of(self._source.id) in (None, self._source.mode):
+            return
+        self._catalog.batches.release(self._lease.token, died=False)
+        raise LeaseLost(
+            f"The mode of {self._source.name!r} was edited; its keys are worked on by that of now."
+        )
 
     @contextmanager
     def _all_or_none(self) -> Generator[None]:
