@@ -5,11 +5,14 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
+from typing import NamedTuple
 
 Show = Callable[[float], str]
 """Makes the text of a number."""
 Cells = dict[tuple[int, int], Show | str]
 """By row and column from 0: how a number is shown, or an error such as ``#DIV/0!``."""
+Range = tuple[tuple[int, int], tuple[int, int]]
+"""First and last row and column of cells, from 0."""
 _BUILT_IN = {1: "0", 2: "0.00", 4: "#,##0.00", 3: "#,##0", 9: "0%", 10: "0.00%", 11: "0.00E+00"}
 _BUILT_IN |= {37: "#,##0", 38: "#,##0", 39: "#,##0.00", 40: "#,##0.00", 46: "[h]:mm:ss"}
 """Formats that files name by number (ECMA-376, 18.8.30), but dates and those of a locale."""
@@ -33,6 +36,14 @@ _NO_MORE = Decimal("1e-9")
 """Share of a number below which what is not shown says nothing."""
 _WIDE = Context(prec=2000)
 """Enough for any number with all digits of such a code."""
+
+
+class Shown(NamedTuple):
+    """What a sheet shows besides the values of its cells."""
+
+    cells: Cells
+    merged: list[Range] | None = None
+    """Cells that are one; None where the reader of values knows them."""
 
 
 def shows_of(codes: Mapping[int, str], styles: Sequence[int]) -> dict[int, Show]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE
-from s3sync_dagster.extraction.number_formats import Cells, Show, shows_of
+from s3sync_dagster.extraction.number_formats import Cells, Show, Shown, shows_of
 from s3sync_dagster.extraction.package import name_of, parse_part, relations
 from s3sync_dagster.extraction.sheet_open_document import open_document_cells
 from s3sync_dagster.extraction.sheet_records import xls_cells, xlsb_cells
@@ -26,8 +26,8 @@ _ERROR = re.compile(
 )
 
 
-def shown_cells(content: Content) -> dict[str, Cells]:
-    """Return by sheet name the cells that show more than their value.
+def shown_cells(content: Content) -> dict[str, Shown]:
+    """Return by sheet name the cells that show more than their value, and merged ones.
 
     Empty for a workbook whose parts cannot be followed: its values are what counts.
     """
@@ -39,7 +39,8 @@ def shown_cells(content: Content) -> dict[str, Cells]:
             names = archive.namelist()
             if "xl/workbook.xml" in names:
                 styles = _styles(archive)
-                return {name: _cells(archive, part, styles) for name, part in _sheets(archive)}
+                parts = _sheets(archive)
+                return {name: Shown(_cells(archive, part, styles)) for name, part in parts}
             if "xl/workbook.bin" in names:
                 return xlsb_cells(archive)
             return open_document_cells(archive) if "content.xml" in names else {}

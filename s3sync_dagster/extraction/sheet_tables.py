@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from s3sync_dagster.extraction.number_formats import Range
 from s3sync_dagster.model.document import Page
 from s3sync_dagster.model.errors import LimitExceeded
 
@@ -18,8 +19,8 @@ TITLE_CHARACTERS = 80
 class MergedCells:
     """Puts a merged cell's value into each of its cells, so that every row says what it is."""
 
-    def __init__(self, ranges: list[tuple[tuple[int, int], tuple[int, int]]]) -> None:
-        self._starts: dict[int, list[tuple[tuple[int, int], tuple[int, int]]]] = defaultdict(list)
+    def __init__(self, ranges: list[Range]) -> None:
+        self._starts: dict[int, list[Range]] = defaultdict(list)
         for first, last in ranges[:MAX_MERGED_RANGES]:
             self._starts[first[0]].append((first, last))
         self._open: list[tuple[int, int, int, str]] = []

@@ -1,0 +1,74 @@
+"""Merged cells, errors and durations of sheets, in each of their formats."""
+
+import struct
+from xml.sax.saxutils import escape
+
+import pytest
+
+from s3sync_dagster_tests.extraction.conftest import Read
+from s3sync_dagster_tests.extraction.test_shown import ods, record, xlsb
+
+CALC = 'xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"'
+
+
+def cell(text: str, *, kind: str = "string", more: str = "") -> str:
+    shown = f"<text:p>{escape(text)}</text:p>" if text else ""
+    return f'<table:table-cell office:value-type="{kind}" {more}>{shown}</table:table-cell>'
+
+
+def row(*cells: str) -> str:
+    return f"<table:table-row>{''.join(cells)}</table:table-row>"
+
+
+COVERED = "<table:covered-table-cell/>"
+
+
+def spanned(text: str, columns: int, rows: int = 1) -> str:
+    return cell(
+        text,
+        more=(f'table:number-columns-spanned="{columns}" table:number-rows-spanned="{rows}"'),
+    )
+
+
+def test_merged_cells_of_an_open_document_sheet_are_said_in_each(read: Read):
+    rows = [
+        row(cell("Name"), spanned("Sales", 2), COVERED),
+        row(spanned("North", 1, 2), cell("1"), cell("2")),
+        row(COVERED, cell("3"), cell("4")),
+    ]
+    text = read(ods("".join(rows)), "a.ods").text
+    assert text.endswith(
+        "| Name | Sales | Sales |\n| - | - | - |\n| North | 1 | 2 |\n| North | 3 | 4 |\n"
+    )
+
+
+def test_merged_cells_behind_repeated_ones_are_said_where_they_stand(read: Read):
+    empty = '<table:table-cell table:number-columns-repeated="2"/>'
+    above = '<table:table-row table:number-rows-repeated="3"><table:table-cell/></table:table-row>'
+    rows = [
+        above,
+        row(empty, spanned("Sales", 2), COVERED, cell("Sum")),
+        row(empty, cell("1"), cell("2"), cell("3")),
+    ]
+    text = read(ods("".join(rows)), "a.ods").text
+    assert "| Sales | Sales | Sum |\n| - | - | - |\n| 1 | 2 | 3 |\n" in text
+
+
+def test_merged_cells_of_a_binary_sheet_are_said_in_each(read: Read):
+    row = record(0, struct.pack("<IIHBBII", 1, 0, 300, 0, 0, 1, 0) + b"\0" * 8)
+    merged = record(177, struct.pack("<I", 1)) + record(176, struct.pack("<IIII", 0, 1, 0, 0))
+    value = record(5, struct.pack("<IId", 1, 0, 7.0))
+    content = xlsb(rows=row + value, after=merged + record(178))
+    assert (
+        "| 2.50% | $1,599.99 | #DIV/0! |\n| - | - | - |\n| 2.50% | 7 |  |\n"
+        in read(content, "a.xlsb").text
+    )
+
+
+@pytest.mark.parametrize("shown", ["#DIV/0!", "Err:502", "#NAME?", "#VALUE!", "#REF!", "Err:508"])
+@pytest.mark.parametrize("kind", ["string", "float"])
+def test_errors_of_an_open_document_sheet_are_shown(read: Read, shown: str, kind: str):
+    value = 'office:string-value=""' if kind == "string" else 'office:value="0"'
+    more = f'{value} {CALC} calcext:value-type="error" table:formula="of:=1/0"'
+    text = read(ods(row(cell("a"), cell(shown, kind=kind, more=more), cell("b"))), "a.ods").text
+    assert f"| a | {shown} | b |" in text
