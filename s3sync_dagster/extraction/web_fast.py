@@ -7,6 +7,7 @@ from typing import Any
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.decoding import Decoded, decode
+from s3sync_dagster.extraction.formulas import latex_of
 from s3sync_dagster.extraction.web import (
     BOILERPLATE_ROLES,
     BOILERPLATE_TAGS,
@@ -19,6 +20,7 @@ from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.source import ExtractionConfig
 
 PRELOAD = {"read_html_fast": ("lxml.html",)}
+_TEX = "application/x-tex"
 _SILENT = {"script", "style", "template", "head", "noscript", "svg", "iframe", "object", "select"}
 _MARKS = {"b": "**", "strong": "**", "i": "*", "em": "*", "code": "`", "kbd": "`", "del": "~~"}
 _MARKS |= {"samp": "`", "tt": "`", "s": "~~", "strike": "~~"}
@@ -31,6 +33,8 @@ _BOILERPLATE = "//*[{}]".format(
         )
     )
 )
+_SHOWN_FORMULA = "katex-html"
+"""Of the letters of a formula which stand beside it in MathML, as KaTeX writes both."""
 _BREAK = "\x00"
 """Of a line by ``br``; newlines of the source are blanks."""
 _MAX_CELL_WORDS = 60
@@ -140,6 +144,8 @@ def _block(element: Any) -> Iterator[str]:
     elif tag == "blockquote":
         for block in html_blocks(element):
             yield "\n".join("> " + line for line in block.split("\n"))
+    elif tag in ("svg", "math"):
+        yield from _paragraph([_inline(element)])
     elif tag == "dt":
         yield from _paragraph(["**", _squeeze(_content(element)), "**"])
     elif tag not in _SILENT:
@@ -169,7 +175,13 @@ def _content(element: Any) -> str:
 
 def _inline(element: Any) -> str:
     tag = element.tag
+    if tag == "math":
+        return _formula(element)
+    if tag == "svg":
+        return f" {' '.join(_drawn(element))} "
     if not isinstance(tag, str) or tag in _SILENT:  # comments have no name
+        return ""
+    if tag == "span" and _SHOWN_FORMULA in (element.get("class") or "").split():
         return ""
     if tag == "br":
         return _BREAK
@@ -184,6 +196,21 @@ def _inline(element: Any) -> str:
     if mark and words:
         return text.replace(words, f"{mark}{words}{mark}", 1)
     return text
+
+
+def _formula(math: Any) -> str:
+    """Return a formula as its author typed it, where the page has that, or else its MathML."""
+    typed = next((one for one in math.iter("annotation") if one.get("encoding") == _TEX), None)
+    latex = _squeeze(typed.text_content()) if typed is not None else latex_of(math)
+    mark = "$$" if math.get("display") == "block" else "$"
+    return f"{mark}{latex}{mark}" if latex else ""
+
+
+def _drawn(drawing: Any) -> Iterator[str]:
+    """Yield the words of a drawing, such as the labels of a chart."""
+    for text in drawing.iter("text", "foreignobject"):
+        if words := _squeeze(" ".join(text.itertext())):
+            yield words
 
 
 def _items(element: Any, *, depth: int) -> Iterator[str]:

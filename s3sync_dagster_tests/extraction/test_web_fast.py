@@ -2,7 +2,7 @@
 
 import pytest
 
-from s3sync_dagster.extraction.web import without_boilerplate
+from s3sync_dagster.extraction.web import plain_text, without_boilerplate
 from s3sync_dagster.extraction.web_fast import read_html_fast
 from s3sync_dagster.extraction.words import word_recall
 from s3sync_dagster.model.source import ExtractionConfig
@@ -120,3 +120,16 @@ def test_table_for_the_layout_is_none(read: Read):
 def test_line_of_the_source_is_no_heading(read: Read):
     page = b"<p>It says:\n<samp># no heading</samp><br>and\ngoes on</p>"
     assert read(page, "a.html").text == "It says: `# no heading`\nand goes on\n"
+
+
+def test_labels_of_a_drawing_are_read():
+    drawing = (
+        "<svg><title>icon</title><g><text x='1'>North</text><text><tspan>South</tspan></text></g>"
+        "<foreignObject><div>East</div></foreignObject></svg>"
+    )
+    assert markdown(f"<p>a</p>{drawing}<p>b</p>") == "a\n\nNorth South East\n\nb\n"
+
+
+@pytest.mark.parametrize("odd", ["<![foo[ x ]]>", "<![ ", "<![if !mso]>", "<!x>"])
+def test_sections_that_no_page_should_have_end_no_reading(odd: str):
+    assert plain_text(f"<p>a</p>{odd}<p>b</p>").startswith("a\n")
