@@ -9,11 +9,12 @@ Imports docling as it is loaded: only for the forker of workers.
 """
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
-from docling.backend.msword_backend import MsWordDocumentBackend  # noqa: TID253 (see above)
+from docling.backend.docx.latex.omml import oMath2Latex  # noqa: TID253 (see above)
+from docling.backend.msword_backend import MsWordDocumentBackend  # noqa: TID253
 from docx.text.run import Run
 from PIL import Image
 
@@ -39,6 +40,8 @@ _BESIDE_RUNS = {
     *_REMARKS,
 }
 _TEXTS = {f"{_WORD}{name}" for name in ("br", "cr", "noBreakHyphen", "ptab", "t", "tab")}
+_MAX_COLUMNS = 1000
+_BESIDE_TEXT = {"AlternateContent", "drawing", "object", "pict", "pPr", "rPr", "tcPr"}
 _IN_RUNS = {*_TEXTS, _RUN_MARKS, f"{_WORD}lastRenderedPageBreak", f"{_WORD}softHyphen"}
 _WHITE = ((255, 255),) * 3
 
@@ -63,6 +66,10 @@ class WordBackend(MsWordDocumentBackend):
         super().__init__(*args, **kwargs)
         self.docx_to_pdf_converter = print  # never called: each shape has its place, as if drawn
         self.docx_to_pdf_converter_init = True
+
+    def _handle_tables(self, element: Any, doc: Any) -> Any:
+        _widen_grid(element)
+        return super()._handle_tables(element, doc)
 
     def _walk_linear(self, body: Iterable[Any], doc: Any) -> tuple[Any, list[Any]]:
         refs: list[Any] = []
@@ -116,9 +123,13 @@ class WordBackend(MsWordDocumentBackend):
         return content
 
     def _handle_equations_in_text(self, element: Any, text: Any) -> Any:
+        """Return a text with its equations, which docling drops where it finds other words."""
         if next(element.iter(_EQUATION), None) is None:
             return text, []
-        return super()._handle_equations_in_text(element, text)
+        pieces = [*_pieces(element)]
+        marked = [self.equation_bookends.format(EQ=one) if is_eq else one for is_eq, one in pieces]
+        equations = [one for one, (is_eq, _) in zip(marked, pieces, strict=True) if is_eq]
+        return ("".join(marked), equations) if equations else (text, [])
 
     def _get_comment_ids_for_element(self, element: Any) -> set[str]:
         if next(element.iter(*_REMARKS), None) is None:
@@ -156,6 +167,50 @@ class WordBackend(MsWordDocumentBackend):
         if key not in self._of_style:
             self._of_style[key] = ask(argument)
         return self._of_style[key]
+
+
+def _widen_grid(table: Any) -> None:
+    """Give a table's grid all columns that its rows have: cells beyond it are left out."""
+    width = max(map(_width, table.iterchildren(f"{_WORD}tr", f"{_WORD}sdt")), default=0)
+    grid = table.find(f"{_WORD}tblGrid")
+    if grid is None:
+        grid = table.makeelement(f"{_WORD}tblGrid")
+        marks = table.find(f"{_WORD}tblPr")
+        table.insert(0 if marks is None else table.index(marks) + 1, grid)
+    for _ in range(min(width, _MAX_COLUMNS) - len(grid)):
+        grid.append(grid.makeelement(f"{_WORD}gridCol"))
+
+
+def _width(row: Any) -> int:
+    """Return how many columns a row has, those that it leaves out at its beginning included."""
+    cells = [
+        *row.iterchildren(f"{_WORD}tc"),
+        *row.iterfind(f"{_WORD}sdt/{_WORD}sdtContent/{_WORD}tc"),
+    ]
+    spans = [*(cell.find(f"{_WORD}tcPr/{_WORD}gridSpan") for cell in cells)]
+    before = row.find(f"{_WORD}trPr/{_WORD}gridBefore")
+    wider = [int(span.get(f"{_WORD}val")) - 1 for span in spans if _is_count(span)]
+    return len(cells) + sum(wider) + (int(before.get(f"{_WORD}val")) if _is_count(before) else 0)
+
+
+def _is_count(element: Any) -> bool:
+    value = "" if element is None else element.get(f"{_WORD}val", "")
+    return value.isascii() and value.isdigit() and len(value) < 4
+
+
+def _pieces(element: Any) -> Iterator[tuple[bool, str]]:
+    """Yield texts and equations of a paragraph or a cell, without those of boxes in it."""
+    for child in element:
+        name = child.tag.rpartition("}")[2] if isinstance(child.tag, str) else ""
+        if child.tag in _TEXTS:
+            yield False, str(child)
+        elif name == "oMath":
+            if latex := str(oMath2Latex(child)).strip():
+                yield True, latex
+        elif name not in _BESIDE_TEXT:
+            yield from _pieces(child)
+            if child.tag == _PARAGRAPH and child.getnext() is not None:
+                yield False, "\n"
 
 
 def _is_plain(element: Any) -> bool:
