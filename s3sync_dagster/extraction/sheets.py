@@ -3,7 +3,7 @@
 import contextlib
 import datetime
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.metadata import office_properties
 from s3sync_dagster.extraction.number_formats import Show, Shown, plain_number
 from s3sync_dagster.extraction.sheet_extent import check_extents
-from s3sync_dagster.extraction.sheet_formats import shown_cells
+from s3sync_dagster.extraction.sheet_formats import shown_cells, without_durations
 from s3sync_dagster.extraction.sheet_notes import sheet_drawings, sheet_notes
 from s3sync_dagster.extraction.sheet_tables import TITLE_CHARACTERS, MergedCells, SheetWriter
 from s3sync_dagster.model.document import Document
@@ -28,13 +28,24 @@ def read_workbook(content: Content, *, name: str, config: ExtractionConfig) -> D
     Rows that are empty part tables. Raises ``UnreadableFile`` (``encrypted``, ``damaged``) and
     ``LimitExceeded`` (``too_many_cells``, ``output_too_large``).
     """
-    import python_calamine
-
     del name, config
     check_extents(content)
+    shown = shown_cells(content)
+    try:
+        return _read(content, shown)
+    except OverflowError:  # of Python's durations: how they are shown is known all the same
+        try:
+            return _read(without_durations(content), shown)
+        except OverflowError:
+            message = "The workbook has a duration of more than 999,999,999 days."
+            raise UnreadableFile(message, reason="damaged") from None
+
+
+def _read(content: Content, shown: Mapping[str, Shown]) -> Document:
+    import python_calamine
+
     writer = SheetWriter()
     notes, drawings = sheet_notes(content), sheet_drawings(content)
-    shown = shown_cells(content)
     hidden: list[str] = []
     with _open_workbook(content) as workbook:
         for sheet in workbook.sheets_metadata:

@@ -1,5 +1,7 @@
 """Merged cells, errors and durations of sheets, in each of their formats."""
 
+import io
+import re
 import struct
 from xml.sax.saxutils import escape
 
@@ -72,3 +74,23 @@ def test_errors_of_an_open_document_sheet_are_shown(read: Read, shown: str, kind
     more = f'{value} {CALC} calcext:value-type="error" table:formula="of:=1/0"'
     text = read(ods(row(cell("a"), cell(shown, kind=kind, more=more), cell("b"))), "a.ods").text
     assert f"| a | {shown} | b |" in text
+
+
+@pytest.mark.parametrize("code", ["[h]:mm", "[hh]:mm:ss", "[mm]:ss", "[s]", "yyyy-mm-dd", "hh:mm"])
+@pytest.mark.parametrize("days", [1e9, 5e10, 1e300])
+def test_durations_and_dates_beyond_python_s_hide_no_row(read: Read, code: str, days: float):
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    (sheet,) = book.worksheets
+    for words in (["a", 1.5, "b"], ["c", days, "d"], ["e", 2.0, "f"]):
+        sheet.append(words)
+    for place in ("B1", "B2"):
+        sheet[place].number_format = code
+    out = io.BytesIO()
+    book.save(out)
+    text = read(out.getvalue(), "a.xlsx").text
+    for line in (r"\| a \| .+ \| b \|", r"\| c \| .+ \| d \|", r"\| e \| 2 \| f \|"):
+        assert re.search(line, text)
+    if code == "[h]:mm":
+        assert ("| a | 36:00 | b |" in text, f"{days:.0f}"[0] in text) == (True, True)
