@@ -93,4 +93,5 @@ def test_durations_and_dates_beyond_python_s_hide_no_row(read: Read, code: str, 
     for line in (r"\| a \| .+ \| b \|", r"\| c \| .+ \| d \|", r"\| e \| 2 \| f \|"):
         assert re.search(line, text)
     if code == "[h]:mm":
-        assert ("| a | 36:00 | b |" in text, f"{days:.0f}"[0] in text) == (True, True)
+        assert "| a | 36:00 | b |" in text
+        assert days > 1e20 or f"| c | {days * 24:.0f}:00 | d |" in text
