@@ -36,7 +36,7 @@ _MOVED_FROM = re.compile(
 )
 _MOVED_TO = re.compile(rb"</?\w+:moveTo(?:\s[^>]*)?>")
 _ROUND_TEXT = re.compile(
-    rb"<\w+:(?:dir|bdo|customXml|ruby|sdt|ins|smartTag|fldSimple|sym|ffData|textpath|oMath)[\s>]"
+    rb"<\w+:(?:dir|bdo|customXml|ruby|sdt|ins|smartTag|fldSimple|sym|ffData|textpath|oMath|AlternateContent)[\s>]"
     rb"|\xef\x80[\x80-\xbf]|\xef\x81[\x80-\xbf]|\xef\x82[\x80-\xbf]|\xef\x83[\x80-\xbf]"
 )
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"

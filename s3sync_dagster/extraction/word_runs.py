@@ -2,6 +2,7 @@
 
 * Text that was inserted with tracked changes, and that of fields and content controls, is in an
   element round its runs, which docling looks into in some places and not in cells of tables.
+* Text that is given in two ways, as emoji are, is passed by in both.
 * Signs, what a form's list and boxes say, and words drawn as WordArt are no text.
 """
 
@@ -13,6 +14,8 @@ from s3sync_dagster.extraction.word_symbols import PRIVATE, sign_of, with_signs
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _VML = "{urn:schemas-microsoft-com:vml}"
 _WORD_2010 = "{http://schemas.microsoft.com/office/word/2010/wordml}"
+_MARKUP = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
+_DRAWN = tuple(f"{_WORD}{name}" for name in ("drawing", "object", "pict", "txbxContent"))
 _ROUND_RUNS = tuple(f"{_WORD}{name}" for name in ("ins", "smartTag", "fldSimple", "sdt"))
 _HOLDERS = {f"{_WORD}{name}" for name in ("p", "hyperlink", "sdtContent", *("ins", "fldSimple"))}
 _RUN, _TEXT, _VALUE = f"{_WORD}r", f"{_WORD}t", f"{_WORD}val"
@@ -28,6 +31,8 @@ def open_runs(root: Any) -> None:
             inside = element.find(f"{_WORD}sdtContent")
         if inside is not None and _is_round_runs(element, inside):
             replace(element, [child for child in inside if not _is_marks(child)])
+    for ways in [*root.iter(f"{_MARKUP}AlternateContent")]:
+        _choose(ways)
     for sign in [*root.iter(f"{_WORD}sym")]:
         place = sign.get(f"{_WORD}char", "")
         font = sign.get(f"{_WORD}font", "")
@@ -50,7 +55,17 @@ def _is_round_runs(element: Any, inside: Any) -> bool:
     blocks = (f"{_WORD}p", f"{_WORD}tbl", f"{_WORD}tc", f"{_WORD}tr")
     if any(child.tag in blocks for child in inside):
         return False
-    return element.find(f"{_WORD}sdtPr/{_WORD_2010}checkbox") is None
+    if element.find(f"{_WORD}sdtPr/{_WORD_2010}checkbox") is None:
+        return True
+    return next(element.iterancestors(f"{_WORD}tc"), None) is not None  # no box for docling there
+
+
+def _choose(ways: Any) -> None:
+    """Put the first way in which a text is given that has words in place of all: emoji have two."""
+    if next(ways.iter(*_DRAWN), None) is not None:
+        return  # docling chooses
+    said = (way for way in ways if any(text.text for text in way.iter(_TEXT)))
+    replace(ways, list(next(said, [])))
 
 
 def _is_marks(element: Any) -> bool:

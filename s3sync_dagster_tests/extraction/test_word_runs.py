@@ -5,7 +5,7 @@ import pytest
 from s3sync_dagster.extraction.office_repairs import repair_word_part
 from s3sync_dagster.extraction.word_symbols import sign_of
 from s3sync_dagster_tests.extraction.conftest import Read
-from s3sync_dagster_tests.extraction.test_odd_files import docx, run
+from s3sync_dagster_tests.extraction.test_odd_files import docx, edited, run
 
 MATH = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
 
@@ -200,3 +200,81 @@ def test_words_of_a_part_that_says_nothing_more_stay_as_they_are():
     """What is put together anew is only what has something to mend."""
     part = "<w:document><w:p><w:r><w:t>€</w:t></w:r></w:p></w:document>".encode()
     assert repair_word_part(part) is part
+
+
+def test_text_that_is_given_in_two_ways_is_read_once(read: Read):
+    markup = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+    emoji = (
+        f'<w:r><mc:AlternateContent {markup}><mc:Choice Requires="w16se"/><mc:Fallback>'
+        "<w:t>😀</w:t></mc:Fallback></mc:AlternateContent></w:r>"
+    )
+    both = (
+        f'<mc:AlternateContent {markup}><mc:Choice Requires="wps">{run("new")}</mc:Choice>'
+        f"<mc:Fallback>{run('old')}</mc:Fallback></mc:AlternateContent>"
+    )
+    assert text_of(read, f"<w:p>{run('so ')}{emoji}{run(' ')}{both}</w:p>") == "so 😀 new"
+
+
+def test_boxes_to_check_in_cells_are_read(read: Read):
+    box = (
+        '<w:sdt><w:sdtPr><w14:checkbox xmlns:w14="http://schemas.microsoft.com/office/word/2010/'
+        f'wordml"/></w:sdtPr><w:sdtContent>{run("☒")}</w:sdtContent></w:sdt>'
+    )
+    text = text_of(read, table((run("a"), run("b")), (f"{box}{run(' yes')}", run("c"))))
+    assert text.endswith("| ☒ yes | c |")
+
+
+def numbered(body: str, *levels: tuple[str, str, str]) -> bytes:
+    """Return a document with a list of these levels: form, mark and what else they say."""
+    first = '<w:start w:val="1"/>'
+    defined = "".join(
+        f'<w:lvl w:ilvl="{place}">{"" if "start" in more else first}{more}'
+        f'<w:numFmt w:val="{form}"/><w:lvlText w:val="{mark}"/></w:lvl>'
+        for place, (form, mark, more) in enumerate(levels)
+    )
+    abstract = f'<w:abstractNum w:abstractNumId="99">{defined}</w:abstractNum><w:num '
+    content = edited(docx(body), "word/numbering.xml", "<w:num ", abstract)
+    own = '<w:num w:numId="99"><w:abstractNumId w:val="99"/></w:num></w:numbering>'
+    return edited(content, "word/numbering.xml", "</w:numbering>", own)
+
+
+def entry(words: str, level: int, *, heading: bool = False) -> str:
+    style = f'<w:pStyle w:val="Heading{level + 1}"/>' if heading else ""
+    number = f'<w:numPr><w:ilvl w:val="{level}"/><w:numId w:val="99"/></w:numPr>'
+    return f"<w:p><w:pPr>{style}{number}</w:pPr>{run(words)}</w:p>"
+
+
+@pytest.mark.parametrize(
+    ("levels", "marks"),
+    [
+        (
+            [("decimal", "Article %1", ""), ("decimal", "%1.%2", "")],
+            ["Article 1", "1.1", "Article 2"],
+        ),
+        ([("upperRoman", "%1.", ""), ("decimal", "§ %2", "")], ["I.", "§ 1", "II."]),
+        ([("upperRoman", "%1", ""), ("decimal", "%1.%2", "<w:isLgl/>")], ["I", "1.1", "II"]),
+        (
+            [("upperLetter", "Appendix %1:", ""), ("decimal", "%1.%2", "")],
+            ["Appendix A:", "A.1", "Appendix B:"],
+        ),
+        ([("decimal", "%1", '<w:start w:val="4"/>'), ("decimal", "%1.%2", "")], ["4", "4.1", "5"]),
+        ([("decimal", "%1", ""), ("decimal", "%1.%2", "")], ["1", "1.1", "2"]),
+    ],
+    ids=["words", "roman", "in digits", "letters", "from four", "digits"],
+)
+def test_headings_have_the_numbers_that_are_shown(
+    read: Read, levels: list[tuple[str, str, str]], marks: list[str]
+):
+    body = "".join(
+        entry(words, level, heading=True)
+        for words, level in (("Scope", 0), ("Terms", 1), ("Duties", 0))
+    )
+    text = read(numbered(body, *levels), "a.docx").text
+    first, second, third = marks
+    assert text.startswith(f"## {first} Scope\n\n### {second} Terms\n\n## {third} Duties\n")
+
+
+def test_numbers_in_brackets_are_read_as_they_are_shown(read: Read):
+    body = "".join(entry(words, level) for words, level in (("a", 0), ("b", 1), ("c", 1), ("d", 0)))
+    text = read(numbered(body, ("decimal", "§ %1", ""), ("decimal", "(%2)", "")), "a.docx").text
+    assert text.startswith("- § 1 a\n    - (1) b\n    - (2) c\n- § 2 d\n")
