@@ -59,6 +59,8 @@ def open_text(tree: Any) -> list[str]:
             for name in [name for name in cell.attrib if name.startswith(_OFFICE)]:
                 del cell.attrib[name]
             cell.set(f"{_OFFICE}value-type", "string")
+    for note in reversed(list(tree.iter(f"{_TEXT}note"))):
+        _take_out_of_tables(note)
     for reading in tree.iter(f"{_TEXT}ruby-text"):
         reading.text = f"({reading.text or ''})"
     for body in list(tree.iterdescendants(f"{_TEXT}index-body")):
@@ -78,6 +80,22 @@ def open_text(tree: Any) -> list[str]:
         _put_before(holder, [child for child in box if child.tag in blocks])
     _part_paragraphs(tree)
     return descriptions
+
+
+def _take_out_of_tables(note: Any) -> None:
+    """Put a note of a cell behind its table: docling reads it at the text's end and in the cell."""
+    tables = [*note.iterancestors(_TABLE)]
+    if not tables or tables[-1].getparent() is None:
+        return
+    holder, before = note.getparent(), note.getprevious()
+    if before is None:
+        holder.text = (holder.text or "") + (note.tail or "")
+    else:
+        before.tail = (before.tail or "") + (note.tail or "")
+    note.tail = None
+    paragraph = note.makeelement(f"{_TEXT}p")
+    paragraph.append(note)
+    tables[-1].addnext(paragraph)
 
 
 def _part_paragraphs(tree: Any) -> None:
