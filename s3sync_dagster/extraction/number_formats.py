@@ -44,6 +44,10 @@ class Shown(NamedTuple):
     cells: Cells
     merged: list[Range] | None = None
     """Cells that are one; None where the reader of values knows them."""
+    notes: Sequence[str] = ()
+    """Comments and links with their cells."""
+    boxes: Sequence[str] = ()
+    """Words of what is drawn on the sheet."""
 
 
 def shows_of(codes: Mapping[int, str], styles: Sequence[int]) -> dict[int, Show]:

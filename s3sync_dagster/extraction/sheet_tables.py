@@ -136,7 +136,7 @@ class SheetWriter:
 
     def _label(self, left: int, right: int) -> str:
         first, last = self.block[0][0], self.block[-1][0]
-        return f"{self.title}!{_letters(left)}{first}:{_letters(right - 1)}{last}"
+        return f"{self.title}!{column_name(left)}{first}:{column_name(right - 1)}{last}"
 
     def _write(self, piece: str) -> None:
         self.pieces.append(piece)
@@ -167,7 +167,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _letters(column: int) -> str:
+def column_name(column: int) -> str:
     """Return ``A`` for 0, ``Z`` for 25, ``AA`` for 26."""
     name = ""
     column += 1

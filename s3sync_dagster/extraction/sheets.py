@@ -55,12 +55,13 @@ def _read(content: Content, shown: Mapping[str, Shown]) -> Document:
             if sheet.visible != python_calamine.SheetVisibleEnum.Visible:
                 hidden.append(sheet.name[:TITLE_CHARACTERS])
                 continue
+            looks = shown.get(sheet.name, Shown({}))
             if is_sheet:
-                _write_sheet(writer, workbook, sheet.name, shown.get(sheet.name, Shown({})))
+                _write_sheet(writer, workbook, sheet.name, looks)
             else:
                 writer.begin_sheet(sheet.name)  # of a chart alone
-            writer.add_notes(notes.get(sheet.name, []))
-            writer.add_drawings(drawings.get(sheet.name, []))
+            writer.add_notes([*notes.get(sheet.name, []), *looks.notes])
+            writer.add_drawings([*drawings.get(sheet.name, []), *looks.boxes])
     properties = office_properties(content)
     return Document(
         text="".join(writer.pieces).rstrip("\n") + "\n" if writer.pages else "",
@@ -102,7 +103,7 @@ def _calamine_errors() -> Iterator[None]:
 
 
 def _write_sheet(writer: SheetWriter, workbook: Any, title: str, looks: Shown) -> None:
-    shown, ranges = looks
+    shown, ranges = looks.cells, looks.merged
     writer.begin_sheet(title)
     with _calamine_errors():
         sheet = workbook.get_sheet_by_name(title)

@@ -95,3 +95,26 @@ def test_durations_and_dates_beyond_python_s_hide_no_row(read: Read, code: str, 
     if code == "[h]:mm":
         assert "| a | 36:00 | b |" in text
         assert days > 1e20 or f"| c | {days * 24:.0f}:00 | d |" in text
+
+
+def test_comments_links_and_boxes_of_an_open_document_sheet_are_read(read: Read):
+    comment = (
+        "<office:annotation><dc:creator>Ann</dc:creator><text:p>ask</text:p><text:p>Bob</text:p>"
+        "</office:annotation>"
+    )
+    link = '<text:a xlink:href="https://example.org/x">prices</text:a>'
+    frame = "<draw:frame><draw:text-box><text:p>{}</text:p></draw:text-box></draw:frame>"
+    rows = [
+        f"<table:shapes>{frame.format('on the sheet')}</table:shapes>",
+        row(
+            '<table:table-cell table:number-columns-repeated="2"/>',
+            cell("a").replace("<text:p>", f"{comment}<text:p>"),
+            cell("b").replace("<text:p>b", f"{frame.format('in a cell')}<text:p>{link}"),
+        ),
+    ]
+    document = read(ods("".join(rows)), "a.ods")
+    assert document.text.endswith(
+        "- C1: ask Bob\n- D1: https://example.org/x\n\non the sheet\n\nin a cell\n"
+    )
+    assert "prices" in document.text
+    assert document.pages[-1].label == "Sheet1: drawings"
