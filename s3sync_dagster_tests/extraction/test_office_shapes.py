@@ -149,7 +149,7 @@ def test_note_of_a_cell_is_read_once(read: Read):
         "<text:note-body><text:p>note {0}</text:p></text:note-body></text:note>"
     )
     cells = "".join(
-        f"<table:table-cell><text:p>{words}</text:p></table:table-cell>"
+        f'<table:table-cell office:value-type="string"><text:p>{words}</text:p></table:table-cell>'
         for words in (f"word{note.format(1)} after", f"<text:span>two</text:span>{note.format(2)}.")
     )
     row = f"<table:table-row>{cells}</table:table-row>"
