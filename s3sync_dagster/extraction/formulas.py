@@ -198,9 +198,9 @@ def _words(name: str, text: str) -> str:
 def _encoded(text: str) -> str:
     """Return characters as docling writes those of Word's formulas."""
     from docling.backend.docx.latex.omml import OMML_NS
-    from lxml import etree  # noqa: PLC0415 (only in workers)
+    import lxml.etree  # noqa: PLC0415 (only in workers)
 
-    make: Any = etree
+    make: Any = lxml.etree
     run = make.Element(f"{OMML_NS}r")
     make.SubElement(run, f"{OMML_NS}t").text = text
     return _encoder().do_r(run)
@@ -208,9 +208,9 @@ def _encoded(text: str) -> str:
 
 @cache
 def _encoder() -> Any:
-    from lxml import etree  # noqa: PLC0415 (only in workers)
+    import lxml.etree  # noqa: PLC0415 (only in workers)
 
-    make: Any = etree
+    make: Any = lxml.etree
     return _converter()(make.Element("empty"))
 
 

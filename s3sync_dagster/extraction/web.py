@@ -107,7 +107,7 @@ class _TextParser(HTMLParser):
         if tag not in self._INLINE:
             self.pieces.append("\n")
 
-    def parse_marked_section(self, i: int, report: int = 1) -> int:
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
         """Pass by a section as of SGML; of one that it does not know the parser is afraid."""
         try:
             return super().parse_marked_section(i, report)

@@ -35,23 +35,23 @@ def mend_formulas(root: Any) -> None:
         if change.getparent() is not None and change.getparent().tag.startswith(MATH):
             replace(change, [*change])
     for run in root.iter(f"{MATH}r"):
-        first, *rest = run.findall(f"{MATH}t") or [None]
-        for text in rest:
-            first.text = (first.text or "") + (text.text or "")
+        texts: list[Any] = run.findall(f"{MATH}t")
+        for text in texts[1:]:
+            texts[0].text = (texts[0].text or "") + (text.text or "")
             run.remove(text)
 
 
 def _join(brackets: Any) -> None:
     """Make one of what stands side by side in brackets, with the sign between (``P(A|B)``)."""
-    first, *rest = brackets.findall(f"{MATH}e") or [None]
+    parts: list[Any] = brackets.findall(f"{MATH}e")
     sign = brackets.find(f"{MATH}dPr/{MATH}sepChr")
     between = "|" if sign is None else sign.get(_VALUE, "")
-    for element in rest:
+    for element in parts[1:]:
         run = brackets.makeelement(f"{MATH}r")
         text = brackets.makeelement(f"{MATH}t")
         text.text = between
         run.append(text)
-        first.extend([run, *element])
+        parts[0].extend([run, *element])
         brackets.remove(element)
 
 

@@ -1,13 +1,16 @@
 """Formulas of OpenDocument files: read where they stand, as those of Word documents are."""
 
+from typing import Any
+
+import lxml.etree
 import pytest
-from lxml import etree
 
 from s3sync_dagster.extraction.formulas import latex_of
 from s3sync_dagster_tests.extraction.conftest import Read
 from s3sync_dagster_tests.extraction.test_odd_files import added
 from s3sync_dagster_tests.extraction.test_office_shapes import either, open_document, shape, slide
 
+etree: Any = lxml.etree
 MATHML = 'xmlns="http://www.w3.org/1998/Math/MathML"'
 ENERGY = (
     "<semantics><mrow><mi>E</mi><mo stretchy='false'>=</mo><mrow><mi>m</mi>"
