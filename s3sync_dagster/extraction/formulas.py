@@ -5,7 +5,7 @@ markup); those of PowerPoint slides stand in their text, in the markup of Office
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from s3sync_dagster.extraction.office_shapes import replace
@@ -18,6 +18,8 @@ _SLIDE_TEXT = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _SLIDE_FORMULA = "{http://schemas.microsoft.com/office/drawing/2010/main}m"
 _PARAGRAPHS = (f"{_TEXT}p", f"{_TEXT}h")
 _MAX_FORMULA_BYTES = 4 * 1024**2
+_KEPT = 4096
+"""Texts of signs and names, which formulas repeat."""
 _TOKENS = ("mi", "mn", "mo", "mtext", "ms")
 _SILENT = ("annotation", "annotation-xml", "mphantom", "none", "mprescripts")
 _FORMS = {
@@ -194,11 +196,11 @@ def _words(name: str, text: str) -> str:
     return f" {latex} " if name == "mtext" or len(text) > 1 and text.isalpha() else latex
 
 
-@cache
+@lru_cache(maxsize=_KEPT)
 def _encoded(text: str) -> str:
     """Return characters as docling writes those of Word's formulas."""
-    from docling.backend.docx.latex.omml import OMML_NS
     import lxml.etree  # noqa: PLC0415 (only in workers)
+    from docling.backend.docx.latex.omml import OMML_NS
 
     make: Any = lxml.etree
     run = make.Element(f"{OMML_NS}r")
