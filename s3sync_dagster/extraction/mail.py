@@ -1,6 +1,7 @@
 """E-mail: EML with the standard library, MHTML as the page it holds."""
 
 import base64
+import codecs
 import contextlib
 import email
 import email.policy
@@ -61,6 +62,7 @@ def page_of(archive: bytes) -> bytes | None:
 
 
 def _parse(content: bytes) -> EmailMessage:
+    content = content.removeprefix(codecs.BOM_UTF8)  # of an editor
     if b"\0" in content[:64] and is_text(content[:4096]):
         content = decode(content).text.encode()  # saved as UTF-16 by an editor
     message = email.message_from_bytes(content, policy=email.policy.default)

@@ -26,6 +26,7 @@ _NUMBER = re.compile(r"([#0?][#0?,]*)(?:\.([#0?]*))?(,*)")
 _PATTERN = re.compile("[#0?\x00() +-]+")
 """Digits with something between them: of telephones, of numbers that are names."""
 _BESIDE = re.compile("[\x00%$€£¥() +-]*")
+_GENERAL = re.compile(r"([\x00$€£¥() +-]*)General([\x00$€£¥() +-]*)", re.IGNORECASE)
 _DATE = re.compile(r"[ymdhsYMDHS]|General|E[+-]|/|@", re.IGNORECASE)
 _ELAPSED = re.compile(r"\[(?:h+\](?::mm?(?::ss?)?)?|m+\](?::ss?)?|s+\])", re.IGNORECASE)
 """Hours, minutes or seconds that are counted beyond the end of a day, an hour, a minute."""
@@ -131,6 +132,10 @@ def _format(part: str) -> Show | None:
         return "\x00"
 
     bare = _QUOTED.sub(keep, part.replace("\x00", ""))
+    if general := _GENERAL.fullmatch(bare):
+        texts = iter(literals)
+        prefix, suffix = (re.sub("\x00", lambda _: next(texts), one) for one in general.groups())
+        return _with_words(prefix.lstrip(), suffix.rstrip())
     digits = _DIGITS.search(bare)
     if digits is None or _DATE.search(bare):
         return None
@@ -167,6 +172,13 @@ def _format(part: str) -> Show | None:
         return shown if is_whole else f"{shown} ({plain_number(value)})"
 
     return show
+
+
+def _with_words(prefix: str, suffix: str) -> Show | None:
+    """Return how a number is shown with all its digits between words, None without any."""
+    if not prefix and not suffix:
+        return None
+    return lambda value: f"{'-' if value < 0 else ''}{prefix}{plain_number(abs(value))}{suffix}"
 
 
 def _filled(pattern: Sequence[str], is_place: Sequence[bool], digits: str) -> str:

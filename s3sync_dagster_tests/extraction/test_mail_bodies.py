@@ -189,3 +189,10 @@ def test_a_mail_inside_that_is_packed_is_read():
     )
     mail = read_eml(source.encode(), name="a.eml", config=ExtractionConfig())
     assert [one.content for one in mail.attachments] == [b"Subject: Offer\n\nold words\n"]
+
+
+def test_a_byte_order_mark_hides_no_header():
+    mail = read_eml(
+        b"\xef\xbb\xbfSubject: Offer\n\nwords\n", name="a.eml", config=ExtractionConfig()
+    )
+    assert (mail.subject, mail.text.strip()) == ("Offer", "words")
