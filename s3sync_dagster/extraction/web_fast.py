@@ -37,6 +37,8 @@ _SHOWN_FORMULA = "katex-html"
 """Of the letters of a formula which stand beside it in MathML, as KaTeX writes both."""
 _BREAK = "\x00"
 """Of a line by ``br``; newlines of the source are blanks."""
+_MAX_DEPTH_INSIDE = 50
+"""Nested elements of a page in a frame, which add to those round it."""
 _ROUND_ROWS = ("thead", "tbody", "tfoot", "form")
 _MAX_CELL_WORDS = 60
 """Of a table with tables inside; those with more are there for the layout."""
@@ -156,13 +158,26 @@ def _block(element: Any) -> Iterator[str]:
         yield from _paragraph([_inline(element)])
     elif tag == "dt":
         yield from _paragraph(["**", _squeeze(_content(element)), "**"])
+    elif tag == "iframe":
+        yield from _page_inside(element.get("srcdoc") or "")
     elif tag not in _SILENT:
         yield from html_blocks(element)
 
 
+def _page_inside(source: str) -> Iterator[str]:
+    """Yield the blocks of a page that stands in a page's frame, without those in its own frames."""
+    if nesting_depth(source) > _MAX_DEPTH_INSIDE:
+        yield from filter(None, [plain_text(source).strip()])
+    elif source.strip():
+        tree = html_tree(source)
+        for frame in tree.iter("iframe"):
+            frame.attrib.pop("srcdoc", None)
+        yield from html_blocks(tree)
+
+
 def _is_block(element: Any) -> bool:
     """Return whether an element stands on lines of its own, also by what is inside it."""
-    if element.tag in _BLOCKS:
+    if element.tag in _BLOCKS or element.tag == "iframe" and element.get("srcdoc"):
         return True
     return isinstance(element.tag, str) and any(_is_block(child) for child in element)
 

@@ -169,3 +169,10 @@ def test_lines_of_code_stay_apart():
 def test_what_a_page_declares_as_shadow_is_read():
     shown = "<div><template shadowrootmode='open'><p>shown</p></template></div>"
     assert markdown(f"{shown}<template><p>not</p></template>") == "shown\n"
+
+
+@pytest.mark.parametrize("deep", ["", "<b>" * 100])
+def test_page_that_stands_in_a_frame_is_read(deep: str):
+    inside = f"{deep}<p>in the frame</p><iframe srcdoc='&lt;p&gt;no'></iframe>"
+    frame = f'<iframe srcdoc="{inside}"></iframe>'
+    assert markdown(f"<p>a{frame}</p><p>b</p><iframe></iframe>") == "a\n\nin the frame\n\nb\n"
