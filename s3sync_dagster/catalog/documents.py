@@ -58,7 +58,6 @@ from s3sync_dagster.catalog.tables import (
 )
 from s3sync_dagster.catalog.unclean import (
     is_kept_as_it_was,
-    keep_untouched,
     keys_to_mend,
     lost_its_trust,
 )
@@ -212,13 +211,16 @@ class Documents(DocumentRows, Deletions):
                 conditions = same_records(states)
                 others = {one for where in conditions for one in owners_of(tx, where)} - concerned
                 if not others:
-                    for which in conditions if spoilt else ():
-                        keep_untouched(tx, which)
                     owned = {
                         document_id
                         for condition in conditions
                         for document_id in distrust(
-                            self._db, tx, condition, lambda row: traces[row.document_id], now=now
+                            self._db,
+                            tx,
+                            condition,
+                            lambda row: traces[row.document_id],
+                            now=now,
+                            spoilt=spoilt,
                         )
                     }
                     orphans = [state for state in states if state.document_id not in owned]

@@ -18,6 +18,7 @@ from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.said import keep_words
 from s3sync_dagster.catalog.successions import count_out
 from s3sync_dagster.catalog.tables import documents
+from s3sync_dagster.catalog.unclean import forget_kept, keep_untouched
 from s3sync_dagster.core.intent import DocumentCommit
 from s3sync_dagster.core.state import RESTORED, UNSEEN, UNTOLD, DocumentState
 from s3sync_dagster.core.vouching import NOTHING
@@ -166,8 +167,11 @@ def distrust(
     trace_of: Callable[[sa.Row[Any]], Trace],
     *,
     now: float,
+    spoilt: bool = False,
 ) -> list[str]:
     """A late write may have hit what another batch wrote: nobody's commit counts.
+
+    Nor what was found whole, and kept so, since that write was begun: its records are asked again.
 
     Args:
         database: gives dialect and time.
@@ -175,6 +179,7 @@ def distrust(
         condition: which rows.
         trace_of: what the write may have left of a row's document.
         now: the time.
+        spoilt: others did it, who have written nothing of the object's.
 
     Returns:
         The document ids that were found.
@@ -182,6 +187,7 @@ def distrust(
     rows = tx.execute(sa.select(documents).where(condition)).all()
     if not rows:
         return []
+    (keep_untouched if spoilt else forget_kept)(tx, condition)
     tx.execute(
         documents.update()
         .where(documents.c.id == sa.bindparam("b_id"))

@@ -131,6 +131,16 @@ def keep_untouched(tx: sa.Connection, which: sa.ColumnElement[bool]) -> None:
     tx.execute(documents.update().where(which, *here).values(phase="writing", fingerprint=None))
 
 
+def forget_kept(tx: sa.Connection, which: sa.ColumnElement[bool]) -> None:
+    """Forget of which bytes documents are that count as read back and may be written over by now.
+
+    Append mode asks their records what they hold before it writes: a text that is whole stays.
+    """
+    read_back = (documents.c.phase == "writing", documents.c.fingerprint.is_(None))
+    known = documents.c.etag.is_not(None)
+    tx.execute(documents.update().where(which, known, *read_back).values(etag=""))
+
+
 def _mode(tx: sa.Connection, source_id: str) -> str | None:
     return tx.execute(*_mode_of(source_id)).scalar_one_or_none()
 

@@ -1,25 +1,25 @@
 """E-mail: EML with the standard library, MHTML as the page it holds."""
 
+import base64
+import codecs
+import contextlib
 import email
 import email.policy
-import html
-import re
 from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.beside_text import short_header, short_label, short_name
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.decoding import decode, is_text
+from s3sync_dagster.extraction.mail_body import MESSAGES, body_of, decoded, is_attachment
 from s3sync_dagster.extraction.steps import Attachment, Converted, Mail
-from s3sync_dagster.model.errors import UnreadableFile, UnsupportedFile
+from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
 
 MAX_PARTS = 200
-_WORD, _TAG = re.compile(r"\w+"), re.compile(r"<[^<>]*>")
-_BLANK_LINES = re.compile(r"\n\s*\n")
 _SHOWN = ("From", "To", "Cc", "Date", "Subject")
 
 
@@ -30,7 +30,7 @@ def read_eml(content: Content, *, name: str, config: ExtractionConfig) -> Mail:
     headers = tuple((key, short_header(_header(message, key))) for key in _SHOWN if message[key])
     if not headers and not message.is_multipart():
         raise UnreadableFile("The file is no e-mail: it has no header.", reason="damaged")
-    plain, page = _body(message)
+    plain, page = body_of(message)
     warnings: list[str] = []
     return Mail(
         headers=headers,
@@ -57,11 +57,12 @@ def page_of(archive: bytes) -> bytes | None:
     """Return the page that a web archive holds, in UTF-8; None where there is none."""
     for part in _parse(archive).walk():
         if part.get_content_type() in ("text/html", "application/xhtml+xml"):
-            return _decoded(part).encode()
+            return decoded(part).encode()
     return None
 
 
 def _parse(content: bytes) -> EmailMessage:
+    content = content.removeprefix(codecs.BOM_UTF8)  # of an editor
     if b"\0" in content[:64] and is_text(content[:4096]):
         content = decode(content).text.encode()  # saved as UTF-16 by an editor
     message = email.message_from_bytes(content, policy=email.policy.default)
@@ -82,93 +83,50 @@ def _iso_date(message: EmailMessage) -> str | None:
         return None
 
 
-def _body(message: EmailMessage) -> tuple[str, bytes]:
-    """Return the body, all its parts in their order: as plain text, or as HTML where one is."""
-    pieces = _pieces(message)
-    pages = " ".join(text for kind, text in pieces if kind == "html")
-    if not pages:
-        return "\n\n".join(text for _, text in pieces), b""
-    words = set(_WORD.findall(_TAG.sub(" ", html.unescape(pages))))
-    said = [
-        text if kind == "html" else _paragraphs(text)
-        for kind, text in pieces
-        # Some write the text once more beside the page, and not as its alternative.
-        if kind == "html" or not words.issuperset(_WORD.findall(text))
-    ]
-    return "", "\n".join(said).encode()
-
-
-def _pieces(part: EmailMessage) -> list[tuple[Literal["plain", "html"], str]]:
-    """Return what is to be read of a body, one after the other (RFC 2046, 5.1).
-
-    Of alternatives it is the plain text, where it has any; nothing of messages inside.
-    """
-    if part.get_content_type() == "message/rfc822" or _is_attachment(part):
-        return []
-    if not part.is_multipart():
-        text = _decoded(part)
-        kind: Literal["plain", "html"] = "html" if part.get_content_subtype() == "html" else "plain"
-        return [(kind, text)] if text.strip() else []
-    inner = [_pieces(one) for one in cast("list[EmailMessage]", part.get_payload())]
-    if part.get_content_subtype() != "alternative":
-        return [piece for pieces in inner for piece in pieces]
-    ways = [pieces for pieces in inner if pieces]
-    plain = (pieces for pieces in ways if all(kind == "plain" for kind, _ in pieces))
-    return next(plain, ways[0] if ways else [])
-
-
-def _paragraphs(text: str) -> str:
-    """Return plain text as HTML, with its lines and paragraphs."""
-    lines = (html.escape(one).replace("\n", "<br>") for one in _BLANK_LINES.split(text.strip()))
-    return "".join(f"<p>{one}</p>" for one in lines)
-
-
-def _decoded(part: EmailMessage) -> str:
-    payload = part.get_payload(decode=True)
-    content = payload if isinstance(payload, bytes) else b""
-    charset = part.get_content_charset()
-    if charset:
-        try:
-            return content.decode(charset)
-        except (LookupError, ValueError):
-            charset = None
-    try:
-        return decode(content).text
-    except UnsupportedFile:
-        return ""
-
-
-def _is_attachment(part: EmailMessage) -> bool:
-    if part.get_content_disposition() == "attachment" or part.get_filename():
-        return True
-    return not part.get_content_type().startswith(("text/plain", "text/html", "multipart/"))
-
-
 def _attachments(message: EmailMessage, warnings: list[str]) -> list[Attachment]:
     found: list[Attachment] = []
     for part in _walk_shallow(message):
-        if not _is_attachment(part):
+        if not is_attachment(part):
             continue
         if len(found) >= MAX_PARTS:
             warnings.append(f"Only the first {MAX_PARTS} attachments were read.")
             break
-        if part.get_content_type() == "message/rfc822":
-            inner = part.get_payload(0)
-            content, name = bytes(cast("EmailMessage", inner)), part.get_filename() or "message.eml"
+        if part.get_content_type() in MESSAGES:
+            content, name = _inner_mail(part), part.get_filename() or "message.eml"
         elif part["Content-ID"] and part.get_content_maintype() == "image":
             continue  # a picture of the body: a logo, most often
         else:
             payload = part.get_payload(decode=True)
             content = payload if isinstance(payload, bytes) else b""
             name = part.get_filename() or "attachment"
-        kind = part.get_content_type()
+        kind = "message/rfc822" if part.get_content_type() in MESSAGES else part.get_content_type()
         found.append(Attachment(name=short_name(name), content=content, content_type=kind))
     return found
 
 
+def _inner_mail(part: EmailMessage) -> bytes:
+    """Return a message inside a message; some programs pack it, which RFC 2046 forbids."""
+    inner = cast("EmailMessage", part.get_payload(0))
+    packed = inner.get_payload()
+    encoding = str(part["Content-Transfer-Encoding"] or "").strip().lower()
+    if encoding == "base64" and not inner.keys() and isinstance(packed, str):
+        with contextlib.suppress(ValueError):
+            return base64.b64decode(packed)
+    return bytes(inner)
+
+
 def _walk_shallow(message: EmailMessage) -> list[EmailMessage]:
     """Return all parts, without those of messages inside the message."""
-    if message.get_content_type() == "message/rfc822" or not message.is_multipart():
+    if message.get_content_type() in MESSAGES or not message.is_multipart():
         return [message]
     parts = cast("list[EmailMessage]", message.get_payload())
+    if message.get_content_subtype() == "alternative":
+        parts = [part for part in parts if not _is_other_form(part)]
     return [inner for part in parts for inner in _walk_shallow(part)]
+
+
+def _is_other_form(part: EmailMessage) -> bool:
+    """Return whether an alternative is the text once more, for some programs; no invitation."""
+    kind = part.get_content_type()
+    is_read = kind in ("text/plain", "text/html", "text/calendar")
+    return kind.startswith("text/") and not is_read and not part.get_filename()

@@ -1,6 +1,7 @@
 """Jupyter notebooks: text, code and what the code printed."""
 
 import json
+import re
 from typing import Any
 
 from s3sync_dagster.engine.ports import Content
@@ -8,10 +9,13 @@ from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.decoding import decode
 from s3sync_dagster.extraction.fences import fence_of
 from s3sync_dagster.extraction.pages import PageWriter
+from s3sync_dagster.extraction.web import plain_text
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
 
+_NO_WORDS = re.compile(r"<[\w.]+(?: object)?(?: at 0x[0-9a-fA-F]+)?>")
+"""What stands for an object that is shown as a page or a formula alone."""
 MAX_OUTPUT_CHARACTERS = 20_000
 """Of one output: logs of a training run are not what people search for."""
 
@@ -63,7 +67,11 @@ def _output(output: dict[str, Any]) -> str:
     if output["output_type"] in ("error", "pyerr"):
         return f"{output.get('ename', '')}: {output.get('evalue', '')}"
     data = output.get("data", output)
-    return _text(data.get("text/markdown") or data.get("text/plain") or data.get("text") or "")
+    shown = _text(data.get("text/markdown") or data.get("text/plain") or data.get("text") or "")
+    if shown and not _NO_WORDS.fullmatch(shown.strip()):
+        return shown
+    latex, page = _text(data.get("text/latex") or ""), _text(data.get("text/html") or "")
+    return latex or plain_text(page) or shown
 
 
 def _text(source: str | list[str]) -> str:

@@ -5,11 +5,14 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
+from typing import NamedTuple
 
 Show = Callable[[float], str]
 """Makes the text of a number."""
 Cells = dict[tuple[int, int], Show | str]
 """By row and column from 0: how a number is shown, or an error such as ``#DIV/0!``."""
+Range = tuple[tuple[int, int], tuple[int, int]]
+"""First and last row and column of cells, from 0."""
 _BUILT_IN = {1: "0", 2: "0.00", 4: "#,##0.00", 3: "#,##0", 9: "0%", 10: "0.00%", 11: "0.00E+00"}
 _BUILT_IN |= {37: "#,##0", 38: "#,##0", 39: "#,##0.00", 40: "#,##0.00", 46: "[h]:mm:ss"}
 """Formats that files name by number (ECMA-376, 18.8.30), but dates and those of a locale."""
@@ -23,6 +26,7 @@ _NUMBER = re.compile(r"([#0?][#0?,]*)(?:\.([#0?]*))?(,*)")
 _PATTERN = re.compile("[#0?\x00() +-]+")
 """Digits with something between them: of telephones, of numbers that are names."""
 _BESIDE = re.compile("[\x00%$€£¥() +-]*")
+_GENERAL = re.compile(r"([\x00$€£¥() +-]*)General([\x00$€£¥() +-]*)", re.IGNORECASE)
 _DATE = re.compile(r"[ymdhsYMDHS]|General|E[+-]|/|@", re.IGNORECASE)
 _ELAPSED = re.compile(r"\[(?:h+\](?::mm?(?::ss?)?)?|m+\](?::ss?)?|s+\])", re.IGNORECASE)
 """Hours, minutes or seconds that are counted beyond the end of a day, an hour, a minute."""
@@ -33,6 +37,18 @@ _NO_MORE = Decimal("1e-9")
 """Share of a number below which what is not shown says nothing."""
 _WIDE = Context(prec=2000)
 """Enough for any number with all digits of such a code."""
+
+
+class Shown(NamedTuple):
+    """What a sheet shows besides the values of its cells."""
+
+    cells: Cells
+    merged: list[Range] | None = None
+    """Cells that are one; None where the reader of values knows them."""
+    notes: Sequence[str] = ()
+    """Comments and links with their cells."""
+    boxes: Sequence[str] = ()
+    """Words of what is drawn on the sheet."""
 
 
 def shows_of(codes: Mapping[int, str], styles: Sequence[int]) -> dict[int, Show]:
@@ -116,6 +132,10 @@ def _format(part: str) -> Show | None:
         return "\x00"
 
     bare = _QUOTED.sub(keep, part.replace("\x00", ""))
+    if general := _GENERAL.fullmatch(bare):
+        texts = iter(literals)
+        prefix, suffix = (re.sub("\x00", lambda _: next(texts), one) for one in general.groups())
+        return _with_words(prefix.lstrip(), suffix.rstrip())
     digits = _DIGITS.search(bare)
     if digits is None or _DATE.search(bare):
         return None
@@ -152,6 +172,13 @@ def _format(part: str) -> Show | None:
         return shown if is_whole else f"{shown} ({plain_number(value)})"
 
     return show
+
+
+def _with_words(prefix: str, suffix: str) -> Show | None:
+    """Return how a number is shown with all its digits between words, None without any."""
+    if not prefix and not suffix:
+        return None
+    return lambda value: f"{'-' if value < 0 else ''}{prefix}{plain_number(abs(value))}{suffix}"
 
 
 def _filled(pattern: Sequence[str], is_place: Sequence[bool], digits: str) -> str:

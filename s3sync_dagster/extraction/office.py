@@ -11,6 +11,7 @@ from s3sync_dagster.extraction.docling_reader import (
     to_markdown,
 )
 from s3sync_dagster.extraction.drawings import with_drawings
+from s3sync_dagster.extraction.formulas import open_formulas
 from s3sync_dagster.extraction.furniture import with_furniture
 from s3sync_dagster.extraction.metadata import office_properties
 from s3sync_dagster.extraction.office_shapes import open_text
@@ -35,6 +36,7 @@ def read_docx(content: Content, *, name: str, config: ExtractionConfig) -> Docum
     backend = open_backend(as_document(content), name=name, format_name="DOCX", backend=WordBackend)
     parsed = convert(backend)
     _keep_footnotes(parsed)
+    _keep_formulas(parsed)
     texts = [drawing.get("descr") or "" for drawing in backend.docx_obj.element.body.iter(_DRAWING)]
     markdown = fill_pictures(to_markdown(parsed, layers=("BODY", "NOTES")), texts)
     main = str(backend.docx_obj.part.partname).lstrip("/")
@@ -52,8 +54,12 @@ def read_odt(content: Content, *, name: str, config: ExtractionConfig) -> Docume
         _odf_type = ""  # templates too
 
     backend = open_backend(content, name=name, format_name="ODT", backend=Backend)
-    open_text(backend.odf_obj.styles.root._xml_element)
-    texts = open_text(backend.odf_obj.content.root._xml_element)
+    body, heads = (
+        part.root._xml_element for part in (backend.odf_obj.content, backend.odf_obj.styles)
+    )
+    open_formulas(body, backend.odf_obj.container.get_part)
+    open_text(heads)
+    texts = open_text(body)
     parsed = convert(backend)
     _keep_footnotes(parsed)
     markdown = fill_pictures(to_markdown(parsed, layers=("BODY", "NOTES")), texts)
@@ -68,6 +74,13 @@ def _keep_footnotes(parsed: Any) -> None:
     for item in parsed.texts:
         if item.label == DocItemLabel.FOOTNOTE:
             item.content_layer = ContentLayer.BODY
+
+
+def _keep_formulas(parsed: Any) -> None:
+    """Mark formulas of headings and titles as those of other text, not as docling does inside."""
+    for item in parsed.texts:
+        if "<eq>" in item.text:
+            item.text = item.text.replace("<eq>", "$").replace("</eq>", "$")
 
 
 def _document(content: Content, markdown: str) -> Document:

@@ -5,8 +5,9 @@ The text stays as Word shows it:
 * comments and processing instructions of XML, which docling takes for damage, go;
 * text that was moved with tracked changes stands where it was moved to, and only there;
 * what stands round runs, paragraphs and rows (a direction of writing, an element of a schema, a
-  control) goes, and
-  its text stays; a reading above a word (ruby) stands behind it, in brackets.
+  control, a tracked insertion) goes, and its text stays; a reading above a word (ruby) stands
+  behind it, in brackets;
+* signs, choices in forms and WordArt are text, and formulas have all that docling asks for.
 """
 
 import io
@@ -23,6 +24,8 @@ import lxml.etree
 
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.office_shapes import replace
+from s3sync_dagster.extraction.word_formulas import mend_formulas
+from s3sync_dagster.extraction.word_runs import open_runs
 
 etree: Any = lxml.etree
 _MAX_PART_BYTES = 256 * 1024**2
@@ -33,7 +36,8 @@ _MOVED_FROM = re.compile(
 )
 _MOVED_TO = re.compile(rb"</?\w+:moveTo(?:\s[^>]*)?>")
 _ROUND_TEXT = re.compile(
-    rb"<\w+:(?:dir|bdo|customXml|ruby)[\s>]|<\w+:sdtContent>\s*<\w+:t[rc][\s>]"
+    rb"<\w+:(?:dir|bdo|customXml|ruby|sdt|ins|smartTag|fldSimple|sym|ffData|textpath|oMath|AlternateContent)[\s>]"
+    rb"|\xef\x80[\x80-\xbf]|\xef\x81[\x80-\xbf]|\xef\x82[\x80-\xbf]|\xef\x83[\x80-\xbf]"
 )
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _OF_TABLES = {f"{_WORD}tr", f"{_WORD}tc"}
@@ -63,6 +67,8 @@ def _opened(xml: bytes) -> bytes:
         content = control.find(f"{_WORD}sdtContent")
         if content is not None and any(child.tag in _OF_TABLES for child in content):
             replace(control, [*content])
+    open_runs(root)
+    mend_formulas(root)
     return etree.tostring(root, xml_declaration=True, encoding="UTF-8", standalone=True)
 
 

@@ -15,6 +15,8 @@ _DRAW = "{urn:oasis:names:tc:opendocument:xmlns:drawing:1.0}"
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}table"
 _ITEM = f"{_TEXT}list-item"
+_CELL = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}table-cell"
+_OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 _SVG = "{urn:oasis:names:tc:opendocument:xmlns:svg-compatible:1.0}"
 _DESCRIPTIONS = (f"{_SVG}title", f"{_SVG}desc")
 _PARAGRAPHS = (f"{_TEXT}p", f"{_TEXT}h")
@@ -46,11 +48,19 @@ def open_groups(tree: Any) -> None:
 def open_text(tree: Any) -> list[str]:
     """Make blocks of a text of what stands in boxes, indexes and other elements round blocks.
 
-    A reading above a word (ruby) stands behind it, in brackets; the head of a list is an item.
+    A reading above a word (ruby) stands behind it, in brackets; the head of a list is an item; a
+    number in a cell is as it is shown (``1.234,50 €``, which docling gives as ``1234.5``).
     Returns the alternative text of each picture, and those of shapes that have one.
     """
     for head in tree.iter(f"{_TEXT}list-header"):
         head.tag = _ITEM
+    for cell in tree.iter(_CELL):
+        if cell.get(f"{_OFFICE}value-type") is not None and cell.find(f"{_TEXT}p") is not None:
+            for name in [name for name in cell.attrib if name.startswith(_OFFICE)]:
+                del cell.attrib[name]
+            cell.set(f"{_OFFICE}value-type", "string")
+    for note in reversed(list(tree.iter(f"{_TEXT}note"))):
+        _take_out_of_tables(note)
     for reading in tree.iter(f"{_TEXT}ruby-text"):
         reading.text = f"({reading.text or ''})"
     for body in list(tree.iterdescendants(f"{_TEXT}index-body")):
@@ -70,6 +80,22 @@ def open_text(tree: Any) -> list[str]:
         _put_before(holder, [child for child in box if child.tag in blocks])
     _part_paragraphs(tree)
     return descriptions
+
+
+def _take_out_of_tables(note: Any) -> None:
+    """Put a note of a cell behind its table: docling reads it at the text's end and in the cell."""
+    tables = [*note.iterancestors(_TABLE)]
+    if not tables or tables[-1].getparent() is None:
+        return
+    holder, before = note.getparent(), note.getprevious()
+    if before is None:
+        holder.text = (holder.text or "") + (note.tail or "")
+    else:
+        before.tail = (before.tail or "") + (note.tail or "")
+    note.tail = None
+    paragraph = note.makeelement(f"{_TEXT}p")
+    paragraph.append(note)
+    tables[-1].addnext(paragraph)
 
 
 def _part_paragraphs(tree: Any) -> None:

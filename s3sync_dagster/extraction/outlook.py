@@ -10,6 +10,7 @@ from typing import Any
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.beside_text import short_header, short_label, short_name
 from s3sync_dagster.extraction.content import read_all
+from s3sync_dagster.extraction.mail_body import says_more
 from s3sync_dagster.extraction.steps import Attachment, Mail
 from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
@@ -39,7 +40,7 @@ def read_msg(content: Content, *, name: str, config: ExtractionConfig) -> Mail:
         )
         attachments = _attachments(message, depth=0)
         shown = _headers(message)
-        plain, html = _text(message.body), message.html_body or ""
+        plain, html = _body(message)
         sent = message.sent_date
     except _BROKEN:
         raise UnreadableFile("The message is cut off or damaged.", reason="damaged") from None
@@ -50,7 +51,7 @@ def read_msg(content: Content, *, name: str, config: ExtractionConfig) -> Mail:
         author=short_label(shown.get("From", "")) or None,
         created=sent.isoformat() if sent else None,
         text=plain,
-        html=b"" if plain.strip() else html.encode("utf-8", "replace"),
+        html=html.encode("utf-8", "replace"),
         attachments=tuple(attachments[:MAX_PARTS]),
         engine="oxmsg",
         warnings=(f"Only the first {MAX_PARTS} attachments were read.",) if many else (),
@@ -133,11 +134,8 @@ def _as_mail(message: Any, *, depth: int) -> bytes:
     mail = EmailMessage()
     for name, value in _headers(message).items():
         mail[name] = value
-    plain = _text(message.body)
-    if plain.strip() or not message.html_body:
-        mail.set_content(plain)
-    else:
-        mail.set_content(message.html_body, subtype="html")
+    plain, html = _body(message)
+    mail.set_content(html or plain, subtype="html" if html else "plain")
     for attachment in _attachments(message, depth=depth):
         main, _, sub = (attachment.content_type or "").partition("/")
         if main in ("message", "multipart", "text") or not sub:
@@ -146,6 +144,13 @@ def _as_mail(message: Any, *, depth: int) -> bytes:
             attachment.content, maintype=main, subtype=sub, filename=attachment.name
         )
     return mail.as_bytes()
+
+
+def _body(message: Any) -> tuple[str, str]:
+    """Return plain text, or else HTML where there is no text or the page says more."""
+    plain, html = _text(message.body), message.html_body or ""
+    is_page = bool(html) and (not plain.strip() or says_more(html, plain))
+    return ("", html) if is_page else (plain, "")
 
 
 def _text(value: str | None) -> str:

@@ -11,11 +11,15 @@ from pathlib import Path
 
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE
-from s3sync_dagster.extraction.number_formats import Cells, Show, shows_of
+from s3sync_dagster.extraction.number_formats import Cells, Show, Shown, shows_of
+from s3sync_dagster.extraction.office_repairs import with_parts
 from s3sync_dagster.extraction.package import name_of, parse_part, relations
 from s3sync_dagster.extraction.sheet_open_document import open_document_cells
 from s3sync_dagster.extraction.sheet_records import xls_cells, xlsb_cells
 
+_STYLE_TABLE = "xl/styles.xml"
+_DURATION = re.compile(rb'formatCode="[^"]*\[(?:h+|m+|s+)\][^"]*"', re.IGNORECASE)
+_NUMBERED_DURATION = re.compile(rb'numFmtId="46"')
 _BLOCK_BYTES = 1024**2
 _MAX_TAG_BYTES = 4096
 _CELL = re.compile(rb"<(?:\w+:)?c\s([^<>]*[^<>/])>")
@@ -26,8 +30,8 @@ _ERROR = re.compile(
 )
 
 
-def shown_cells(content: Content) -> dict[str, Cells]:
-    """Return by sheet name the cells that show more than their value.
+def shown_cells(content: Content) -> dict[str, Shown]:
+    """Return by sheet name the cells that show more than their value, and merged ones.
 
     Empty for a workbook whose parts cannot be followed: its values are what counts.
     """
@@ -39,7 +43,8 @@ def shown_cells(content: Content) -> dict[str, Cells]:
             names = archive.namelist()
             if "xl/workbook.xml" in names:
                 styles = _styles(archive)
-                return {name: _cells(archive, part, styles) for name, part in _sheets(archive)}
+                parts = _sheets(archive)
+                return {name: Shown(_cells(archive, part, styles)) for name, part in parts}
             if "xl/workbook.bin" in names:
                 return xlsb_cells(archive)
             return open_document_cells(archive) if "content.xml" in names else {}
@@ -47,10 +52,22 @@ def shown_cells(content: Content) -> dict[str, Cells]:
         return {}
 
 
+def without_durations(content: Content) -> Content:
+    """Return an XLSX workbook in which durations are numbers of days; others as they are."""
+    source = content if isinstance(content, Path) else io.BytesIO(content)
+    try:
+        with zipfile.ZipFile(source) as archive:
+            before = archive.read(_STYLE_TABLE)
+    except (*BROKEN_ARCHIVE, KeyError):
+        return content
+    after = _NUMBERED_DURATION.sub(b'numFmtId="0"', _DURATION.sub(b'formatCode="0"', before))
+    return with_parts(content, {_STYLE_TABLE: after})
+
+
 def _styles(archive: zipfile.ZipFile) -> dict[int, Show]:
-    if "xl/styles.xml" not in archive.namelist():
+    if _STYLE_TABLE not in archive.namelist():
         return {}
-    root = parse_part(archive, "xl/styles.xml")
+    root = parse_part(archive, _STYLE_TABLE)
     codes = {
         int(element.get("numFmtId")): element.get("formatCode", "")
         for element in root.iter()

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import read_all
-from s3sync_dagster.extraction.number_formats import Cells, Show, shows_of
+from s3sync_dagster.extraction.number_formats import Cells, Range, Show, Shown, shows_of
 from s3sync_dagster.extraction.package import relations
 
 _ERRORS = {0x00: "#NULL!", 0x07: "#DIV/0!", 0x0F: "#VALUE!", 0x17: "#REF!", 0x1D: "#NAME?"}
@@ -24,11 +24,11 @@ _NO_NUMBER = b"\xff\xff"
 """End of a formula's result that is none; its first byte says what it is."""
 _IS_ERROR = 2
 _XLSB_SHEET, _XLSB_FORMAT, _XLSB_STYLE, _XLSB_STYLES, _XLSB_STYLES_END = 156, 44, 47, 617, 618
-_XLSB_ROW, _XLSB_NUMBERS, _XLSB_ERRORS = 0, (2, 5, 9), (3, 11)
+_XLSB_ROW, _XLSB_NUMBERS, _XLSB_ERRORS, _XLSB_MERGED = 0, (2, 5, 9), (3, 11), 176
 _NO_TEXT = 0xFFFFFFFF
 
 
-def xls_cells(content: Content) -> dict[str, Cells]:
+def xls_cells(content: Content) -> dict[str, Shown]:
     """Return by sheet name what an XLS file of Excel 5 and later shows."""
     import olefile  # noqa: PLC0415 (only for such files)
 
@@ -53,10 +53,10 @@ def xls_cells(content: Content) -> dict[str, Cells]:
             title = _text(body[6:], 1, encoding=None if is_wide else encoding)
             sheets.append((struct.unpack_from("<I", body)[0], title))
     shows = shows_of(codes, styles)
-    return {title: _xls_sheet(stream, start, shows) for start, title in sheets}
+    return {title: Shown(_xls_sheet(stream, start, shows)) for start, title in sheets}
 
 
-def xlsb_cells(archive: zipfile.ZipFile) -> dict[str, Cells]:
+def xlsb_cells(archive: zipfile.ZipFile) -> dict[str, Shown]:
     """Return by sheet name what an XLSB file shows."""
     codes: dict[int, str] = {}
     styles: list[int] = []
@@ -70,7 +70,7 @@ def xlsb_cells(archive: zipfile.ZipFile) -> dict[str, Cells]:
             styles.append(struct.unpack_from("<H", body, 2)[0])
     shows = shows_of(codes, styles)
     targets = dict(relations(archive, "xl/workbook.bin"))
-    found: dict[str, Cells] = {}
+    found: dict[str, Shown] = {}
     for kind, body in _xlsb_records(archive, "xl/workbook.bin"):
         if kind == _XLSB_SHEET:
             key, rest = _wide_text(body[8:])
@@ -130,8 +130,9 @@ def _xlsb_records(archive: zipfile.ZipFile, part: str) -> Iterator[tuple[int, by
             yield kind, stream.read(size)
 
 
-def _xlsb_sheet(archive: zipfile.ZipFile, part: str, shows: dict[int, Show]) -> Cells:
+def _xlsb_sheet(archive: zipfile.ZipFile, part: str, shows: dict[int, Show]) -> Shown:
     found: Cells = {}
+    merged: list[Range] = []
     row = 0
     for kind, body in _xlsb_records(archive, part):
         if kind == _XLSB_ROW:
@@ -143,7 +144,10 @@ def _xlsb_sheet(archive: zipfile.ZipFile, part: str, shows: dict[int, Show]) -> 
                 found[row, column] = show
         elif kind in _XLSB_ERRORS and body[8] in _ERRORS:
             found[row, struct.unpack_from("<I", body)[0]] = _ERRORS[body[8]]
-    return found
+        elif kind == _XLSB_MERGED:
+            top, bottom, left, right = struct.unpack_from("<IIII", body)
+            merged.append(((top, left), (bottom, right)))
+    return Shown(found, merged)
 
 
 def _text(body: bytes, size_bytes: int, *, encoding: str | None) -> str:

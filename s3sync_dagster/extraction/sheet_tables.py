@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from s3sync_dagster.extraction.number_formats import Range
 from s3sync_dagster.model.document import Page
 from s3sync_dagster.model.errors import LimitExceeded
 
@@ -18,8 +19,8 @@ TITLE_CHARACTERS = 80
 class MergedCells:
     """Puts a merged cell's value into each of its cells, so that every row says what it is."""
 
-    def __init__(self, ranges: list[tuple[tuple[int, int], tuple[int, int]]]) -> None:
-        self._starts: dict[int, list[tuple[tuple[int, int], tuple[int, int]]]] = defaultdict(list)
+    def __init__(self, ranges: list[Range]) -> None:
+        self._starts: dict[int, list[Range]] = defaultdict(list)
         for first, last in ranges[:MAX_MERGED_RANGES]:
             self._starts[first[0]].append((first, last))
         self._open: list[tuple[int, int, int, str]] = []
@@ -135,7 +136,7 @@ class SheetWriter:
 
     def _label(self, left: int, right: int) -> str:
         first, last = self.block[0][0], self.block[-1][0]
-        return f"{self.title}!{_letters(left)}{first}:{_letters(right - 1)}{last}"
+        return f"{self.title}!{column_name(left)}{first}:{column_name(right - 1)}{last}"
 
     def _write(self, piece: str) -> None:
         self.pieces.append(piece)
@@ -166,7 +167,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _letters(column: int) -> str:
+def column_name(column: int) -> str:
     """Return ``A`` for 0, ``Z`` for 25, ``AA`` for 26."""
     name = ""
     column += 1

@@ -9,9 +9,9 @@ from typing import Any
 
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.metadata import office_properties
-from s3sync_dagster.extraction.number_formats import plain_number
+from s3sync_dagster.extraction.number_formats import Show, Shown, plain_number
 from s3sync_dagster.extraction.sheet_extent import check_extents
-from s3sync_dagster.extraction.sheet_formats import Show, shown_cells
+from s3sync_dagster.extraction.sheet_formats import shown_cells, without_durations
 from s3sync_dagster.extraction.sheet_notes import sheet_drawings, sheet_notes
 from s3sync_dagster.extraction.sheet_tables import TITLE_CHARACTERS, MergedCells, SheetWriter
 from s3sync_dagster.model.document import Document
@@ -28,24 +28,40 @@ def read_workbook(content: Content, *, name: str, config: ExtractionConfig) -> D
     Rows that are empty part tables. Raises ``UnreadableFile`` (``encrypted``, ``damaged``) and
     ``LimitExceeded`` (``too_many_cells``, ``output_too_large``).
     """
-    import python_calamine
-
     del name, config
     check_extents(content)
+    shown = shown_cells(content)
+    try:
+        return _read(content, shown)
+    except OverflowError:  # of Python's durations: how they are shown is known all the same
+        try:
+            return _read(without_durations(content), shown)
+        except OverflowError:
+            message = "The workbook has a duration of more than 999,999,999 days."
+            raise UnreadableFile(message, reason="damaged") from None
+
+
+def _read(content: Content, shown: Mapping[str, Shown]) -> Document:
+    import python_calamine
+
     writer = SheetWriter()
     notes, drawings = sheet_notes(content), sheet_drawings(content)
-    shown = shown_cells(content)
     hidden: list[str] = []
     with _open_workbook(content) as workbook:
         for sheet in workbook.sheets_metadata:
-            if sheet.typ != python_calamine.SheetTypeEnum.WorkSheet:
-                continue
+            is_sheet = sheet.typ == python_calamine.SheetTypeEnum.WorkSheet
+            if not is_sheet and not drawings.get(sheet.name):
+                continue  # macros
             if sheet.visible != python_calamine.SheetVisibleEnum.Visible:
                 hidden.append(sheet.name[:TITLE_CHARACTERS])
                 continue
-            _write_sheet(writer, workbook, sheet.name, shown.get(sheet.name, {}))
-            writer.add_notes(notes.get(sheet.name, []))
-            writer.add_drawings(drawings.get(sheet.name, []))
+            looks = shown.get(sheet.name, Shown({}))
+            if is_sheet:
+                _write_sheet(writer, workbook, sheet.name, looks)
+            else:
+                writer.begin_sheet(sheet.name)  # of a chart alone
+            writer.add_notes([*notes.get(sheet.name, []), *looks.notes])
+            writer.add_drawings([*drawings.get(sheet.name, []), *looks.boxes])
     properties = office_properties(content)
     return Document(
         text="".join(writer.pieces).rstrip("\n") + "\n" if writer.pages else "",
@@ -86,15 +102,14 @@ def _calamine_errors() -> Iterator[None]:
         raise UnreadableFile("The workbook is cut off or damaged.", reason="damaged") from None
 
 
-def _write_sheet(
-    writer: SheetWriter, workbook: Any, title: str, shown: Mapping[tuple[int, int], Show | str]
-) -> None:
+def _write_sheet(writer: SheetWriter, workbook: Any, title: str, looks: Shown) -> None:
+    shown, ranges = looks.cells, looks.merged
     writer.begin_sheet(title)
     with _calamine_errors():
         sheet = workbook.get_sheet_by_name(title)
         rows = sheet.iter_rows()
         first_column = sheet.start[1] if sheet.start else 0
-        merged = MergedCells(sheet.merged_cell_ranges or [])
+        merged = MergedCells(ranges or sheet.merged_cell_ranges or [])
         for number, row in enumerate(rows, start=1):
             # iter_rows gives the rows above the first used one too, but not the columns before.
             values = [""] * first_column + row

@@ -16,6 +16,7 @@ from s3sync_dagster.extraction.docling_reader import (
     to_markdown,
 )
 from s3sync_dagster.extraction.drawings import with_drawings
+from s3sync_dagster.extraction.formulas import open_formulas, open_slide_formulas
 from s3sync_dagster.extraction.furniture import with_furniture
 from s3sync_dagster.extraction.metadata import office_properties
 from s3sync_dagster.extraction.office_shapes import open_groups, open_slide
@@ -41,6 +42,7 @@ def read_pptx(content: Content, *, name: str, config: ExtractionConfig) -> Docum
     slides = list(backend.pptx_obj.slides)
     for slide in slides:
         open_slide(slide._element)
+        open_slide_formulas(slide._element)
     warnings = [
         f"Slide {number} is hidden and was left out."
         for number, slide in enumerate(slides, start=1)
@@ -80,7 +82,9 @@ def read_odp(content: Content, *, name: str, config: ExtractionConfig) -> Docume
         _odf_type = ""  # templates too
 
     backend = open_backend(content, name=name, format_name="ODP", backend=Backend)
-    open_groups(backend.odf_obj.content.root._xml_element)
+    body = backend.odf_obj.content.root._xml_element
+    open_formulas(body, backend.odf_obj.container.get_part)
+    open_groups(body)
     count = backend.page_count()
     feet: set[str] = set()
     numbers = range(1, count + 1)

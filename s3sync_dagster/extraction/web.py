@@ -107,6 +107,13 @@ class _TextParser(HTMLParser):
         if tag not in self._INLINE:
             self.pieces.append("\n")
 
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
+        """Pass by a section as of SGML; of one that it does not know the parser is afraid."""
+        try:
+            return super().parse_marked_section(i, report)
+        except AssertionError:
+            return self.parse_bogus_comment(i, report)
+
     def handle_data(self, data: str) -> None:
         if not self._silent:
             self.pieces.append(data.replace("\n", " "))

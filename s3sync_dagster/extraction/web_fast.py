@@ -7,6 +7,7 @@ from typing import Any
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.decoding import Decoded, decode
+from s3sync_dagster.extraction.formulas import latex_of
 from s3sync_dagster.extraction.web import (
     BOILERPLATE_ROLES,
     BOILERPLATE_TAGS,
@@ -19,6 +20,7 @@ from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.source import ExtractionConfig
 
 PRELOAD = {"read_html_fast": ("lxml.html",)}
+_TEX = "application/x-tex"
 _SILENT = {"script", "style", "template", "head", "noscript", "svg", "iframe", "object", "select"}
 _MARKS = {"b": "**", "strong": "**", "i": "*", "em": "*", "code": "`", "kbd": "`", "del": "~~"}
 _MARKS |= {"samp": "`", "tt": "`", "s": "~~", "strike": "~~"}
@@ -31,8 +33,13 @@ _BOILERPLATE = "//*[{}]".format(
         )
     )
 )
+_SHOWN_FORMULA = "katex-html"
+"""Of the letters of a formula which stand beside it in MathML, as KaTeX writes both."""
 _BREAK = "\x00"
 """Of a line by ``br``; newlines of the source are blanks."""
+_MAX_DEPTH_INSIDE = 50
+"""Nested elements of a page in a frame, which add to those round it."""
+_ROUND_ROWS = ("thead", "tbody", "tfoot", "form")
 _MAX_CELL_WORDS = 60
 """Of a table with tables inside; those with more are there for the layout."""
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
@@ -93,7 +100,11 @@ def html_tree(source: str) -> Any:
 
     # The paragraph makes pages without any element parse too.
     parser = lxml_html.HTMLParser(encoding="utf-8", huge_tree=False)
-    return lxml_html.document_fromstring(f"{source}<p></p>".encode(), parser=parser)
+    tree = lxml_html.document_fromstring(f"{source}<p></p>".encode(), parser=parser)
+    for template in tree.iter("template"):
+        if template.get("shadowrootmode"):  # which is shown without JavaScript
+            template.tag = "div"
+    return tree
 
 
 def drop_boilerplate(tree: Any) -> None:
@@ -132,23 +143,41 @@ def _block(element: Any) -> Iterator[str]:
         if items:
             yield "\n".join(items)
     elif tag == "pre":
+        for line_break in element.iter("br"):
+            line_break.tail = f"\n{line_break.tail or ''}"
         yield "```\n" + element.text_content().strip("\n") + "\n```"
     elif tag == "table" and (element.find(".//table") is None or _has_data(element)):
+        yield from _beside_rows(element)
         rows = list(_rows(element))
         if rows:
             yield "\n".join(rows)
     elif tag == "blockquote":
         for block in html_blocks(element):
             yield "\n".join("> " + line for line in block.split("\n"))
+    elif tag in ("svg", "math"):
+        yield from _paragraph([_inline(element)])
     elif tag == "dt":
         yield from _paragraph(["**", _squeeze(_content(element)), "**"])
+    elif tag == "iframe":
+        yield from _page_inside(element.get("srcdoc") or "")
     elif tag not in _SILENT:
         yield from html_blocks(element)
 
 
+def _page_inside(source: str) -> Iterator[str]:
+    """Yield the blocks of a page that stands in a page's frame, without those in its own frames."""
+    if nesting_depth(source) > _MAX_DEPTH_INSIDE:
+        yield from filter(None, [plain_text(source).strip()])
+    elif source.strip():
+        tree = html_tree(source)
+        for frame in tree.iter("iframe"):
+            frame.attrib.pop("srcdoc", None)
+        yield from html_blocks(tree)
+
+
 def _is_block(element: Any) -> bool:
     """Return whether an element stands on lines of its own, also by what is inside it."""
-    if element.tag in _BLOCKS:
+    if element.tag in _BLOCKS or element.tag == "iframe" and element.get("srcdoc"):
         return True
     return isinstance(element.tag, str) and any(_is_block(child) for child in element)
 
@@ -169,7 +198,13 @@ def _content(element: Any) -> str:
 
 def _inline(element: Any) -> str:
     tag = element.tag
+    if tag == "math":
+        return _formula(element)
+    if tag == "svg":
+        return f" {' '.join(_drawn(element))} "
     if not isinstance(tag, str) or tag in _SILENT:  # comments have no name
+        return ""
+    if tag == "span" and _SHOWN_FORMULA in (element.get("class") or "").split():
         return ""
     if tag == "br":
         return _BREAK
@@ -186,10 +221,29 @@ def _inline(element: Any) -> str:
     return text
 
 
+def _formula(math: Any) -> str:
+    """Return a formula as its author typed it, where the page has that, or else its MathML."""
+    typed = next((one for one in math.iter("annotation") if one.get("encoding") == _TEX), None)
+    latex = _squeeze(typed.text_content()) if typed is not None else latex_of(math)
+    mark = "$$" if math.get("display") == "block" else "$"
+    return f"{mark}{latex}{mark}" if latex else ""
+
+
+def _drawn(drawing: Any) -> Iterator[str]:
+    """Yield the words of a drawing, such as the labels of a chart."""
+    for text in drawing.iter("text", "foreignobject"):
+        if words := _squeeze(" ".join(text.itertext())):
+            yield words
+
+
 def _items(element: Any, *, depth: int) -> Iterator[str]:
     number = int(element.get("start") or 1) if str(element.get("start") or 1).isdigit() else 1
-    for item in element:
-        if item.tag != "li":
+    for item in _entries(element):
+        if isinstance(item, str):
+            yield f"{'    ' * depth}- {item}"
+            continue
+        if item.tag in ("ul", "ol"):
+            yield from _items(item, depth=depth + 1)
             continue
         words = [item.text or ""]
         nested: list[str] = []
@@ -207,13 +261,40 @@ def _items(element: Any, *, depth: int) -> Iterator[str]:
         number += 1
 
 
+def _entries(element: Any) -> Iterator[Any]:
+    """Yield what a list has: items, lists that stand in no item, and words beside items."""
+    yield from filter(None, [_one_line(element.text or "")])
+    for child in element:
+        if child.tag in ("li", "ul", "ol"):
+            yield child
+        elif child.tag in _SILENT or not isinstance(child.tag, str):
+            pass
+        elif next(child.iter("li"), None) is not None:
+            yield from _entries(child)
+        else:
+            blocks = html_blocks(child) if _is_block(child) else [_inline(child)]
+            yield from filter(None, [_one_line(" ".join(blocks))])
+        yield from filter(None, [_one_line(child.tail or "")])
+
+
+def _beside_rows(table: Any) -> Iterator[str]:
+    """Yield the caption of a table, and words in it that stand in no row."""
+    yield from _paragraph([table.text or ""])
+    for child in table:
+        if child.tag == "caption" or child.tag not in (*_ROUND_ROWS, "tr", *_SILENT):
+            yield from html_blocks(child) if isinstance(child.tag, str) else ()
+        elif child.tag in _ROUND_ROWS:
+            yield from _beside_rows(child)
+        yield from _paragraph([child.tail or ""])
+
+
 def _rows(table: Any) -> Iterator[str]:
     """Yield the rows of a table; cells over several rows or columns are repeated."""
     grid: list[list[str]] = []
     below: dict[int, tuple[int, str]] = {}
     for row in _own_rows(table):
         cells: list[str] = []
-        for cell in row.iterchildren("td", "th"):
+        for cell in _cells(row):
             _take_from_above(cells, below)
             nested = cell.find(".//table") is not None
             words = " ".join(cell.itertext() if nested else html_blocks(cell))
@@ -234,16 +315,25 @@ def _rows(table: Any) -> Iterator[str]:
 
 def _own_rows(table: Any) -> Iterator[Any]:
     """Yield the rows of a table, not those of tables in its cells."""
-    for child in table.iterchildren("tr", "thead", "tbody", "tfoot"):
+    for child in table.iterchildren("tr", *_ROUND_ROWS):
         if child.tag == "tr":
             yield child
         else:
-            yield from child.iterchildren("tr")
+            yield from _own_rows(child)
+
+
+def _cells(row: Any) -> Iterator[Any]:
+    """Yield the cells of a row, also those in a form, which pages begin between two cells."""
+    for child in row.iterchildren("td", "th", "form"):
+        if child.tag == "form":
+            yield from _cells(child)
+        else:
+            yield child
 
 
 def _has_data(table: Any) -> bool:
     """Return whether a table with tables in its cells is one itself, not a page's layout."""
-    rows = [list(row.iterchildren("td", "th")) for row in _own_rows(table)]
+    rows = [list(_cells(row)) for row in _own_rows(table)]
     widths = {sum(_span(cell, "colspan") for cell in row) for row in rows}
     if len(rows) < 2 or len(widths) != 1 or widths.pop() < 2:
         return False

@@ -9,11 +9,16 @@ Imports docling as it is loaded: only for the forker of workers.
 """
 
 import io
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
-from docling.backend.msword_backend import MsWordDocumentBackend  # noqa: TID253 (see above)
+from docling.backend.docx.latex.omml import oMath2Latex  # noqa: TID253 (see above)
+from docling.backend.msword_backend import (  # noqa: TID253
+    MsWordDocumentBackend,
+    _format_enum_counter,
+)
 from docx.text.run import Run
 from PIL import Image
 
@@ -39,6 +44,11 @@ _BESIDE_RUNS = {
     *_REMARKS,
 }
 _TEXTS = {f"{_WORD}{name}" for name in ("br", "cr", "noBreakHyphen", "ptab", "t", "tab")}
+_MAX_COLUMNS = 1000
+_LEVELS = 9
+"""Of a list in Word."""
+_PLACE, _WORDS_OF_MARK = re.compile(r"%([1-9])"), re.compile(r"[^\s.:]")
+_BESIDE_TEXT = {"AlternateContent", "drawing", "object", "pict", "pPr", "rPr", "tcPr"}
 _IN_RUNS = {*_TEXTS, _RUN_MARKS, f"{_WORD}lastRenderedPageBreak", f"{_WORD}softHyphen"}
 _WHITE = ((255, 255),) * 3
 
@@ -59,10 +69,15 @@ class WordBackend(MsWordDocumentBackend):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._of_style: dict[tuple[str, Any], Any] = {}
         self._levels: dict[tuple[int, int], Any] = {}
+        self._own_marks: dict[int, bool] = {}
         self._formats: dict[Any, Any] = {}
         super().__init__(*args, **kwargs)
         self.docx_to_pdf_converter = print  # never called: each shape has its place, as if drawn
         self.docx_to_pdf_converter_init = True
+
+    def _handle_tables(self, element: Any, doc: Any) -> Any:
+        _widen_grid(element)
+        return super()._handle_tables(element, doc)
 
     def _walk_linear(self, body: Iterable[Any], doc: Any) -> tuple[Any, list[Any]]:
         refs: list[Any] = []
@@ -116,9 +131,13 @@ class WordBackend(MsWordDocumentBackend):
         return content
 
     def _handle_equations_in_text(self, element: Any, text: Any) -> Any:
+        """Return a text with its equations, which docling drops where it finds other words."""
         if next(element.iter(_EQUATION), None) is None:
             return text, []
-        return super()._handle_equations_in_text(element, text)
+        pieces = [*_pieces(element)]
+        marked = [self.equation_bookends.format(EQ=one) if is_eq else one for is_eq, one in pieces]
+        equations = [one for one, (is_eq, _) in zip(marked, pieces, strict=True) if is_eq]
+        return ("".join(marked), equations) if equations else (text, [])
 
     def _get_comment_ids_for_element(self, element: Any) -> set[str]:
         if next(element.iter(*_REMARKS), None) is None:
@@ -130,6 +149,60 @@ class WordBackend(MsWordDocumentBackend):
         if key not in self._levels:
             self._levels[key] = super()._get_level_element(numid, ilvl)
         return self._levels[key]
+
+    def _build_enum_marker(self, numid: int, ilvl: int) -> str:
+        """Return an item's mark; docling makes ``1.1.`` of one in brackets, as ``(1)``."""
+        if any(mark in self._mark_of(numid, ilvl) for mark in "()[]"):
+            return self._counted_mark(numid, ilvl)
+        return super()._build_enum_marker(numid, ilvl)
+
+    def _add_heading(
+        self,
+        doc: Any,
+        curr_level: int | None,
+        text: str,
+        is_numbered_style: bool = False,
+        numid: int | None = None,
+        ilevel: int | None = None,
+    ) -> Any:
+        """Add a heading with its number as it is shown, which docling counts in digits from 1."""
+        if is_numbered_style and numid is not None and self._has_own_marks(numid):
+            level = ilevel or 0
+            self._get_list_counter(numid, level)
+            self.started_numids.add(numid)
+            text = f"{self._counted_mark(numid, level)} {text}"
+            return super()._add_heading(doc, curr_level, text)
+        return super()._add_heading(doc, curr_level, text, is_numbered_style, numid, ilevel)
+
+    def _has_own_marks(self, numid: int) -> bool:
+        """Return whether numbers of a list have words, letters or brackets, or begin elsewhere."""
+        if numid not in self._own_marks:
+            self._own_marks[numid] = any(
+                _WORDS_OF_MARK.search(_PLACE.sub("", self._mark_of(numid, level)))
+                or self._get_level_num_fmt(numid, level) not in (None, "decimal", "none", "bullet")
+                or self._get_start_value(numid, level) > 1
+                for level in range(_LEVELS)
+                if _PLACE.search(self._mark_of(numid, level))
+            )
+        return self._own_marks[numid]
+
+    def _mark_of(self, numid: int, ilvl: int) -> str:
+        """Return how a level of a list is marked, such as ``Article %1``."""
+        level = self._get_level_element(numid, ilvl)
+        mark = None if level is None else level.find(f"{_WORD}lvlText")
+        return "" if mark is None else mark.get(f"{_WORD}val") or ""
+
+    def _counted_mark(self, numid: int, ilvl: int) -> str:
+        own = self._get_level_element(numid, ilvl)
+        in_digits = own is not None and own.find(f"{_WORD}isLgl") is not None
+
+        def count(place: re.Match[str]) -> str:
+            level = int(place[1]) - 1
+            number = self.list_counters.get((numid, level)) or self._get_start_value(numid, level)
+            form = self._get_level_num_fmt(numid, level)
+            return _format_enum_counter(number, None if in_digits and level < ilvl else form)
+
+        return _PLACE.sub(count, self._mark_of(numid, ilvl)).strip()
 
     def _get_numId_and_ilvl(self, paragraph: Any) -> Any:  # noqa: N802 (docling's)
         if paragraph._p.find(_NUMBERING) is not None:
@@ -156,6 +229,50 @@ class WordBackend(MsWordDocumentBackend):
         if key not in self._of_style:
             self._of_style[key] = ask(argument)
         return self._of_style[key]
+
+
+def _widen_grid(table: Any) -> None:
+    """Give a table's grid all columns that its rows have: cells beyond it are left out."""
+    width = max(map(_width, table.iterchildren(f"{_WORD}tr", f"{_WORD}sdt")), default=0)
+    grid = table.find(f"{_WORD}tblGrid")
+    if grid is None:
+        grid = table.makeelement(f"{_WORD}tblGrid")
+        marks = table.find(f"{_WORD}tblPr")
+        table.insert(0 if marks is None else table.index(marks) + 1, grid)
+    for _ in range(min(width, _MAX_COLUMNS) - len(grid)):
+        grid.append(grid.makeelement(f"{_WORD}gridCol"))
+
+
+def _width(row: Any) -> int:
+    """Return how many columns a row has, those that it leaves out at its beginning included."""
+    cells = [
+        *row.iterchildren(f"{_WORD}tc"),
+        *row.iterfind(f"{_WORD}sdt/{_WORD}sdtContent/{_WORD}tc"),
+    ]
+    spans = [*(cell.find(f"{_WORD}tcPr/{_WORD}gridSpan") for cell in cells)]
+    before = row.find(f"{_WORD}trPr/{_WORD}gridBefore")
+    wider = [int(span.get(f"{_WORD}val")) - 1 for span in spans if _is_count(span)]
+    return len(cells) + sum(wider) + (int(before.get(f"{_WORD}val")) if _is_count(before) else 0)
+
+
+def _is_count(element: Any) -> bool:
+    value = "" if element is None else element.get(f"{_WORD}val", "")
+    return value.isascii() and value.isdigit() and len(value) < 4
+
+
+def _pieces(element: Any) -> Iterator[tuple[bool, str]]:
+    """Yield texts and equations of a paragraph or a cell, without those of boxes in it."""
+    for child in element:
+        name = child.tag.rpartition("}")[2] if isinstance(child.tag, str) else ""
+        if child.tag in _TEXTS:
+            yield False, str(child)
+        elif name == "oMath":
+            if latex := str(oMath2Latex(child)).strip():
+                yield True, latex
+        elif name not in _BESIDE_TEXT:
+            yield from _pieces(child)
+            if child.tag == _PARAGRAPH and child.getnext() is not None:
+                yield False, "\n"
 
 
 def _is_plain(element: Any) -> bool:

@@ -12,7 +12,7 @@ from s3sync_dagster.model.place import Carried, Place, place_from_json
 
 CHUNKER_VERSION = 2
 """Bumped by hand when the chunker cuts differently: documents become outdated."""
-EXTRACTOR_VERSION = 11
+EXTRACTOR_VERSION = 12
 """Bumped by hand when extraction gives other text: documents become outdated."""
 
 

@@ -8,11 +8,24 @@ from s3sync_dagster.catalog.deletions import CUT_OFF_SECONDS
 from s3sync_dagster.core.patience import LEASE_SECONDS
 from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.engine.batch.sidecars import end_sidecars
+from s3sync_dagster.engine.ports import WriteLimits
 from s3sync_dagster.engine.verifying import verify_collection
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import LeaseLost, RecordRejected, Unavailable
 from s3sync_dagster.model.source import DeleteMode
-from s3sync_dagster_tests.core.rules import LONG, event, hold, sidecar, work_on
+from s3sync_dagster.ports.memory_chroma import MemoryCollections
+from s3sync_dagster_tests.core.rules import (
+    LONG,
+    Died,
+    Refusing,
+    event,
+    hold,
+    refuse_with,
+    sidecar,
+    states,
+    work_and_die,
+    work_on,
+)
 from s3sync_dagster_tests.engine_fixture import make_world
 
 
@@ -114,6 +127,39 @@ def test_an_object_that_is_back_is_indexed_over_what_was_written_late_of_it(mode
     world.bucket.put("a.txt", "two")
     world.sync()
     assert (list(world.texts().values()), all_clean(world)) == (["two"], True)
+
+
+def test_what_append_mode_has_kept_meanwhile_is_written_over_late_and_kept_no_more():
+    world = make_world(mode=DeleteMode.APPEND)
+    world.collections = MemoryCollections(write_limits=WriteLimits(max_records=4))
+    world.bucket.put("a.txt", "one")
+    world.listing()
+
+    def at(place):
+        if place == "upserted":
+            raise Died
+
+    work_and_die(world, workers=1, at=at)
+    world.bucket.delete("a.txt")
+    world.listing(approve_deletes=True)
+    away = refuse_with(Unavailable("away", reason="chroma_unavailable"))
+    world.run_batches(collections=Refusing(world, delete=away))  # it is on its way out
+    world.bucket.put("a.txt", LONG)
+    world.clock.seconds += 7200
+    world.listing()
+    late = hold(world, "a.txt")
+
+    def kept():
+        world.clock.seconds += LEASE_SECONDS
+        world.run_batches()
+        assert (list(world.texts().values()), states(world)["a.txt"][0]) == (["one"], "skipped")
+
+    with pytest.raises(LeaseLost):
+        work_on(world, late, collections=LateCollections(world, late, kept))
+    assert len(world.texts()) == 4
+    world.run_batches()
+    assert set(world.texts().values()) == set(LONG.split("\n\n"))
+    assert (states(world)["a.txt"], all_clean(world)) == (("indexed", None), True)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from s3sync_dagster.extraction.notebook import read_notebook
 from s3sync_dagster.extraction.show import provenance
 from s3sync_dagster.extraction.words import word_recall
+from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster_tests.extraction import corpus
 from s3sync_dagster_tests.extraction.conftest import Read
 
@@ -188,3 +190,24 @@ def test_provenance_is_plain_json(read: Read):
         "# People\n\n"
     )
     assert set(shown) >= {field.name for field in dataclasses.fields(document)} - {"text"}
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (
+            {"text/plain": "<IPython.core.display.HTML object>", "text/html": "<p>a page</p>"},
+            "a page",
+        ),
+        ({"text/html": ["<b>alone</b>"]}, "alone"),
+        ({"text/plain": ["<IPython.core.display.Math object>"], "text/latex": "$x^2$"}, "$x^2$"),
+        ({"text/plain": "<Axes: xlabel='a'>", "image/png": "AA=="}, "<Axes: xlabel='a'>"),
+        ({"text/plain": "   a\n0  1", "text/html": "<table></table>"}, "   a\n0  1"),
+    ],
+)
+def test_what_a_notebook_shows_as_a_page_alone_is_read(data: dict[str, object], text: str):
+    output = {"output_type": "display_data", "data": data}
+    cell = {"cell_type": "code", "source": "", "outputs": [output]}
+    content = json.dumps({"cells": [cell], "metadata": {}}).encode()
+    read = read_notebook(content, name="a.ipynb", config=ExtractionConfig())
+    assert read.text == f"```\n{text}\n```\n"

@@ -141,3 +141,36 @@ def test_paragraphs_of_an_item_are_words_apart(read: Read, paragraphs: str | Non
     if paragraphs:
         page = f"<draw:page>{box('first')}{frame}</draw:page>"
         assert read(open_document("presentation", page), "a.odp").text == "# first\n\n- one two\n"
+
+
+def test_note_of_a_cell_is_read_once(read: Read):
+    note = (
+        '<text:note text:note-class="footnote"><text:note-citation>{0}</text:note-citation>'
+        "<text:note-body><text:p>note {0}</text:p></text:note-body></text:note>"
+    )
+    cells = "".join(
+        f'<table:table-cell office:value-type="string"><text:p>{words}</text:p></table:table-cell>'
+        for words in (f"word{note.format(1)} after", f"<text:span>two</text:span>{note.format(2)}.")
+    )
+    row = f"<table:table-row>{cells}</table:table-row>"
+    body = f"<text:section><table:table>{row}</table:table><text:p>end</text:p></text:section>"
+    text = read(open_document("text", body), "a.odt").text
+    assert text == "| word after | two. |\n| - | - |\n\nend\n\nnote 1\n\nnote 2\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "shown"),
+    [
+        ("currency", 'office:value="1234.5"', "1.234,50 €"),
+        ("date", 'office:date-value="2024-05-05"', "5. Mai 2024"),
+        ("boolean", 'office:boolean-value="true"', "WAHR"),
+    ],
+)
+def test_value_of_a_cell_of_a_text_is_as_it_is_shown(read: Read, kind: str, value: str, shown: str):
+    cells = (
+        "<table:table-cell><text:p>Sum</text:p></table:table-cell>"
+        f'<table:table-cell office:value-type="{kind}" {value}><text:p>{shown}</text:p>'
+        "</table:table-cell>"
+    )
+    body = f"<table:table><table:table-row>{cells}</table:table-row></table:table>"
+    assert f"| Sum | {shown} |" in read(open_document("text", body), "a.odt").text

@@ -86,3 +86,13 @@ def test_code_pages_have_the_names_that_outlook_gives_them():
     assert found is not None
     assert found.decode("測試".encode("cp950"))[0] == "測試"
     assert outlook._code_page("windows_4711") is None
+
+
+def test_page_that_says_more_than_the_text_beside_it_is_read(read: Read):
+    rich = "Dear customers, the spring catalogue has new bicycles, tents, boats and skis"
+    html = f"<p>{rich}</p>".encode()
+    stub = msg_file(message(subject="Offer", body="Use another program.", html=html))
+    assert "spring catalogue" in read(stub, "a.msg").text
+    assert "another program" not in read(stub, "a.msg").text
+    as_text = msg_file(message(subject="Offer", body=f"{rich}, plainly", html=html))
+    assert "skis, plainly" in read(as_text, "a.msg").text

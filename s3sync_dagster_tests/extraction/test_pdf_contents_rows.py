@@ -264,3 +264,59 @@ def test_a_label_whose_parts_touch_is_one():
     parts = [whole._replace(text="1", width=5), whole._replace(text=".1", left=65, width=10)]
     (table,) = find_contents(texts, [*words[:at], *parts, *words[at + 1 :]])
     assert table.rows[3] == ["1.1 What it is for", "2"]
+
+
+PARTS = [
+    "PART ONE: HOW THE TOWN BEGAN AND WHO BUILT ALL OF IT",
+    "PART TWO: WHAT BECAME OF IT ALL IN THE LONG PEACE",
+]
+
+
+def in_parts(*heads: str, names: list[str], left: float = 60) -> list[list[str]] | None:
+    """Return the rows of contents with a head above each half of the names; None: no table."""
+    half = len(names) // 2
+    lines = [(name, str(page)) for page, name in enumerate(names, 3)]
+    lines[half:half] = [(heads[1], "")]
+    lines[0:0] = [("Preface", "i"), (heads[0], "")]
+    words: list[Word] = []
+    for place, (name, page) in enumerate(lines):
+        top = 100 + 14 * place
+        words += words_at(name, 60 if name in heads or name == "Preface" else left, top)
+        words += page_at(page, top) if page else []
+    made = find_contents([paragraph(words)], words)
+    return made[0].rows if made[0].kind == "table" else None
+
+
+NUMBERED = ["1 The river", "2 The mill", "3 The bridge", "4 The wall", "5 The school", "6 The rail"]
+PLAIN = [name[2:] for name in NUMBERED]
+
+
+@pytest.mark.parametrize(
+    ("heads", "names", "left"),
+    [
+        (PARTS, NUMBERED, 60),
+        (PARTS, PLAIN, 60),
+        (PARTS, PLAIN, 80),
+        ([head[10:] for head in PARTS], PLAIN, 60),
+        ([head.capitalize() for head in PARTS], NUMBERED, 60),
+        ([head.capitalize() for head in PARTS], PLAIN, 80),
+    ],
+    ids=["numbers", "capitals", "indent", "capitals alone", "part of numbers", "part of indent"],
+)
+def test_a_wide_head_of_a_part_is_a_row_of_its_own(heads: list[str], names: list[str], left: float):
+    rows = in_parts(*heads, names=names, left=left)
+    assert rows is not None
+    assert [row[0] for row in rows] == ["Preface", heads[0], *names[:3], heads[1], *names[3:]]
+    assert [row for row in rows if not row[1]] == [[head, ""] for head in heads]
+
+
+def test_where_nothing_tells_the_head_of_a_part_from_its_first_entry_all_stays():
+    assert in_parts(*(head.capitalize() for head in PARTS), names=PLAIN) is None
+
+
+def test_a_name_in_capitals_goes_on_in_capitals():
+    long = "4 THE SIEGE OF THE TOWN AND WHAT WAS SAID OF IT BY THOSE"
+    lines = [(name.upper(), str(page)) for page, name in enumerate(NUMBERED, 3)]
+    lines[3:4] = [(long, ""), ("WHO LIVED", "7")]
+    _, (table,) = read(lines)
+    assert table.rows[3] == [f"{long} WHO LIVED", "7"]

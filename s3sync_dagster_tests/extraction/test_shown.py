@@ -33,6 +33,9 @@ DIAGRAM = (
         ("[$£-809]#,##0", 1200.0, "£1,200"),
         ("$#,##0.00_);($#,##0.00)", -3.0, "-$3.00"),
         ('0" kg"', 12.0, "12 kg"),
+        ('General" pcs"', 12.0, "12 pcs"),
+        ('"No. "General\\ "x"', -2.5, "-No. 2.5 x"),
+        ('general" mm";-general" mm"', 0.25, "0.25 mm"),
         ('0,"K"', 12345.0, "12K (12345)"),
         ('$#,##0,"k"', 12345678.0, "$12,346k (12345678)"),
         ('0.0,,"M"', 1200000.0, "1.2M"),
@@ -179,7 +182,7 @@ def test_numbers_repeated_without_end_are_few():
         'table:number-columns-repeated="16384"><text:p>50%</text:p></table:table-cell>'
     )
     shown = shown_cells(ods(f"<table:table-row {rows}>{cell}</table:table-row>"))
-    assert len(shown["Sheet1"]) == MAX_CELLS
+    assert len(shown["Sheet1"].cells) == MAX_CELLS
 
 
 def record(kind: int, body: bytes = b"") -> bytes:
@@ -192,18 +195,18 @@ def wide(text: str) -> bytes:
     return struct.pack("<I", len(text)) + text.encode("utf-16-le")
 
 
-def xlsb() -> bytes:
+def xlsb(*, rows: bytes = b"", after: bytes = b"") -> bytes:
     code = struct.pack("<H", 164) + wide('"$"#,##0.00')
     styles = record(278) + record(615, struct.pack("<I", 1)) + record(44, code) + record(616)
     styles += record(617, struct.pack("<I", 3))
     for number in (0, 10, 164):
         styles += record(47, struct.pack("<HHHHHI", 0, number, 0, 0, 0, 0))
-    sheet = record(129) + record(148, struct.pack("<IIII", 0, 0, 0, 2)) + record(145)
+    sheet = record(129) + record(148, struct.pack("<IIII", 0, 1, 0, 2)) + record(145)
     sheet += record(0, struct.pack("<IIHBBII", 0, 0, 300, 0, 0, 1, 0) + b"\0" * 8)
     sheet += record(5, struct.pack("<IId", 0, 1, 0.025)) + record(
         5, struct.pack("<IId", 1, 2, 1599.99)
     )
-    sheet += record(3, struct.pack("<IIB", 2, 0, 0x07)) + record(146) + record(130)
+    sheet += record(3, struct.pack("<IIB", 2, 0, 0x07)) + rows + record(146) + after + record(130)
     book = record(131) + record(143)
     book += record(156, struct.pack("<II", 0, 1) + wide("rId1") + wide("Sales")) + record(144)
     book += record(157, b"\0" * 26) + record(132)

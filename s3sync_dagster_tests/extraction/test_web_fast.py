@@ -2,7 +2,7 @@
 
 import pytest
 
-from s3sync_dagster.extraction.web import without_boilerplate
+from s3sync_dagster.extraction.web import plain_text, without_boilerplate
 from s3sync_dagster.extraction.web_fast import read_html_fast
 from s3sync_dagster.extraction.words import word_recall
 from s3sync_dagster.model.source import ExtractionConfig
@@ -120,3 +120,59 @@ def test_table_for_the_layout_is_none(read: Read):
 def test_line_of_the_source_is_no_heading(read: Read):
     page = b"<p>It says:\n<samp># no heading</samp><br>and\ngoes on</p>"
     assert read(page, "a.html").text == "It says: `# no heading`\nand goes on\n"
+
+
+def test_labels_of_a_drawing_are_read():
+    drawing = (
+        "<svg><title>icon</title><g><text x='1'>North</text><text><tspan>South</tspan></text></g>"
+        "<foreignObject><div>East</div></foreignObject></svg>"
+    )
+    assert markdown(f"<p>a</p>{drawing}<p>b</p>") == "a\n\nNorth South East\n\nb\n"
+
+
+@pytest.mark.parametrize("odd", ["<![foo[ x ]]>", "<![ ", "<![if !mso]>", "<!x>"])
+def test_sections_that_no_page_should_have_end_no_reading(odd: str):
+    assert plain_text(f"<p>a</p>{odd}<p>b</p>").startswith("a\n")
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        ("<li>a</li><ul><li>b</li></ul><li>c</li>", "- a\n    - b\n- c\n"),
+        ("<div><li>a</li></div><span><li>b</li></span>", "- a\n- b\n"),
+        ("loose<li>a</li>more<p>odd</p>", "- loose\n- a\n- more\n- odd\n"),
+        ("<script>no</script><template><li>no</li></template><li>a</li>", "- a\n"),
+    ],
+)
+def test_what_stands_in_a_list_and_in_no_item_is_read(items: str, expected: str):
+    assert markdown(f"<ul>{items}</ul>") == expected
+
+
+@pytest.mark.parametrize(
+    ("inside", "expected"),
+    [
+        ("<caption>Prices of <b>fish</b></caption><tr><td>a</td></tr>", "Prices of **fish**\n\n"),
+        ("<form><tr><td>a</td></tr></form>", ""),
+        ("<tr><form><td>a</td></form></tr>", ""),
+        ("<tbody><form><tr><td>a</td></tr></form></tbody>", ""),
+        ("<tr><td>a</td></tr>beside", "beside\n\n"),
+    ],
+)
+def test_what_stands_in_a_table_and_in_no_cell_is_read(inside: str, expected: str):
+    assert markdown(f"<table>{inside}</table>") == f"{expected}| a |\n| - |\n"
+
+
+def test_lines_of_code_stay_apart():
+    assert markdown("<pre>one<br>two<br/></pre>") == "```\none\ntwo\n```\n"
+
+
+def test_what_a_page_declares_as_shadow_is_read():
+    shown = "<div><template shadowrootmode='open'><p>shown</p></template></div>"
+    assert markdown(f"{shown}<template><p>not</p></template>") == "shown\n"
+
+
+@pytest.mark.parametrize("deep", ["", "<b>" * 100])
+def test_page_that_stands_in_a_frame_is_read(deep: str):
+    inside = f"{deep}<p>in the frame</p><iframe srcdoc='&lt;p&gt;no'></iframe>"
+    frame = f'<iframe srcdoc="{inside}"></iframe>'
+    assert markdown(f"<p>a{frame}</p><p>b</p><iframe></iframe>") == "a\n\nin the frame\n\nb\n"

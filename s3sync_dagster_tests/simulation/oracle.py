@@ -321,14 +321,18 @@ def _check_mirror(world: World, expected: Expectation, rows: dict) -> None:
 def _is_held_back(world: World, record: Any, objects: dict[str, str], collection: str) -> bool:
     """Return whether nobody may say that a record is over: what a backup does not know made it.
 
-    Its object has failed, or has these bytes: in the source's own collection it is whole anew.
+    Its object has failed, or has these bytes: in a collection of which the source has all objects
+    it is whole anew. Or a sidecar cannot be followed: it may ask for that.
     """
     key = record[1].get("document_key")
     if key not in objects:
         return False
+    source, (state, reason) = world.source, _states(world)[key]
     now = record[1].get("s3sync_etag") == world.place.etag_of(objects[key])
-    beside = collection != world.source.collection_name
-    return (now and beside) or _states(world)[key][0] == "failed"
+    all_there = source.auto_sync is not AutoSync.METADATA and collection == source.collection_name
+    unread = not all(_sidecar(world, name, objects)[1] for name in world.sidecars)
+    asked = unread and (state == "indexed" or reason == "no_sidecar")
+    return (now and not all_there) or asked or state == "failed"
 
 
 def _check_kept(world: World, expected: Expectation, rows: dict) -> None:

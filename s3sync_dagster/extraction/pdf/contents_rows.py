@@ -20,6 +20,11 @@ from s3sync_dagster.extraction.pdf.text_layer import plain
 _LAST = frozenset("0123456789ivxl")
 _ENDS_AS_PAGE = re.compile(rf"(?:.*[.·…])?(?:{PAGE.pattern})")
 _LABEL = re.compile(r"[A-Z]{0,2}\d{1,3}(?:[.-]\d{1,3})*[.):]?|[A-Z]{1,5}[.)]?")
+_DIVISION = re.compile(
+    r"(?:PART|BOOK|SECTION|VOLUME|UNIT|TEIL|BUCH|BAND|ABSCHNITT|PARTIE|LIVRE|PARTE|LIBRO)\s+"
+    r"(?:\d{1,3}|[IVXL]{1,6}|[A-Z]|ONE|TWO|THREE|FOUR|FIVE|SIX|SEVEN|EIGHT|NINE|TEN)\b",
+    re.IGNORECASE,
+)
 _MARK_APART = re.compile(r"(?<=\d) \.(?=\s|$)")
 _KINDS = ("paragraph", "heading", "list_item", "code", "table")
 _MIN_ENTRIES = 6
@@ -229,10 +234,15 @@ def _rows(lines: list[list[Word]], *, edge: float) -> list[list[str]] | None:
             continue
         text = _text(line)
         above, below = lines[number - 1], lines[number + 1]
+        is_left = [one[0].left <= line[0].left + SHIFT for one in lines[number + 1 :][:2]]
+        heads = is_left == [False, False]  # entries below it, not the rest of its name
+        is_wide = line[-1].left + line[-1].width - left >= _MIN_WIDE * (edge - left)
+        if not before and _is_head(line, above, below, edge=edge, by_indent=heads):
+            rows.append([text, ""])
+            continue
+        if not before and is_wide and _DIVISION.match(text):
+            return None
         if _has_label(line) or not _has_label(below[:-1]):
-            is_wide = line[-1].left + line[-1].width - left >= _MIN_WIDE * (edge - left)
-            is_left = [one[0].left <= line[0].left + SHIFT for one in lines[number + 1 :][:2]]
-            heads = is_left == [False, False]  # entries below it, not the rest of its name
             if is_wide and not before and is_left[0] and not _has_label(line):
                 return None
             if before or (is_wide and not heads):
@@ -244,6 +254,26 @@ def _rows(lines: list[list[Word]], *, edge: float) -> list[list[str]] | None:
         rows.append([f"{before} {text}".strip(), ""])
         before = ""
     return rows
+
+
+def _is_head(
+    line: list[Word], above: list[Word], below: list[Word], *, edge: float, by_indent: bool
+) -> bool:
+    """Return whether entries follow a line without a page, not the rest of its name.
+
+    Capitals tell, or what the line calls itself and the labels or the indent of these.
+    """
+    before, after = (one[:-1] if _is_page(one[-1], edge) else one for one in (above, below))
+    is_division = _DIVISION.match(_text(line)) is not None
+    if is_division and (by_indent or _has_label(after)):
+        return True
+    is_apart = is_division or not _in_capitals(before) or line[0].left <= above[0].left + SHIFT
+    return is_apart and _in_capitals(line) and not _in_capitals(after)
+
+
+def _in_capitals(line: Sequence[Word]) -> bool:
+    words = [word.text for word in line if any(map(str.isalpha, word.text))]
+    return len(words) > 1 and all(map(str.isupper, words))
 
 
 def _text(line: Sequence[Word]) -> str:

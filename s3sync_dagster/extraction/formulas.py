@@ -1,0 +1,228 @@
+"""Formulas as LaTeX where they stand, as docling gives those of Word documents.
+
+Those of OpenDocument files are objects beside the text, in MathML (MathML 3, 3: presentation
+markup); those of PowerPoint slides stand in their text, in the markup of Office.
+"""
+
+from collections.abc import Callable
+from functools import cache, lru_cache
+from typing import Any
+
+from s3sync_dagster.extraction.office_shapes import replace
+from s3sync_dagster.extraction.word_formulas import MATH, mend_formulas
+
+_DRAW = "{urn:oasis:names:tc:opendocument:xmlns:drawing:1.0}"
+_TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
+_HREF = "{http://www.w3.org/1999/xlink}href"
+_SLIDE_TEXT = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+_SLIDE_FORMULA = "{http://schemas.microsoft.com/office/drawing/2010/main}m"
+_PARAGRAPHS = (f"{_TEXT}p", f"{_TEXT}h")
+_MAX_FORMULA_BYTES = 4 * 1024**2
+_KEPT = 4096
+"""Texts of signs and names, which formulas repeat."""
+_TOKENS = ("mi", "mn", "mo", "mtext", "ms")
+_SILENT = ("annotation", "annotation-xml", "mphantom", "none", "mprescripts")
+_FORMS = {
+    ("mfrac", 2): "\\frac{{{0}}}{{{1}}}",
+    ("mroot", 2): "\\sqrt[{1}]{{{0}}}",
+    ("msub", 2): "{0}_{{{1}}}",
+    ("msup", 2): "{0}^{{{1}}}",
+    ("msubsup", 3): "{0}_{{{1}}}^{{{2}}}",
+    ("munder", 2): "{0}_{{{1}}}",
+    ("mover", 2): "\\overset{{{1}}}{{{0}}}",
+    ("munderover", 3): "{0}_{{{1}}}^{{{2}}}",
+}
+_WITH_BASE = ("msub", "msup", "msubsup")
+_MARKS = {
+    name: {mark[0]: mark[1:] for mark in marks.split()}
+    for name, marks in {
+        "mover": (
+            "^hat ˆhat ~tilde ˜tilde ¯bar ‾overline →vec \u20d7vec ˙dot ¨ddot \u20dbdddot "
+            "⏞overbrace ˇcheck ˘breve ´acute `grave ˚mathring"
+        ),
+        "munder": "_underline ¯underline \u0332underline ⏟underbrace",
+    }.items()
+}
+"""Signs above and below that are commands of their own."""
+_FUNCTIONS = {
+    *("sin", "cos", "tan", "cot", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "coth"),
+    *("sec", "csc", "max", "min", "log", "ln", "exp", "det", "gcd", "dim", "arg", "inf", "sup"),
+    *("lim", "ker", "deg"),
+}
+_INVISIBLE = dict.fromkeys(map(ord, "\u2061\u2062\u2063\u2064\u200b"))
+
+
+def open_formulas(tree: Any, read_part: Callable[[str], Any]) -> None:
+    """Put formulas as text in place of the frames in which a tree shows them.
+
+    One that stands alone in its paragraph is a formula of its own (``$$``), as in Word documents.
+
+    Args:
+        tree: root of a part; it is changed.
+        read_part: gives the bytes of a part of the file by its path, or raises ``KeyError``.
+    """
+    for frame in list(tree.iter(f"{_DRAW}frame")):
+        holder = frame.find(f"{_DRAW}object")
+        math = None if holder is None else _math_of(holder, read_part)
+        if math is not None and frame.getparent() is not None:
+            _put_in_place(frame, latex_of(math))
+
+
+def open_slide_formulas(tree: Any) -> None:
+    """Put formulas as text in place of those of a PowerPoint slide."""
+    for formula in list(tree.iter(_SLIDE_FORMULA)):
+        mend_formulas(formula)
+        texts = (str(_converter()(one)).strip() for one in formula.iter(f"{MATH}oMath"))
+        paragraph = formula.getparent()
+        beside = "".join(text.text or "" for text in paragraph.iter(f"{_SLIDE_TEXT}t"))
+        mark = "$" if beside.strip() else "$$"
+        run = formula.makeelement(f"{_SLIDE_TEXT}r")
+        words = formula.makeelement(f"{_SLIDE_TEXT}t")
+        words.text = " ".join(f"{mark}{text}{mark}" for text in texts if text)
+        run.append(words)
+        replace(formula, [run])
+
+
+def latex_of(math: Any) -> str:
+    """Return a formula's LaTeX; what its author typed where it has nothing that is shown."""
+    latex = " ".join(_latex(math).split())
+    if latex:
+        return latex
+    typed = ("".join(part.itertext()) for part in math.iter() if _name(part) == "annotation")
+    return " ".join(" ".join(typed).split())
+
+
+def _math_of(holder: Any, read_part: Callable[[str], Any]) -> Any:
+    """Return the root of the formula that an object is, None for another object."""
+    import lxml.etree  # noqa: PLC0415 (only in workers)
+
+    etree: Any = lxml.etree
+    inside = next((child for child in holder if _name(child) == "math"), None)
+    path = holder.get(_HREF, "").removeprefix("./").rstrip("/")
+    if inside is not None or not path:
+        return inside
+    try:
+        part = read_part(f"{path}/content.xml")
+        if not isinstance(part, bytes) or len(part) > _MAX_FORMULA_BYTES:
+            return None
+        parser = etree.XMLParser(resolve_entities=False, no_network=True, recover=True)
+        root = etree.fromstring(part, parser)
+    except (KeyError, ValueError, OSError, etree.XMLSyntaxError):
+        return None
+    return root if root is not None and _name(root) == "math" else None
+
+
+def _put_in_place(frame: Any, latex: str) -> None:
+    holder, paragraph = frame.getparent(), next(frame.iterancestors(*_PARAGRAPHS), None)
+    tail, frame.tail = frame.tail or "", None
+    place = holder.index(frame)
+    holder.remove(frame)
+    beside = "" if paragraph is None else "".join(paragraph.itertext()) + tail
+    mark = "$" if beside.strip() else "$$"
+    words = frame.makeelement(f"{_TEXT}p" if paragraph is None else f"{_TEXT}span")
+    words.text = f"{mark}{latex}{mark}" if latex else ""
+    if paragraph is None:  # in a box, as all that stands in a group or on a slide
+        words, inside = frame.makeelement(f"{_DRAW}frame"), words
+        words.append(frame.makeelement(f"{_DRAW}text-box"))
+        words[0].append(inside)
+    words.tail = tail
+    holder.insert(place, words)
+
+
+def _latex(element: Any) -> str:
+    name = _name(element)
+    children = [child for child in element if isinstance(child.tag, str)]
+    if name in _TOKENS:
+        return _words(name, "".join(element.itertext()))
+    if name in _SILENT:
+        return ""
+    if name == "semantics":
+        return _latex(children[0]) if children else ""
+    if name == "mspace":
+        return " "
+    if name == "msqrt":
+        return f"\\sqrt{{{_joined(children)}}}"
+    if name == "mtable":
+        return _rows([[_latex(cell) for cell in row] for row in children])
+    if name == "mfenced":
+        inside = element.get("separators", ",")[:1].join(map(_latex, children))
+        first, last = element.get("open", "("), element.get("close", ")")
+        return f"{_encoded(first)}{inside}{_encoded(last)}"
+    if name == "mmultiscripts" and children:
+        return _with_scripts(children)
+    form = _FORMS.get((name, len(children)))
+    if form is None:
+        return _joined(children)
+    sign = "".join(children[-1].itertext()).strip()
+    parts = [_latex(child).strip() for child in children]
+    if command := _MARKS.get(name, {}).get(sign):
+        return f"\\{command}{{{parts[0]}}}"
+    if name in _WITH_BASE and parts[0].startswith(("\\frac", "\\sqrt")):
+        parts[0] = f"{{{parts[0]}}}"
+    return form.format(*parts)
+
+
+def _joined(children: list[Any]) -> str:
+    return "".join(map(_latex, children))
+
+
+def _rows(rows: list[list[str]]) -> str:
+    """Return a matrix, or lines below each other where each has one cell."""
+    text = "\\\\".join("&".join(cells) for cells in rows)
+    is_matrix = any(len(cells) > 1 for cells in rows)
+    return f"\\begin{{matrix}}{text}\\end{{matrix}}" if is_matrix else text
+
+
+def _with_scripts(children: list[Any]) -> str:
+    """Return a base with pairs of what stands below and above, behind it and then before it."""
+    names = [_name(child) for child in children]
+    at = names.index("mprescripts") if "mprescripts" in names else len(names)
+
+    def pairs(scripts: list[Any]) -> str:
+        marks = ("_", "^") * len(scripts)
+        texts = [_latex(one).strip() for one in scripts]
+        return "".join(f"{m}{{{text}}}" for m, text in zip(marks, texts, strict=False) if text)
+
+    before = pairs(children[at + 1 :])
+    return f"{'{}' + before if before else ''}{_latex(children[0]).strip()}{pairs(children[1:at])}"
+
+
+def _words(name: str, text: str) -> str:
+    """Return the text of a token; words have blanks round them, names of functions a sign."""
+    text = " ".join(text.translate(_INVISIBLE).split())
+    if text in _FUNCTIONS:
+        return f"\\{text} "
+    latex = _encoded(text)
+    return f" {latex} " if name == "mtext" or len(text) > 1 and text.isalpha() else latex
+
+
+@lru_cache(maxsize=_KEPT)
+def _encoded(text: str) -> str:
+    """Return characters as docling writes those of Word's formulas."""
+    import lxml.etree  # noqa: PLC0415 (only in workers)
+    from docling.backend.docx.latex.omml import OMML_NS
+
+    make: Any = lxml.etree
+    run = make.Element(f"{OMML_NS}r")
+    make.SubElement(run, f"{OMML_NS}t").text = text
+    return _encoder().do_r(run)
+
+
+@cache
+def _encoder() -> Any:
+    import lxml.etree  # noqa: PLC0415 (only in workers)
+
+    make: Any = lxml.etree
+    return _converter()(make.Element("empty"))
+
+
+@cache
+def _converter() -> Any:
+    from docling.backend.docx.latex.omml import oMath2Latex
+
+    return oMath2Latex
+
+
+def _name(element: Any) -> str:
+    """Return an element's name without its namespace, empty for a comment."""
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""

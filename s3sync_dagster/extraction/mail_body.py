@@ -1,0 +1,129 @@
+"""What of a mail's parts is its body, in their order (RFC 2046, 5.1)."""
+
+import html
+import re
+from collections.abc import Sequence
+from email.message import EmailMessage, Message
+from typing import Any, Literal, NamedTuple, cast
+
+from s3sync_dagster.extraction.decoding import decode
+from s3sync_dagster.extraction.web import plain_text
+from s3sync_dagster.model.errors import UnsupportedFile
+
+MESSAGES = ("message/rfc822", "message/global")
+"""Parts that are mails of their own."""
+_REPORTS = (
+    *("message/delivery-status", "message/disposition-notification", "message/feedback-report"),
+    *("message/global-delivery-status", "message/global-disposition-notification"),
+)
+"""Parts in fields, as a header has them: who did not get a mail, and why (RFC 3464, 8098, 5965)."""
+_WORD, _TAG = re.compile(r"\w+"), re.compile(r"<[^<>]*>")
+_BLANK_LINES, _FOLDED = re.compile(r"\n\s*\n"), re.compile(r"\s*\n[ \t]+")
+
+
+class _Piece(NamedTuple):
+    """A part that is read."""
+
+    kind: Literal["plain", "html"]
+    text: str
+
+
+def body_of(message: EmailMessage) -> tuple[str, bytes]:
+    """Return the body, all its parts in their order: as plain text, or as HTML where one is."""
+    pieces = _pieces(message)
+    pages = " ".join(piece.text for piece in pieces if piece.kind == "html")
+    if not pages:
+        return "\n\n".join(piece.text for piece in pieces), b""
+    words = set(_WORD.findall(_TAG.sub(" ", html.unescape(pages))))
+    said = [
+        text if kind == "html" else _paragraphs(text)
+        for kind, text in pieces
+        # Some write the text once more beside the page, and not as its alternative.
+        if kind == "html" or not words.issuperset(_WORD.findall(text))
+    ]
+    return "", "\n".join(said).encode()
+
+
+def is_attachment(part: EmailMessage) -> bool:
+    """Return whether a part is a file of its own, or a mail."""
+    if part.get_content_type() in _REPORTS:
+        return False
+    if part.get_content_disposition() == "attachment" or part.get_filename():
+        return True
+    return not part.get_content_type().startswith(("text/plain", "text/html", "multipart/"))
+
+
+def says_more(page: str, text: str) -> bool:
+    """Return whether most words of a page are not in the text that is to stand for it.
+
+    As where the text only asks for a program that shows pages.
+    """
+    shown = set(_WORD.findall(plain_text(page).casefold()))
+    said = set(_WORD.findall(text.casefold()))
+    return len(shown) > len(said) and len(shown - said) > len(shown) / 2
+
+
+def decoded(part: EmailMessage) -> str:
+    """Return the text of a part, empty for what is none."""
+    payload = part.get_payload(decode=True)
+    content = payload if isinstance(payload, bytes) else b""
+    charset = part.get_content_charset()
+    if charset:
+        try:
+            return content.decode(charset)
+        except (LookupError, ValueError):
+            charset = None
+    try:
+        return decode(content).text
+    except UnsupportedFile:
+        return ""
+
+
+def _pieces(part: EmailMessage) -> list[_Piece]:
+    """Return what is to be read of a body, one after the other; nothing of messages inside."""
+    if part.get_content_type() in _REPORTS:
+        fields = _fields(part)
+        return [_Piece("plain", fields)] if fields else []
+    if part.get_content_type() in MESSAGES or is_attachment(part):
+        return []
+    if not part.is_multipart():
+        text = decoded(part)
+        is_page = part.get_content_subtype() == "html"
+        return [_Piece("html" if is_page else "plain", text)] if text.strip() else []
+    inner = [_pieces(one) for one in cast("list[EmailMessage]", part.get_payload())]
+    if part.get_content_subtype() == "alternative":
+        return _one_way([pieces for pieces in inner if pieces])
+    return [piece for pieces in inner for piece in pieces]
+
+
+def _one_way(ways: Sequence[list[_Piece]]) -> list[_Piece]:
+    """Return one of alternatives: the plain text, unless a page says more."""
+    plain = next((way for way in ways if all(piece.kind == "plain" for piece in way)), None)
+    page = next((way for way in ways if any(piece.kind == "html" for piece in way)), None)
+    if plain is None or page is None:
+        return plain or page or []
+    texts = ("\n".join(piece.text for piece in way) for way in (page, plain))
+    return page if says_more(*texts) else plain
+
+
+def _fields(report: EmailMessage) -> str:
+    """Return the fields of a report as lines, with a blank one between those of each address."""
+    payload: Any = report.get_payload()
+    if not isinstance(payload, list):
+        return decoded(report).strip()
+    groups = cast("list[Message]", payload)
+    return "\n\n".join(filter(None, map(_group, groups)))
+
+
+def _group(group: Message) -> str:
+    """Return a group of fields; some stand behind a blank line that does not belong there."""
+    rest = group.get_payload()
+    lines = [f"{name}: {' '.join(str(value).split())}" for name, value in group.raw_items()]
+    more = _FOLDED.sub(" ", rest).strip() if isinstance(rest, str) else ""
+    return "\n\n".join(filter(None, ["\n".join(lines), more]))
+
+
+def _paragraphs(text: str) -> str:
+    """Return plain text as HTML, with its lines and paragraphs."""
+    lines = (html.escape(one).replace("\n", "<br>") for one in _BLANK_LINES.split(text.strip()))
+    return "".join(f"<p>{one}</p>" for one in lines)
