@@ -23,6 +23,7 @@ from s3sync_dagster_tests.simulation.on_postgres import catalogs_on_postgres
 from s3sync_dagster_tests.simulation.oracle import check
 from s3sync_dagster_tests.simulation.places import Buckets, Folders
 from s3sync_dagster_tests.simulation.ports import FAULTS
+from s3sync_dagster_tests.simulation.put_back import run_put_back
 from s3sync_dagster_tests.simulation.repositories import Repositories
 from s3sync_dagster_tests.simulation.sites import Sites
 from s3sync_dagster_tests.simulation.world import (
@@ -65,6 +66,12 @@ def test_no_text_that_a_mode_keeps_is_ever_lost(seed):
     run_keeping(seed, STEPS)
 
 
+# 10: new metadata were written on a text of before, which passed for the newest one.
+@pytest.mark.parametrize("seed", [10, 11, *map(left_to_the_long_run, range(9))])
+def test_what_a_chroma_has_that_is_put_back_passes_for_nothing_else(seed):
+    run_put_back(seed, STEPS)
+
+
 @pytest.mark.long
 def test_a_million_steps():
     for seed in range(FIRST_SEED, FIRST_SEED + STEPS_IN_ALL // STEPS):
@@ -72,6 +79,7 @@ def test_a_million_steps():
         if seed % 5 == 0:
             run_on_events(1_000 + seed, STEPS)
             run_keeping(1_000 + seed, STEPS)
+            run_put_back(1_000 + seed, STEPS)
 
 
 @pytest.mark.long

@@ -36,8 +36,8 @@ class Mutant:
     new: str
     kind: int | None = None
     """Of all worlds only those of one kind of place are run: their seed modulo ``DEALT``."""
-    keeps: bool = False
-    """Only worlds of a mode that keeps texts are run."""
+    only: str = ""
+    """Only such worlds are run: of ``SPECIAL``."""
 
     def put_into(self, root: Path) -> None:
         """Change a copy of the checkout. Raises ValueError where the rule stands there no more."""
@@ -49,6 +49,8 @@ class Mutant:
 
 
 ENGINE, CORE, CATALOG = "s3sync_dagster/engine/", "s3sync_dagster/core/", "s3sync_dagster/catalog/"
+SPECIAL = ("keeping", "put back")
+"""Worlds of a mode that keeps texts; worlds whose Chroma is put back from copies."""
 WORLD, PLACES = "s3sync_dagster_tests/simulation/", "s3sync_dagster/places/"
 MUTANTS = (
     Mutant(
@@ -197,6 +199,13 @@ MUTANTS = (
         ENGINE + "as_written.py",
         "return not text or text_digest(record) == of_text",
         "return True",
+    ),
+    Mutant(
+        "new metadata are written on whatever stands under an id",
+        CORE + "plan.py",
+        "if there is not None and metadata_digest(there) == digests_at(before, place)[1]:",
+        "if there is not None:",
+        only="put back",
     ),
     Mutant(
         "what stands of a half-written document is trusted",
@@ -355,14 +364,14 @@ MUTANTS = (
         ENGINE + "batch/found_text.py",
         "        text, facts = texts.get(one.document_id), one.deed.decision.facts\n",
         "        text, facts = None, one.deed.decision.facts\n",
-        keeps=True,
+        only="keeping",
     ),
     Mutant(
         "a kept text is followed by one of other bytes",
         CATALOG + "successions.py",
         "            followed.where(theirs.c.etag == documents.c.etag),\n",
         "            followed,\n",
-        keeps=True,
+        only="keeping",
     ),
 )
 
@@ -371,7 +380,7 @@ def main() -> int:
     """Try each mutant; returns 1 when one was not noticed."""
     options = _options()
     if options.hunt:
-        print(json.dumps(hunt(options.seeds, kind=options.kind, keeps=options.keeps)))
+        print(json.dumps(hunt(options.seeds, kind=options.kind, only=options.only)))
         return 0
     print("| what is wrong | the world that notices | what it says |\n|---|---|---|", flush=True)
     missed = 0
@@ -395,8 +404,8 @@ def tried(mutant: Mutant, *, seeds: int) -> tuple[str, str] | None:
         command = [sys.executable, "-m", __spec__.name if __spec__ else "", "--hunt"]
         if mutant.kind is not None:
             command += ["--kind", str(mutant.kind)]
-        if mutant.keeps:
-            command.append("--keeps")
+        if mutant.only:
+            command += ["--only", mutant.only]
         ended = subprocess.run(
             [*command, "--seeds", str(seeds)],
             cwd=copy,
@@ -411,22 +420,24 @@ def tried(mutant: Mutant, *, seeds: int) -> tuple[str, str] | None:
     return None if found is None else tuple(found)
 
 
-def hunt(seeds: int, *, kind: int | None = None, keeps: bool = False) -> tuple[str, str] | None:
+def hunt(seeds: int, *, kind: int | None = None, only: str = "") -> tuple[str, str] | None:
     """Run worlds until one fails; returns its call with the step, and its words.
 
     Args:
         seeds: so many worlds.
         kind: of the place that they have.
-        keeps: run worlds of a mode that keeps texts.
+        only: run just such worlds, of ``SPECIAL``.
     """
     from s3sync_dagster_tests.simulation.driver import run_episode
     from s3sync_dagster_tests.simulation.events import run_on_events
     from s3sync_dagster_tests.simulation.keeping import run_keeping
+    from s3sync_dagster_tests.simulation.put_back import run_put_back
     from s3sync_dagster_tests.simulation.world import Endless
 
     runs = (("world", run_episode), ("events", run_on_events))
-    if keeps:
-        runs = (("keeping", run_keeping),)
+    if only:
+        special = {"keeping": run_keeping, "put back": run_put_back}
+        runs = ((only, special[only]),)
     numbers = range(seeds) if kind is None else range(kind, kind + DEALT * seeds, DEALT)
     for seed in numbers:
         for name, run in runs:
@@ -446,7 +457,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("words", nargs="*", help="of the names of those to be tried")
     parser.add_argument("--seeds", type=int, default=200, help="worlds that each may take")
     parser.add_argument("--kind", type=int, help="of the place that worlds have, with --hunt")
-    parser.add_argument("--keeps", action="store_true", help="of a mode that keeps, with --hunt")
+    parser.add_argument("--only", choices=["", *SPECIAL], default="", help="with --hunt")
     parser.add_argument("--hunt", action="store_true", help="run worlds in this very package")
     return parser.parse_args()
 

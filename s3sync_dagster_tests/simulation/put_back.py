@@ -85,6 +85,14 @@ def run_put_back(seed: int, steps: int) -> PutBackWorld:
                 world.edit_part(chance)
             else:
                 act(world, chance)
+        if chance.random() < 0.5:  # what came last nobody mends by the way
+            world.weather.on = False
+            world.copy_collection("docs")
+            for _ in range(6):
+                world.edit_part(chance)
+            world.put_collection_back("docs")
+            for _ in range(6):
+                world.edit_part(chance)
         world.settle(events=chance.random() < 0.5)
         check(world)
     return world
