@@ -88,10 +88,22 @@ def store_changes(tx: sa.Connection, source_id: str, changes: Sequence[SidecarCh
         )
 
 
-_IS_ARCHIVED = sa.or_(
+is_archived = sa.or_(
     sa.func.coalesce(objects.c.skip_reason, "") == "archived",
     sa.func.coalesce(objects.c.reason, "") == "archived",
 )
+"""A listing says so, or who came to read it, of an object that is there."""
+is_read_sidecar = sa.func.coalesce(
+    sa.and_(
+        objects.c.outcome.is_not(None),
+        objects.c.reason.in_(["sidecar", "already_claimed"]),
+        objects.c.outcome_etag == objects.c.etag,
+        objects.c.etag != "",
+        objects.c.missed_listing_id == 0,
+    ),
+    sa.false(),
+)
+"""A sidecar was read as it is now: what it asks for is known."""
 
 
 def _takes_itself(source: Any, collection_name: str) -> bool:
@@ -160,7 +172,7 @@ def retire_unasked(
                 .where(
                     objects.c.source_id == source_id,
                     objects.c.object_key == documents.c.object_key,
-                    sa.not_(_IS_ARCHIVED),
+                    sa.not_(is_archived),
                 )
                 .label("readable"),
             ).where(
