@@ -1,13 +1,16 @@
-"""What of a source before is the only text of an object that cannot be read, or asked about."""
+"""Objects and sidecars that cannot be read in a new place, or were not: what was known holds."""
 
 import pytest
 
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.model import errors
-from s3sync_dagster.model.source import AutoSync
-from s3sync_dagster_tests.core.rules import sidecar, work_on
+from s3sync_dagster.model.source import AutoSync, DeleteMode
+from s3sync_dagster_tests.core.rules import event, sidecar, states, work_on
+from s3sync_dagster_tests.core.test_rules_into import into
 from s3sync_dagster_tests.core.test_rules_moved import CHANGES, everything, finish, move
+from s3sync_dagster_tests.core.test_rules_owner_words import sees
 from s3sync_dagster_tests.core.test_rules_restored_owners import declared
+from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.sources import changed
 
 KEYS = [f"k{number}.md" for number in range(8)]
@@ -32,25 +35,30 @@ def _refuse(world, asked, error):
     world.fault = fault
 
 
-def is_broken(world):
-    world.bucket.put(f"{ONE}.meta.json", "{broken")
+def is_broken(world, side=f"{ONE}.meta.json"):
+    world.bucket.put(side, "{broken")
 
 
-def is_denied(world):
-    world.bucket.put(f"{ONE}.meta.json", said_of(ONE, 0, metadata={"year": 2026}))
-    _refuse(world, f"{ONE}.meta.json", errors.AccessDenied("no", reason="access_denied"))
+def is_denied(world, side=f"{ONE}.meta.json"):
+    world.bucket.put(side, said_of(ONE, 0, metadata={"year": 2026}))
+    _refuse(world, side, errors.AccessDenied("no", reason="access_denied"))
 
 
-def is_archived(world):
+def is_archived(world, side=f"{ONE}.meta.json"):
     body = said_of(ONE, 0, metadata={"year": 2026})
-    world.bucket.put(f"{ONE}.meta.json", body, storage_class="GLACIER")
+    world.bucket.put(side, body, storage_class="GLACIER")
 
 
-def said_of(key, number, target="docs", **fields):
+def said_of(key, number, target=None, **fields):
     return sidecar(key, f"id-{number}", target_collection_name=target, **fields)
 
 
-def with_sidecars(auto_sync, target="docs"):
+def reserve(world, keys):
+    take = Take(max_keys=keys)
+    return world.catalog.batches.reserve(world.source.id, take=take, owner="w", run_id="r")
+
+
+def with_sidecars(auto_sync, target=None):
     world = declared(KEYS, auto_sync=auto_sync)
     for number, key in enumerate(KEYS):
         world.bucket.put(f"{key}.meta.json", said_of(key, number, target))
@@ -115,36 +123,109 @@ def test_what_is_archived_and_not_taken_goes(archived):
 @pytest.mark.parametrize(
     ("target", "auto_sync", "changes"),
     [
-        ("docs", AutoSync.METADATA, {"id_prefix": "p-"}),
+        (None, AutoSync.METADATA, {"id_prefix": "p-"}),
+        (None, AutoSync.METADATA, {"collection_name": "docs2"}),
         ("other", AutoSync.METADATA, {"collection_name": "docs2"}),
         ("other", AutoSync.DIRECT, {"id_prefix": "p-"}),
     ],
 )
-def test_what_an_unread_sidecar_had_asked_for_stays_until_it_is_read(
-    target, auto_sync, unread, changes
-):
+def test_what_a_sidecar_said_last_holds_until_it_is_read(target, auto_sync, unread, changes):
     world = with_sidecars(auto_sync, target)
     unread(world)
     syncs(world)
     move(world, **changes)
-    said = ends(world)
-    assert TEXT in set(world.texts(target).values())
-    assert "stay: 1 that a sidecar may ask for, as not all were read as they are now" in said
-    assert "`s3sync source move docs --now` removes them all the same" in said
+    assert ends(world) is None
+    here = target or world.source.collection_name
+    assert TEXT in set(world.texts(here).values())
+    assert {one["s3sync_source"] for one in world.metadata(here).values()} == {world.source.id}
     world.fault = lambda *_: None
     world.bucket.put(f"{ONE}.meta.json", said_of(ONE, 0, target, metadata={"year": 2027}))
-    assert ends(world) is None
-    assert {one["s3sync_source"] for one in world.metadata(target).values()} == {world.source.id}
-    assert TEXT in set(world.texts(target).values())
+    syncs(world)
+    (year,) = {one.get("year") for one in world.metadata(here).values()} - {None}
+    assert year == 2027
+
+
+@pytest.mark.parametrize("mode", list(DeleteMode))
+@pytest.mark.parametrize("unread", [is_broken, is_denied, is_archived, None])
+def test_what_a_sidecar_closed_stays_closed_until_it_is_read(unread, mode):
+    world = declared(
+        KEYS,
+        mode=mode,
+        reader_keys=("team",),
+        metadata={"team": ["all"]},
+        auto_sync=AutoSync.DIRECT,
+    )
+    side = f"z/{ONE}.meta.json"
+    world.bucket.put(side, said_of(ONE, 0, None, metadata={"team": ["hr"]}))
+    syncs(world)
+    if unread is not None:
+        unread(world, side)
+        syncs(world)
+    assert ONE not in sees(world, "all")
+    move(world, id_prefix="p-")
+    world.listing()
+    while taken := reserve(world, 3):
+        work_on(world, taken)
+        finish(world)
+        assert ONE not in sees(world, "all")
+    assert sees(world, "hr") == {ONE}
+
+
+@pytest.mark.parametrize("changes", [{"id_prefix": "p-"}, {"bucket_name": "bucket-eu"}])
+@pytest.mark.parametrize("listed", ["before", "after", "between"])
+def test_what_sidecars_asked_for_that_the_new_place_lacks_goes_through_the_guard(listed, changes):
+    """Nobody copied them: there is no object in the new place that would be indexed."""
+    world = with_sidecars(AutoSync.METADATA)
+    before = move(world, **changes)
+    had = everything(world, before)
+    for key in KEYS:
+        world.bucket.delete(f"{key}.meta.json")
+    if listed != "before":
+        for key in KEYS:
+            event(world, key)
+    taken = reserve(world, 9) if listed == "between" else None
+    if listed == "after":
+        world.run_batches()
+    world.listing()
+    if taken:
+        work_on(world, taken)
+    for _ in range(3):
+        world.run_batches()
+        finish(world)
+        assert everything(world, before, world.source) >= had
+        world.clock.seconds += 90_000
+        world.listing()
+    syncs(world)
+    finish(world)
+    assert everything(world, before, world.source) in (set(), had)
+
+
+def test_of_sidecars_outside_of_the_new_prefix_nothing_is_taken_over(world):
+    world = declared([f"a/{key}" for key in KEYS], auto_sync=AutoSync.METADATA)
+    world.bucket.put("z/one.meta.json", said_of("a/k0.md", 0))
+    world.bucket.put("a/two.meta.json", said_of("a/k1.md", 1))
+    syncs(world)
+    move(world, path_prefix="a/")
+    syncs(world)
+    assert set(world.texts().values()) >= {"a/k1.md one"}
+    assert list(states(world)) == [*(f"a/{key}" for key in KEYS), "a/two.meta.json"]
+
+
+def named_since(**changes):
+    """Return a world that is moved to where sidecars name objects that it took by itself."""
+    world = declared(KEYS)
+    is_broken(world)
+    for number, key in list(enumerate(KEYS))[2:]:
+        world.bucket.put(f"{key}.meta.json", said_of(key, number, None))
+    move(world, id_prefix="p-", auto_sync=AutoSync.METADATA, **changes)
+    return world
 
 
 def test_what_no_sidecar_asks_for_goes_once_all_are_read():
-    """Which one asked for it before tells nothing: another name may ask for it in the new place."""
-    world = with_sidecars(AutoSync.METADATA)
-    is_broken(world)
-    move(world, id_prefix="p-")
-    world.bucket.delete("k1.md.meta.json")
-    assert "2 documents of before (4 records) stay: 2 that a sidecar may ask for" in ends(world)
+    world = named_since()
+    said = ends(world)
+    assert "2 documents of before (4 records) stay: 2 that a sidecar may ask for" in said
+    assert "`s3sync source move docs --now` removes them all the same" in said
     assert {TEXT, "k1.md one"} <= set(world.texts().values())
     world.bucket.delete(f"{ONE}.meta.json")
     assert ends(world) is None
@@ -152,36 +233,50 @@ def test_what_no_sidecar_asks_for_goes_once_all_are_read():
 
 
 def test_what_reads_as_nothing_goes_whatever_sidecars_say():
-    world = with_sidecars(AutoSync.METADATA)
-    is_broken(world)
-    move(world, id_prefix="p-")
+    world = named_since()
     world.bucket.put("k1.md", "")
     assert "1 documents of before (2 records) stay: 1 that a sidecar" in ends(world)
 
 
-@pytest.mark.parametrize(
-    ("target", "auto_sync"),
-    [("docs", AutoSync.METADATA), ("other", AutoSync.METADATA), ("other", AutoSync.DIRECT)],
-)
-def test_no_text_is_missing_while_sidecars_wait_behind_their_objects(target, auto_sync):
-    world = declared([], auto_sync=auto_sync)
-    for number in range(30):
+@pytest.mark.parametrize("before", [AutoSync.DIRECT, AutoSync.METADATA])
+def test_no_text_is_missing_while_sidecars_wait_behind_their_objects(before):
+    world = declared([], auto_sync=before)
+    for number in range(20):
         key = f"k{number:02}.md"
         world.bucket.put(key, f"{key} one")
-        world.bucket.put(f"meta/{key}.meta.json", said_of(key, number, target))
+        if before is AutoSync.METADATA:
+            world.bucket.put(f"meta/{key}.meta.json", said_of(key, number, None))
     syncs(world)
-    had = set(world.texts(target).values())
-    assert len(had) == 30
-    move(world, id_prefix="p-")
+    had = set(world.texts().values())
+    assert len(had) == 20
+    for number in range(20):
+        key = f"k{number:02}.md"
+        world.bucket.put(f"meta/{key}.meta.json", said_of(key, number, None))
+    move(world, id_prefix="p-", auto_sync=AutoSync.METADATA)
     world.listing()
-    batches = 0
-    while taken := world.catalog.batches.reserve(
-        world.source.id, take=Take(max_keys=5), owner="w", run_id="r"
-    ):
+    while taken := reserve(world, 5):
         work_on(world, taken)
-        batches += 1
         finish(world)
-        assert set(world.texts(target).values()) >= had
-    assert batches > 12
+        assert set(world.texts().values()) >= had
     assert finish(world) is None
-    assert {one["s3sync_source"] for one in world.metadata(target).values()} == {world.source.id}
+    assert {one["s3sync_source"] for one in world.metadata().values()} == {world.source.id}
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_what_a_sidecar_closes_is_closed_in_a_second_collection_before_it_was_read(broken):
+    world = make_world(reader_keys=("team",), metadata={"team": ["all"]})
+    world.bucket.put("a.md", "salaries")
+    world.bucket.put("b.md", "menu")
+    world.bucket.put("z/a.md.meta.json", sidecar("a.md", "x", metadata={"team": ["hr"]}))
+    world.sync()
+    if broken:
+        world.bucket.put("z/a.md.meta.json", "{broken")
+        world.sync()
+    into(world)
+    assert (sees(world, "hr"), sees(world, "all")) == ({"a.md"}, {"b.md"})
+    world.sync()
+    assert (sees(world, "hr"), sees(world, "all")) == ({"a.md"}, {"b.md"})
+    world.bucket.delete("z/a.md.meta.json")
+    world.clock.seconds += 7200
+    world.sync(approve_deletes=True)
+    assert (sees(world, "hr"), sees(world, "all")) == (set(), {"a.md", "b.md"})
