@@ -280,3 +280,15 @@ def test_what_a_sidecar_closes_is_closed_in_a_second_collection_before_it_was_re
     world.clock.seconds += 7200
     world.sync(approve_deletes=True)
     assert (sees(world, "hr"), sees(world, "all")) == (set(), {"a.md", "b.md"})
+
+
+def test_what_a_sidecar_said_last_ends_with_it_where_it_was_never_read():
+    world = with_sidecars(AutoSync.METADATA)
+    is_broken(world)
+    move(world, bucket_name="bucket-eu")
+    assert ends(world) is None
+    assert TEXT in set(world.texts().values())
+    world.bucket.delete(f"{ONE}.meta.json")
+    syncs(world)
+    assert TEXT not in set(world.texts().values())
+    assert len(world.texts()) == 14
