@@ -10,6 +10,7 @@ from s3sync_dagster.catalog.claimed_before import MOVERS
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.next_life import kept_in_place
 from s3sync_dagster.catalog.rows import source_of
+from s3sync_dagster.catalog.sidecar_rows import hand_on_sidecars
 from s3sync_dagster.catalog.tables import (
     deleted_sources,
     documents,
@@ -87,6 +88,7 @@ def stand_in(database: Database, tx: sa.Connection, row: sa.Row[Any], wanted: So
         )
     )
     hand_requests(tx, row.id, new)
+    hand_on_sidecars(database, tx, row.id, new)
     return new
 
 

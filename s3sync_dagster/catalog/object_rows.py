@@ -11,6 +11,7 @@ from s3sync_dagster.catalog.doubted import close_left_out
 from s3sync_dagster.catalog.overtaken import keep_returned
 from s3sync_dagster.catalog.quotas import without_room
 from s3sync_dagster.catalog.rows import groups, object_of
+from s3sync_dagster.catalog.sidecar_rows import is_read_sidecar
 from s3sync_dagster.catalog.tables import invocations, is_live, listings, objects, sources
 from s3sync_dagster.core.keys import partition_key
 from s3sync_dagster.core.news import BEYOND_LIMIT, Told, limited
@@ -180,18 +181,11 @@ def sidecars_known(tx: sa.Connection, source: Source) -> bool:
 
     What one asked for that cannot be followed, or read for a while, is not known.
     """
-    read = sa.and_(
-        objects.c.outcome.is_not(None),
-        objects.c.reason.in_(["sidecar", "already_claimed"]),
-        objects.c.outcome_etag == objects.c.etag,
-        objects.c.etag != "",
-        objects.c.missed_listing_id == 0,
-    )
     unread = sa.select(objects.c.object_key).where(
         objects.c.source_id == source.id,
         objects.c.gone.is_(False),
         objects.c.object_key.like("%.json"),
-        sa.func.coalesce(sa.not_(read), True),
+        sa.not_(is_read_sidecar),
     )
     keys = tx.execute(unread).scalars()
     return not any(is_sidecar(key, bedrock=source.bedrock_sidecars) for key in keys)

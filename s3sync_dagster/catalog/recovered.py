@@ -11,6 +11,7 @@ from s3sync_dagster.catalog.object_rows import store_objects
 from s3sync_dagster.catalog.reports import list_anew
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.said import handed_on, to_be_written
+from s3sync_dagster.catalog.sidecar_rows import hand_on_sidecars
 from s3sync_dagster.catalog.tables import documents, listings, sidecars
 from s3sync_dagster.core.document_targets import word_on
 from s3sync_dagster.core.keys import document_id
@@ -245,6 +246,7 @@ def hand_on_requests(
         ]
         tx.execute(database.insert(documents).values(rows).on_conflict_do_nothing())
         store_objects(database, tx, other.id, [one.object_key for one, _ in part])
+    hand_on_sidecars(database, tx, source.id, other)
     return other
 
 

@@ -7,13 +7,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.built_once import built_once
+from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.doubted import close
 from s3sync_dagster.catalog.removals import count_told_by_heads
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, objects, sidecars, sources
 from s3sync_dagster.core.facts import SidecarChange, SidecarState
 from s3sync_dagster.core.sidecar_owners import KEPT_OWNER, SIDECAR_OWNER
-from s3sync_dagster.model.source import AutoSync, DeleteMode
+from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
 
 
 def sidecar_of(row: sa.Row[Any]) -> SidecarState:
@@ -43,6 +44,54 @@ def claims_on(
 def _naming(source_id: str, paths: Sequence[str]) -> sa.Select[Any]:
     here = (sidecars.c.source_id == source_id, sidecars.c.path.in_(paths))
     return sa.select(sidecars).where(*here).order_by(sidecars.c.sidecar_key)
+
+
+def hand_on_sidecars(database: Database, tx: sa.Connection, before_id: str, source: Source) -> None:
+    """Give a source that has the objects of another what its sidecars said last.
+
+    That holds until it has read each of them, or knows that it is gone: an object that is written
+    before its sidecar was read, or one that cannot be read or followed, would be open to readers
+    whom it keeps out, or be no document at all.
+
+    Args:
+        database: of the catalog.
+        tx: in which the source is added.
+        before_id: whose sidecars these are.
+        source: the other one; what lies outside of its prefix is nothing to it.
+    """
+    prefix = sa.literal(source.place.path_prefix)
+    inside = [
+        sa.func.substr(sa.cast(key, sa.Text), 1, sa.func.length(prefix)) == prefix
+        for key in (sidecars.c.sidecar_key, sidecars.c.path)
+    ]
+    here = (sidecars.c.source_id == before_id, *inside)
+    said = {
+        "source_id": sa.literal(source.id),
+        "sidecar_key": sidecars.c.sidecar_key,
+        "path": sidecars.c.path,
+        "custom_id": sidecars.c.custom_id,
+        "target_collection_name": sidecars.c.target_collection_name,
+        "metadata": sidecars.c.metadata,
+        "etag": sa.literal(""),
+    }
+    # A listing ends what it has missed of those alone that are known.
+    known = {
+        "source_id": sa.literal(source.id),
+        "object_key": objects.c.object_key,
+        "partition_key": objects.c.partition_key,
+        "etag": sa.literal(""),
+        "size": sa.literal(-1),
+        "seen_at": sa.literal(database.now()),
+        "skip_reason": sa.literal("sidecar"),
+    }
+    same = sa.and_(
+        objects.c.source_id == sidecars.c.source_id,
+        objects.c.object_key == sidecars.c.sidecar_key,
+    )
+    rows = sa.select(*known.values()).select_from(sidecars.join(objects, same)).where(*here)
+    tx.execute(database.insert(objects).from_select([*known], rows).on_conflict_do_nothing())
+    rows = sa.select(*said.values()).where(*here)
+    tx.execute(database.insert(sidecars).from_select([*said], rows).on_conflict_do_nothing())
 
 
 def is_outdated() -> sa.ColumnElement[bool]:
@@ -88,10 +137,22 @@ def store_changes(tx: sa.Connection, source_id: str, changes: Sequence[SidecarCh
         )
 
 
-_IS_ARCHIVED = sa.or_(
+is_archived = sa.or_(
     sa.func.coalesce(objects.c.skip_reason, "") == "archived",
     sa.func.coalesce(objects.c.reason, "") == "archived",
 )
+"""A listing says so, or who came to read it, of an object that is there."""
+is_read_sidecar = sa.func.coalesce(
+    sa.and_(
+        objects.c.outcome.is_not(None),
+        objects.c.reason.in_(["sidecar", "already_claimed"]),
+        objects.c.outcome_etag == objects.c.etag,
+        objects.c.etag != "",
+        objects.c.missed_listing_id == 0,
+    ),
+    sa.false(),
+)
+"""A sidecar was read as it is now: what it asks for is known."""
 
 
 def _takes_itself(source: Any, collection_name: str) -> bool:
@@ -115,7 +176,8 @@ def retire_unasked(
     its place. In append mode nothing is retired; in a mode that keeps records neither the end of a
     sidecar is a reason nor that it names another object: what is kept so has an owner of its own,
     and goes by no other word than that of a listing in mode ``mirror``. So are many that lose their
-    sidecars to objects that nobody knows: whoever rewrote those may have erred.
+    sidecars to objects that nobody knows: whoever rewrote those may have erred. And so is what one
+    asked for that was handed on (``hand_on_sidecars``) and is not there.
 
     Args:
         tx: an open transaction that has locked the source.
@@ -142,7 +204,11 @@ def retire_unasked(
         for change in changes
         if change.before is not None and (change.now is None or not append)
     }
-    kept_for = {SIDECAR_OWNER + key for key in unjudged} if not keeps else asked.keys()
+    # What one said that was in another place counts no document here: a listing does, with those
+    # that were made by its word alone.
+    never_read = {one.sidecar_key for one in changes if one.before and not one.before.etag}
+    kept_for = {SIDECAR_OWNER + key for key in never_read.union(unjudged)}
+    kept_for = asked.keys() if keeps else kept_for
     unasked: list[int] = []
     kept: dict[int, str] = {}
     astray: dict[int, tuple[str, str]] = {}
@@ -160,7 +226,7 @@ def retire_unasked(
                 .where(
                     objects.c.source_id == source_id,
                     objects.c.object_key == documents.c.object_key,
-                    sa.not_(_IS_ARCHIVED),
+                    sa.not_(is_archived),
                 )
                 .label("readable"),
             ).where(

@@ -10,6 +10,7 @@ from s3sync_dagster.catalog.built_once import built_once
 from s3sync_dagster.catalog.claimed_before import MOVER, MOVER_FOR_GOOD, MOVERS, take_right
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import document_of
+from s3sync_dagster.catalog.sidecar_rows import is_archived, is_read_sidecar
 from s3sync_dagster.catalog.tables import (
     documents,
     has_records,
@@ -180,6 +181,25 @@ def _standing(
         ),
     )
     is_there = sa.exists().where(*there)
+    # What is left out since it was read as archived is not archived for this.
+    taken = sa.func.coalesce(objects.c.skip_reason, "archived") == "archived"
+    archived = sa.exists().where(*there, is_archived, taken)
+    # Nothing asks for it, or for it in that collection, as far as sidecars were read.
+    unasked = sa.or_(objects.c.reason == "no_sidecar", objects.c.outcome == "indexed")
+    unasked_there = sa.exists().where(*there, objects.c.skip_reason.is_(None), unasked)
+    sidecars = (
+        objects.c.source_id == source_id,
+        objects.c.skip_reason == "sidecar",
+        objects.c.gone.is_(False),
+        sa.not_(is_read_sidecar),
+    )
+    unheard = sa.and_(has_records, unasked_there, sa.exists().where(*sidecars))
+    heard_soon = sa.exists().where(
+        *sidecars,
+        invocations.c.source_id == source_id,
+        invocations.c.object_key == objects.c.object_key,
+        is_live,
+    )
     if append:
         changed = sa.exists().where(*there, objects.c.etag != documents.c.etag)
         earlier = sa.or_(earlier, sa.and_(_is_whole(), changed))
@@ -196,6 +216,9 @@ def _standing(
         (sa.and_(documents.c.owner.in_(["request", BESIDE]), is_there), Standing.ASKED.value),
         (sa.and_(sa.not_(has_records), sa.not_(is_there)), Standing.LEAVING.value),
         (sa.and_(told, sa.not_(is_there)), Standing.TOLD.value),
+        (sa.and_(has_records, archived), Standing.ARCHIVED.value),
+        (sa.and_(unheard, heard_soon), Standing.WORKING.value),
+        (unheard, Standing.UNHEARD.value),
         else_=Standing.GONE.value,
     )
 

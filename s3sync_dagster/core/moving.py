@@ -19,7 +19,7 @@ class Standing(StrEnum):
     GONE = "gone"
     """The new place has no such object, or the new source does not take it."""
     WORKING = "working"
-    """Its key waits or is worked on."""
+    """Its key waits or is worked on, or a sidecar does that may ask for it."""
     FAILED = "failed"
     """Its key has failed in the new source."""
     UNFINISHED = "unfinished"
@@ -28,6 +28,10 @@ class Standing(StrEnum):
     """Append mode keeps its text: its key has other bytes by now, or its successor has."""
     ASKED = "asked"
     """A request asked the one before for it, its object is there, and nobody asked the new one."""
+    ARCHIVED = "archived"
+    """Its object is there and archived: nobody can read the text again before it is restored."""
+    UNHEARD = "unheard"
+    """Nothing asks for it that was read, and a sidecar is there that was not read as it is now."""
 
 
 CERTAIN = frozenset({Standing.FOLLOWED, Standing.LEAVING})
@@ -148,9 +152,18 @@ _WHY = {
     Standing.FAILED: "whose keys have failed since",
     Standing.KEPT: "whose text mode `append` keeps, as their keys have other bytes by now",
     Standing.ASKED: "which requests had asked for",
+    Standing.ARCHIVED: "whose objects are archived",
+    Standing.UNHEARD: "that a sidecar may ask for, as not all were read as they are now",
     Standing.TOLD: "whose objects are gone, as the source's mode keeps what is gone",
 }
-_PERSON = (Standing.UNFINISHED, Standing.FAILED, Standing.KEPT, Standing.ASKED)
+_PERSON = (
+    Standing.UNFINISHED,
+    Standing.FAILED,
+    Standing.KEPT,
+    Standing.ASKED,
+    Standing.ARCHIVED,
+    Standing.UNHEARD,
+)
 """What may stay for ever, unless a person does something."""
 
 

@@ -441,3 +441,43 @@ def test_what_was_kept_stays_where_the_next_life_begins_in_another_collection_th
     verify(world)
     goes_on(world, 2)
     assert there(world) == as_it_was
+
+
+@pytest.mark.parametrize("mode", list(DeleteMode))
+def test_what_a_life_before_had_is_not_kept_in_the_place_of_what_this_one_wrote(mode):
+    """It was deleted with its records; append mode keeps the first text of this life."""
+    world = declared(["a.md", "b.md"], mode=mode)
+    copy = copied(world)
+    delete(world)
+    world.bucket.put("b.md", "b, edited\n\nb, too")
+    declare(world)
+    world.sync()
+    as_it_was = there(world)
+    put_back(world, copy)
+    for _ in range(3):
+        verify(world)
+        delete_ended(world)
+        goes_on(world, 1)
+    assert there(world) == as_it_was
+    assert verify(world, fix=False).sound
+
+
+@pytest.mark.parametrize("mode", list(DeleteMode))
+def test_an_id_that_a_life_before_gave_to_another_object_is_free_for_this_one(mode):
+    world = declared(["a.md", "b.md"], mode=mode)
+    world.bucket.put("s.meta.json", sidecar("a.md", "x"))
+    goes_on(world, 2)
+    copy = copied(world)
+    delete(world)
+    world.bucket.put("s.meta.json", sidecar("b.md", "x"))
+    world.bucket.put("a.md", "a, edited")
+    declare(world)
+    goes_on(world, 2)
+    as_it_was = there(world)
+    put_back(world, copy)
+    for _ in range(3):
+        verify(world)
+        delete_ended(world)
+        goes_on(world, 1)
+    assert states(world)["b.md"] == ("indexed", None)
+    assert there(world) == as_it_was

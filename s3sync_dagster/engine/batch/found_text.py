@@ -12,7 +12,9 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from s3sync_dagster.core.decision import APPENDED, Decision, decide_key
+from s3sync_dagster.core.lives import Place
 from s3sync_dagster.core.plan import split_record_id
+from s3sync_dagster.core.standing import Nobody
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, KnownCollection
 from s3sync_dagster.engine.batch.groups import Write
 from s3sync_dagster.engine.batch.ledger import Ledger
@@ -75,7 +77,8 @@ def texts_of(
             name = record.id.removesuffix("-0")
             # What a write has left behind its own records makes it no text: it came to no end.
             asked[name] = max(told, rows[name].count, rows[name].high_water)
-    found = _to_keep(parts, under_ids(collection, asked), rows)
+    place = (parts.source.tenant, parts.source.database_name, collection.name)
+    found = _to_keep(parts, under_ids(collection, asked), rows, place)
     return {one.document_id: one for one in documents_of(found, parts.source) if one.etag}
 
 
@@ -83,6 +86,7 @@ def _to_keep(
     parts: BatchParts,
     pages: Iterable[list[StoredRecord]],
     rows: Mapping[str, DocumentState],
+    place: Place,
 ) -> Iterator[StoredRecord]:
     """Yield the records that are a source's to keep: of a large document never all are held."""
     told: dict[tuple[str, str], bool] = {}
@@ -90,23 +94,32 @@ def _to_keep(
         for record in page:
             document_id, owner = split_record_id(record.id)[0], owner_of(record)
             if (document_id, owner) not in told:
-                told[document_id, owner] = _is_kept(parts, rows.get(document_id), owner)
+                told[document_id, owner] = _is_kept(parts, rows.get(document_id), record, place)
             if told[document_id, owner]:
                 yield record
 
 
-def _is_kept(parts: BatchParts, row: DocumentState | None, owner: str) -> bool:
-    """Return whether texts that name an owner, under the ids of a document, are its source's.
+def _is_kept(
+    parts: BatchParts, row: DocumentState | None, record: StoredRecord, place: Place
+) -> bool:
+    """Return whether a text, under the ids of a document, is its source's.
 
     Of one that the catalog has all but those of other sources that are there: it may have been
-    taken over of such as nobody knows any more. So may one be that the source adopts.
+    taken over of such as nobody knows any more. So may one be that the source adopts. What was of
+    a life that ended with its records was not: Chroma was put back from a copy. Of one that was
+    moved it may be the text that was to stay (``core.standing``).
     """
+    owner = owner_of(record)
     if owner in {parts.source.id, *(row.written_as if row else ())}:
         return True
     if owner in {one.id for one in parts.catalog.moves.left_by(parts.source.id)}:
         return True
     adopted = row is not None or parts.source.adopt
-    return adopted and owner not in parts.catalog.sources.ids()
+    if not adopted or owner in parts.catalog.sources.ids():
+        return False
+    documents = parts.catalog.documents
+    over = documents.lives(owner).over(place, record.metadata)
+    return not (over and documents.heirs([owner]).get(owner) is Nobody.ENDED)
 
 
 def keep_found(
