@@ -28,7 +28,7 @@ from s3sync_dagster.api.request_log import GONE, route_of
 from s3sync_dagster.api.single_sign_on import SingleSignOn
 from s3sync_dagster.api.writer_thread import WriterThread
 from s3sync_dagster.catalog import Catalog
-from s3sync_dagster.catalog.audit import AuditEntry
+from s3sync_dagster.catalog.audit import NOBODY, AuditEntry
 from s3sync_dagster.model.errors import S3SyncError
 
 _log = logging.getLogger(__name__)
@@ -68,9 +68,11 @@ class AuditWriter(WriterThread):
     def put(self, entry: AuditEntry, *, refusal: bool = False) -> None:
         """Take an entry; of more than wait already it is lost, which the log of the server says.
 
-        Of many refusals of one token most are only counted.
+        Of many refusals of one token most are only counted, and of what nobody has sent, from
+        whatever addresses: these cost nothing.
         """
         with self._changed:
+            refusal = refusal or entry.role == NOBODY
             told = self._refusals.told(entry) if refusal else entry
             if told is None:
                 return
@@ -188,8 +190,7 @@ class Auditing:
             changes = changes and not route.endswith(_ASKING)
             if scope.get(REFUSED) or (caller is not None and changes):
                 entry = entry_of(scope, caller, route=route, status=answer.status, sso=self._sso)
-                # What failed may have changed something. Guesses have a bound of their own.
-                refusal = 400 <= answer.status < 500 and caller is not None
+                refusal = 400 <= answer.status < 500  # what failed may have changed something
                 for subject in scope.get(SUBJECTS) or [entry.subject]:
                     self._writer.put(replace(entry, subject=subject), refusal=refusal)
 
@@ -213,7 +214,7 @@ def entry_of(
         at=time.time(),
         tenant=caller.tenant if caller is not None else None,
         who=caller.who if caller is not None else "unknown token",
-        role=caller.role if caller is not None else "nobody",
+        role=caller.role if caller is not None else NOBODY,
         door="api" if route.startswith(_API) else "console",
         address=address_of(HTTPConnection(scope), sso),
         action=f"{scope['method']} {route}",

@@ -11,6 +11,7 @@ The API and the doors of Dagster and Chroma listen so.
 
 import asyncio
 import resource
+import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -358,6 +359,18 @@ def _tells_of_a_body(line: tuple[bytes, bytes]) -> bool:
 def patient(connections: Connections) -> type[PatientProtocol]:
     """Return the protocol of a server with these connections."""
     return type("Patient", (PatientProtocol,), {"registry": connections})
+
+
+def handed_down(descriptor: int) -> socket.socket:
+    """Return the socket that whoever started this process listens at, for this process alone.
+
+    What uvicorn makes of a descriptor is one of Unix, whose answers wait for more to send.
+    """
+    listener = socket.socket(
+        socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=descriptor
+    )
+    listener.set_inheritable(False)
+    return listener
 
 
 def affordable_connections() -> int:

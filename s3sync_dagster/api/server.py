@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from s3sync_dagster.api.access import CALLER
 from s3sync_dagster.api.app import create_app
-from s3sync_dagster.api.connections import Connections, affordable_connections, patient
+from s3sync_dagster.api.connections import Connections, affordable_connections, handed_down, patient
 from s3sync_dagster.api.launching import Launcher
 from s3sync_dagster.api.options import ApiOptions, read_options
 from s3sync_dagster.api.passes import pass_headers
@@ -32,16 +32,25 @@ GRACE_SECONDS = 10
 """Requests under way may end within it when the server is asked to stop."""
 
 
-def serve(settings: Settings, *, host: str = LOOPBACK, port: int = 8200) -> None:
+def serve(
+    settings: Settings, *, host: str = LOOPBACK, port: int = 8200, descriptor: int | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Without any API token the server listens on loopback alone, whatever ``host`` says, and
     says so.
 
+    Args:
+        settings: of the home.
+        host: the address to listen on.
+        port: there, 0: any free one.
+        descriptor: of a socket that listens on a loopback address already, in their place.
+
     Raises:
         S3SyncError: the catalog cannot be opened, or a setting is wrong.
     """
     log_to_stderr()
+    listeners = None if descriptor is None else [handed_down(descriptor)]
     with ExitStack() as stack:
         parts = stack.enter_context(closing(open_parts(settings)))
         proxied = read_options(settings).single_sign_on is not None
@@ -68,7 +77,7 @@ def serve(settings: Settings, *, host: str = LOOPBACK, port: int = 8200) -> None
             tracer = stack.enter_context(exporting(options.trace_url))
         app = create_app(parts, options, dispatch=dispatch, tracer=tracer)
         collect_as_usual()
-        Server(configure(app, options, host=host, port=port)).run()
+        Server(configure(app, options, host=host, port=port)).run(listeners)
 
 
 class Server(uvicorn.Server):

@@ -22,12 +22,14 @@ from s3sync_dagster.api.routing import may_be_large, parse_aside
 from s3sync_dagster.catalog.cipher import open_cipher
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.model.errors import InvalidSetting, NotFound
+from s3sync_dagster.model.source import Source
 
 router = APIRouter(prefix="/webhooks", tags=["Webhooks"])
 
 MAX_VALUES = 200_000
 """Of a delivery: GitHub names up to 2,048 commits in one, with their files. 0.1 s."""
 _NO_SOURCE = UUID(int=0)
+_NO_CREDENTIAL = 0
 _NOBODYS = secrets.token_bytes(32)
 """Signs for sources without a secret, so that these take as long; nobody knows it."""
 
@@ -73,7 +75,8 @@ async def _taken(source_id: UUID, request: Request, here: Context, body: bytes) 
 def _signed(here: Context, source_id: UUID, body: bytes, signature: str) -> SourceRow:
     """Return the source whose secret signed a body. Raises ``NotFound``, whatever is wrong."""
     row = here.catalog.sources.row(str(source_id))
-    secret = None if row is None or row.deleting is not None else _secret(here, row)
+    stands = row if row is not None and row.deleting is None else None
+    secret = _secret(here, stands.source if stands is not None else None)
     wanted = hmac.new(secret or _NOBODYS, body, "sha256").hexdigest()
     told = signature.removeprefix("sha256=").encode(errors="replace")
     if not hmac.compare_digest(wanted.encode(), told) or secret is None or row is None:
@@ -81,17 +84,16 @@ def _signed(here: Context, source_id: UUID, body: bytes, signature: str) -> Sour
     return row
 
 
-def _secret(here: Context, row: SourceRow) -> bytes | None:
-    number = row.source.place.webhook_secret
-    if number is None:
-        return None
+def _secret(here: Context, source: Source | None) -> bytes | None:
+    """Return what signs for a source; where nothing does as much is looked up, which takes long."""
+    number = source.place.webhook_secret if source is not None else None
     try:
         keys = here.catalog.credentials.keys(
-            number,
+            number or _NO_CREDENTIAL,
             cipher=open_cipher(here.parts.settings),
-            tenant=row.source.tenant,
+            tenant=source.tenant if source is not None else "",
         )
-    except (NotFound, InvalidSetting):  # deleted meanwhile, or sealed with another key
+    except (NotFound, InvalidSetting):  # none, deleted meanwhile, or sealed with another key
         return None
     return keys.secret_access_key.encode() or None  # whoever signs with nothing is nobody
 

@@ -12,6 +12,9 @@ from s3sync_dagster.catalog.tables import audit
 MAX_TEXT = 500
 """Characters that are kept of a text: what people send may be of any length."""
 
+NOBODY = "nobody"
+"""The role of who sent a token or a signature that nobody has."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
@@ -93,15 +96,16 @@ class Audit:
 
         Args:
             older_than_seconds: by the database's clock.
-            most: so many of each tenant's owners are kept, and so many of its members: the newest.
-                What members do pushes nothing out that owners did. Those of no tenant stay: they
-                are commands, and strangers, whose guesses are slow.
+            most: so many of each tenant's owners are kept, so many of its members, and so many of
+                nobody: the newest. What members do pushes nothing out that owners did. Commands
+                stay.
         """
         aged = audit.c.at < self._db.now() - older_than_seconds
         gone = self._db.delete_in_parts(audit.c.id, aged)
         if most is None:
             return gone
-        own = sa.select(audit.c.tenant, audit.c.role).where(audit.c.tenant.is_not(None))
+        asked = sa.or_(audit.c.tenant.is_not(None), audit.c.role == NOBODY)
+        own = sa.select(audit.c.tenant, audit.c.role).where(asked)
         many = own.group_by(audit.c.tenant, audit.c.role).having(sa.func.count() > most)
         with self._db.read() as tx:
             groups = tx.execute(many).all()

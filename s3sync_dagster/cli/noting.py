@@ -1,6 +1,8 @@
 """What a command changes is written down, with the user of the operating system who did it."""
 
-import getpass
+import os
+import pwd
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,14 +18,15 @@ from s3sync_dagster.model.errors import S3SyncError
 CHANGES = frozenset(
     {
         *("source create", "source edit", "source pause", "source resume"),
-        "source delete",
+        *("source move", "source delete"),
         *("token create", "token revoke"),
         *("credential create", "credential delete", "credential rotate"),
         *("backup", "restore", "migrate"),
         *("import", "sync", "retry", "approve-deletes", "repair", "rebuild", "reindex"),
+        *("verify", "aws-setup"),
     }
 )
-LOOKS = {"approve-deletes": "listing_id"}
+LOOKS = {"approve-deletes": "listing_id", "verify": "fix", "aws-setup": "apply_it"}
 """Commands that only show something where this parameter is not given."""
 _SUBJECTS = (
     "name",
@@ -34,8 +37,12 @@ _SUBJECTS = (
     "tenant",
     "role",
     "bucket",
+    "collection",
+    "place",
 )
 """Parameters that say what was changed; the others may be anything."""
+_SECRET = re.compile(r"(?<=//)[^/@]*@|[?#].*", re.DOTALL)
+"""What an address may have of a password or a key."""
 
 
 @contextmanager
@@ -77,11 +84,16 @@ def noted(catalog: Catalog) -> Iterator[None]:
 
 
 def _subject(given: Mapping[str, Any]) -> str:
-    return " ".join(f"{name}={given[name]}" for name in _SUBJECTS if given.get(name))
+    told = {name: str(given[name]) for name in _SUBJECTS if given.get(name)}
+    if "://" in told.get("place", ""):
+        told["place"] = _SECRET.sub("", told["place"])
+    return " ".join(f"{name}={value}" for name, value in told.items())
 
 
 def _user() -> str:
+    """Return whose process this is; what its environment says might be anybody."""
+    number = os.getuid()
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return "unknown"
+        return pwd.getpwuid(number).pw_name
+    except KeyError:  # a container's user without a name
+        return str(number)

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections import deque
@@ -54,10 +55,22 @@ class Child:
         environment: Mapping[str, str],
         log: Path,
         guardian: Guardian | None = None,
+        listener: socket.socket | None = None,
     ) -> None:
+        """Keep how it is started.
+
+        Args:
+            name: for people.
+            command: with its arguments.
+            environment: all of it.
+            log: what gets what it says.
+            guardian: ends it when this process was killed.
+            listener: where it serves, as ``--fd``. It stays open here while it is started again.
+        """
         self.name = name
         self.log = log
-        self._command = list(command)
+        self._kept_open = [] if listener is None else [listener.fileno()]
+        self._command = [*command, *(f"--fd={one}" for one in self._kept_open)]
         self._environment = dict(environment)
         self._guardian = guardian
         self._process: subprocess.Popen[bytes] | None = None
@@ -79,6 +92,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                pass_fds=self._kept_open,
                 process_group=0,
                 umask=OTHERS,
             )

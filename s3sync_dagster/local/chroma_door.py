@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from s3sync_dagster.api.connections import handed_down
 from s3sync_dagster.local.door import Door, door_protocol
 from s3sync_dagster.local.door_body import has_body
 from s3sync_dagster.local.doorkeeper import Doorkeeper
@@ -95,14 +96,12 @@ async def _body(answer: httpx.Response) -> AsyncIterator[bytes]:
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="s3sync_dagster.local.chroma_door")
-    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--fd", type=int, required=True, help="A socket that listens.")
     parser.add_argument("--to", required=True, help="Address of the server behind the door.")
     arguments = parser.parse_args()
     keeper = Doorkeeper(load_settings(), "chroma")
-    uvicorn.run(
+    config = uvicorn.Config(
         keeper.audited(Door(Forwarding(arguments.to), keeper=keeper)),
-        host="127.0.0.1",
-        port=arguments.port,
         http=door_protocol(),
         log_level="warning",
         access_log=False,
@@ -111,6 +110,7 @@ def main() -> None:
         proxy_headers=False,  # anybody of this machine could name any address
         timeout_graceful_shutdown=3,
     )
+    uvicorn.Server(config).run(sockets=[handed_down(arguments.fd)])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from s3sync_dagster.api.guesses import Guesses
 from s3sync_dagster.api.passes import PASS_HEADER, is_pass, own_pass
 from s3sync_dagster.api.single_sign_on import read_single_sign_on
 from s3sync_dagster.catalog import open_catalog
-from s3sync_dagster.catalog.audit import AuditEntry
+from s3sync_dagster.catalog.audit import NOBODY, AuditEntry
 from s3sync_dagster.local.door_auditing import DoorAuditing
 from s3sync_dagster.ports.aws_guard import trusted_tenants
 from s3sync_dagster.settings import Settings
@@ -100,14 +100,14 @@ class Doorkeeper:
             at=time.time(),
             tenant=None,
             who="unknown token",
-            role="nobody",
+            role=NOBODY,
             door=self._door,
             address=address,
             action=f"{method} {asks.scope['raw_path'].decode('latin-1')}",  # escaped, as it came
             subject="",
             outcome="401",
         )
-        self._writer.put(entry)  # guesses have a bound of their own
+        self._writer.put(entry)
 
     def _find(self, token: str) -> Caller | None:
         """Look it up each time, which takes 0.15 ms: one that is revoked ends at once."""

@@ -3,7 +3,8 @@
 import logging
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from s3sync_dagster.local.privacy import private_file
@@ -41,3 +42,22 @@ def keep_all_short(folder: Path) -> None:
     """Do so with all logs in a folder."""
     for log in folder.glob("*.log"):
         keep_short(log)
+
+
+@contextmanager
+def written_to(path: Path, *names: str) -> Iterator[None]:
+    """Write what loggers of this process say to a file, besides what is done with it already."""
+    loggers = [logging.getLogger(name) for name in names]
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+            logger.removeHandler(handler)
+        handler.close()

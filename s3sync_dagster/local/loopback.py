@@ -25,10 +25,30 @@ def free_port(host: str = "127.0.0.1") -> int:
             except OSError:
                 continue
         return port
-    raise Conflict(
-        f"No free port was found between {_FIRST_PORT} and {_LAST_PORT}: name one.",
-        reason="port_in_use",
-    )
+    raise _none_free()
+
+
+def listening(port: int, *, what: str) -> socket.socket:
+    """Return a socket that listens at a port, 0: at any free one, for a process to take over.
+
+    A server that listens by itself needs seconds for it, at its start and when it is started
+    again: whoever listens there meanwhile is sent by what its visitors are known.
+
+    Raises:
+        Conflict: something listens there (``port_in_use``), or no free port was found.
+    """
+    for _ in range(1 if port else 100):
+        listener = socket.socket()
+        # As servers do: a port in TIME_WAIT is free, one with a listener is not.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port or free_port()))
+            listener.listen()  # one that is only bound may be taken over the same way
+        except OSError:
+            listener.close()
+        else:
+            return listener
+    raise _in_use(port, what) if port else _none_free()
 
 
 def unguessable_host() -> str:
@@ -61,8 +81,19 @@ def require_free(port: int, *, what: str) -> int:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            raise Conflict(
-                f"Port {port} for {what} is in use: name another one, or 0 for any free port.",
-                reason="port_in_use",
-            ) from None
+            raise _in_use(port, what) from None
     return port
+
+
+def _in_use(port: int, what: str) -> Conflict:
+    return Conflict(
+        f"Port {port} for {what} is in use: name another one, or 0 for any free port.",
+        reason="port_in_use",
+    )
+
+
+def _none_free() -> Conflict:
+    return Conflict(
+        f"No free port was found between {_FIRST_PORT} and {_LAST_PORT}: name one.",
+        reason="port_in_use",
+    )

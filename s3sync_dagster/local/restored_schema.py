@@ -1,4 +1,4 @@
-"""Whether the catalog of a backup is made as this program makes one.
+"""Whether the catalog of a backup is made as this program makes one, and can be gone on with.
 
 Who may write where backups lie writes its schema as well as its rows: by a trigger, an index or a
 column of his the audit log would be deleted as it is written, or take nothing any more.
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.local.backup import CATALOG
+from s3sync_dagster.local.restored_rows import require_usable_rows
 from s3sync_dagster.model.errors import FixConfiguration
 
 _WHAT_ACTS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
@@ -37,7 +38,8 @@ def require_own_schema(catalog: Path) -> None:
     A later version may have added tables, columns that may be empty, and indexes that only find.
 
     Raises:
-        FixConfiguration: a table does more by itself, or less (``backup_damaged``).
+        FixConfiguration: a table does more by itself, or less, or has values that it cannot have
+            (``backup_damaged``).
     """
     with tempfile.TemporaryDirectory(dir=catalog.parent) as room:
         made = Path(room) / CATALOG
@@ -55,6 +57,7 @@ def require_own_schema(catalog: Path) -> None:
                 _require_same(ours, given, table)
                 if _acts(texts[table]) - _acts(text):
                     raise _does_more(table)
+            require_usable_rows(ours, given)
             _bring_indexes(ours, given)
             for _, text in ours.execute(_WHAT_ACTS).fetchall():
                 given.execute(text)

@@ -247,8 +247,9 @@ def _readable() -> Iterator[None]:
     """Say in one sentence that the catalog of a backup is none, whatever its digest says."""
     try:
         yield
-    except DatabaseError as error:
-        if type(error.orig) is not sqlite3.DatabaseError:  # its own kinds are other troubles
+    except (DatabaseError, sqlite3.DatabaseError) as error:
+        told = error.orig if isinstance(error, DatabaseError) else error
+        if type(told) is not sqlite3.DatabaseError:  # its own kinds are other troubles
             raise
         raise FixConfiguration(
             f"{CATALOG!r} of the backup is no database, or damaged: take another backup. Nothing "

@@ -11,11 +11,10 @@ import contextlib
 import importlib.util
 import logging
 import os
-import secrets
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
@@ -23,21 +22,20 @@ from typing import Self
 import httpx
 
 from s3sync_dagster.api import reloader
-from s3sync_dagster.api.passes import PASS_FILE, PASS_HEADER
+from s3sync_dagster.api.passes import PASS_HEADER
 from s3sync_dagster.local.child import Child, Restarts
 from s3sync_dagster.local.chroma_server import ChromaServer, revive_chroma, use_chroma
 from s3sync_dagster.local.guardian import Guardian
 from s3sync_dagster.local.home import prepare_home, shipped
-from s3sync_dagster.local.logs import keep_all_short
-from s3sync_dagster.local.loopback import free_port, require_free
-from s3sync_dagster.local.privacy import private_file
+from s3sync_dagster.local.logs import keep_all_short, written_to
+from s3sync_dagster.local.loopback import listening
 from s3sync_dagster.local.shared_instance import own_runs, require_no_other_daemon
 from s3sync_dagster.local.signals import no_interruption
 from s3sync_dagster.local.sockets import fits_socket, private_socket
-from s3sync_dagster.local.stack_state import Addresses, publish, stack_lock
+from s3sync_dagster.local.stack_state import Addresses, door_pass, publish, stack_lock
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError, Unavailable
 from s3sync_dagster.ports.chroma_http import way_options
-from s3sync_dagster.ports.dagster_runs import LOCATION, DagsterRuns
+from s3sync_dagster.ports.dagster_runs import LOCATION, TIMEOUT_SECONDS, DagsterRuns
 from s3sync_dagster.settings import Settings
 from s3sync_dagster.workers import warm_server_command
 
@@ -48,6 +46,8 @@ LOAD_SECONDS = 180.0
 STOP_SECONDS = 30.0
 CLOUD = "Chroma Cloud"
 """Stands for an address where ``CHROMA_API_KEY`` is set and no URL."""
+_ASKED_AGAIN_SECONDS = 5.0
+"""After so long a part that does not answer is looked at: it may have ended."""
 _DAEMON_SECONDS = 6.0
 _RUNS_SECONDS = 4.0
 _SERVERS_SECONDS = 9.0
@@ -84,7 +84,7 @@ class Stack:
             report: gets one line per step, for people.
         """
         self._settings = settings
-        self._wanted = (dagster_port, api_port)
+        self._wanted = (dagster_port, api_port, 0)
         self._module = module
         self._sources_version = sources_version
         self._report = report
@@ -175,14 +175,17 @@ class Stack:
     # --- start --------------------------------------------------------------------------------
 
     def _start(self) -> Addresses:
-        dagster_port, api_port = self._wanted
-        for port, what in ((dagster_port, "the Dagster UI"), (api_port, "the API")):
-            if port:
-                require_free(port, what=what)
+        at_dagster, at_api, at_chroma = (
+            self._cleanup.enter_context(listening(port, what=what))
+            for port, what in zip(
+                self._wanted, ("the Dagster UI", "the API", "Chroma"), strict=True
+            )
+        )
         self._report(f"Opening {self._settings.home}")
         prepare_home(self._settings, dagster=False)
         lock = self._cleanup.enter_context(stack_lock(self._settings.home))
-        self._cleanup.enter_context(_log_to(self._settings.home / "logs" / "supervisor.log"))
+        log = self._settings.home / "logs" / "supervisor.log"
+        self._cleanup.enter_context(written_to(log, "s3sync_dagster.local", reloader.__name__))
         with ThreadPoolExecutor(1) as beside:
             schema = beside.submit(prepare_home, self._settings)  # of Dagster: a process of its own
             if self._settings.chroma_url or not self._settings.chroma_api_key:
@@ -199,7 +202,7 @@ class Stack:
 
         code_socket = self._cleanup.enter_context(private_socket(self._settings.home, "code.sock"))
         self._code_socket = code_socket
-        door_pass = self._make_pass()
+        self._pass = self._cleanup.enter_context(door_pass(self._settings.home))
         environment = {
             **self.settings.child_environment(),
             "S3SYNC_CODE_SERVER_SOCKET": str(code_socket),
@@ -208,41 +211,47 @@ class Stack:
         workspace = self._settings.home / "workspace.yaml"
         workspace.write_text(shipped("workspace.yaml"), "utf-8")
 
-        def child(name: str, command: list[str], more: Mapping[str, str] = {}) -> None:
-            log = self._settings.home / "logs" / f"{name.replace(' ', '-')}.log"
+        def child(
+            name: str,
+            command: list[str],
+            more: Mapping[str, str] = {},
+            *,
+            at: socket.socket | None = None,
+        ) -> None:
             self._children[name] = Child(
-                name, command, environment={**environment, **more}, log=log, guardian=guardian
+                name,
+                command,
+                environment={**environment, **more},
+                log=self._settings.home / "logs" / f"{name.replace(' ', '-')}.log",
+                guardian=guardian,
+                listener=at,
             )
             self._children[name].start()
 
         socket_path = self._settings.home / "workers.sock"
         if fits_socket(socket_path):  # else each run forks its own
             child("workers", warm_server_command(socket_path))
-        door_port = free_port()
         if self._chroma and self._chroma.pid:
-            door = [sys.executable, "-P", "-m", _CHROMA_DOOR, f"--port={door_port}"]
-            child("chroma door", [*door, f"--to={self._chroma.url}"])
+            door = [sys.executable, "-P", "-m", _CHROMA_DOOR, f"--to={self._chroma.url}"]
+            child("chroma door", door, at=at_chroma)
         self._report("Starting Dagster")
         dagster = [sys.executable, "-P", "-m", _POLLING]
         code_server = [*dagster, "dagster", "code-server", "start", "-m", self._module]
         code_server += ["--socket", str(code_socket), "--location-name", LOCATION]
         code_server += ["--working-directory", self._code_folder()]
         child("code server", [*code_server, "--use-python-environment-entry-point"])
-        dagster_port = dagster_port or free_port()
-        web = [sys.executable, "-P", "-m", _WEBSERVER, "-h", "127.0.0.1", "-p", str(dagster_port)]
-        child("webserver", [*web, "-w", str(workspace)])
-        dagster_url = f"http://127.0.0.1:{dagster_port}"
-        self._dagster = DagsterRuns(dagster_url, headers={PASS_HEADER: door_pass})
-        self._cleanup.callback(self._dagster.close)
+        child(
+            "webserver",
+            [sys.executable, "-P", "-m", _WEBSERVER, "-w", str(workspace)],
+            at=at_dagster,
+        )
+        self._dagster_url = _url(at_dagster)
+        self._dagster = self._cleanup.enter_context(self._asking_dagster())
         api_url = None
         if importlib.util.find_spec(f"{_API}.__main__") is not None:
-            api_port = api_port or free_port()
-            api_url = f"http://127.0.0.1:{api_port}"
-            child(
-                "API",
-                [sys.executable, "-P", "-m", _API, "--host", "127.0.0.1", f"--port={api_port}"],
-                {"S3SYNC_DAGSTER_URL": dagster_url, "S3SYNC_API_RELOADS": "off"},
-            )
+            api_url = _url(at_api)
+            to_dagster = {"S3SYNC_DAGSTER_URL": self._dagster_url, "S3SYNC_API_RELOADS": "off"}
+            child("API", [sys.executable, "-P", "-m", _API], to_dagster, at=at_api)
         if self._sources_version:
             self._reloader = reloader.Reloader(self._dagster, self._sources_version)
         self._wait_loaded(code_socket)
@@ -258,9 +267,9 @@ class Stack:
             self._wait("API", lambda: _answers_http(api_url), 60.0)
         chroma = self._chroma.url if self._chroma else CLOUD
         if self._chroma and self._chroma.pid:
-            chroma = f"http://127.0.0.1:{door_port}"
+            chroma = _url(at_chroma)
             self._wait("chroma door", lambda: _answers_http(chroma), 60.0)
-        self.addresses = Addresses(dagster=dagster_url, chroma=chroma, api=api_url)
+        self.addresses = Addresses(dagster=self._dagster_url, chroma=chroma, api=api_url)
         publish(self._settings.home, self.addresses)
         return self.addresses
 
@@ -272,15 +281,11 @@ class Stack:
         first = self._settings.environment.get("PYTHONPATH", "").split(os.pathsep)[0]
         return str(Path(first or self._settings.home).absolute())
 
-    def _make_pass(self) -> str:
-        """Write down by what our own processes are known at the doors, while the stack runs."""
-        made = secrets.token_urlsafe(32)
-        path = self._settings.home / PASS_FILE
-        path.unlink(missing_ok=True)
-        with open(path, "x", encoding="ascii", opener=private_file) as file:
-            file.write(made)
-        self._cleanup.callback(path.unlink, missing_ok=True)
-        return made
+    def _asking_dagster(self, timeout_seconds: float = TIMEOUT_SECONDS) -> DagsterRuns:
+        """Return the webserver's GraphQL; where the webserver has ended, a question waits."""
+        return DagsterRuns(
+            self._dagster_url, timeout_seconds=timeout_seconds, headers={PASS_HEADER: self._pass}
+        )
 
     def _wait_loaded(self, code_socket: Path) -> None:
         broken_since: float | None = None
@@ -288,7 +293,7 @@ class Stack:
         def loaded() -> bool:
             nonlocal broken_since
             try:
-                state = self._dagster.location().state
+                state = dagster.location().state
             except Unavailable:
                 return False
             if state != "broken" or not _accepts(code_socket):
@@ -303,7 +308,8 @@ class Stack:
                 )
             return state == "loaded"
 
-        self._wait("code server", loaded, LOAD_SECONDS)
+        with self._asking_dagster(_ASKED_AGAIN_SECONDS) as dagster:
+            self._wait("code server", loaded, LOAD_SECONDS)
 
     def _wait(self, name: str, ready: Callable[[], bool], seconds: float) -> None:
         """Wait for a part; one that ends during the start is an error, not revived."""
@@ -343,38 +349,25 @@ class Stack:
         """
         deadline = time.monotonic() + _RUNS_SECONDS
         asked: set[str] = set()
-        while time.monotonic() < deadline:
-            try:
-                working = own_runs(self._dagster, self._settings, self._code_socket)
-                for run in working:
-                    if run.id not in asked:
-                        asked.add(run.id)
-                        self._dagster.cancel(run.id)
-            except S3SyncError as error:
-                _log.warning("while runs were cancelled: %s", error.message)
-                return
-            if not working:
-                return
-            time.sleep(0.1)
+        with self._asking_dagster(_RUNS_SECONDS) as dagster:
+            while time.monotonic() < deadline:
+                try:
+                    working = own_runs(dagster, self._settings, self._code_socket)
+                    for run in working:
+                        if run.id not in asked:
+                            asked.add(run.id)
+                            dagster.cancel(run.id)
+                except S3SyncError as error:
+                    _log.warning("while runs were cancelled: %s", error.message)
+                    return
+                if not working:
+                    return
+                time.sleep(0.1)
 
 
-@contextlib.contextmanager
-def _log_to(path: Path) -> Iterator[None]:
-    """Write what the supervisor does to a file, besides what the command does with it."""
-    loggers = [logging.getLogger(name) for name in ("s3sync_dagster.local", reloader.__name__)]
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-            logger.removeHandler(handler)
-        handler.close()
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()
+    return f"http://{host}:{port}"
 
 
 def _accepts(path: Path) -> bool:

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -12,7 +13,9 @@ from typing import IO, Any
 
 import psutil
 
+from s3sync_dagster.api.passes import PASS_FILE
 from s3sync_dagster.local.guardian import GRACE_SECONDS
+from s3sync_dagster.local.privacy import private_file
 from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.settings import Settings
 
@@ -74,6 +77,19 @@ def stack_lock(home: Path) -> Iterator[IO[str]]:
             yield lock
         finally:
             path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def door_pass(home: Path) -> Iterator[str]:
+    """Write down by what our own processes are known at the doors, while the stack runs."""
+    made, path = secrets.token_urlsafe(32), home / PASS_FILE
+    path.unlink(missing_ok=True)
+    with open(path, "x", encoding="ascii", opener=private_file) as file:
+        file.write(made)
+    try:
+        yield made
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def publish(home: Path, addresses: Addresses) -> None:

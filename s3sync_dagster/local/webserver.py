@@ -1,7 +1,11 @@
-"""Dagster's webserver behind our door: its own command, run as this module."""
+"""Dagster's webserver behind our door: its own command, run as this module.
 
+``--fd N`` is ours: a socket that listens already; the other arguments are Dagster's.
+"""
+
+import argparse
 import os
-from functools import partial
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +20,7 @@ def main() -> None:
     import uvicorn  # noqa: PLC0415  (what these load is what is spared)
     from dagster_webserver import cli  # noqa: PLC0415
 
+    from s3sync_dagster.api.connections import handed_down  # noqa: PLC0415
     from s3sync_dagster.defs.dagster_internals.polling import poll_less  # noqa: PLC0415
     from s3sync_dagster.local.door import Door, door_protocol  # noqa: PLC0415
     from s3sync_dagster.local.doorkeeper import Doorkeeper  # noqa: PLC0415
@@ -32,9 +37,19 @@ def main() -> None:
         keeper = Doorkeeper(settings, "dagster")
         return keeper.audited(Door(app, public_url=public_url, keeper=keeper))
 
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--fd", type=int, required=True)
+    ours, sys.argv[1:] = parser.parse_known_args()
+    listener = handed_down(ours.fd)
+    sys.argv += ["-h", "127.0.0.1", "-p", str(listener.getsockname()[1])]  # what its log says
+
+    def run(app: Any, **options: Any) -> None:
+        config = uvicorn.Config(app, http=door_protocol(), **options)
+        uvicorn.Server(config).run(sockets=[listener])
+
     poll_less()
-    # Its command knows no middleware of others, and hands no protocol to uvicorn.
-    module.uvicorn = SimpleNamespace(run=partial(uvicorn.run, http=door_protocol()))
+    # Its command knows no middleware of others, and hands no protocol or socket to uvicorn.
+    module.uvicorn = SimpleNamespace(run=run)
     module.create_app_from_workspace_process_context = guarded
     # uvicorn believes each program of this machine that names an address in X-Forwarded-For:
     # guesses would be counted by what whoever guesses says. A proxy with our secret is believed.

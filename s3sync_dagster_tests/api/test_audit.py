@@ -1,11 +1,13 @@
 """Who changed what over the API and the console."""
 
 import re
+import sys
 import time
 import uuid
 from contextlib import closing
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from s3sync_dagster.api import auditing
@@ -243,6 +245,27 @@ def test_guessing_is_slow_and_keeps_nobody_out_who_is_known(fresh_api):
         login, status = signed_in(fresh_api, "s3s_another")
         login.close()
     assert status == 429
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="one loopback address elsewhere")
+def test_guesses_from_many_addresses_are_few_rows_that_say_how_many_they_were(fresh_api):
+    owner = fresh_api.token()
+    addresses = [f"127.{number}.0.1" for number in range(1, 1 + 4 * REFUSALS // BURST)]
+    for address in addresses:
+        here = httpx.HTTPTransport(local_address=address)
+        with httpx.Client(base_url=fresh_api.url, transport=here, timeout=30) as http:
+            for number in range(BURST):
+                guess = {"x-chroma-token": f"s3s_{number}"}
+                assert http.get("/api/v1/sources", headers=guess).status_code == 401
+    with fresh_api.client(owner) as http:
+        assert http.post(f"/s3sync/v1/sources/{uuid.uuid4()}/pause").status_code == 404
+    written = wait_for(
+        lambda: [one for _, one in fresh_api.parts.catalog.audit.rows(limit=1000)],
+        lambda rows: any(entry.role == "owner" for entry in rows),
+    )
+    guesses = [one for one in written if one.role == "nobody"]
+    assert REFUSALS <= len(guesses) < 2 * REFUSALS  # one more a minute
+    assert {one.address for one in guesses} <= set(addresses)
 
 
 def test_owners_read_the_log_as_a_page_with_filters_and_members_do_not(fresh_api, monkeypatch):

@@ -5,6 +5,7 @@ import sys
 import threading
 import uuid
 
+import httpx
 import pytest
 
 from s3sync_dagster.api import waiting
@@ -65,6 +66,21 @@ def test_no_number_and_no_letter_is_a_fault_of_the_server(api, http):
     form = {"form_token": "é", "token": "x"}
     answer = http.post("/login", data=form, headers={"cookie": "s3sync_form=x"})
     assert answer.status_code == 403
+
+
+def test_no_number_and_no_day_is_a_fault_of_a_page(api, http):
+    source = f"/sources/{create(api, http).json()['source_id']}"
+    added = http.post(f"/api/v1{source}/invocations", json={"object_key": "a.md"})
+    assert added.status_code == 201, added.text
+    pages = (source, f"{source}/objects", f"{source}/object?key=a.md")
+    for number in (f"1{'0' * 400}", "-1", f"{2**63}", "1e9"):
+        for page in pages:
+            answer = http.get(httpx.URL(page).copy_merge_params({"n": number}))
+            assert answer.status_code == 400, (page, number)
+    assert {http.get(f"{page.partition('?')[0]}").status_code for page in pages[:2]} == {200}
+    for day in ("9999-12-31", "0001-01-01"):
+        for end in ("since", "until"):
+            assert http.get("/audit", params={end: day}).status_code == 200, (end, day)
 
 
 def test_sparse_vectors_are_refused_by_what_the_server_has_not(api, http, monkeypatch):

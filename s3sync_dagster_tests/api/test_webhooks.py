@@ -16,7 +16,7 @@ import pytest
 from s3sync_dagster.api.guesses import BURST
 from s3sync_dagster.api.webhooks import MAX_VALUES
 from s3sync_dagster.catalog.cipher import open_cipher
-from s3sync_dagster.catalog.credentials import AwsKeys
+from s3sync_dagster.catalog.credentials import AwsKeys, Credentials
 from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.model.source import AutoSync, EmbeddingConfig, Source
 from s3sync_dagster.places.git import GitPlace
@@ -134,6 +134,22 @@ def test_whoever_cannot_sign_learns_nothing(api, http, pushed):
     ]
     assert {(one.status_code, one.text) for one in refused} == {(404, refused[0].text)}
     assert listings(api, source) == []
+
+
+def test_as_much_is_looked_up_whatever_there_is(api, http, pushed, monkeypatch):
+    """What a refusal takes would tell which ids are those of sources with a secret."""
+    source, url = pushed
+    own = uuid.uuid4().hex[:8]
+    without = replace(source, id=str(uuid.uuid4()), name=f"docs_{own}", collection_name=f"c-{own}")
+    without = replace(without, place=replace(source.place, webhook_secret=None))
+    api.parts.catalog.sources.add(without)
+    looked, keys = [], Credentials.keys
+    monkeypatch.setattr(
+        Credentials, "keys", lambda *found, **named: looked.append(found) or keys(*found, **named)
+    )
+    for number, source_id in enumerate((source.id, without.id, uuid.uuid4())):
+        assert deliver(http, source_id, push(url), secret="guessed").status_code == 404
+        assert len(looked) == number + 1
 
 
 def test_what_is_no_push_to_the_branch_is_passed_over(api, http, pushed):

@@ -58,12 +58,13 @@ def test_old_entries_go(catalog, clock):
     assert len(catalog.audit.rows()) == 1
 
 
-def test_the_newest_entries_are_kept_of_owners_and_of_members(catalog, clock):
-    owner, stranger = entry(clock, who="ann"), entry(clock, tenant=None, role="")
+def test_the_newest_entries_are_kept_of_owners_of_members_and_of_nobody(catalog, clock):
+    owner, command = entry(clock, who="ann"), entry(clock, tenant=None, role="operator")
+    guesses = [entry(clock, tenant=None, role="nobody", subject=f"{n}") for n in range(5)]
     other = [entry(clock, tenant="other", role="member", subject=f"{n}") for n in range(2)]
     asked = [entry(clock, role="member", subject=f"{n}") for n in range(6)]
-    catalog.audit.add([owner, *asked, *[stranger] * 4, *other])
-    assert catalog.audit.prune(older_than_seconds=50, most=3) == 3
+    catalog.audit.add([owner, *asked, *guesses, *[command] * 4, *other])
+    assert catalog.audit.prune(older_than_seconds=50, most=3) == 3 + 2
     kept = [one for _, one in catalog.audit.rows()]
-    assert kept[::-1] == [owner, *asked[3:], *[stranger] * 4, *other]
+    assert kept[::-1] == [owner, *asked[3:], *guesses[2:], *[command] * 4, *other]
     assert catalog.audit.prune(older_than_seconds=50, most=3) == 0

@@ -445,6 +445,19 @@ def test_a_catalog_whose_tables_leave_rows_out_does_not_come_back(s3sync, sync, 
     assert (back.code, "'audit'" in back.err) == (1, True), back.err
 
 
+def test_a_catalog_whose_tables_take_no_more_rows_does_not_come_back(s3sync, sync, home, tmp_path):
+    assert sync().code == 0
+    folder = tmp_path / "backup"
+    assert s3sync("backup", str(folder)).code == 0
+    with closing(sqlite3.connect(folder / "catalog.db")) as catalog, catalog:
+        catalog.execute("UPDATE sqlite_sequence SET seq = 9223372036854775807")
+    rewritten(folder, "catalog.db", (folder / "catalog.db").read_bytes())
+    lose(home, "catalog.db", "encryption.key", "dagster")
+    back = s3sync("restore", str(folder))
+    assert (back.code, "'sqlite_sequence'" in back.err) == (1, True), back.err
+    assert not (home / "catalog.db").exists()
+
+
 @pytest.mark.parametrize("kind", ["folder", "inner folder", "file", "pipe"])
 def test_what_a_backup_only_leads_to_is_not_put_back(s3sync, home, tmp_path, kind):
     """Whoever may write where backups lie, and not into the server's other files, reads none."""

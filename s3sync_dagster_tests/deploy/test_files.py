@@ -68,6 +68,26 @@ def test_a_hash_of_a_password_is_asked_for_without_a_terminal():
     assert asked == ["--rm -i "] * 2
 
 
+def test_what_other_sites_pages_send_is_refused_before_dagster():
+    """A browser that has signed in sends the password with whatever any page has it ask."""
+    site = (DEPLOY / "Caddyfile").read_text().partition("{$S3SYNC_DAGSTER_HOST")[2]
+    matchers = {
+        name: [line.strip() for line in body.strip().splitlines()]
+        for name, body in re.findall(r"^\t@(\w+) \{\n(.*?)^\t\}", site, re.MULTILINE | re.DOTALL)
+    }
+    own = "https://{http.request.hostport}"
+    assert matchers["origin"] == ["header Origin *", f"not header Origin {own}"]
+    assert matchers["page"][0] == "header_regexp Sec-Fetch-Site ^(cross|same)-site$"
+    followed = ["not {", "method GET HEAD", "header Sec-Fetch-Mode navigate"]
+    assert matchers["page"][1:] == [*followed, "header Sec-Fetch-Dest document", "}"]
+    assert matchers["form"] == ["not method GET HEAD", "not header Content-Type application/json*"]
+    asked = 'expression `{http.request.uri.query} != ""`'
+    assert matchers["link"] == ["path /graphql*", "method GET HEAD", asked]
+    answers = re.findall(r'^\trespond @(\w+) "[^"]+" (\d+)$', site, re.MULTILINE)
+    assert answers == [(name, "403") for name in matchers]
+    assert len(re.findall("reverse_proxy", site)) == 1
+
+
 def test_everything_that_the_image_copies_is_there_and_not_ignored():
     root = DEPLOY.parent
     let_in = [

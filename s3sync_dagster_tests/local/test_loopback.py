@@ -29,3 +29,15 @@ def test_no_free_port_is_said(monkeypatch):
         monkeypatch.setattr(loopback.secrets, "randbelow", lambda _: 0)
         with pytest.raises(Conflict, match="free port"):
             loopback.free_port()
+
+
+def test_who_listens_for_a_server_keeps_the_port_while_that_is_started_again():
+    with loopback.listening(0, what="the API") as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(Conflict, match=f"Port {port} for the Dagster UI is in use"):
+            loopback.listening(port, what="the Dagster UI")
+        with socket.create_connection(("127.0.0.1", port)) as visitor:
+            served = listener.accept()[0]
+            served.close()  # the server's side first: the port is in TIME_WAIT from here on
+            assert visitor.recv(1) == b""
+    loopback.listening(port, what="the API").close()

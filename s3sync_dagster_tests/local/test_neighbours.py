@@ -1,5 +1,6 @@
 """Another user of the machine: what he reaches of a running stack."""
 
+import socket
 import stat
 from pathlib import Path
 
@@ -53,6 +54,8 @@ def test_sockets_of_this_stack_s_processes_are_private(tiny_stack):
     paths = {Path(path) for path in mine if path.startswith("/") and Path(path).exists()}
     assert len(paths) >= 2
     assert [path for path in paths if path.stat().st_mode & 0o077] == []
+    # Else somebody's own server may stand at a path before the one that is started.
+    assert [path for path in paths if path.parent.stat().st_mode & 0o077] == []
 
 
 def test_nothing_of_a_home_is_for_others(tiny_stack):
@@ -61,6 +64,18 @@ def test_nothing_of_a_home_is_for_others(tiny_stack):
     made = [home / "logs" / "webserver.log", home / "chroma" / "chroma.sqlite3"]
     made += [home / "logs" / "code-server.log", home / "code.sock"]
     assert [path for path in made if path.stat().st_mode & 0o077] == []
+
+
+def test_what_a_killed_code_server_left_goes_and_nothing_else(tmp_path):
+    left, named, file = (tmp_path / name for name in ("tmpabcdefgh", "temporary", "tmp01234567"))
+    file.touch()
+    for path in (left, named):
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+    with private_socket(tmp_path, "code.sock"):
+        assert not left.exists()
+        assert named.exists()
+        assert file.exists()
 
 
 def test_a_home_with_a_long_name_has_its_socket_elsewhere(tmp_path):

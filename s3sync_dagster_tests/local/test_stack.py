@@ -1,10 +1,13 @@
 """The supervisor with real processes: order, revival, reloads, SIGTERM, SIGKILL, no orphans."""
 
 import os
+import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 
@@ -20,7 +23,7 @@ from s3sync_dagster.local.home import prepare_home
 from s3sync_dagster.local.stack import Stack
 from s3sync_dagster.local.stack_state import running_stack, stack_lock
 from s3sync_dagster.model.errors import Conflict, FixConfiguration, Unavailable
-from s3sync_dagster.ports.dagster_runs import DagsterRuns
+from s3sync_dagster.ports.dagster_runs import TIMEOUT_SECONDS, DagsterRuns
 from s3sync_dagster_tests.conftest_stack import (
     TINY,
     sources_version,
@@ -155,6 +158,61 @@ def test_a_killed_part_comes_back(tiny_stack):
     log = (home / "logs" / "supervisor.log").read_text()
     assert "code server ended (signal SIGKILL): started again" in log
     assert "chroma ended: started again" in log
+
+
+def listens(port):
+    """Return whether another program gets to listen at a port; it lets go of it at once."""
+    with socket.socket() as thief:
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            thief.bind(("127.0.0.1", port))
+            thief.listen()
+        except OSError:
+            return False
+    return True
+
+
+def test_no_port_of_a_part_is_ever_anybody_elses(tmp_path):
+    """Who listened there while a part starts would be sent the pass, tokens and cookies."""
+    stack, ended, stolen = (
+        Stack(stack_settings(tmp_path, "one"), module=TINY),
+        threading.Event(),
+        [],
+    )
+
+    def steal():
+        while not ended.wait(0.02):
+            for part in list(stack._children.values()):
+                told = [re.fullmatch(r"(?:--port=)?([23]\d{4})", one) for one in part._command]
+                stolen.extend((part.name, one[1]) for one in told if one and listens(int(one[1])))
+
+    thief = threading.Thread(target=steal)
+    thief.start()
+    try:
+        addresses = stack.start()
+        assert stolen == []
+        parts = {
+            "webserver": addresses.dagster,
+            "API": f"{addresses.api}/health",
+            "chroma door": f"{addresses.chroma}/api/v2/heartbeat",
+        }
+        for name in parts:
+            os.kill(stack._children[name].pid, signal.SIGKILL)
+        for name, url in parts.items():
+            wait_for(lambda name=name: stack._children[name].exit_code() is not None)
+            assert not listens(httpx.URL(url).port)
+        stack.tend()
+        for url in parts.values():  # who asked meanwhile is answered
+            assert httpx.get(url, timeout=180).status_code == 200
+        assert stolen == []
+        os.kill(stack._children["webserver"].pid, signal.SIGKILL)
+    finally:
+        ended.set()
+        thief.join()
+        begun = time.monotonic()
+        stack.stop()
+    assert time.monotonic() - begun < TIMEOUT_SECONDS  # nobody answers at its port, which is ours
+    assert all(listens(httpx.URL(url).port) for url in parts.values())
 
 
 def test_with_tokens_all_doors_are_closed_and_the_parts_know_each_other(tmp_path, monkeypatch):

@@ -1,6 +1,6 @@
 """The page of the audit log: who did what, when, from where; for owners."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -39,7 +39,7 @@ def audit_page(
         visitor.caller,
         here,
         since=_day("since", since),
-        until=last_day + timedelta(days=1) if last_day is not None else None,
+        until=datetime.combine(last_day, time.max, UTC) if last_day is not None else None,
         who=who.strip(),
         what=what.strip(),
         before=before,

@@ -79,6 +79,7 @@ async def _session(request: Request) -> Session:
 Visitor = Annotated[Session, Depends(_session)]
 Word = Annotated[Text, Query(max_length=4096)]
 Note = Annotated[str, Query(max_length=20)]
+Number = Annotated[int, Query(ge=0, le=10**9)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def overview(
     request: Request,
     visitor: Visitor,
     here: Here,
-    after: Annotated[int, Query(ge=0, le=10**9)] = 0,
+    after: Number = 0,
 ) -> HTMLResponse:
     """Show the tenant's sources with progress and lag, and what happened last."""
     rows = visible_rows(here, visitor.caller)
@@ -115,7 +116,7 @@ def overview(
 
 @router.get("/sources/{source_id}")
 def source_page(
-    request: Request, source_id: UUID, visitor: Visitor, here: Here, note: Note = "", n: int = 0
+    request: Request, source_id: UUID, visitor: Visitor, here: Here, note: Note = "", n: Number = 0
 ) -> HTMLResponse:
     """Show one source: states with reasons, runs, listings, settings."""
     source = row_of(here, source_id, visitor.caller)
@@ -155,7 +156,7 @@ def objects_page(
     word: Annotated[Text, Query(max_length=200)] = "",
     after: Word = "",
     note: Note = "",
-    n: int = 0,
+    n: Number = 0,
 ) -> HTMLResponse:
     """Show objects in a state, by prefix or word of the key, each with the reason."""
     shown = show_managed(here, row_of(here, source_id, visitor.caller), visitor.caller)
@@ -236,7 +237,7 @@ def object_page(
     chunk: Annotated[int, Query(ge=0, le=MOST_CHUNKS)] = 0,
     q: Word = "",
     note: Note = "",
-    n: int = 0,
+    n: Number = 0,
 ) -> HTMLResponse:
     """Show one object: what became of it, why, and its chunks as bands of its text."""
     shown = show_managed(here, row_of(here, source_id, visitor.caller), visitor.caller)

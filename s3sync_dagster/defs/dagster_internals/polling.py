@@ -1,4 +1,4 @@
-"""Dagster's own commands, whose parts ask one another less often.
+"""Dagster's own commands, whose parts ask one another less often, and at addresses of their own.
 
     python -m s3sync_dagster.defs.dagster_internals.polling dagster-daemon run ...
 
@@ -9,6 +9,8 @@ a third of what an idle stack used.
 """
 
 import sys
+import tempfile
+from pathlib import Path
 
 from dagster._grpc import client, server_watcher
 
@@ -28,9 +30,20 @@ def poll_less() -> None:
     client.CLIENT_HEARTBEAT_INTERVAL = HEARTBEAT_SECONDS
 
 
+def stand_apart(arguments: list[str]) -> None:
+    """Have the inner process of a code server listen in the folder of the outer one's socket.
+
+    As shipped it is a name in the folder of temporary files, which its command line tells seconds
+    before it listens: a server of another user's might stand there first.
+    """
+    if "--socket" in arguments:
+        tempfile.tempdir = str(Path(arguments[arguments.index("--socket") + 1]).parent)
+
+
 def main() -> None:
     """Run the command of Dagster that the arguments name: ``dagster`` or ``dagster-daemon``."""
     poll_less()
+    stand_apart(sys.argv)
     del sys.argv[0]
     if sys.argv[0] == "dagster-daemon":
         from dagster._daemon import controller  # noqa: PLC0415  (one of the two)
