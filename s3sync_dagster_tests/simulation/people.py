@@ -94,6 +94,11 @@ class People:
         self.note(f"paused={paused}")
         self.catalog.sources.set_paused(self.source.id, paused=paused)
 
+    @property
+    def of_ended(self) -> dict[str, Any]:
+        """What a person says of records of sources that are no more: nothing."""
+        return {}
+
     def verify_and_fix(self) -> set[str]:
         """Let ``verify --fix`` look at each collection; returns the strays that it deleted."""
         self.note("verify --fix")
@@ -104,6 +109,7 @@ class People:
                 documents=self.catalog.documents,
                 fix=True,
                 vectors=False,
+                **self.of_ended,
             )
             for _, _, name in sorted(self.collections._collections)
         ]

@@ -6,6 +6,7 @@ no check that goes round then reads texts, as none does of what older settings w
 """
 
 import random
+from typing import Any
 
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.simulation.driver import SOURCE, act, replayable
@@ -23,6 +24,12 @@ class PutBackWorld(World):
         super().__init__(source, seed)
         self.copies = {}
         """Of collections, by name: their id, the source that filled them, and their records."""
+
+    @property
+    def of_ended(self) -> dict[str, Any]:
+        """They go where what came after stands: no other installation is here."""
+        known = self.catalog.sources.ids()
+        return {"known_sources": known, "delete_ended": True, "collections": self.collections}
 
     def _look_at_all(self) -> None:
         self.verify_and_fix()
