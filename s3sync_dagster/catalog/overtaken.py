@@ -108,8 +108,8 @@ def end_verdicts(
         end_running(tx, source.id, now=now)
         if source.mode is DeleteMode.MIRROR:
             _look_at_kept(tx, source.id)
-        else:  # what went already of such a text nobody knows: the check of records tells
-            tx.execute(_taken_off_their_way_out(source.id, objects.c.gone))
+        else:  # what went already of such a text nobody knows: who looks at records tells
+            tx.execute(_taken_off_their_way_out(source.id, objects.c.gone).values(fingerprint=None))
     tx.execute(
         invocations.update()
         .where(

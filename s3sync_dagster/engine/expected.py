@@ -60,6 +60,8 @@ class Expected:
         self._met: dict[str, bytearray] = {}
         self._altered: dict[str, set[str]] = {}
         self._of_key: dict[str, list[DocumentState]] = {}
+        self._kept: dict[str, bytearray] = {}
+        """What was met of texts that a mode keeps and nobody trusts: they may be lost for good."""
         self.clean = self.in_work = 0
         for document in documents:
             self._documents[document.document_id] = document
@@ -69,6 +71,8 @@ class Expected:
                 self._met[document.document_id] = bytearray(document.count)
             elif document.high_water:  # else what is asked of an object that gives no text now
                 self.in_work += 1
+                if document.etag is not None and document.fingerprint is None:
+                    self._kept[document.document_id] = bytearray(document.count)
 
     def meets(self, record: StoredRecord) -> bool:
         """Take note of a record; False when no document has it."""
@@ -77,6 +81,9 @@ class Expected:
         if document is None or place is None:
             return False
         if document.phase is not DocumentPhase.CLEAN:
+            kept = self._kept.get(document_id, bytearray())
+            if place < len(kept):
+                kept[place] = 1
             return True
         if place >= document.count:
             return False
@@ -131,8 +138,9 @@ class Expected:
         return sum(map(len, self._met.values())), sum(map(sum, self._met.values()))
 
     def lacking(self) -> list[DocumentState]:
-        """Return the clean documents of which not all records were met."""
-        return [self._documents[name] for name, met in self._met.items() if 0 in met]
+        """Return the clean and the kept documents of which not all records were met."""
+        every = (*self._met.items(), *self._kept.items())
+        return [self._documents[name] for name, met in every if 0 in met]
 
     def altered(self) -> list[DocumentState]:
         """Return those of the others that have a record with another text, or other metadata."""

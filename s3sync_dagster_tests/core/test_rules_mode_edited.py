@@ -6,6 +6,7 @@ import pytest
 
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster_tests.core.test_rules_chroma_put_back import verify
 from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
 from s3sync_dagster_tests.core.test_rules_restored_owners import declared
 
@@ -54,9 +55,9 @@ def test_what_the_new_mode_keeps_stays(step, mode, edit):
     world = edited_at(step, mode, edit)
     texts = {text for text in world.texts().values()}
     assert {f"{key} {part}" for key in GONE for part in ("one", "two")} <= texts
-    if mode is DeleteMode.APPEND and step in ("begun", "fetched"):
+    if mode is DeleteMode.APPEND and step != "claimed_removal":  # when all was written
         assert f"{EDITED} one" in texts
-    else:  # what is claimed counts as begun: nobody knows what was written of it
+    else:
         assert "newer" in texts
     assert not world.catalog.batches.live()
     assert world.catalog.invocations.live_count(world.source.id) == 0
@@ -77,3 +78,37 @@ def test_an_edit_of_anything_else_ends_no_batch():
     world.run_batches()
     assert done
     assert "newer" in world.texts().values()
+
+
+@pytest.mark.parametrize("mode", [DeleteMode.KEEP_DELETED, DeleteMode.APPEND])
+def test_verify_tells_of_what_had_gone_before_the_edit(mode):
+    world = edited_at("removed", mode, by_a_person)
+    assert not {f"{key} one" for key in GONE} & set(world.texts().values())
+    found = verify(world, fix=False)
+    assert (sorted(found.missing), found.sound) == (GONE, False)
+
+
+def test_who_is_ended_writes_nothing_beside_who_has_the_keys_now():
+    world = declared(KEYS)
+    world.bucket.put(EDITED, "second")
+    world.listing()
+    written = []
+
+    def at(step):
+        if step == "after_embed" and not written:
+            written.append(step)
+            world.source = world.source.with_changes(mode=DeleteMode.KEEP_DELETED)
+            world.catalog.sources.update(world.source)
+            world.bucket.put(EDITED, "third")
+            world.at = None
+            goes_on(world, 1)
+            world.at = died
+
+    def died(step):
+        written.append(step)
+
+    world.at = at
+    with pytest.raises(LeaseLost):
+        world.run_batches()
+    assert "upserted" not in written
+    assert "third" in world.texts().values()

@@ -41,6 +41,14 @@ class Lease:
         if self._lost or self._until - self._clock.monotonic() < seconds:
             raise LeaseLost("Another batch took over; this one stops before its next write.")
 
+    def ask(self) -> None:
+        """Raise ``LeaseLost`` unless the catalog says now that the batch is at work.
+
+        For who is about to change records: an edit of the source ends a batch whose lease holds.
+        """
+        self.renew()
+        self.require()
+
     def heartbeat(self) -> AbstractContextManager[None]:
         """Renew in a thread until the block ends."""
         return repeating(

@@ -88,8 +88,7 @@ def remove_documents(
     """
 
     def before() -> None:
-        lease.renew()  # a person's word may have ended the batch, and what goes is gone
-        lease.require()
+        lease.ask()
         parts.at("before_remove")
         ledger.begin(held)
 

@@ -250,7 +250,7 @@ class Writer:
         tally, at = self._parts.tally, self._parts.at
 
         def before_delete() -> None:
-            self._lease.require()
+            self._lease.ask()
             self._ledger.begin(states)
             at("before_delete")
 
@@ -265,7 +265,7 @@ class Writer:
 
     def _begin(self, group: WriteGroup) -> None:
         """Make sure of the lease right before a call that changes records."""
-        self._lease.require()
+        self._lease.ask()
         self._ledger.begin(group.states())
 
     def _together_or_alone(
