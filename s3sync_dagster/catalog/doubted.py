@@ -231,8 +231,9 @@ def settle_readers(
         for ids in groups(written):
             close(tx, mine, documents.c.id.in_(ids))
         closings = {key: replace(one, opened=()) for key, one in closings.items()}
+    before = documents.c.source_id.in_(sa.select(sources.c.id).where(sources.c.origin == "moved"))
     for ids in groups([one for closing in closings.values() for one in closing.closed]):
-        close(tx, mine, documents.c.id.in_(ids))
+        close(tx, sa.or_(mine, before), documents.c.id.in_(ids))
     for ids in groups([one for closing in closings.values() for one in closing.opened]):
         tx.execute(
             documents.update()

@@ -13,8 +13,10 @@ from s3sync_dagster.core.carried import names_readers
 from s3sync_dagster.core.decision import Decision
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.document_targets import as_it_is, as_its_sidecar_says, said_of_readers
+from s3sync_dagster.core.facts import KeyFacts
 from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.requests import is_request
+from s3sync_dagster.core.sidecar_owners import KEPT_OWNER, owner_of, sidecar_claims
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, Said, Target
 from s3sync_dagster.core.targets import told_documents
 from s3sync_dagster.core.vouching import in_doubt, names_any, readers
@@ -43,6 +45,9 @@ class Closing:
 
 def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
     """Return whose documents are closed and opened as a key ends.
+
+    Those of sources before a moved one are closed as its own are: what is said of an object holds
+    of all its texts, and the successor may not be written for long.
 
     Of an object that is gone, or that the guard keeps, nobody tells any more but owners: what they
     say of nothing stays as it is.
@@ -80,6 +85,10 @@ def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
             opened.append(one.id)
         if one.collection_name in owners and one.id not in held and not leaves:
             said[one.id] = _said(target, one)
+    for one in end.facts.before if not untold else ():  # which may stand for years: archived
+        target = _asked_instead(one, wanted, end.facts, source)
+        if one.high_water and not _says(one, target, deed, source, fingerprint=fingerprint):
+            closed.append(one.id)
     known = [one for one in end.facts.documents if one.phase is not DocumentPhase.REMOVING]
     there = {one.collection_name for one in (*known, *deed.held)}
     begun = [
@@ -95,6 +104,24 @@ def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
         begun=tuple(begun),
         waited=frozenset(owners - since),
     )
+
+
+def _asked_instead(
+    before: DocumentState, wanted: Mapping[str, Target], facts: KeyFacts, source: Source
+) -> Target:
+    """Return what is asked by now where a document of a source before a moved one stands."""
+    if before.collection_name in wanted:
+        return wanted[before.collection_name]
+    if before.owner in ("source", "request"):
+        asks = [source.collection_name]
+    else:
+        asks = [
+            collection
+            for collection, one in sidecar_claims(facts.sidecars, source).items()
+            if before.owner in (owner_of(one), KEPT_OWNER + one.sidecar_key)
+        ]
+    told = next((wanted[name] for name in asks if name in wanted), None)
+    return told or as_its_sidecar_says(before, facts, source)
 
 
 def _said(target: Target, document: DocumentState) -> Said | None:

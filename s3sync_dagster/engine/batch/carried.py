@@ -46,7 +46,7 @@ def looked_at(parts: BatchParts, deed: Deed) -> Deed:
         or end.verdict == "gone"
         or end.held_back
         or isinstance(end.error, Unavailable)
-        or not end.facts.documents
+        or not (end.facts.documents or end.facts.before)
         or not names_readers(parts.source)
     ):
         return deed
