@@ -4,7 +4,8 @@ A collection that was deleted and made anew has another id; what stands in the c
 before says nothing about it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -173,9 +174,16 @@ class CollectionRows:
             return holders_of(tx, place, document_ids)
 
     def trust_again(
-        self, source_id: str, place: KnownCollection, states: Sequence[DocumentState]
+        self,
+        source_id: str,
+        place: KnownCollection,
+        states: Sequence[DocumentState],
+        *,
+        etags: Mapping[int, str] = MappingProxyType({}),
     ) -> int:
         """Make documents clean whose every record was found as it was written; returns how many.
+
+        ``etags``: of the bytes of which they are, by their ids, where these were forgotten.
 
         One that anybody has worked on since it was looked at stays as it is, and so does one that
         this catalog never wrote whole. So do all where the source knows another collection of that
@@ -200,6 +208,7 @@ class CollectionRows:
                     )
                     .values(
                         phase="clean",
+                        etag=etags.get(one.id, one.etag),
                         fingerprint=sa.func.coalesce(documents.c.fingerprint, ""),
                         high_water=documents.c.chunks,
                         collection_id=place.collection_id,

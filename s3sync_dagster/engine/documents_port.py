@@ -216,9 +216,17 @@ class KnownCollectionsPort(Protocol):
         ...
 
     def trust_again(
-        self, source_id: str, place: KnownCollection, states: Sequence[DocumentState]
+        self,
+        source_id: str,
+        place: KnownCollection,
+        states: Sequence[DocumentState],
+        *,
+        etags: Mapping[int, str] = ...,
     ) -> int:
-        """Make documents clean whose every record was found as it was written."""
+        """Make documents clean whose every record was found as it was written.
+
+        ``etags``: of the bytes of which they are, by their ids, where these were forgotten.
+        """
         ...
 
     def doubt(

@@ -99,6 +99,7 @@ def check_some(
             source, known, cursor, catalog=catalog, limit=pace.records
         )
         damaged, whole, untold, emptied = _compare(source, looked.port, slices)
+        etags = {one.id: etag for one, etag in whole if not one.etag}
         if emptied and looked.port.count() == 0:
             found += meet(source, replace(looked, emptied=True), catalog=catalog, log=log)
             continue
@@ -114,7 +115,11 @@ def check_some(
         found += len(damaged)
         lost = [one for one in untold if append and not _is_left(one, looked.port, catalog)]
         found += catalog.documents.forget_texts(source.id, lost) if lost else 0
-        if trusted := catalog.collections.trust_again(source.id, known, whole) if whole else 0:
+        trusted = 0
+        if whole:
+            again = [one for one, _ in whole]
+            trusted = catalog.collections.trust_again(source.id, known, again, etags=etags)
+        if trusted:
             log(f"{trusted} documents of {source.name} are in {known.collection_name!r} as written")
         at = 0.0 if damaged else clock.now().timestamp()
         catalog.collections.checked(source.id, known, following, at=at)
@@ -169,8 +174,11 @@ def _next_records(
 
 def _compare(
     source: Source, collection: CollectionPort, slices: Sequence[_Slice]
-) -> tuple[list[DocumentState], list[DocumentState], list[DocumentState], bool]:
+) -> tuple[list[DocumentState], list[tuple[DocumentState, str]], list[DocumentState], bool]:
     """Return what is damaged; what is as it was written though not trusted; what nothing tells of.
+
+    The second with the etag of its bytes as its records name it, which the catalog may have
+    forgotten: their digests prove it.
 
     Nothing under the source's own name, that is, of a text that is not trusted. The last is true
     where not one record of trusted documents is there.
@@ -180,7 +188,7 @@ def _compare(
         return [], [], [], False
     stored = collection.get(wanted, documents=True)
     damaged: list[DocumentState] = []
-    mended: list[DocumentState] = []
+    mended: list[tuple[DocumentState, str]] = []
     untold: list[DocumentState] = []
     for one in slices:
         told = tells_text(one.document, source)
@@ -195,8 +203,9 @@ def _compare(
                 whole = False
                 met |= set(record.metadata) if record is not None else set()
         if one.document.phase is DocumentPhase.WRITING:
-            mended += [one.document] if whole else []
             here = [stored[name].metadata for name in one.ids() if name in stored]
+            if whole and here:
+                mended.append((one.document, str(here[0].get("s3sync_etag", ""))))
             named = any(said.get("s3sync_source") == source.id for said in here)
             if was_whole(one.document) and not named:
                 untold.append(one.document)
