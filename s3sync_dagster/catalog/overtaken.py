@@ -16,6 +16,7 @@ from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, invocations, is_live, listings, objects
 from s3sync_dagster.core.news import Told
 from s3sync_dagster.core.page import PageCommit
+from s3sync_dagster.core.sidecar_owners import SIDECAR_OWNER
 from s3sync_dagster.core.state import ListingRow
 from s3sync_dagster.model.source import DeleteMode, Source
 
@@ -109,7 +110,8 @@ def end_verdicts(
         if source.mode is DeleteMode.MIRROR:
             _look_at_kept(tx, source.id)
         else:  # what went already of such a text nobody knows: who looks at records tells
-            tx.execute(_taken_off_their_way_out(source.id, objects.c.gone).values(fingerprint=None))
+            going = _taken_off_their_way_out(source.id, objects.c.gone).where(sa.not_(_moved_on()))
+            tx.execute(going.values(fingerprint=None))
     tx.execute(
         invocations.update()
         .where(
@@ -238,6 +240,22 @@ def _taken_off_their_way_out(source_id: str, *known: sa.ColumnElement[bool]) -> 
         documents.update()
         .where(*_is_leaving(source_id), sa.exists().where(*same, *known), sa.not_(follows))
         .values(phase="writing")
+    )
+
+
+def _moved_on() -> sa.ColumnElement[bool]:
+    """Return what holds for a document whose sidecar has asked for another one in its place since.
+
+    It goes by the sidecar's word, whatever becomes of the object.
+    """
+    other = documents.alias("later")
+    return sa.exists().where(
+        documents.c.owner.startswith(SIDECAR_OWNER),
+        other.c.source_id == documents.c.source_id,
+        other.c.object_key == documents.c.object_key,
+        other.c.owner == documents.c.owner,
+        other.c.id != documents.c.id,
+        sa.or_(other.c.phase != "removing", other.c.id > documents.c.id),
     )
 
 

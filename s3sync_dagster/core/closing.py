@@ -85,9 +85,12 @@ def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
             opened.append(one.id)
         if one.collection_name in owners and one.id not in held and not leaves:
             said[one.id] = _said(target, one)
-    for one in end.facts.before if not untold else ():  # which may stand for years: archived
-        target = _asked_instead(one, wanted, end.facts, source)
-        if one.high_water and not _says(one, target, deed, source, fingerprint=fingerprint):
+    for one in end.facts.before:  # which may stand for years: archived, or kept
+        name = _asked_instead(one, wanted, end.facts, source)
+        if not one.high_water or (untold and name not in owners):
+            continue
+        target = wanted[name] if name else as_its_sidecar_says(one, end.facts, source)
+        if not _says(one, target, deed, source, fingerprint=fingerprint):
             closed.append(one.id)
     known = [one for one in end.facts.documents if one.phase is not DocumentPhase.REMOVING]
     there = {one.collection_name for one in (*known, *deed.held)}
@@ -108,20 +111,21 @@ def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
 
 def _asked_instead(
     before: DocumentState, wanted: Mapping[str, Target], facts: KeyFacts, source: Source
-) -> Target:
-    """Return what is asked by now where a document of a source before a moved one stands."""
-    if before.collection_name in wanted:
-        return wanted[before.collection_name]
+) -> str | None:
+    """Return the collection for which is asked what a document of a source before was asked for.
+
+    None: nobody asks for it any more.
+    """
     if before.owner in ("source", "request"):
-        asks = [source.collection_name]
+        asks = [before.collection_name, source.collection_name]
     else:
-        asks = [
+        claims = sidecar_claims(facts.sidecars, source)
+        asks = [before.collection_name] + [
             collection
-            for collection, one in sidecar_claims(facts.sidecars, source).items()
+            for collection, one in claims.items()
             if before.owner in (owner_of(one), KEPT_OWNER + one.sidecar_key)
         ]
-    told = next((wanted[name] for name in asks if name in wanted), None)
-    return told or as_its_sidecar_says(before, facts, source)
+    return next((name for name in asks if name in wanted), None)
 
 
 def _said(target: Target, document: DocumentState) -> Said | None:

@@ -1,6 +1,6 @@
 """A person's own sync: batch after batch in this process, until no key of the source waits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
@@ -165,16 +165,19 @@ class _Ahead:
         by_hand = Take(max_live=1000, by_hand=True, max_keys=max_keys)
         batch = batches.reserve(self._source.id, take=by_hand, owner=owner, run_id=run_id)
         if batch is not None:
-            return BatchOrder(token=batch.token, source=self._by_now(), keys=batch.keys), run_id
+            return self._order(batch.token, batch.keys), run_id
         for row in batches.live(source_id=self._source.id):
             if row.state == "reserved" and batches.start(row.token, owner=owner, run_id=run_id):
-                keys = batches.keys(row.token)
-                return BatchOrder(token=row.token, source=self._by_now(), keys=keys), run_id
+                return self._order(row.token, batches.keys(row.token)), run_id
         return None
 
-    def _by_now(self) -> Source:
-        """Return the source as it is once a batch is leased, which an edit from then on ends."""
-        try:
-            return self._catalog.sources.find(self._source.id)
-        except NotFound:  # it goes, and gives nothing more away
-            return self._source
+    def _order(self, token: str, keys: Sequence[str]) -> BatchOrder:
+        return BatchOrder(token=token, source=as_of_now(self._catalog, self._source), keys=keys)
+
+
+def as_of_now(catalog: CatalogPort, source: Source) -> Source:
+    """Return a source as it is by now; once a batch of it is leased an edit ends that batch."""
+    try:
+        return catalog.sources.find(source.id)
+    except NotFound:  # it goes, and gives nothing more away
+        return source

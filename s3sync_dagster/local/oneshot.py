@@ -23,7 +23,7 @@ from s3sync_dagster.engine.batch.parts import Tally
 from s3sync_dagster.engine.dispatching import BatchOrder, tell_partitions
 from s3sync_dagster.engine.listing_turns import list_whole
 from s3sync_dagster.engine.ports import Chunker
-from s3sync_dagster.engine.working_off import work_off
+from s3sync_dagster.engine.working_off import as_of_now, work_off
 from s3sync_dagster.local.home import open_dagster
 from s3sync_dagster.local.oneshot_report import (
     Progress,
@@ -77,6 +77,7 @@ def run_sync(
         S3SyncError: the bucket or Chroma cannot be used at all.
     """
     clock, catalog = parts.clock, parts.catalog
+    source = as_of_now(catalog, source)  # who watches lists it for weeks
     started = clock.monotonic()
     requests = dict(parts.requests())
     embedder = parts.embedder_for(
@@ -160,6 +161,7 @@ def run_keys(
         told: takes how each key ended.
         progress: takes notes.
     """
+    source = as_of_now(parts.catalog, source)
     found, _ = source_events(source, events)
     parts.catalog.work.record_events(
         source.id, upserts=found.upserts, sync=found.sync, remove=found.remove, sequencers={}

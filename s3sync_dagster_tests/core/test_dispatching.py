@@ -21,6 +21,7 @@ from s3sync_dagster.engine.leasing import Leasing
 from s3sync_dagster.engine.working_off import FIRST_KEYS, FRUITLESS_RUNS, work_off
 from s3sync_dagster.model.errors import NotFound, Unavailable
 from s3sync_dagster.model.invocation import Result, Trigger
+from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster_tests.core.rules import states
 from s3sync_dagster_tests.engine_fixture import make_world
 
@@ -105,6 +106,26 @@ def test_a_persons_own_sync_works_on_a_paused_source_and_waits_for_no_back_off(w
         work=work, note=print,
     )  # fmt: skip
     assert [keys for keys, _ in done] == [["a.txt"]]
+
+
+def test_each_batch_of_a_sync_goes_by_the_source_as_it_is_by_then(world):
+    for name in ("a.txt", "b.txt"):
+        world.bucket.put(name, "text")
+    world.listing()
+    modes = []
+
+    def work(order, _run_id):
+        modes.append(order.source.mode)
+        world.catalog.sources.update(order.source.with_changes(mode=DeleteMode.KEEP_DELETED))
+        cancel(world, order)
+        if len(modes) == 1:
+            world.ask("b.txt")
+
+    work_off(
+        world.catalog, world.source, clock=world.clock, owner="me", is_dead=lambda _: False,
+        work=work, note=print,
+    )  # fmt: skip
+    assert modes == [DeleteMode.MIRROR, DeleteMode.KEEP_DELETED]
 
 
 def test_work_on_a_source_that_is_being_deleted_comes_to_an_end(world):

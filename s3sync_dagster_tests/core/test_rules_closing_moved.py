@@ -10,6 +10,7 @@ from s3sync_dagster.catalog.rights import rights_of
 from s3sync_dagster.core.rights import Reader
 from s3sync_dagster.engine.readable import Readable
 from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster_tests.core.rules import Refusing, refuse_with, sidecar
 from s3sync_dagster_tests.core.test_rules_moved import finish, move
 from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
@@ -88,4 +89,17 @@ def test_so_is_what_waits_for_a_service_in_the_midst_of_a_move(world, change):
     goes_on(world)
     works(world)
     assert seen(world, "hr")
+    assert not seen(world, "all")
+
+
+def test_so_is_what_a_mode_keeps_of_an_object_that_is_gone(world):
+    world.configure(mode=DeleteMode.KEEP_DELETED)
+    goes_on(world, 1)
+    world.bucket.delete(KEY)
+    goes_on(world, 2)
+    move(world, collection_name="docs2")
+    works(world)
+    assert seen(world, "all")
+    world.ask(KEY, metadata={"team": ["hr"]}, vouched=True)
+    works(world)
     assert not seen(world, "all")

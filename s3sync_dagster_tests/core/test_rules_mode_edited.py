@@ -4,8 +4,10 @@ import contextlib
 
 import pytest
 
-from s3sync_dagster.model.errors import LeaseLost
+from s3sync_dagster.core.state import DocumentPhase
+from s3sync_dagster.model.errors import LeaseLost, Unavailable
 from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster_tests.core.rules import Refusing, refuse_with, sidecar
 from s3sync_dagster_tests.core.test_rules_chroma_put_back import verify
 from s3sync_dagster_tests.core.test_rules_owner_words import goes_on
 from s3sync_dagster_tests.core.test_rules_restored_owners import declared
@@ -110,3 +112,24 @@ def test_who_is_ended_writes_nothing_beside_who_has_the_keys_now():
         world.run_batches()
     assert "upserted" not in written
     assert "third" in world.texts().values()
+
+
+@pytest.mark.parametrize("mode", [DeleteMode.KEEP_DELETED, DeleteMode.APPEND])
+def test_what_its_sidecar_has_taken_away_does_not_stand_again(mode):
+    world = declared(KEYS)
+    named = f"{EDITED}.meta.json"
+    world.bucket.put(named, sidecar(EDITED, "x", target_collection_name="public"))
+    goes_on(world)
+    world.bucket.put(named, sidecar(EDITED, "y", target_collection_name="closed"))
+    away = refuse_with(Unavailable("away", reason="chroma_unavailable"))
+    world.listing()
+    world.run_batches(collections=Refusing(world, delete=away))
+    world.bucket.delete(EDITED)
+    world.listing(approve_deletes=True)
+    world.configure(mode=mode)
+    phases = {
+        one.collection_name: one.phase
+        for one in world.catalog.documents.of_key(world.source.id, EDITED)
+    }
+    assert phases["public"] is DocumentPhase.REMOVING
+    assert phases["closed"] is DocumentPhase.CLEAN
