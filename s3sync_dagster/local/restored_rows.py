@@ -12,8 +12,9 @@ from s3sync_dagster.model.errors import FixConfiguration
 
 LAST_NUMBER, ROOM = 2**31 - 1, 100_000_000
 """Of rows that the database numbers, by Postgres's type, and how many more there have to be."""
-_FIRST_TIME, _LAST_TIME = -62_135_596_800, 253_402_300_799
-"""The years 1 to 9999, in seconds since 1970: those that can be shown."""
+_FIRST_TIME, _LAST_TIME = -62_135_596_800, 253_402_300_800
+"""The years 1 to 9999, in seconds since 1970: what a file may have as its time. The last moment of
+them, which stands for "never", is no other number than the end itself."""
 _NUMBERED = "sqlite_sequence"
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql IS NOT NULL"
 _COLUMNS = 'SELECT name, upper(type), "notnull", pk FROM pragma_table_xinfo(?)'

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,11 @@ def test_a_row_that_nobody_could_read_again_does_not_come_back(catalog, unfit):
     with pytest.raises(FixConfiguration, match="'audit'") as refused:
         look(catalog, "DELETE FROM audit", AUDIT.format(**(ROW | unfit)))
     assert refused.value.reason == "backup_damaged"
+
+
+@pytest.mark.parametrize("time", [datetime.min, datetime.max, datetime(9999, 12, 31, 23, 59, 59)])
+def test_every_time_that_a_file_may_have_comes_back(catalog, time):
+    look(catalog, AUDIT.format(**ROW | {"at": repr(time.replace(tzinfo=UTC).timestamp())}))
 
 
 @pytest.mark.parametrize("number", ["9223372036854775807", "'many'", f"{LAST_NUMBER}", "-1"])
