@@ -13,6 +13,8 @@ RECORDS = 30_000
 class Written:
     """Records of one document, each made as it is asked for."""
 
+    name = "docs"
+
     def __init__(self, source):
         self._source = source
 
