@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Sequence
+from email.errors import MissingHeaderBodySeparatorDefect
 from email.message import EmailMessage, Message
 from typing import Any, Literal, NamedTuple, cast
 
@@ -41,7 +42,7 @@ def body_of(message: EmailMessage) -> tuple[str, bytes]:
         # Some write the text once more beside the page, and not as its alternative.
         if kind == "html" or not words.issuperset(_WORD.findall(text))
     ]
-    return "", "\n".join(said).encode()
+    return "", "\n".join(said).encode(errors="replace")  # no letter of any charset ends it
 
 
 def is_attachment(part: EmailMessage) -> bool:
@@ -63,7 +64,7 @@ def says_more(page: str, text: str) -> bool:
     return len(shown) > len(said) and len(shown - said) > len(shown) / 2
 
 
-def decoded(part: EmailMessage) -> str:
+def decoded(part: Message) -> str:
     """Return the text of a part, empty for what is none."""
     payload = part.get_payload(decode=True)
     content = payload if isinstance(payload, bytes) else b""
@@ -106,21 +107,31 @@ def _one_way(ways: Sequence[list[_Piece]]) -> list[_Piece]:
     return page if says_more(*texts) else plain
 
 
-def _fields(report: EmailMessage) -> str:
+def _fields(report: Message) -> str:
     """Return the fields of a report as lines, with a blank one between those of each address."""
     payload: Any = report.get_payload()
-    if not isinstance(payload, list):
-        return decoded(report).strip()
-    groups = cast("list[Message]", payload)
-    return "\n\n".join(filter(None, map(_group, groups)))
+    if isinstance(payload, list):  # as Python's parser takes it apart, before it is decoded
+        whole = Message()
+        whole["Content-Transfer-Encoding"] = str(report.get("Content-Transfer-Encoding", "8bit"))
+        whole.set_payload("\n\n".join(map(_source, cast("list[Message]", payload))))
+        report = whole
+    text = _FOLDED.sub(" ", decoded(report))
+    groups = ("\n".join(map(_one_blank, group.split("\n"))) for group in _BLANK_LINES.split(text))
+    return "\n\n".join(filter(None, map(str.strip, groups)))
 
 
-def _group(group: Message) -> str:
-    """Return a group of fields; some stand behind a blank line that does not belong there."""
-    rest = group.get_payload()
-    lines = [f"{name}: {' '.join(str(value).split())}" for name, value in group.raw_items()]
-    more = _FOLDED.sub(" ", rest).strip() if isinstance(rest, str) else ""
-    return "\n\n".join(filter(None, ["\n".join(lines), more]))
+def _source(group: Message) -> str:
+    """Return fields as the mail has them; some stand behind a line that does not belong there."""
+    rest = group.get_payload(decode=True)  # the bytes that there are, with no letter replaced
+    lines = [f"{name}: {value}" for name, value in group.raw_items()]
+    no_blank_line = any(isinstance(one, MissingHeaderBodySeparatorDefect) for one in group.defects)
+    between = "\n" if lines and no_blank_line else "\n\n"
+    more = rest.decode("ascii", "surrogateescape") if isinstance(rest, bytes) else ""
+    return "\n".join(lines) + between + more
+
+
+def _one_blank(line: str) -> str:
+    return " ".join(line.split())
 
 
 def _paragraphs(text: str) -> str:

@@ -1,6 +1,7 @@
 """The body of a mail is all that its reader is shown, in its order (RFC 2046, 5.1)."""
 
 import base64
+import quopri
 from email.message import EmailMessage
 from email.mime.message import MIMEMessage
 from email.mime.multipart import MIMEMultipart
@@ -167,6 +168,45 @@ def test_who_did_not_get_a_mail_and_why_is_of_the_body(kind: str, subtype: str):
     assert [one.name for one in mail.attachments] == ["message.eml"]
     if mail.text:
         assert "Reporting-MTA: dns; mx.example.org\n\nFinal-Recipient: rfc822; bob" in mail.text
+
+
+LETTERS = FIELDS.replace("Recipient address rejected", "Usuário não existe, caixa postal cheia")
+
+
+@pytest.mark.parametrize("charset", ["latin-1", "utf-8"])
+@pytest.mark.parametrize("kind", ["delivery-status", "global-delivery-status"])
+@pytest.mark.parametrize("subtype", ["plain", "html"])
+def test_why_a_mail_came_back_is_read_in_letters_of_any_language(kind, charset, subtype):
+    source = DELIVERY.format(kind=kind, subtype=subtype, said="It failed.", fields=LETTERS)
+    mail = read_eml(source.encode(charset), name="a.eml", config=ExtractionConfig())
+    assert "Usuário não existe, caixa postal cheia" in (mail.text or mail.html.decode())
+
+
+@pytest.mark.parametrize("kind", ["delivery-status", "global-delivery-status"])
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [
+        ("base64", base64.encodebytes(LETTERS.encode())),
+        ("quoted-printable", quopri.encodestring(LETTERS.encode())),
+    ],
+)
+def test_a_report_that_is_packed_is_read(kind, encoding, packed):
+    head = f"{kind}\nContent-Transfer-Encoding: {encoding}"
+    source = DELIVERY.format(
+        kind="delivery-status", subtype="plain", said="It failed.", fields=packed.decode()
+    ).replace("message/delivery-status", f"message/{head}")
+    mail = read_eml(source.encode(), name="a.eml", config=ExtractionConfig())
+    reason = "smtp; 550 5.1.1 <bob@example.com>: Usuário não existe, caixa postal cheia"
+    assert mail.text.endswith(
+        "Reporting-MTA: dns; mx.example.org\n\nFinal-Recipient: rfc822; bob@example.com\n"
+        f"Action: failed\nStatus: 5.1.1\nDiagnostic-Code: {reason}"
+    )
+
+
+def test_half_letters_of_a_charset_end_no_reading():
+    half = MIMEText("<p>x +2AA- y</p>", "html", "us-ascii")
+    half.replace_header("Content-Type", 'text/html; charset="utf-7"')
+    assert "x" in body(mixed(half))[1]
 
 
 def test_a_mail_in_wide_letters_inside_a_mail_is_one():
