@@ -18,6 +18,12 @@ _REPORTS = (
     *("message/global-delivery-status", "message/global-disposition-notification"),
 )
 """Parts in fields, as a header has them: who did not get a mail, and why (RFC 3464, 8098, 5965)."""
+_CHARSET = re.compile(r"""<meta\b[^>]{0,200}\bcharset\s*=\s*["']?([\w.:-]{2,40})""", re.IGNORECASE)
+_NARROW = ("latin-1", "cp1252", "iso8859-15")
+"""By which programs widen bytes to text of one character each."""
+_LAST_LATIN = "\u024f"
+_MAX_STUB_WORDS = 50
+"""Different ones of a text that only asks for a program that shows pages."""
 _WORD, _TAG = re.compile(r"\w+"), re.compile(r"<[^<>]*>")
 _BLANK_LINES, _FOLDED = re.compile(r"\n\s*\n"), re.compile(r"\s*\n[ \t]+")
 
@@ -57,11 +63,33 @@ def is_attachment(part: EmailMessage) -> bool:
 def says_more(page: str, text: str) -> bool:
     """Return whether most words of a page are not in the text that is to stand for it.
 
-    As where the text only asks for a program that shows pages.
+    As where the text only asks for a program that shows pages. A page that has few words of a
+    longer text, or none of its letters, is one of which the letters were decoded wrongly.
     """
-    shown = set(_WORD.findall(plain_text(page).casefold()))
-    said = set(_WORD.findall(text.casefold()))
-    return len(shown) > len(said) and len(shown - said) > len(shown) / 2
+    shown = plain_text(page).casefold()
+    words, said = set(_WORD.findall(shown)), set(_WORD.findall(text.casefold()))
+    if len(words) <= len(said) or len(words - said) <= len(words) / 2:
+        return False
+    foreign = {letter for letter in text.casefold() if letter > _LAST_LATIN and letter.isalpha()}
+    if foreign and foreign.isdisjoint(shown):
+        return False
+    return len(said) <= _MAX_STUB_WORDS or len(said & words) >= len(said) / 2
+
+
+def by_its_charset(page: str, text: str) -> str:
+    """Return a page that was decoded by another charset than it names as it should be.
+
+    Only where more words of the text that is to stand for it are in it then.
+    """
+    found = _CHARSET.search(page)
+    best, said = page, set(_WORD.findall(text.casefold()))
+    for charset in _NARROW if found else ():
+        try:
+            other = page.encode(charset).decode(found[1] if found else "", "replace")
+        except (LookupError, ValueError):
+            continue
+        best = max(best, other, key=lambda one: len(said & set(_WORD.findall(one.casefold()))))
+    return best
 
 
 def decoded(part: Message) -> str:
