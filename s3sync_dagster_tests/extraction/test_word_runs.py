@@ -224,8 +224,11 @@ def test_boxes_to_check_in_cells_are_read(read: Read):
     assert text.endswith("| ☒ yes | c |")
 
 
-def numbered(body: str, *levels: tuple[str, str, str]) -> bytes:
-    """Return a document with a list of these levels: form, mark and what else they say."""
+def numbered(body: str, *levels: tuple[str, str, str], start: int = 0) -> bytes:
+    """Return a document with a list of these levels: form, mark and what else they say.
+
+    It has the numbers 99 and 98, which begins anew where a start is given.
+    """
     first = '<w:start w:val="1"/>'
     defined = "".join(
         f'<w:lvl w:ilvl="{place}">{"" if "start" in more else first}{more}'
@@ -234,13 +237,15 @@ def numbered(body: str, *levels: tuple[str, str, str]) -> bytes:
     )
     abstract = f'<w:abstractNum w:abstractNumId="99">{defined}</w:abstractNum><w:num '
     content = edited(docx(body), "word/numbering.xml", "<w:num ", abstract)
-    own = '<w:num w:numId="99"><w:abstractNumId w:val="99"/></w:num></w:numbering>'
-    return edited(content, "word/numbering.xml", "</w:numbering>", own)
+    anew = f'<w:lvlOverride w:ilvl="0"><w:startOverride w:val="{start}"/></w:lvlOverride>'
+    own = '<w:num w:numId="{}"><w:abstractNumId w:val="99"/>{}</w:num>'
+    both = own.format(99, "") + own.format(98, anew if start else "")
+    return edited(content, "word/numbering.xml", "</w:numbering>", f"{both}</w:numbering>")
 
 
-def entry(words: str, level: int, *, heading: bool = False) -> str:
+def entry(words: str, level: int, *, heading: bool = False, of: int = 99) -> str:
     style = f'<w:pStyle w:val="Heading{level + 1}"/>' if heading else ""
-    number = f'<w:numPr><w:ilvl w:val="{level}"/><w:numId w:val="99"/></w:numPr>'
+    number = f'<w:numPr><w:ilvl w:val="{level}"/><w:numId w:val="{of}"/></w:numPr>'
     return f"<w:p><w:pPr>{style}{number}</w:pPr>{run(words)}</w:p>"
 
 
@@ -272,6 +277,35 @@ def test_headings_have_the_numbers_that_are_shown(
     text = read(numbered(body, *levels), "a.docx").text
     first, second, third = marks
     assert text.startswith(f"## {first} Scope\n\n### {second} Terms\n\n## {third} Duties\n")
+
+
+@pytest.mark.parametrize(("start", "then"), [(0, "B"), (1, "A"), (4, "D")])
+def test_headings_of_one_list_go_on_counting_under_another_number(
+    read: Read, start: int, then: str
+):
+    places = [("a", 0, 99), ("b", 1, 99), ("c", 0, 98), ("d", 1, 98), ("e", 0, 98)]
+    body = "".join(entry(words, level, heading=True, of=of) for words, level, of in places)
+    levels = (("upperLetter", "Annex %1", ""), ("decimal", "%1.%2", ""))
+    text = read(numbered(body, *levels, start=start), "a.docx").text
+    last = chr(ord(then) + 1)
+    expected = ["## Annex A a", "### A.1 b", f"## Annex {then} c", f"### {then}.1 d"]
+    assert text.split("\n\n")[:5] == [*expected, f"## Annex {last} e"]
+
+
+def test_numbers_below_a_heading_that_shows_none_begin_anew(read: Read):
+    places = [("a", 0), ("b", 1), ("c", 1), ("d", 0), ("e", 1)]
+    body = "".join(entry(words, level, heading=True) for words, level in places)
+    text = read(numbered(body, ("none", "", ""), ("decimal", "§ %2", "")), "a.docx").text
+    assert text.split("\n\n")[:5] == ["## a", "### § 1 b", "### § 2 c", "## d", "### § 1 e"]
+
+
+def test_items_begin_where_their_list_says_and_in_digits_where_it_asks(read: Read):
+    body = "".join(entry(words, 0, of=98) for words in ("a", "b"))
+    text = read(numbered(body, ("decimal", "%1.", ""), start=7), "a.docx").text
+    assert text.startswith("7. a\n8. b\n")
+    body = entry("a", 0) + entry("b", 1)
+    levels = (("upperRoman", "Article %1", ""), ("decimal", "Section %1.%2", "<w:isLgl/>"))
+    assert "Section 1.1 b" in read(numbered(body, *levels), "a.docx").text
 
 
 def test_numbers_in_brackets_are_read_as_they_are_shown(read: Read):
