@@ -2,10 +2,12 @@
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from email.errors import MissingHeaderBodySeparatorDefect
 from email.message import EmailMessage, Message
-from typing import Any, Literal, NamedTuple, cast
+from functools import cached_property
+from typing import Any, Literal, cast
 
 from s3sync_dagster.extraction.decoding import decode
 from s3sync_dagster.extraction.web import plain_text
@@ -21,6 +23,8 @@ _REPORTS = (
 _CHARSET = re.compile(r"""<meta\b[^>]{0,200}\bcharset\s*=\s*["']?([\w.:-]{2,40})""", re.IGNORECASE)
 _NARROW = ("latin-1", "cp1252", "iso8859-15")
 """By which programs widen bytes to text of one character each."""
+_MAX_PARSED = 256 * 1024
+"""Characters of a page; of a longer one also words between tags count that are not shown."""
 _LAST_LATIN = "\u024f"
 _MAX_STUB_WORDS = 50
 """Different ones of a text that only asks for a program that shows pages."""
@@ -28,11 +32,34 @@ _WORD, _TAG = re.compile(r"\w+"), re.compile(r"<[^<>]*>")
 _BLANK_LINES, _FOLDED = re.compile(r"\n\s*\n"), re.compile(r"\s*\n[ \t]+")
 
 
-class _Piece(NamedTuple):
-    """A part that is read."""
+@dataclass(frozen=True)
+class _Piece:
+    """A part that is read; what is asked of its words is made once, however often it is asked."""
 
     kind: Literal["plain", "html"]
     text: str
+
+    @cached_property
+    def shown(self) -> str:
+        if self.kind == "plain":
+            return self.text.casefold()
+        is_long = len(self.text) > _MAX_PARSED
+        text = html.unescape(_TAG.sub(" ", self.text)) if is_long else plain_text(self.text)
+        return text.casefold()
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        return frozenset(_WORD.findall(self.shown))
+
+    @cached_property
+    def written(self) -> frozenset[str]:
+        """Words of the source, such as those of addresses."""
+        return frozenset(_WORD.findall(self.text.casefold()))
+
+    @cached_property
+    def letters(self) -> frozenset[str]:
+        """Those that are not Latin."""
+        return frozenset(one for one in set(self.shown) if one > _LAST_LATIN and one.isalpha())
 
 
 def body_of(message: EmailMessage) -> tuple[str, bytes]:
@@ -43,10 +70,10 @@ def body_of(message: EmailMessage) -> tuple[str, bytes]:
         return "\n\n".join(piece.text for piece in pieces), b""
     words = set(_WORD.findall(_TAG.sub(" ", html.unescape(pages))))
     said = [
-        text if kind == "html" else _paragraphs(text)
-        for kind, text in pieces
+        piece.text if piece.kind == "html" else _paragraphs(piece.text)
+        for piece in pieces
         # Some write the text once more beside the page, and not as its alternative.
-        if kind == "html" or not words.issuperset(_WORD.findall(text))
+        if piece.kind == "html" or not words.issuperset(_WORD.findall(piece.text))
     ]
     return "", "\n".join(said).encode(errors="replace")  # no letter of any charset ends it
 
@@ -60,20 +87,42 @@ def is_attachment(part: EmailMessage) -> bool:
     return not part.get_content_type().startswith(("text/plain", "text/html", "multipart/"))
 
 
-def says_more(page: str, text: str) -> bool:
+def page_for(page: str, text: str) -> str:
+    """Return the page that is read in place of a text, empty where the text is.
+
+    That is a page which says most words that the text does not, as where the text only asks for a
+    program that shows pages. What the text has of numbers that the page lacks stands before it.
+    """
+    as_page, as_text = [_Piece("html", page)], [_Piece("plain", text)]
+    if not _says_more(as_page, as_text):
+        return ""
+    return f"{_paragraphs(text)}\n{page}" if _lacks_numbers(as_page, as_text) else page
+
+
+def _says_more(page: Sequence[_Piece], text: Sequence[_Piece]) -> bool:
     """Return whether most words of a page are not in the text that is to stand for it.
 
-    As where the text only asks for a program that shows pages. A page that has few words of a
-    longer text, or none of its letters, is one of which the letters were decoded wrongly.
+    A page that has few words of a longer text, or none of its letters, is one of which the letters
+    were decoded wrongly.
     """
-    shown = plain_text(page).casefold()
-    words, said = set(_WORD.findall(shown)), set(_WORD.findall(text.casefold()))
+    words, said = _all(one.words for one in page), _all(one.words for one in text)
     if len(words) <= len(said) or len(words - said) <= len(words) / 2:
         return False
-    foreign = {letter for letter in text.casefold() if letter > _LAST_LATIN and letter.isalpha()}
-    if foreign and foreign.isdisjoint(shown):
+    foreign = _all(one.letters for one in text)
+    if foreign and foreign.isdisjoint(_all(one.letters for one in page)):
         return False
     return len(said) <= _MAX_STUB_WORDS or len(said & words) >= len(said) / 2
+
+
+def _lacks_numbers(page: Sequence[_Piece], text: Sequence[_Piece]) -> bool:
+    """Return whether a text says numbers that its page has nowhere, not in an address either."""
+    numbers = {word for one in text for word in one.words if any(map(str.isdigit, word))}
+    return bool(numbers) and not numbers <= _all(one.written for one in page)
+
+
+def _all(sets: Iterable[frozenset[str]]) -> frozenset[str]:
+    several = [*sets]
+    return several[0] if len(several) == 1 else frozenset[str]().union(*several)
 
 
 def by_its_charset(page: str, text: str) -> str:
@@ -131,8 +180,9 @@ def _one_way(ways: Sequence[list[_Piece]]) -> list[_Piece]:
     page = next((way for way in ways if any(piece.kind == "html" for piece in way)), None)
     if plain is None or page is None:
         return plain or page or []
-    texts = ("\n".join(piece.text for piece in way) for way in (page, plain))
-    return page if says_more(*texts) else plain
+    if not _says_more(page, plain):
+        return plain
+    return [*plain, *page] if _lacks_numbers(page, plain) else page
 
 
 def _fields(report: Message) -> str:

@@ -9,6 +9,7 @@ from email.mime.text import MIMEText
 
 import pytest
 
+from s3sync_dagster.extraction import mail_body
 from s3sync_dagster.extraction.mail import read_eml
 from s3sync_dagster.model.source import ExtractionConfig
 
@@ -236,3 +237,22 @@ def test_a_byte_order_mark_hides_no_header():
         b"\xef\xbb\xbfSubject: Offer\n\nwords\n", name="a.eml", config=ExtractionConfig()
     )
     assert (mail.subject, mail.text.strip()) == ("Offer", "words")
+
+
+def test_numbers_that_only_the_text_has_stand_before_its_page():
+    text = plain("Dial-in number: +49 30 1234567 PIN 9988#")
+    both = mixed(
+        text, page("Join the meeting by the button in the middle of this"), kind="alternative"
+    )
+    said = body(both)[1]
+    assert said.index("9988#") < said.index("button")
+
+
+def test_a_page_that_many_ways_share_is_read_once(monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+    monkeypatch.setattr(mail_body, "plain_text", lambda text: asked.append(text) or text)
+    message = page(f"{RICH} and {RICH.upper()}")
+    for place in range(9):
+        message = mixed(plain(f"stub {place * 'x'}"), message, kind="alternative")
+    assert "bicycles" in body(message)[1]
+    assert len(asked) == 1

@@ -3,7 +3,7 @@
 import pytest
 
 from s3sync_dagster.extraction import outlook
-from s3sync_dagster.extraction.mail_body import says_more
+from s3sync_dagster.extraction.mail_body import page_for
 from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster_tests.extraction import corpus
 from s3sync_dagster_tests.extraction.conftest import Read
@@ -119,5 +119,16 @@ def test_page_whose_letters_are_wrong_is_read_by_its_charset_or_not_at_all(
 def test_page_of_a_longer_text_is_another_one():
     text = " ".join(f"word{number}" for number in range(60))
     page = " ".join(f"other{number}" for number in range(200))
-    assert not says_more(f"<p>{page}</p>", text)
-    assert says_more(f"<p>{page} {text}</p>", text)
+    assert page_for(f"<p>{page}</p>", text) == ""
+    assert page_for(f"<p>{page} {text}</p>", text) == f"<p>{page} {text}</p>"
+
+
+def test_numbers_that_only_the_text_has_stand_before_its_page(read: Read):
+    text, page = (
+        "Dial 49301234567",
+        "<p>Join the meeting by the button in the middle of the mail</p>",
+    )
+    both = read(msg_file(message(subject="Call", body=text, html=page.encode())), "a.msg").text
+    assert both.index("49301234567") < both.index("button")
+    page = page.replace("<p>", '<p><a href="tel:49301234567">call</a>')
+    assert page_for(page, text) == page
