@@ -45,7 +45,8 @@ _BESIDE_RUNS = {
     *_REMARKS,
 }
 _TEXTS = {f"{_WORD}{name}" for name in ("br", "cr", "noBreakHyphen", "ptab", "t", "tab")}
-_MAX_COLUMNS = 1000
+_MAX_COLUMNS, _MAX_CELLS = 63, 50_000
+"""Columns that Word allows, and cells up to which a table of another program may have more."""
 _LEVELS = 9
 """Of a list in Word."""
 _PLACE, _WORDS_OF_MARK = re.compile(r"%([1-9])"), re.compile(r"[^\s.:]")
@@ -282,13 +283,14 @@ class WordBackend(MsWordDocumentBackend):
 
 def _widen_grid(table: Any) -> None:
     """Give a table's grid all columns that its rows have: cells beyond it are left out."""
-    width = max(map(_width, table.iterchildren(f"{_WORD}tr", f"{_WORD}sdt")), default=0)
+    widths = [_width(row) for row in table.iterchildren(f"{_WORD}tr", f"{_WORD}sdt")]
+    allowed = max(_MAX_COLUMNS, _MAX_CELLS // max(len(widths), 1))
     grid = table.find(f"{_WORD}tblGrid")
     if grid is None:
         grid = table.makeelement(f"{_WORD}tblGrid")
         marks = table.find(f"{_WORD}tblPr")
         table.insert(0 if marks is None else table.index(marks) + 1, grid)
-    for _ in range(min(width, _MAX_COLUMNS) - len(grid)):
+    for _ in range(min(max(widths, default=0), allowed) - len(grid)):
         grid.append(grid.makeelement(f"{_WORD}gridCol"))
 
 

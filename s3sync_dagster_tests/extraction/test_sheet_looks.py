@@ -7,6 +7,7 @@ from xml.sax.saxutils import escape
 
 import pytest
 
+from s3sync_dagster.extraction.sheet_tables import MergedCells
 from s3sync_dagster_tests.extraction.conftest import Read
 from s3sync_dagster_tests.extraction.test_shown import ods, record, xlsb
 
@@ -118,3 +119,14 @@ def test_comments_links_and_boxes_of_an_open_document_sheet_are_read(read: Read)
     )
     assert "prices" in document.text
     assert document.pages[-1].label == "Sheet1: drawings"
+
+
+def test_no_cell_is_of_two_merged_ranges():
+    merged = MergedCells([((0, 0), (1, 1)), ((1, 1), (9, 2)), ((1, 2), (2, 3)), ((1, 5), (2, 5))])
+    rows = [["a", "", "", "", "", ""], ["", "b", "c", "", "", "d"], ["", "", "", "", "", ""]]
+    filled = [merged.fill(number, row) for number, row in enumerate(rows)]
+    assert filled == [
+        ["a", "a", "", "", "", ""],
+        ["a", "b", "c", "c", "", "d"],
+        ["", "", "c", "c", "", "d"],
+    ]

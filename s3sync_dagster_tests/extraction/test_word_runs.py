@@ -312,3 +312,10 @@ def test_numbers_in_brackets_are_read_as_they_are_shown(read: Read):
     body = "".join(entry(words, level) for words, level in (("a", 0), ("b", 1), ("c", 1), ("d", 0)))
     text = read(numbered(body, ("decimal", "§ %1", ""), ("decimal", "(%2)", "")), "a.docx").text
     assert text.startswith("- § 1 a\n    - (1) b\n    - (2) c\n- § 2 d\n")
+
+
+def test_spans_over_columns_that_no_table_has_make_no_cells(read: Read):
+    wide = '<w:tr><w:tc><w:tcPr><w:gridSpan w:val="999"/></w:tcPr><w:p/></w:tc></w:tr>' * 800
+    one = f"<w:tr><w:tc><w:tcPr/><w:p>{run('a')}</w:p></w:tc></w:tr>"
+    text = text_of(read, f"<w:tbl><w:tblPr/><w:tblGrid/>{one}{wide}</w:tbl>")
+    assert text.splitlines()[0].count("|") == 64
