@@ -70,20 +70,31 @@ def _is_of_formulas(char: str) -> bool:
     return char < _SCRIPTS or char >= _FIRST_MATH_LETTER
 
 
-def _by_docling(char: str) -> str:
-    import lxml.etree  # noqa: PLC0415 (only in workers)
-    from docling.backend.docx.latex.omml import OMML_NS
+def latex_of_office(formula: Any) -> str:
+    """Return a formula in the markup of Office as docling does, but with these signs and words."""
+    return str(_converter()(formula)).strip()
 
-    make: Any = lxml.etree
-    run = make.Element(f"{OMML_NS}r")
-    make.SubElement(run, f"{OMML_NS}t").text = char
-    return _encoder().do_r(run)
+
+def _by_docling(char: str) -> str:
+    return _encoder().process_unicode(char)
 
 
 @cache
 def _encoder() -> Any:
     import lxml.etree  # noqa: PLC0415 (only in workers)
-    from docling.backend.docx.latex.omml import oMath2Latex
 
     make: Any = lxml.etree
-    return oMath2Latex(make.Element("empty"))
+    return _converter()(make.Element("empty"))
+
+
+@cache
+def _converter() -> Any:
+    from docling.backend.docx.latex.omml import OMML_NS, oMath2Latex
+
+    class Converter(oMath2Latex):
+        def do_r(self, elm: Any) -> str:
+            return latex_of_text(elm.findtext(f"{OMML_NS}t") or "")
+
+        tag2meth = oMath2Latex.tag2meth | {"r": do_r}
+
+    return Converter

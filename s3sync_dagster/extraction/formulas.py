@@ -6,10 +6,9 @@ markup); those of PowerPoint slides stand in their text, in the markup of Office
 
 import re
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
-from s3sync_dagster.extraction.formula_signs import latex_of_text, shown
+from s3sync_dagster.extraction.formula_signs import latex_of_office, latex_of_text, shown
 from s3sync_dagster.extraction.office_shapes import replace
 from s3sync_dagster.extraction.word_formulas import MATH, mend_formulas
 
@@ -79,7 +78,7 @@ def open_slide_formulas(tree: Any) -> None:
     """Put formulas as text in place of those of a PowerPoint slide."""
     for formula in list(tree.iter(_SLIDE_FORMULA)):
         mend_formulas(formula)
-        texts = (str(_converter()(one)).strip() for one in formula.iter(f"{MATH}oMath"))
+        texts = (latex_of_office(one) for one in formula.iter(f"{MATH}oMath"))
         paragraph = formula.getparent()
         beside = "".join(text.text or "" for text in paragraph.iter(f"{_SLIDE_TEXT}t"))
         mark = "$" if beside.strip() else "$$"
@@ -233,13 +232,6 @@ def _words(name: str, text: str) -> str:
         return f"\\{text} "
     latex = latex_of_text(text)
     return f" {latex} " if name == "mtext" or len(text) > 1 and text.isalpha() else latex
-
-
-@cache
-def _converter() -> Any:
-    from docling.backend.docx.latex.omml import oMath2Latex
-
-    return oMath2Latex
 
 
 def _name(element: Any) -> str:

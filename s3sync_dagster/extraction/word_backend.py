@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
-from docling.backend.docx.latex.omml import oMath2Latex  # noqa: TID253 (see above)
 from docling.backend.msword_backend import (  # noqa: TID253
     MsWordDocumentBackend,
     _format_enum_counter,
 )
 from docx.text.run import Run
 from PIL import Image
+
+from s3sync_dagster.extraction.formula_signs import latex_of_office
 
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
@@ -318,7 +319,7 @@ def _pieces(element: Any) -> Iterator[tuple[bool, str]]:
         if child.tag in _TEXTS:
             yield False, str(child)
         elif name == "oMath":
-            if latex := str(oMath2Latex(child)).strip():
+            if latex := latex_of_office(child):
                 yield True, latex
         elif name not in _BESIDE_TEXT:
             yield from _pieces(child)

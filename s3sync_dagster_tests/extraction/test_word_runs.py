@@ -319,3 +319,11 @@ def test_spans_over_columns_that_no_table_has_make_no_cells(read: Read):
     one = f"<w:tr><w:tc><w:tcPr/><w:p>{run('a')}</w:p></w:tc></w:tr>"
     text = text_of(read, f"<w:tbl><w:tblPr/><w:tblGrid/>{one}{wide}</w:tbl>")
     assert text.splitlines()[0].count("|") == 64
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [("Größe", "Größe"), ("5 µm", "5 µm"), ("{x}", r"\{x\}"), ("x∈ℝ", r"x \in \mathbb{R}")],
+)
+def test_words_of_a_formula_are_found_as_they_are_written(read: Read, words: str, shown: str):
+    assert text_of(read, f"<w:p>{equation(letters(words))}</w:p>") == f"$${shown}$$"
