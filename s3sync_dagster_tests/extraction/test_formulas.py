@@ -1,9 +1,11 @@
 """Formulas of OpenDocument files: read where they stand, as those of Word documents are."""
 
+import io
 from typing import Any
 
 import lxml.etree
 import pytest
+from pptx import Presentation
 
 from s3sync_dagster.extraction.formula_signs import latex_of_text
 from s3sync_dagster.extraction.formulas import latex_of
@@ -200,6 +202,17 @@ ON_SLIDE = (
 def test_formula_of_a_slide_is_read(read: Read, inside: str, text: str):
     words = shape("X").replace("<a:r><a:t>X</a:t></a:r>", inside)
     assert read(slide(either(words, shape(" "))), "a.pptx").text == text
+
+
+def test_formula_in_the_notes_of_a_slide_is_read(read: Read):
+    deck = Presentation()
+    notes = deck.slides.add_slide(deck.slide_layouts[6]).notes_slide.notes_text_frame
+    assert notes is not None
+    notes.text = "where "
+    notes.paragraphs[0]._p.append(etree.fromstring(ON_SLIDE))
+    out = io.BytesIO()
+    deck.save(out)
+    assert read(out.getvalue(), "a.pptx").text == "Notes:\n\nwhere $c^{2}$\n"
 
 
 PAGE = (

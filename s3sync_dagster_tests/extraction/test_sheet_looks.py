@@ -100,8 +100,8 @@ def test_durations_and_dates_beyond_python_s_hide_no_row(read: Read, code: str, 
 
 def test_comments_links_and_boxes_of_an_open_document_sheet_are_read(read: Read):
     comment = (
-        "<office:annotation><dc:creator>Ann</dc:creator><text:p>ask</text:p><text:p>Bob</text:p>"
-        "</office:annotation>"
+        "<office:annotation><dc:creator>Ann</dc:creator><text:p>ask</text:p><text:list>"
+        "<text:list-item><text:p>Bob</text:p></text:list-item></text:list></office:annotation>"
     )
     link = '<text:a xlink:href="https://example.org/x">prices</text:a>'
     frame = "<draw:frame><draw:text-box><text:p>{}</text:p></draw:text-box></draw:frame>"
