@@ -9,6 +9,7 @@
 from typing import Any
 
 from s3sync_dagster.extraction.office_shapes import replace
+from s3sync_dagster.extraction.word_formulas import MATH
 from s3sync_dagster.extraction.word_symbols import PRIVATE, sign_of, with_signs
 
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -20,7 +21,8 @@ _ROUND_RUNS = tuple(f"{_WORD}{name}" for name in ("ins", "smartTag", "fldSimple"
 _HOLDERS = {f"{_WORD}{name}" for name in ("p", "hyperlink", "sdtContent", *("ins", "fldSimple"))}
 _RUN, _TEXT, _VALUE = f"{_WORD}r", f"{_WORD}t", f"{_WORD}val"
 _CHECKED, _UNCHECKED = "☒", "☐"
-_OFF = ("0", "false", "off")
+_SAID = (_TEXT, f"{_WORD}sym", f"{MATH}t")
+_OFF = ("0", "false", "off", "f")
 
 
 def open_runs(root: Any) -> None:
@@ -44,7 +46,8 @@ def open_runs(root: Any) -> None:
     for data in [*root.iter(f"{_WORD}ffData")]:
         _put_in_run(data, _said(data))
     for path in [*root.iter(f"{_VML}textpath")]:
-        _put_in_run(path, path.get("string", ""))
+        if path.get("on", "t").lower() not in _OFF:
+            _put_in_run(path, path.get("string", ""))
 
 
 def _is_round_runs(element: Any, inside: Any) -> bool:
@@ -64,7 +67,9 @@ def _choose(ways: Any) -> None:
     """Put the first way in which a text is given that has words in place of all: emoji have two."""
     if next(ways.iter(*_DRAWN), None) is not None:
         return  # docling chooses
-    said = (way for way in ways if any(text.text for text in way.iter(_TEXT)))
+    said = (
+        way for way in ways if any(one.text or one.get(f"{_WORD}char") for one in way.iter(*_SAID))
+    )
     replace(ways, list(next(said, [])))
 
 

@@ -80,7 +80,8 @@ def test_what_a_form_s_list_and_boxes_say_is_read(read: Read):
 def test_words_drawn_as_word_art_are_read(read: Read):
     shape = (
         '<w:r><w:pict><v:shape xmlns:v="urn:schemas-microsoft-com:vml">'
-        '<v:textpath string="DRAFT COPY"/></v:shape></w:pict></w:r>'
+        '<v:textpath on="f" string="not shown"/><v:textpath on="t" string="DRAFT COPY"/>'
+        "</v:shape></w:pict></w:r>"
     )
     assert text_of(read, f"<w:p>{shape}</w:p>") == "DRAFT COPY"
 
@@ -213,6 +214,18 @@ def test_text_that_is_given_in_two_ways_is_read_once(read: Read):
         f"<mc:Fallback>{run('old')}</mc:Fallback></mc:AlternateContent>"
     )
     assert text_of(read, f"<w:p>{run('so ')}{emoji}{run(' ')}{both}</w:p>") == "so 😀 new"
+
+
+def test_signs_and_formulas_that_are_given_in_two_ways_are_read(read: Read):
+    markup = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+    ways = f"<mc:AlternateContent {markup}>{{}}</mc:AlternateContent>"
+    sign = '<w:r><w:sym w:font="Symbol" w:char="F06D"/></w:r>'
+    first = ways.format(f'<mc:Choice Requires="x"/><mc:Fallback>{sign}</mc:Fallback>')
+    second = ways.format(
+        f'<mc:Choice Requires="m">{equation(letters("c=2"))}</mc:Choice>'
+        f"<mc:Fallback>{run('picture')}</mc:Fallback>"
+    )
+    assert text_of(read, f"<w:p>{run('5 ')}{first}{run('g ')}{second}</w:p>") == "5 μg $c=2$"
 
 
 def test_boxes_to_check_in_cells_are_read(read: Read):
