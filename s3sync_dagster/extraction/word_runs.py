@@ -6,6 +6,7 @@
 * Signs, what a form's list and boxes say, and words drawn as WordArt are no text.
 """
 
+from itertools import islice
 from typing import Any
 
 from s3sync_dagster.extraction.office_shapes import replace
@@ -22,6 +23,7 @@ _HOLDERS = {f"{_WORD}{name}" for name in ("p", "hyperlink", "sdtContent", *("ins
 _RUN, _TEXT, _VALUE = f"{_WORD}r", f"{_WORD}t", f"{_WORD}val"
 _CHECKED, _UNCHECKED = "☒", "☐"
 _SAID = (_TEXT, f"{_WORD}sym", f"{MATH}t")
+_MAX_RUNS_OF_FIELD = 12
 _OFF = ("0", "false", "off", "f")
 
 
@@ -44,7 +46,8 @@ def open_runs(root: Any) -> None:
         if text.text and PRIVATE.search(text.text):
             text.text = with_signs(text.text, _font_of(text))
     for data in [*root.iter(f"{_WORD}ffData")]:
-        _put_in_run(data, _said(data))
+        if not _has_result(data):
+            _put_in_run(data, _said(data))
     for path in [*root.iter(f"{_VML}textpath")]:
         if path.get("on", "t").lower() not in _OFF:
             _put_in_run(path, path.get("string", ""))
@@ -100,6 +103,19 @@ def _said(data: Any) -> str:
     mark = next((one for one in marks if one is not None), None)
     is_off = mark is None or mark.get(_VALUE, "1").lower() in _OFF
     return _UNCHECKED if is_off else _CHECKED
+
+
+def _has_result(data: Any) -> bool:
+    """Return whether a field's choice stands behind it as text too, as some programs write it."""
+    run = next(data.iterancestors(_RUN), None)
+    near = () if run is None else islice(run.itersiblings(_RUN), _MAX_RUNS_OF_FIELD)
+    for following in near:
+        mark = following.find(f"{_WORD}fldChar")
+        if mark is not None and mark.get(f"{_WORD}fldCharType") == "end":
+            return False
+        if any(text.text and text.text.strip() for text in following.iter(_TEXT)):
+            return True
+    return False
 
 
 def _number(element: Any, name: str, *, default: int) -> int:

@@ -77,6 +77,14 @@ def test_what_a_form_s_list_and_boxes_say_is_read(read: Read):
     assert text_of(read, body) == "in Bremen or Ham: ☒☐☐"
 
 
+def test_what_a_list_says_twice_is_read_once(read: Read):
+    data = '<w:ddList><w:listEntry w:val="Ham"/></w:ddList>'
+    parted = f'<w:r><w:fldChar w:fldCharType="separate"/></w:r>{run("Ham")}<w:r><w:fldChar w:'
+    ends = '<w:r><w:fldChar w:fldCharType="end"'
+    twice = field(data, "FORMDROPDOWN").replace(ends, f'{parted}fldCharType="end"')
+    assert text_of(read, f"<w:p>{run('in ')}{twice}{run(' now')}</w:p>") == "in Ham now"
+
+
 def test_words_drawn_as_word_art_are_read(read: Read):
     shape = (
         '<w:r><w:pict><v:shape xmlns:v="urn:schemas-microsoft-com:vml">'
