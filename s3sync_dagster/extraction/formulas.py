@@ -4,10 +4,11 @@ Those of OpenDocument files are objects beside the text, in MathML (MathML 3, 3:
 markup); those of PowerPoint slides stand in their text, in the markup of Office.
 """
 
+import re
 from collections.abc import Callable
-from functools import cache, lru_cache
 from typing import Any
 
+from s3sync_dagster.extraction.formula_signs import latex_of_office, latex_of_text, shown
 from s3sync_dagster.extraction.office_shapes import replace
 from s3sync_dagster.extraction.word_formulas import MATH, mend_formulas
 
@@ -18,8 +19,6 @@ _SLIDE_TEXT = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _SLIDE_FORMULA = "{http://schemas.microsoft.com/office/drawing/2010/main}m"
 _PARAGRAPHS = (f"{_TEXT}p", f"{_TEXT}h")
 _MAX_FORMULA_BYTES = 4 * 1024**2
-_KEPT = 4096
-"""Texts of signs and names, which formulas repeat."""
 _TOKENS = ("mi", "mn", "mo", "mtext", "ms")
 _SILENT = ("annotation", "annotation-xml", "mphantom", "none", "mprescripts")
 _FORMS = {
@@ -32,7 +31,11 @@ _FORMS = {
     ("mover", 2): "\\overset{{{1}}}{{{0}}}",
     ("munderover", 3): "{0}_{{{1}}}^{{{2}}}",
 }
-_WITH_BASE = ("msub", "msup", "msubsup")
+_WITH_BASE = ("msub", "msup", "msubsup", "munder", "munderover")
+_BELOW = ("msub", "munder")
+_NO_LINE = re.compile(r"\s*0*\.?0+[a-z%]*\s*")
+"""How thick the line of a fraction is that has none, such as a binomial."""
+_ROUND = ("mrow", "mstyle", "mpadded", "math")
 _MARKS = {
     name: {mark[0]: mark[1:] for mark in marks.split()}
     for name, marks in {
@@ -44,12 +47,15 @@ _MARKS = {
     }.items()
 }
 """Signs above and below that are commands of their own."""
+_COMMANDS = (
+    "\\overset{",
+    *(f"\\{command}{{" for marks in _MARKS.values() for command in marks.values()),
+)
 _FUNCTIONS = {
     *("sin", "cos", "tan", "cot", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "coth"),
     *("sec", "csc", "max", "min", "log", "ln", "exp", "det", "gcd", "dim", "arg", "inf", "sup"),
     *("lim", "ker", "deg"),
 }
-_INVISIBLE = dict.fromkeys(map(ord, "\u2061\u2062\u2063\u2064\u200b"))
 
 
 def open_formulas(tree: Any, read_part: Callable[[str], Any]) -> None:
@@ -72,7 +78,7 @@ def open_slide_formulas(tree: Any) -> None:
     """Put formulas as text in place of those of a PowerPoint slide."""
     for formula in list(tree.iter(_SLIDE_FORMULA)):
         mend_formulas(formula)
-        texts = (str(_converter()(one)).strip() for one in formula.iter(f"{MATH}oMath"))
+        texts = (latex_of_office(one) for one in formula.iter(f"{MATH}oMath"))
         paragraph = formula.getparent()
         beside = "".join(text.text or "" for text in paragraph.iter(f"{_SLIDE_TEXT}t"))
         mark = "$" if beside.strip() else "$$"
@@ -134,36 +140,65 @@ def _latex(element: Any) -> str:
     children = [child for child in element if isinstance(child.tag, str)]
     if name in _TOKENS:
         return _words(name, "".join(element.itertext()))
-    if name in _SILENT:
+    if name in _SILENT or not name:
         return ""
     if name == "semantics":
         return _latex(children[0]) if children else ""
+    if name == "maction" and children:  # one of several, which a click changes
+        selected = element.get("selection", "1")
+        place = int(selected) if selected.isdecimal() and len(selected) < 5 else 1
+        return _latex(children[min(max(place, 1), len(children)) - 1])
     if name == "mspace":
         return " "
-    if name == "msqrt":
-        return f"\\sqrt{{{_joined(children)}}}"
+    if name == "msqrt" or name == "menclose" and "radical" in element.get("notation", ""):
+        return f"\\sqrt{{{_joined(element)}}}"
     if name == "mtable":
         return _rows([[_latex(cell) for cell in row] for row in children])
     if name == "mfenced":
         inside = element.get("separators", ",")[:1].join(map(_latex, children))
         first, last = element.get("open", "("), element.get("close", ")")
-        return f"{_encoded(first)}{inside}{_encoded(last)}"
+        return f"{latex_of_text(first)}{inside}{latex_of_text(last)}"
     if name == "mmultiscripts" and children:
         return _with_scripts(children)
     form = _FORMS.get((name, len(children)))
     if form is None:
-        return _joined(children)
+        return _joined(element)
     sign = "".join(children[-1].itertext()).strip()
     parts = [_latex(child).strip() for child in children]
     if command := _MARKS.get(name, {}).get(sign):
         return f"\\{command}{{{parts[0]}}}"
-    if name in _WITH_BASE and parts[0].startswith(("\\frac", "\\sqrt")):
-        parts[0] = f"{{{parts[0]}}}"
+    if name in _WITH_BASE:
+        parts[0] = _base(children[0], parts[0], below=name != "msup", above=name not in _BELOW)
+    if name == "mfrac" and _NO_LINE.fullmatch(element.get("linethickness", "")):
+        return f"\\genfrac{{}}{{}}{{0pt}}{{}}{{{parts[0]}}}{{{parts[1]}}}"
     return form.format(*parts)
 
 
-def _joined(children: list[Any]) -> str:
-    return "".join(map(_latex, children))
+def _base(element: Any, latex: str, *, below: bool = True, above: bool = True) -> str:
+    """Return what has something below or above it, in braces where that would not be of all."""
+    while _name(element) in _ROUND and len(element) == 1:
+        element = element[0]
+    name = _name(element)
+    is_one = (
+        len(latex) < 2
+        or name in (*_TOKENS, "mfenced")
+        or name in _MARKS
+        and latex.startswith(_COMMANDS)
+        or (name == "msub" and not below)
+        or (name == "msup" and not above)
+        or name in _ROUND
+        and latex[0] + latex[-1] in ("()", "[]")
+        and latex.find(latex[-1]) == len(latex) - 1
+    )
+    return latex if is_one else f"{{{latex}}}"
+
+
+def _joined(element: Any) -> str:
+    """Return what stands in an element, also text in no token, as pages have it."""
+    parts = [_words("mtext", element.text or "")]
+    for child in element:
+        parts += [_latex(child), _words("mtext", child.tail or "")]
+    return "".join(parts)
 
 
 def _rows(rows: list[list[str]]) -> str:
@@ -183,44 +218,20 @@ def _with_scripts(children: list[Any]) -> str:
         texts = [_latex(one).strip() for one in scripts]
         return "".join(f"{m}{{{text}}}" for m, text in zip(marks, texts, strict=False) if text)
 
+    base = _base(children[0], _latex(children[0]).strip())
     before = pairs(children[at + 1 :])
-    return f"{'{}' + before if before else ''}{_latex(children[0]).strip()}{pairs(children[1:at])}"
+    return f"{'{}' + before if before else ''}{base}{pairs(children[1:at])}"
 
 
 def _words(name: str, text: str) -> str:
     """Return the text of a token; words have blanks round them, names of functions a sign."""
-    text = " ".join(text.translate(_INVISIBLE).split())
+    text = shown(text)
+    if not text:
+        return ""
     if text in _FUNCTIONS:
         return f"\\{text} "
-    latex = _encoded(text)
+    latex = latex_of_text(text)
     return f" {latex} " if name == "mtext" or len(text) > 1 and text.isalpha() else latex
-
-
-@lru_cache(maxsize=_KEPT)
-def _encoded(text: str) -> str:
-    """Return characters as docling writes those of Word's formulas."""
-    import lxml.etree  # noqa: PLC0415 (only in workers)
-    from docling.backend.docx.latex.omml import OMML_NS
-
-    make: Any = lxml.etree
-    run = make.Element(f"{OMML_NS}r")
-    make.SubElement(run, f"{OMML_NS}t").text = text
-    return _encoder().do_r(run)
-
-
-@cache
-def _encoder() -> Any:
-    import lxml.etree  # noqa: PLC0415 (only in workers)
-
-    make: Any = lxml.etree
-    return _converter()(make.Element("empty"))
-
-
-@cache
-def _converter() -> Any:
-    from docling.backend.docx.latex.omml import oMath2Latex
-
-    return oMath2Latex
 
 
 def _name(element: Any) -> str:

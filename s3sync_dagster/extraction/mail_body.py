@@ -2,9 +2,12 @@
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from email.errors import MissingHeaderBodySeparatorDefect
 from email.message import EmailMessage, Message
-from typing import Any, Literal, NamedTuple, cast
+from functools import cached_property
+from typing import Any, Literal, cast
 
 from s3sync_dagster.extraction.decoding import decode
 from s3sync_dagster.extraction.web import plain_text
@@ -17,15 +20,46 @@ _REPORTS = (
     *("message/global-delivery-status", "message/global-disposition-notification"),
 )
 """Parts in fields, as a header has them: who did not get a mail, and why (RFC 3464, 8098, 5965)."""
+_CHARSET = re.compile(r"""<meta\b[^>]{0,200}\bcharset\s*=\s*["']?([\w.:-]{2,40})""", re.IGNORECASE)
+_NARROW = ("latin-1", "cp1252", "iso8859-15")
+"""By which programs widen bytes to text of one character each."""
+_MAX_PARSED = 256 * 1024
+"""Characters of a page; of a longer one also words between tags count that are not shown."""
+_LAST_LATIN = "\u024f"
+_MAX_STUB_WORDS = 50
+"""Different ones of a text that only asks for a program that shows pages."""
 _WORD, _TAG = re.compile(r"\w+"), re.compile(r"<[^<>]*>")
 _BLANK_LINES, _FOLDED = re.compile(r"\n\s*\n"), re.compile(r"\s*\n[ \t]+")
 
 
-class _Piece(NamedTuple):
-    """A part that is read."""
+@dataclass(frozen=True)
+class _Piece:
+    """A part that is read; what is asked of its words is made once, however often it is asked."""
 
     kind: Literal["plain", "html"]
     text: str
+
+    @cached_property
+    def shown(self) -> str:
+        if self.kind == "plain":
+            return self.text.casefold()
+        is_long = len(self.text) > _MAX_PARSED
+        text = html.unescape(_TAG.sub(" ", self.text)) if is_long else plain_text(self.text)
+        return text.casefold()
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        return frozenset(_WORD.findall(self.shown))
+
+    @cached_property
+    def written(self) -> frozenset[str]:
+        """Words of the source, such as those of addresses."""
+        return frozenset(_WORD.findall(self.text.casefold()))
+
+    @cached_property
+    def letters(self) -> frozenset[str]:
+        """Those that are not Latin."""
+        return frozenset(one for one in set(self.shown) if one > _LAST_LATIN and one.isalpha())
 
 
 def body_of(message: EmailMessage) -> tuple[str, bytes]:
@@ -36,12 +70,12 @@ def body_of(message: EmailMessage) -> tuple[str, bytes]:
         return "\n\n".join(piece.text for piece in pieces), b""
     words = set(_WORD.findall(_TAG.sub(" ", html.unescape(pages))))
     said = [
-        text if kind == "html" else _paragraphs(text)
-        for kind, text in pieces
+        piece.text if piece.kind == "html" else _paragraphs(piece.text)
+        for piece in pieces
         # Some write the text once more beside the page, and not as its alternative.
-        if kind == "html" or not words.issuperset(_WORD.findall(text))
+        if piece.kind == "html" or not words.issuperset(_WORD.findall(piece.text))
     ]
-    return "", "\n".join(said).encode()
+    return "", "\n".join(said).encode(errors="replace")  # no letter of any charset ends it
 
 
 def is_attachment(part: EmailMessage) -> bool:
@@ -53,17 +87,61 @@ def is_attachment(part: EmailMessage) -> bool:
     return not part.get_content_type().startswith(("text/plain", "text/html", "multipart/"))
 
 
-def says_more(page: str, text: str) -> bool:
+def page_for(page: str, text: str) -> str:
+    """Return the page that is read in place of a text, empty where the text is.
+
+    That is a page which says most words that the text does not, as where the text only asks for a
+    program that shows pages. What the text has of numbers that the page lacks stands before it.
+    """
+    as_page, as_text = [_Piece("html", page)], [_Piece("plain", text)]
+    if not _says_more(as_page, as_text):
+        return ""
+    return f"{_paragraphs(text)}\n{page}" if _lacks_numbers(as_page, as_text) else page
+
+
+def _says_more(page: Sequence[_Piece], text: Sequence[_Piece]) -> bool:
     """Return whether most words of a page are not in the text that is to stand for it.
 
-    As where the text only asks for a program that shows pages.
+    A page that has few words of a longer text, or none of its letters, is one of which the letters
+    were decoded wrongly.
     """
-    shown = set(_WORD.findall(plain_text(page).casefold()))
-    said = set(_WORD.findall(text.casefold()))
-    return len(shown) > len(said) and len(shown - said) > len(shown) / 2
+    words, said = _all(one.words for one in page), _all(one.words for one in text)
+    if len(words) <= len(said) or len(words - said) <= len(words) / 2:
+        return False
+    foreign = _all(one.letters for one in text)
+    if foreign and foreign.isdisjoint(_all(one.letters for one in page)):
+        return False
+    return len(said) <= _MAX_STUB_WORDS or len(said & words) >= len(said) / 2
 
 
-def decoded(part: EmailMessage) -> str:
+def _lacks_numbers(page: Sequence[_Piece], text: Sequence[_Piece]) -> bool:
+    """Return whether a text says numbers that its page has nowhere, not in an address either."""
+    numbers = {word for one in text for word in one.words if any(map(str.isdigit, word))}
+    return bool(numbers) and not numbers <= _all(one.written for one in page)
+
+
+def _all(sets: Iterable[frozenset[str]]) -> frozenset[str]:
+    several = [*sets]
+    return several[0] if len(several) == 1 else frozenset[str]().union(*several)
+
+
+def by_its_charset(page: str, text: str) -> str:
+    """Return a page that was decoded by another charset than it names as it should be.
+
+    Only where more words of the text that is to stand for it are in it then.
+    """
+    found = _CHARSET.search(page)
+    best, said = page, set(_WORD.findall(text.casefold()))
+    for charset in _NARROW if found else ():
+        try:
+            other = page.encode(charset).decode(found[1] if found else "", "replace")
+        except (LookupError, ValueError):
+            continue
+        best = max(best, other, key=lambda one: len(said & set(_WORD.findall(one.casefold()))))
+    return best
+
+
+def decoded(part: Message) -> str:
     """Return the text of a part, empty for what is none."""
     payload = part.get_payload(decode=True)
     content = payload if isinstance(payload, bytes) else b""
@@ -102,25 +180,36 @@ def _one_way(ways: Sequence[list[_Piece]]) -> list[_Piece]:
     page = next((way for way in ways if any(piece.kind == "html" for piece in way)), None)
     if plain is None or page is None:
         return plain or page or []
-    texts = ("\n".join(piece.text for piece in way) for way in (page, plain))
-    return page if says_more(*texts) else plain
+    if not _says_more(page, plain):
+        return plain
+    return [*plain, *page] if _lacks_numbers(page, plain) else page
 
 
-def _fields(report: EmailMessage) -> str:
+def _fields(report: Message) -> str:
     """Return the fields of a report as lines, with a blank one between those of each address."""
     payload: Any = report.get_payload()
-    if not isinstance(payload, list):
-        return decoded(report).strip()
-    groups = cast("list[Message]", payload)
-    return "\n\n".join(filter(None, map(_group, groups)))
+    if isinstance(payload, list):  # as Python's parser takes it apart, before it is decoded
+        whole = Message()
+        whole["Content-Transfer-Encoding"] = str(report.get("Content-Transfer-Encoding", "8bit"))
+        whole.set_payload("\n\n".join(map(_source, cast("list[Message]", payload))))
+        report = whole
+    text = _FOLDED.sub(" ", decoded(report))
+    groups = ("\n".join(map(_one_blank, group.split("\n"))) for group in _BLANK_LINES.split(text))
+    return "\n\n".join(filter(None, map(str.strip, groups)))
 
 
-def _group(group: Message) -> str:
-    """Return a group of fields; some stand behind a blank line that does not belong there."""
-    rest = group.get_payload()
-    lines = [f"{name}: {' '.join(str(value).split())}" for name, value in group.raw_items()]
-    more = _FOLDED.sub(" ", rest).strip() if isinstance(rest, str) else ""
-    return "\n\n".join(filter(None, ["\n".join(lines), more]))
+def _source(group: Message) -> str:
+    """Return fields as the mail has them; some stand behind a line that does not belong there."""
+    rest = group.get_payload(decode=True)  # the bytes that there are, with no letter replaced
+    lines = [f"{name}: {value}" for name, value in group.raw_items()]
+    no_blank_line = any(isinstance(one, MissingHeaderBodySeparatorDefect) for one in group.defects)
+    between = "\n" if lines and no_blank_line else "\n\n"
+    more = rest.decode("ascii", "surrogateescape") if isinstance(rest, bytes) else ""
+    return "\n".join(lines) + between + more
+
+
+def _one_blank(line: str) -> str:
+    return " ".join(line.split())
 
 
 def _paragraphs(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.beside_text import short_header, short_label, short_name
 from s3sync_dagster.extraction.content import read_all
-from s3sync_dagster.extraction.mail_body import says_more
+from s3sync_dagster.extraction.mail_body import by_its_charset, page_for
 from s3sync_dagster.extraction.steps import Attachment, Mail
 from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
@@ -148,9 +148,10 @@ def _as_mail(message: Any, *, depth: int) -> bytes:
 
 def _body(message: Any) -> tuple[str, str]:
     """Return plain text, or else HTML where there is no text or the page says more."""
-    plain, html = _text(message.body), message.html_body or ""
-    is_page = bool(html) and (not plain.strip() or says_more(html, plain))
-    return ("", html) if is_page else (plain, "")
+    plain = _text(message.body)
+    html = by_its_charset(message.html_body or "", plain)
+    shown = html if not plain.strip() else page_for(html, plain)
+    return ("", shown) if shown else (plain, "")
 
 
 def _text(value: str | None) -> str:

@@ -104,8 +104,13 @@ def _words_drawn(element: Any) -> Iterator[str]:
 
 
 def _words(element: Any) -> str:
-    """Return the words of the paragraphs of an element, not of those of others inside it."""
-    texts = ("".join(paragraph.itertext()) for paragraph in element.iterchildren(f"{_TEXT}p"))
+    """Return the words of an element's paragraphs and lists, not of other elements inside it."""
+    texts = (
+        "".join(paragraph.itertext())
+        for child in element.iterchildren(f"{_TEXT}p", f"{_TEXT}list")
+        for paragraph in child.iter(f"{_TEXT}p")
+        if paragraph is child or child.tag == f"{_TEXT}list"
+    )
     return " ".join(" ".join(texts).split())
 
 

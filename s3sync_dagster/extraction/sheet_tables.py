@@ -1,5 +1,6 @@
 """Rows of sheets to Markdown tables, with a page for each block of rows."""
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -24,16 +25,20 @@ class MergedCells:
         for first, last in ranges[:MAX_MERGED_RANGES]:
             self._starts[first[0]].append((first, last))
         self._open: list[tuple[int, int, int, str]] = []
-        """Last row, columns and value of the ranges that reach into the coming rows."""
+        """Columns, last row and value of the ranges that reach into the coming rows, in order."""
 
     def fill(self, row: int, cells: list[str]) -> list[str]:
         """Return the row (counted from 0) with the values of merged cells repeated."""
-        self._open = [entry for entry in self._open if entry[0] >= row]
+        self._open = [entry for entry in self._open if entry[2] >= row]
         for (_, left), (last, right) in self._starts.get(row, ()):
             value = cells[left] if left < len(cells) else ""
-            if value:
-                self._open.append((last, left, right, value))
-        for _, left, right, value in self._open:
+            place = bisect_left(self._open, (left,))
+            before, after = self._open[max(place - 1, 0) : place], self._open[place : place + 1]
+            # No cell is in two ranges, whatever a file says: a hundred million would be open.
+            is_apart = all(left > one[1] for one in before) and all(right < one[0] for one in after)
+            if value and is_apart:
+                self._open.insert(place, (left, right, last, value))
+        for left, right, _, value in self._open:
             for column in range(left, min(right + 1, len(cells))):
                 cells[column] = cells[column] or value
         return cells

@@ -41,8 +41,9 @@ def read_pptx(content: Content, *, name: str, config: ExtractionConfig) -> Docum
     )
     slides = list(backend.pptx_obj.slides)
     for slide in slides:
-        open_slide(slide._element)
-        open_slide_formulas(slide._element)
+        for shown in (slide, slide.notes_slide) if slide.has_notes_slide else (slide,):
+            open_slide(shown._element)
+            open_slide_formulas(shown._element)
     warnings = [
         f"Slide {number} is hidden and was left out."
         for number, slide in enumerate(slides, start=1)

@@ -7,7 +7,6 @@ from typing import Any
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.decoding import Decoded, decode
-from s3sync_dagster.extraction.formulas import latex_of
 from s3sync_dagster.extraction.web import (
     BOILERPLATE_ROLES,
     BOILERPLATE_TAGS,
@@ -16,11 +15,11 @@ from s3sync_dagster.extraction.web import (
     page_title,
     plain_text,
 )
+from s3sync_dagster.extraction.web_drawn import formula, labels, say_formulas_once
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.source import ExtractionConfig
 
 PRELOAD = {"read_html_fast": ("lxml.html",)}
-_TEX = "application/x-tex"
 _SILENT = {"script", "style", "template", "head", "noscript", "svg", "iframe", "object", "select"}
 _MARKS = {"b": "**", "strong": "**", "i": "*", "em": "*", "code": "`", "kbd": "`", "del": "~~"}
 _MARKS |= {"samp": "`", "tt": "`", "s": "~~", "strike": "~~"}
@@ -33,8 +32,6 @@ _BOILERPLATE = "//*[{}]".format(
         )
     )
 )
-_SHOWN_FORMULA = "katex-html"
-"""Of the letters of a formula which stand beside it in MathML, as KaTeX writes both."""
 _BREAK = "\x00"
 """Of a line by ``br``; newlines of the source are blanks."""
 _MAX_DEPTH_INSIDE = 50
@@ -104,6 +101,7 @@ def html_tree(source: str) -> Any:
     for template in tree.iter("template"):
         if template.get("shadowrootmode"):  # which is shown without JavaScript
             template.tag = "div"
+    say_formulas_once(tree)
     return tree
 
 
@@ -112,10 +110,18 @@ def drop_boilerplate(tree: Any) -> None:
 
     An element is emptied, not removed: to join the texts around each of very many is quadratic.
     """
+    from lxml import html as lxml_html  # noqa: PLC0415 (loaded once by the forker)
+
     for element in tree.xpath(_BOILERPLATE):
         if element.getparent() is not None:
             element.clear(keep_tail=True)
             element.tag = "span"
+    for frame in tree.iter("iframe"):
+        source = frame.get("srcdoc") or ""
+        if source.strip() and nesting_depth(source) <= _MAX_DEPTH_INSIDE:
+            inside = _tree_inside(source)
+            drop_boilerplate(inside)
+            frame.set("srcdoc", lxml_html.tostring(inside, encoding="unicode"))
 
 
 def html_blocks(element: Any) -> Iterator[str]:
@@ -169,10 +175,19 @@ def _page_inside(source: str) -> Iterator[str]:
     if nesting_depth(source) > _MAX_DEPTH_INSIDE:
         yield from filter(None, [plain_text(source).strip()])
     elif source.strip():
-        tree = html_tree(source)
-        for frame in tree.iter("iframe"):
-            frame.attrib.pop("srcdoc", None)
-        yield from html_blocks(tree)
+        yield from html_blocks(_tree_inside(source))
+
+
+def _tree_inside(source: str) -> Any:
+    tree = html_tree(source)
+    for frame in tree.iter("iframe"):
+        frame.attrib.pop("srcdoc", None)
+    return tree
+
+
+def _blocks_of(element: Any) -> Iterator[str]:
+    """Yield the blocks of an element in a list, where those of a frame are its page's."""
+    return _block(element) if element.tag == "iframe" else html_blocks(element)
 
 
 def _is_block(element: Any) -> bool:
@@ -199,12 +214,10 @@ def _content(element: Any) -> str:
 def _inline(element: Any) -> str:
     tag = element.tag
     if tag == "math":
-        return _formula(element)
+        return formula(element)
     if tag == "svg":
-        return f" {' '.join(_drawn(element))} "
+        return f" {' '.join(labels(element))} "
     if not isinstance(tag, str) or tag in _SILENT:  # comments have no name
-        return ""
-    if tag == "span" and _SHOWN_FORMULA in (element.get("class") or "").split():
         return ""
     if tag == "br":
         return _BREAK
@@ -219,21 +232,6 @@ def _inline(element: Any) -> str:
     if mark and words:
         return text.replace(words, f"{mark}{words}{mark}", 1)
     return text
-
-
-def _formula(math: Any) -> str:
-    """Return a formula as its author typed it, where the page has that, or else its MathML."""
-    typed = next((one for one in math.iter("annotation") if one.get("encoding") == _TEX), None)
-    latex = _squeeze(typed.text_content()) if typed is not None else latex_of(math)
-    mark = "$$" if math.get("display") == "block" else "$"
-    return f"{mark}{latex}{mark}" if latex else ""
-
-
-def _drawn(drawing: Any) -> Iterator[str]:
-    """Yield the words of a drawing, such as the labels of a chart."""
-    for text in drawing.iter("text", "foreignobject"):
-        if words := _squeeze(" ".join(text.itertext())):
-            yield words
 
 
 def _items(element: Any, *, depth: int) -> Iterator[str]:
@@ -251,7 +249,7 @@ def _items(element: Any, *, depth: int) -> Iterator[str]:
             if child.tag in ("ul", "ol"):
                 nested.extend(_items(child, depth=depth + 1))
             elif _is_block(child):
-                words.append(" " + " ".join(html_blocks(child)) + " ")
+                words.append(" " + " ".join(_blocks_of(child)) + " ")
             else:
                 words.append(_inline(child))
             words.append(child.tail or "")
@@ -272,7 +270,7 @@ def _entries(element: Any) -> Iterator[Any]:
         elif next(child.iter("li"), None) is not None:
             yield from _entries(child)
         else:
-            blocks = html_blocks(child) if _is_block(child) else [_inline(child)]
+            blocks = _blocks_of(child) if _is_block(child) else [_inline(child)]
             yield from filter(None, [_one_line(" ".join(blocks))])
         yield from filter(None, [_one_line(child.tail or "")])
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
-from docling.backend.docx.latex.omml import oMath2Latex  # noqa: TID253 (see above)
 from docling.backend.msword_backend import (  # noqa: TID253
     MsWordDocumentBackend,
     _format_enum_counter,
@@ -22,11 +21,14 @@ from docling.backend.msword_backend import (  # noqa: TID253
 from docx.text.run import Run
 from PIL import Image
 
+from s3sync_dagster.extraction.formula_signs import latex_of_office
+
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _VML = "{urn:schemas-microsoft-com:vml}"
 _SHAPE = "{http://schemas.microsoft.com/office/word/2010/wordprocessingShape}"
 _WRAP = "{urn:schemas-microsoft-com:office:word}wrap"
+_VALUE = f"{_WORD}val"
 _PARAGRAPH, _RUN, _FONTS = f"{_WORD}p", f"{_WORD}r", f"{_WORD}rFonts"
 _RUN_MARKS, _PARAGRAPH_MARKS = f"{_WORD}rPr", f"{_WORD}pPr"
 _DRAWN = (
@@ -44,7 +46,8 @@ _BESIDE_RUNS = {
     *_REMARKS,
 }
 _TEXTS = {f"{_WORD}{name}" for name in ("br", "cr", "noBreakHyphen", "ptab", "t", "tab")}
-_MAX_COLUMNS = 1000
+_MAX_COLUMNS, _MAX_CELLS = 63, 50_000
+"""Columns that Word allows, and cells up to which a table of another program may have more."""
 _LEVELS = 9
 """Of a list in Word."""
 _PLACE, _WORDS_OF_MARK = re.compile(r"%([1-9])"), re.compile(r"[^\s.:]")
@@ -71,6 +74,9 @@ class WordBackend(MsWordDocumentBackend):
         self._levels: dict[tuple[int, int], Any] = {}
         self._own_marks: dict[int, bool] = {}
         self._formats: dict[Any, Any] = {}
+        self._first_of: dict[str, int] = {}
+        self._begun: set[tuple[int, int]] = set()
+        self._lists: dict[int, tuple[str, dict[int, int]]] = {}
         super().__init__(*args, **kwargs)
         self.docx_to_pdf_converter = print  # never called: each shape has its place, as if drawn
         self.docx_to_pdf_converter_init = True
@@ -152,7 +158,9 @@ class WordBackend(MsWordDocumentBackend):
 
     def _build_enum_marker(self, numid: int, ilvl: int) -> str:
         """Return an item's mark; docling makes ``1.1.`` of one in brackets, as ``(1)``."""
-        if any(mark in self._mark_of(numid, ilvl) for mark in "()[]"):
+        own = self._get_level_element(numid, ilvl)
+        in_digits = own is not None and own.find(f"{_WORD}isLgl") is not None
+        if in_digits or any(mark in self._mark_of(numid, ilvl) for mark in "()[]"):
             return self._counted_mark(numid, ilvl)
         return super()._build_enum_marker(numid, ilvl)
 
@@ -168,11 +176,54 @@ class WordBackend(MsWordDocumentBackend):
         """Add a heading with its number as it is shown, which docling counts in digits from 1."""
         if is_numbered_style and numid is not None and self._has_own_marks(numid):
             level = ilevel or 0
-            self._get_list_counter(numid, level)
-            self.started_numids.add(numid)
-            text = f"{self._counted_mark(numid, level)} {text}"
+            counted = self._counted_as(numid, level)
+            self._get_list_counter(counted, level)
+            self.started_numids |= {numid, counted}
+            text = f"{self._counted_mark(counted, level)} {text}"
             return super()._add_heading(doc, curr_level, text)
+        if numid and not is_numbered_style and self._is_counted_in_silence(numid, ilevel or 0):
+            self._get_list_counter(self._counted_as(numid, ilevel or 0), ilevel or 0)
         return super()._add_heading(doc, curr_level, text, is_numbered_style, numid, ilevel)
+
+    def _is_counted_in_silence(self, numid: int, ilvl: int) -> bool:
+        """Return whether a level shows no number, and those below it begin anew all the same."""
+        return self._get_level_num_fmt(numid, ilvl) == "none" and self._has_own_marks(numid)
+
+    def _get_start_value(self, numid: int, ilvl: int) -> int:
+        return self._list_of(numid)[1].get(ilvl) or super()._get_start_value(numid, ilvl)
+
+    def _counted_as(self, numid: int, level: int) -> int:
+        """Return by which number of a list its headings are counted, where several share it.
+
+        They go on counting (ECMA-376, part 1, 17.9.15), also where one begins at a number of its
+        own, which it does once.
+        """
+        of, starts = self._list_of(numid)
+        counted = self._first_of.setdefault(of, numid)
+        if level in starts and (numid, level) not in self._begun:
+            self._begun.add((numid, level))
+            self.list_counters[counted, level] = starts[level] - 1
+        return counted
+
+    def _list_of(self, numid: int) -> tuple[str, dict[int, int]]:
+        """Return what defines a list, and where its levels begin anew."""
+        if numid not in self._lists:
+            of, starts = f"itself {numid}", dict[int, int]()
+            parts: Any = self.docx_obj.part.package.parts
+            for part in (one for one in parts if "numbering" in one.partname):
+                number = part.element.find(f"{_WORD}num[@{_WORD}numId='{numid}']")
+                shared = None if number is None else number.find(f"{_WORD}abstractNumId")
+                if number is not None and shared is not None:
+                    of = shared.get(_VALUE, of)
+                    for level in number.iterfind(f"{_WORD}lvlOverride"):
+                        start = level.find(f"{_WORD}startOverride")
+                        if (
+                            _is_count(start)
+                            and (place := level.get(f"{_WORD}ilvl", "")).isdecimal()
+                        ):
+                            starts[int(place)] = int(start.get(_VALUE))
+            self._lists[numid] = of, starts
+        return self._lists[numid]
 
     def _has_own_marks(self, numid: int) -> bool:
         """Return whether numbers of a list have words, letters or brackets, or begin elsewhere."""
@@ -233,13 +284,14 @@ class WordBackend(MsWordDocumentBackend):
 
 def _widen_grid(table: Any) -> None:
     """Give a table's grid all columns that its rows have: cells beyond it are left out."""
-    width = max(map(_width, table.iterchildren(f"{_WORD}tr", f"{_WORD}sdt")), default=0)
+    widths = [_width(row) for row in table.iterchildren(f"{_WORD}tr", f"{_WORD}sdt")]
+    allowed = max(_MAX_COLUMNS, _MAX_CELLS // max(len(widths), 1))
     grid = table.find(f"{_WORD}tblGrid")
     if grid is None:
         grid = table.makeelement(f"{_WORD}tblGrid")
         marks = table.find(f"{_WORD}tblPr")
         table.insert(0 if marks is None else table.index(marks) + 1, grid)
-    for _ in range(min(width, _MAX_COLUMNS) - len(grid)):
+    for _ in range(min(max(widths, default=0), allowed) - len(grid)):
         grid.append(grid.makeelement(f"{_WORD}gridCol"))
 
 
@@ -267,7 +319,7 @@ def _pieces(element: Any) -> Iterator[tuple[bool, str]]:
         if child.tag in _TEXTS:
             yield False, str(child)
         elif name == "oMath":
-            if latex := str(oMath2Latex(child)).strip():
+            if latex := latex_of_office(child):
                 yield True, latex
         elif name not in _BESIDE_TEXT:
             yield from _pieces(child)

@@ -6,9 +6,11 @@
 * Signs, what a form's list and boxes say, and words drawn as WordArt are no text.
 """
 
+from itertools import islice
 from typing import Any
 
 from s3sync_dagster.extraction.office_shapes import replace
+from s3sync_dagster.extraction.word_formulas import MATH
 from s3sync_dagster.extraction.word_symbols import PRIVATE, sign_of, with_signs
 
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -20,7 +22,9 @@ _ROUND_RUNS = tuple(f"{_WORD}{name}" for name in ("ins", "smartTag", "fldSimple"
 _HOLDERS = {f"{_WORD}{name}" for name in ("p", "hyperlink", "sdtContent", *("ins", "fldSimple"))}
 _RUN, _TEXT, _VALUE = f"{_WORD}r", f"{_WORD}t", f"{_WORD}val"
 _CHECKED, _UNCHECKED = "☒", "☐"
-_OFF = ("0", "false", "off")
+_SAID = (_TEXT, f"{_WORD}sym", f"{MATH}t")
+_MAX_RUNS_OF_FIELD = 12
+_OFF = ("0", "false", "off", "f")
 
 
 def open_runs(root: Any) -> None:
@@ -42,9 +46,11 @@ def open_runs(root: Any) -> None:
         if text.text and PRIVATE.search(text.text):
             text.text = with_signs(text.text, _font_of(text))
     for data in [*root.iter(f"{_WORD}ffData")]:
-        _put_in_run(data, _said(data))
+        if not _has_result(data):
+            _put_in_run(data, _said(data))
     for path in [*root.iter(f"{_VML}textpath")]:
-        _put_in_run(path, path.get("string", ""))
+        if path.get("on", "t").lower() not in _OFF:
+            _put_in_run(path, path.get("string", ""))
 
 
 def _is_round_runs(element: Any, inside: Any) -> bool:
@@ -64,7 +70,9 @@ def _choose(ways: Any) -> None:
     """Put the first way in which a text is given that has words in place of all: emoji have two."""
     if next(ways.iter(*_DRAWN), None) is not None:
         return  # docling chooses
-    said = (way for way in ways if any(text.text for text in way.iter(_TEXT)))
+    said = (
+        way for way in ways if any(one.text or one.get(f"{_WORD}char") for one in way.iter(*_SAID))
+    )
     replace(ways, list(next(said, [])))
 
 
@@ -95,6 +103,19 @@ def _said(data: Any) -> str:
     mark = next((one for one in marks if one is not None), None)
     is_off = mark is None or mark.get(_VALUE, "1").lower() in _OFF
     return _UNCHECKED if is_off else _CHECKED
+
+
+def _has_result(data: Any) -> bool:
+    """Return whether a field's choice stands behind it as text too, as some programs write it."""
+    run = next(data.iterancestors(_RUN), None)
+    near = () if run is None else islice(run.itersiblings(_RUN), _MAX_RUNS_OF_FIELD)
+    for following in near:
+        mark = following.find(f"{_WORD}fldChar")
+        if mark is not None and mark.get(f"{_WORD}fldCharType") == "end":
+            return False
+        if any(text.text and text.text.strip() for text in following.iter(_TEXT)):
+            return True
+    return False
 
 
 def _number(element: Any, name: str, *, default: int) -> int:

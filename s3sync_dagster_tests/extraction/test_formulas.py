@@ -1,10 +1,13 @@
 """Formulas of OpenDocument files: read where they stand, as those of Word documents are."""
 
+import io
 from typing import Any
 
 import lxml.etree
 import pytest
+from pptx import Presentation
 
+from s3sync_dagster.extraction.formula_signs import latex_of_text
 from s3sync_dagster.extraction.formulas import latex_of
 from s3sync_dagster_tests.extraction.conftest import Read
 from s3sync_dagster_tests.extraction.test_odd_files import added
@@ -49,7 +52,7 @@ def math(inside: str) -> str:
         ),
         (
             "<munder><mi>lim</mi><mrow><mi>x</mi><mo>→</mo><mi>∞</mi></mrow></munder>",
-            r"\lim_{x \text{ \textrightarrow } \infty}",
+            r"\lim_{x \rightarrow \infty}",
         ),
         ("<mroot><mi>x</mi><mn>3</mn></mroot>", r"\sqrt[3]{x}"),
         (
@@ -80,11 +83,51 @@ def math(inside: str) -> str:
             r"{}_{a}^{2}X_{b}",
         ),
         ("<mi>a</mi><mphantom><mi>b</mi></mphantom><mo>&#x2062;</mo><!-- x --><mi>c</mi>", "ac"),
+        ("<mo>{</mo><mi>x</mi><mo>}</mo>", r"\{x\}"),
+        ('<mfenced open="{" close=""><mi>x</mi></mfenced>', r"\{x"),
+        ("<mtext>a{b}</mtext>", r"a\{b\}"),
+        ("<mi>𝑥</mi><mo>∈</mo><mi>ℝ</mi>", r"x \in \mathbb{R}"),
+        ("<mi>𝐀</mi><mi>𝜋</mi><mo>√</mo><mn>2</mn>", r"\mathbf{A} \pi \surd 2"),
+        (
+            '<mo>(</mo><mfrac linethickness="0"><mn>49</mn><mn>6</mn></mfrac><mo>)</mo>',
+            r"(\genfrac{}{}{0pt}{}{49}{6})",
+        ),
+        ('<mfrac linethickness="0.5pt"><mn>1</mn><mn>2</mn></mfrac>', r"\frac{1}{2}"),
+        ('<menclose notation="radical"><mn>16</mn></menclose>', r"\sqrt{16}"),
+        ("<msup><msup><mn>2</mn><mn>3</mn></msup><mn>4</mn></msup>", "{2^{3}}^{4}"),
+        ("<msup><msub><mi>x</mi><mi>i</mi></msub><mn>2</mn></msup>", "x_{i}^{2}"),
+        ("<msup><mrow><mo>-</mo><mn>3</mn></mrow><mn>2</mn></msup>", "{-3}^{2}"),
+        ("<msup><mrow><mo>(</mo><mi>x</mi><mo>)</mo></mrow><mn>2</mn></msup>", "(x)^{2}"),
+        (
+            "<msup><mrow><mo>(</mo><mi>x</mi><mo>)(</mo><mi>y</mi><mo>)</mo></mrow><mn>2</mn></msup>",
+            "{(x)(y)}^{2}",
+        ),
+        ("<maction selection='2'><mn>1</mn><mn>2</mn></maction>", "2"),
+        ("x = 5<mo>+</mo>a<!-- b -->", "x = 5 + a"),
+        ("<msup><mover><mi>v</mi><mo>→</mo></mover><mn>2</mn></msup>", r"\vec{v}^{2}"),
         ("<semantics><mrow/><annotation>sum from i</annotation></semantics>", "sum from i"),
     ],
 )
 def test_mathml_is_latex(inside: str, latex: str):
     assert latex_of(etree.fromstring(math(inside))) == latex
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("Größe", "für alle", "Скорость", "λόγος", "café", "速度", "हिन्दी", "Łódź", "5 µm", "m²"),
+        *("90°", "3 €", "½", "“so”", "§ 5", "CO₂", "№ 3"),
+    ],
+)
+def test_words_of_a_formula_are_found_as_they_are_written(word: str):
+    assert latex_of(etree.fromstring(math(f"<mtext>{word}</mtext>"))) == word
+
+
+def test_braces_of_every_sign_are_closed():
+    for code in (*range(0x20, 0x3000), *range(0x1D400, 0x1D800)):
+        if chr(code) not in "{}":
+            latex = latex_of_text(chr(code))
+            assert latex.count("{") == latex.count("}"), hex(code)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +202,17 @@ ON_SLIDE = (
 def test_formula_of_a_slide_is_read(read: Read, inside: str, text: str):
     words = shape("X").replace("<a:r><a:t>X</a:t></a:r>", inside)
     assert read(slide(either(words, shape(" "))), "a.pptx").text == text
+
+
+def test_formula_in_the_notes_of_a_slide_is_read(read: Read):
+    deck = Presentation()
+    notes = deck.slides.add_slide(deck.slide_layouts[6]).notes_slide.notes_text_frame
+    assert notes is not None
+    notes.text = "where "
+    notes.paragraphs[0]._p.append(etree.fromstring(ON_SLIDE))
+    out = io.BytesIO()
+    deck.save(out)
+    assert read(out.getvalue(), "a.pptx").text == "Notes:\n\nwhere $c^{2}$\n"
 
 
 PAGE = (

@@ -1,6 +1,7 @@
 """The body of a mail is all that its reader is shown, in its order (RFC 2046, 5.1)."""
 
 import base64
+import quopri
 from email.message import EmailMessage
 from email.mime.message import MIMEMessage
 from email.mime.multipart import MIMEMultipart
@@ -8,6 +9,7 @@ from email.mime.text import MIMEText
 
 import pytest
 
+from s3sync_dagster.extraction import mail_body
 from s3sync_dagster.extraction.mail import read_eml
 from s3sync_dagster.model.source import ExtractionConfig
 
@@ -169,6 +171,45 @@ def test_who_did_not_get_a_mail_and_why_is_of_the_body(kind: str, subtype: str):
         assert "Reporting-MTA: dns; mx.example.org\n\nFinal-Recipient: rfc822; bob" in mail.text
 
 
+LETTERS = FIELDS.replace("Recipient address rejected", "Usuário não existe, caixa postal cheia")
+
+
+@pytest.mark.parametrize("charset", ["latin-1", "utf-8"])
+@pytest.mark.parametrize("kind", ["delivery-status", "global-delivery-status"])
+@pytest.mark.parametrize("subtype", ["plain", "html"])
+def test_why_a_mail_came_back_is_read_in_letters_of_any_language(kind, charset, subtype):
+    source = DELIVERY.format(kind=kind, subtype=subtype, said="It failed.", fields=LETTERS)
+    mail = read_eml(source.encode(charset), name="a.eml", config=ExtractionConfig())
+    assert "Usuário não existe, caixa postal cheia" in (mail.text or mail.html.decode())
+
+
+@pytest.mark.parametrize("kind", ["delivery-status", "global-delivery-status"])
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [
+        ("base64", base64.encodebytes(LETTERS.encode())),
+        ("quoted-printable", quopri.encodestring(LETTERS.encode())),
+    ],
+)
+def test_a_report_that_is_packed_is_read(kind, encoding, packed):
+    head = f"{kind}\nContent-Transfer-Encoding: {encoding}"
+    source = DELIVERY.format(
+        kind="delivery-status", subtype="plain", said="It failed.", fields=packed.decode()
+    ).replace("message/delivery-status", f"message/{head}")
+    mail = read_eml(source.encode(), name="a.eml", config=ExtractionConfig())
+    reason = "smtp; 550 5.1.1 <bob@example.com>: Usuário não existe, caixa postal cheia"
+    assert mail.text.endswith(
+        "Reporting-MTA: dns; mx.example.org\n\nFinal-Recipient: rfc822; bob@example.com\n"
+        f"Action: failed\nStatus: 5.1.1\nDiagnostic-Code: {reason}"
+    )
+
+
+def test_half_letters_of_a_charset_end_no_reading():
+    half = MIMEText("<p>x +2AA- y</p>", "html", "us-ascii")
+    half.replace_header("Content-Type", 'text/html; charset="utf-7"')
+    assert "x" in body(mixed(half))[1]
+
+
 def test_a_mail_in_wide_letters_inside_a_mail_is_one():
     source = DELIVERY.format(kind="delivery-status", subtype="plain", said="x", fields=FIELDS)
     mail = read_eml(
@@ -196,3 +237,22 @@ def test_a_byte_order_mark_hides_no_header():
         b"\xef\xbb\xbfSubject: Offer\n\nwords\n", name="a.eml", config=ExtractionConfig()
     )
     assert (mail.subject, mail.text.strip()) == ("Offer", "words")
+
+
+def test_numbers_that_only_the_text_has_stand_before_its_page():
+    text = plain("Dial-in number: +49 30 1234567 PIN 9988#")
+    both = mixed(
+        text, page("Join the meeting by the button in the middle of this"), kind="alternative"
+    )
+    said = body(both)[1]
+    assert said.index("9988#") < said.index("button")
+
+
+def test_a_page_that_many_ways_share_is_read_once(monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+    monkeypatch.setattr(mail_body, "plain_text", lambda text: asked.append(text) or text)
+    message = page(f"{RICH} and {RICH.upper()}")
+    for place in range(9):
+        message = mixed(plain(f"stub {place * 'x'}"), message, kind="alternative")
+    assert "bicycles" in body(message)[1]
+    assert len(asked) == 1

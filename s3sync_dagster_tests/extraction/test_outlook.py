@@ -3,6 +3,7 @@
 import pytest
 
 from s3sync_dagster.extraction import outlook
+from s3sync_dagster.extraction.mail_body import page_for
 from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster_tests.extraction import corpus
 from s3sync_dagster_tests.extraction.conftest import Read
@@ -96,3 +97,38 @@ def test_page_that_says_more_than_the_text_beside_it_is_read(read: Read):
     assert "another program" not in read(stub, "a.msg").text
     as_text = msg_file(message(subject="Offer", body=f"{rich}, plainly", html=html))
     assert "skis, plainly" in read(as_text, "a.msg").text
+
+
+CHINESE = "恭喜 陳奎良 高票當選 雲林縣總工會 年度模範勞工代表, 其餘人員 雖然未當選, 受到肯定"
+NEWS = "還有 春季目錄 新自行車 帳篷 船 滑雪板 登山鞋 睡袋 背包 水壺 手電筒 地圖 指南針 繩索"
+
+
+@pytest.mark.parametrize("declared", ["big5", "utf-8", "x-unknown"])
+@pytest.mark.parametrize("more", ["", NEWS])
+def test_page_whose_letters_are_wrong_is_read_by_its_charset_or_not_at_all(
+    read: Read, declared: str, more: str
+):
+    wide = f"{CHINESE} {more}".encode("big5").decode("latin-1")
+    page = f'<meta http-equiv="Content-Type" content="text/html; charset={declared}"><p>{wide}</p>'
+    mail = msg_file(message(subject="Offer", body=CHINESE, html=page.encode()))
+    text = read(mail, "a.msg").text
+    assert "雲林縣總工會" in text
+    assert ("指南針" in text) == (declared == "big5" and bool(more))
+
+
+def test_page_of_a_longer_text_is_another_one():
+    text = " ".join(f"word{number}" for number in range(60))
+    page = " ".join(f"other{number}" for number in range(200))
+    assert page_for(f"<p>{page}</p>", text) == ""
+    assert page_for(f"<p>{page} {text}</p>", text) == f"<p>{page} {text}</p>"
+
+
+def test_numbers_that_only_the_text_has_stand_before_its_page(read: Read):
+    text, page = (
+        "Dial 49301234567",
+        "<p>Join the meeting by the button in the middle of the mail</p>",
+    )
+    both = read(msg_file(message(subject="Call", body=text, html=page.encode())), "a.msg").text
+    assert both.index("49301234567") < both.index("button")
+    page = page.replace("<p>", '<p><a href="tel:49301234567">call</a>')
+    assert page_for(page, text) == page

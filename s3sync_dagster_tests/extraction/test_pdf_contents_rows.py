@@ -320,3 +320,25 @@ def test_a_name_in_capitals_goes_on_in_capitals():
     lines[3:4] = [(long, ""), ("WHO LIVED", "7")]
     _, (table,) = read(lines)
     assert table.rows[3] == [f"{long} WHO LIVED", "7"]
+
+
+@pytest.mark.parametrize(
+    ("long", "rest"),
+    [
+        ("4 ASSESSMENT OF THE IMPACT OF THE PROPOSED WORKS AND", "RECOMMENDATIONS"),
+        ("PART TWO OF THE AGREEMENT BETWEEN ALL OF US AND THE", "annexes and appendices"),
+        ("4 NASA AND ESA: A MISSION TO THE OUTER PLANETS, WITH", "all launches"),
+        ("Section 5 of the Companies Act and what it means for", "partnerships"),
+    ],
+)
+@pytest.mark.parametrize("left", [60, 80])
+def test_a_name_that_goes_on_below_is_no_head(long: str, rest: str, left: float):
+    names = [(name, str(page)) for page, name in enumerate(NUMBERED, 3)]
+    names[3:4] = [(long, ""), (rest, "7")]
+    words: list[Word] = []
+    for place, (name, page) in enumerate(names):
+        top = 100 + 14 * place
+        words += words_at(name, left if name == rest else 60, top)
+        words += page_at(page, top) if page else []
+    (table,) = find_contents([paragraph(words)], words)
+    assert [f"{long} {rest}", "7"] in table.rows

@@ -7,6 +7,7 @@ from xml.sax.saxutils import escape
 
 import pytest
 
+from s3sync_dagster.extraction.sheet_tables import MergedCells
 from s3sync_dagster_tests.extraction.conftest import Read
 from s3sync_dagster_tests.extraction.test_shown import ods, record, xlsb
 
@@ -99,8 +100,8 @@ def test_durations_and_dates_beyond_python_s_hide_no_row(read: Read, code: str, 
 
 def test_comments_links_and_boxes_of_an_open_document_sheet_are_read(read: Read):
     comment = (
-        "<office:annotation><dc:creator>Ann</dc:creator><text:p>ask</text:p><text:p>Bob</text:p>"
-        "</office:annotation>"
+        "<office:annotation><dc:creator>Ann</dc:creator><text:p>ask</text:p><text:list>"
+        "<text:list-item><text:p>Bob</text:p></text:list-item></text:list></office:annotation>"
     )
     link = '<text:a xlink:href="https://example.org/x">prices</text:a>'
     frame = "<draw:frame><draw:text-box><text:p>{}</text:p></draw:text-box></draw:frame>"
@@ -118,3 +119,14 @@ def test_comments_links_and_boxes_of_an_open_document_sheet_are_read(read: Read)
     )
     assert "prices" in document.text
     assert document.pages[-1].label == "Sheet1: drawings"
+
+
+def test_no_cell_is_of_two_merged_ranges():
+    merged = MergedCells([((0, 0), (1, 1)), ((1, 1), (9, 2)), ((1, 2), (2, 3)), ((1, 5), (2, 5))])
+    rows = [["a", "", "", "", "", ""], ["", "b", "c", "", "", "d"], ["", "", "", "", "", ""]]
+    filled = [merged.fill(number, row) for number, row in enumerate(rows)]
+    assert filled == [
+        ["a", "a", "", "", "", ""],
+        ["a", "b", "c", "c", "", "d"],
+        ["", "", "c", "c", "", "d"],
+    ]

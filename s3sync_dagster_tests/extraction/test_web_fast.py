@@ -130,6 +130,85 @@ def test_labels_of_a_drawing_are_read():
     assert markdown(f"<p>a</p>{drawing}<p>b</p>") == "a\n\nNorth South East\n\nb\n"
 
 
+@pytest.mark.parametrize(
+    ("drawn", "expected"),
+    [
+        (
+            (
+                "<switch><foreignObject><div>Approve <b>order</b> 17</div></foreignObject>"
+                "<text>Approve order…</text></switch>"
+            ),
+            "Approve order 17",
+        ),
+        ("<switch><foreignObject/><g><text>as letters</text></g></switch>", "as letters"),
+        ("<defs><text>unused</text></defs><text>used</text>", "used"),
+        ("<text>12<tspan>.5</tspan> kg H<tspan dy='3'>2</tspan>O</text>", "12.5 kg H2O"),
+        ("<text><tspan x='0'>one</tspan><tspan x='0' dy='9'>two</tspan></text>", "one two"),
+    ],
+    ids=["diagrams.net", "nothing in the first", "definitions", "parts of a word", "lines"],
+)
+def test_labels_of_a_drawing_are_said_once(drawn: str, expected: str):
+    assert markdown(f"<svg><g>{drawn}</g></svg>") == f"{expected}\n"
+
+
+MATH = (
+    "<math><semantics><mrow><mi>x</mi><mo>=</mo><mn>7</mn></mrow>"
+    "<annotation encoding='application/x-tex'>x=7</annotation></semantics></math>"
+)
+
+
+@pytest.mark.parametrize(
+    ("formula", "expected"),
+    [
+        (
+            "<span class='katex'><span class='katex-html' aria-hidden='true'>E=25</span></span>",
+            "E=25",
+        ),
+        (
+            (
+                f"<span class='katex'><span class='katex-mathml'>{MATH}</span>"
+                "<span class='katex-html' aria-hidden='true'>x=7</span></span>"
+            ),
+            "$x=7$",
+        ),
+        (
+            (
+                f"<span class='mwe-math-element'><span style='display: none'>{MATH}</span>"
+                "<img class='mwe-math-fallback-image-inline' aria-hidden='true' alt='x=7'></span>"
+            ),
+            "$x=7$",
+        ),
+        (f"<span class='katex'>{MATH} and {MATH}</span>", "$x=7$ and $x=7$"),
+        ("<img class='mwe-math-fallback-image-inline' alt='x=7'>", "[Picture: x=7]"),
+        (
+            (
+                "<span class='MathJax'><span class='math'><span>x</span>=7</span>"
+                f"<span class='MJX_Assistive_MathML'>{MATH}</span></span>"
+            ),
+            "$x=7$",
+        ),
+        (
+            (
+                "<mjx-container><svg><text>x=7</text></svg>"
+                f"<mjx-assistive-mml>{MATH}</mjx-assistive-mml></mjx-container>"
+            ),
+            "$x=7$",
+        ),
+    ],
+    ids=[
+        "KaTeX, letters alone",
+        "KaTeX",
+        "MediaWiki",
+        "two",
+        "its picture alone",
+        "MathJax 2",
+        "MathJax",
+    ],
+)
+def test_a_formula_of_a_page_is_said_once(formula: str, expected: str):
+    assert markdown(f"<p>so {formula} holds</p>") == f"so {expected} holds\n"
+
+
 @pytest.mark.parametrize("odd", ["<![foo[ x ]]>", "<![ ", "<![if !mso]>", "<!x>"])
 def test_sections_that_no_page_should_have_end_no_reading(odd: str):
     assert plain_text(f"<p>a</p>{odd}<p>b</p>").startswith("a\n")
@@ -176,3 +255,15 @@ def test_page_that_stands_in_a_frame_is_read(deep: str):
     inside = f"{deep}<p>in the frame</p><iframe srcdoc='&lt;p&gt;no'></iframe>"
     frame = f'<iframe srcdoc="{inside}"></iframe>'
     assert markdown(f"<p>a{frame}</p><p>b</p><iframe></iframe>") == "a\n\nin the frame\n\nb\n"
+
+
+def test_page_in_a_frame_of_an_item_is_read_without_what_goes_by_choice(read: Read):
+    page = "<ul><li>One <iframe srcdoc='<nav>menu</nav><p>framed'>no frames</iframe></li></ul>"
+    assert markdown(page) == "- One menu framed\n"
+    kept = read(page.encode(), "a.html", boilerplate=False)
+    assert kept.text == "- One framed\n"
+
+
+def test_an_article_is_no_second_form_of_its_formula():
+    page = f"<div class='katex'><p>{MATH}</p><p>and more</p></div>"
+    assert markdown(page) == "$x=7$\n\nand more\n"

@@ -77,10 +77,19 @@ def test_what_a_form_s_list_and_boxes_say_is_read(read: Read):
     assert text_of(read, body) == "in Bremen or Ham: ☒☐☐"
 
 
+def test_what_a_list_says_twice_is_read_once(read: Read):
+    data = '<w:ddList><w:listEntry w:val="Ham"/></w:ddList>'
+    parted = f'<w:r><w:fldChar w:fldCharType="separate"/></w:r>{run("Ham")}<w:r><w:fldChar w:'
+    ends = '<w:r><w:fldChar w:fldCharType="end"'
+    twice = field(data, "FORMDROPDOWN").replace(ends, f'{parted}fldCharType="end"')
+    assert text_of(read, f"<w:p>{run('in ')}{twice}{run(' now')}</w:p>") == "in Ham now"
+
+
 def test_words_drawn_as_word_art_are_read(read: Read):
     shape = (
         '<w:r><w:pict><v:shape xmlns:v="urn:schemas-microsoft-com:vml">'
-        '<v:textpath string="DRAFT COPY"/></v:shape></w:pict></w:r>'
+        '<v:textpath on="f" string="not shown"/><v:textpath on="t" string="DRAFT COPY"/>'
+        "</v:shape></w:pict></w:r>"
     )
     assert text_of(read, f"<w:p>{shape}</w:p>") == "DRAFT COPY"
 
@@ -215,6 +224,18 @@ def test_text_that_is_given_in_two_ways_is_read_once(read: Read):
     assert text_of(read, f"<w:p>{run('so ')}{emoji}{run(' ')}{both}</w:p>") == "so 😀 new"
 
 
+def test_signs_and_formulas_that_are_given_in_two_ways_are_read(read: Read):
+    markup = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+    ways = f"<mc:AlternateContent {markup}>{{}}</mc:AlternateContent>"
+    sign = '<w:r><w:sym w:font="Symbol" w:char="F06D"/></w:r>'
+    first = ways.format(f'<mc:Choice Requires="x"/><mc:Fallback>{sign}</mc:Fallback>')
+    second = ways.format(
+        f'<mc:Choice Requires="m">{equation(letters("c=2"))}</mc:Choice>'
+        f"<mc:Fallback>{run('picture')}</mc:Fallback>"
+    )
+    assert text_of(read, f"<w:p>{run('5 ')}{first}{run('g ')}{second}</w:p>") == "5 μg $c=2$"
+
+
 def test_boxes_to_check_in_cells_are_read(read: Read):
     box = (
         '<w:sdt><w:sdtPr><w14:checkbox xmlns:w14="http://schemas.microsoft.com/office/word/2010/'
@@ -224,8 +245,11 @@ def test_boxes_to_check_in_cells_are_read(read: Read):
     assert text.endswith("| ☒ yes | c |")
 
 
-def numbered(body: str, *levels: tuple[str, str, str]) -> bytes:
-    """Return a document with a list of these levels: form, mark and what else they say."""
+def numbered(body: str, *levels: tuple[str, str, str], start: int = 0) -> bytes:
+    """Return a document with a list of these levels: form, mark and what else they say.
+
+    It has the numbers 99 and 98, which begins anew where a start is given.
+    """
     first = '<w:start w:val="1"/>'
     defined = "".join(
         f'<w:lvl w:ilvl="{place}">{"" if "start" in more else first}{more}'
@@ -234,13 +258,15 @@ def numbered(body: str, *levels: tuple[str, str, str]) -> bytes:
     )
     abstract = f'<w:abstractNum w:abstractNumId="99">{defined}</w:abstractNum><w:num '
     content = edited(docx(body), "word/numbering.xml", "<w:num ", abstract)
-    own = '<w:num w:numId="99"><w:abstractNumId w:val="99"/></w:num></w:numbering>'
-    return edited(content, "word/numbering.xml", "</w:numbering>", own)
+    anew = f'<w:lvlOverride w:ilvl="0"><w:startOverride w:val="{start}"/></w:lvlOverride>'
+    own = '<w:num w:numId="{}"><w:abstractNumId w:val="99"/>{}</w:num>'
+    both = own.format(99, "") + own.format(98, anew if start else "")
+    return edited(content, "word/numbering.xml", "</w:numbering>", f"{both}</w:numbering>")
 
 
-def entry(words: str, level: int, *, heading: bool = False) -> str:
+def entry(words: str, level: int, *, heading: bool = False, of: int = 99) -> str:
     style = f'<w:pStyle w:val="Heading{level + 1}"/>' if heading else ""
-    number = f'<w:numPr><w:ilvl w:val="{level}"/><w:numId w:val="99"/></w:numPr>'
+    number = f'<w:numPr><w:ilvl w:val="{level}"/><w:numId w:val="{of}"/></w:numPr>'
     return f"<w:p><w:pPr>{style}{number}</w:pPr>{run(words)}</w:p>"
 
 
@@ -274,7 +300,51 @@ def test_headings_have_the_numbers_that_are_shown(
     assert text.startswith(f"## {first} Scope\n\n### {second} Terms\n\n## {third} Duties\n")
 
 
+@pytest.mark.parametrize(("start", "then"), [(0, "B"), (1, "A"), (4, "D")])
+def test_headings_of_one_list_go_on_counting_under_another_number(
+    read: Read, start: int, then: str
+):
+    places = [("a", 0, 99), ("b", 1, 99), ("c", 0, 98), ("d", 1, 98), ("e", 0, 98)]
+    body = "".join(entry(words, level, heading=True, of=of) for words, level, of in places)
+    levels = (("upperLetter", "Annex %1", ""), ("decimal", "%1.%2", ""))
+    text = read(numbered(body, *levels, start=start), "a.docx").text
+    last = chr(ord(then) + 1)
+    expected = ["## Annex A a", "### A.1 b", f"## Annex {then} c", f"### {then}.1 d"]
+    assert text.split("\n\n")[:5] == [*expected, f"## Annex {last} e"]
+
+
+def test_numbers_below_a_heading_that_shows_none_begin_anew(read: Read):
+    places = [("a", 0), ("b", 1), ("c", 1), ("d", 0), ("e", 1)]
+    body = "".join(entry(words, level, heading=True) for words, level in places)
+    text = read(numbered(body, ("none", "", ""), ("decimal", "§ %2", "")), "a.docx").text
+    assert text.split("\n\n")[:5] == ["## a", "### § 1 b", "### § 2 c", "## d", "### § 1 e"]
+
+
+def test_items_begin_where_their_list_says_and_in_digits_where_it_asks(read: Read):
+    body = "".join(entry(words, 0, of=98) for words in ("a", "b"))
+    text = read(numbered(body, ("decimal", "%1.", ""), start=7), "a.docx").text
+    assert text.startswith("7. a\n8. b\n")
+    body = entry("a", 0) + entry("b", 1)
+    levels = (("upperRoman", "Article %1", ""), ("decimal", "Section %1.%2", "<w:isLgl/>"))
+    assert "Section 1.1 b" in read(numbered(body, *levels), "a.docx").text
+
+
 def test_numbers_in_brackets_are_read_as_they_are_shown(read: Read):
     body = "".join(entry(words, level) for words, level in (("a", 0), ("b", 1), ("c", 1), ("d", 0)))
     text = read(numbered(body, ("decimal", "§ %1", ""), ("decimal", "(%2)", "")), "a.docx").text
     assert text.startswith("- § 1 a\n    - (1) b\n    - (2) c\n- § 2 d\n")
+
+
+def test_spans_over_columns_that_no_table_has_make_no_cells(read: Read):
+    wide = '<w:tr><w:tc><w:tcPr><w:gridSpan w:val="999"/></w:tcPr><w:p/></w:tc></w:tr>' * 800
+    one = f"<w:tr><w:tc><w:tcPr/><w:p>{run('a')}</w:p></w:tc></w:tr>"
+    text = text_of(read, f"<w:tbl><w:tblPr/><w:tblGrid/>{one}{wide}</w:tbl>")
+    assert text.splitlines()[0].count("|") == 64
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [("Größe", "Größe"), ("5 µm", "5 µm"), ("{x}", r"\{x\}"), ("x∈ℝ", r"x \in \mathbb{R}")],
+)
+def test_words_of_a_formula_are_found_as_they_are_written(read: Read, words: str, shown: str):
+    assert text_of(read, f"<w:p>{equation(letters(words))}</w:p>") == f"$${shown}$$"

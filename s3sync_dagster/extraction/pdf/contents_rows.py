@@ -25,6 +25,7 @@ _DIVISION = re.compile(
     r"(?:\d{1,3}|[IVXL]{1,6}|[A-Z]|ONE|TWO|THREE|FOUR|FIVE|SIX|SEVEN|EIGHT|NINE|TEN)\b",
     re.IGNORECASE,
 )
+_COUNTS = re.compile(r"[a-z]|[a-z]{1,5}[.)]")
 _MARK_APART = re.compile(r"(?<=\d) \.(?=\s|$)")
 _KINDS = ("paragraph", "heading", "list_item", "code", "table")
 _MIN_ENTRIES = 6
@@ -240,7 +241,7 @@ def _rows(lines: list[list[Word]], *, edge: float) -> list[list[str]] | None:
         if not before and _is_head(line, above, below, edge=edge, by_indent=heads):
             rows.append([text, ""])
             continue
-        if not before and is_wide and _DIVISION.match(text):
+        if not before and is_wide and _DIVISION.match(text) and not _goes_on(below):
             return None
         if _has_label(line) or not _has_label(below[:-1]):
             if is_wide and not before and is_left[0] and not _has_label(line):
@@ -264,16 +265,24 @@ def _is_head(
     Capitals tell, or what the line calls itself and the labels or the indent of these.
     """
     before, after = (one[:-1] if _is_page(one[-1], edge) else one for one in (above, below))
+    if _goes_on(after):
+        return False
     is_division = _DIVISION.match(_text(line)) is not None
     if is_division and (by_indent or _has_label(after)):
         return True
     is_apart = is_division or not _in_capitals(before) or line[0].left <= above[0].left + SHIFT
-    return is_apart and _in_capitals(line) and not _in_capitals(after)
+    return is_apart and _in_capitals(line) and not _in_capitals(after, least=1)
 
 
-def _in_capitals(line: Sequence[Word]) -> bool:
+def _goes_on(line: Sequence[Word]) -> bool:
+    """Return whether a line begins with a small letter, and not with one that counts (``a)``)."""
+    first = line[0].text
+    return first[:1].islower() and _COUNTS.fullmatch(first) is None
+
+
+def _in_capitals(line: Sequence[Word], *, least: int = 2) -> bool:
     words = [word.text for word in line if any(map(str.isalpha, word.text))]
-    return len(words) > 1 and all(map(str.isupper, words))
+    return len(words) >= least and all(map(str.isupper, words))
 
 
 def _text(line: Sequence[Word]) -> str:
