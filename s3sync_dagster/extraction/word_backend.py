@@ -209,8 +209,8 @@ class WordBackend(MsWordDocumentBackend):
         """Return what defines a list, and where its levels begin anew."""
         if numid not in self._lists:
             of, starts = f"itself {numid}", dict[int, int]()
-            parts: Any = self.docx_obj.part.package.parts
-            for part in (one for one in parts if "numbering" in one.partname):
+            package: Any = self.docx_obj.part.package
+            for part in (one for one in package.parts if "numbering" in one.partname):
                 number = part.element.find(f"{_WORD}num[@{_WORD}numId='{numid}']")
                 shared = None if number is None else number.find(f"{_WORD}abstractNumId")
                 if number is not None and shared is not None:
