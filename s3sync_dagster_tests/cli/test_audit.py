@@ -2,6 +2,10 @@
 
 import os
 import pwd
+import signal
+import subprocess
+import sys
+import time
 
 import click
 
@@ -72,3 +76,25 @@ def test_commands_that_change_something_are_in_the_log(s3sync):
     assert s3sync("audit", "--who", "nobody", "--json").json == []
     assert s3sync("audit", "--until", "2020-01-01", "--json").json == []
     assert len(s3sync("audit", "--before", str(found[0]["number"]), "--json").json) == 2
+
+
+KILLED = (
+    "import os, signal, sys\n"
+    "from s3sync_dagster.catalog.tokens import Tokens\n"
+    "Tokens.revoke = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
+    "from s3sync_dagster.cli import main\n"
+    "sys.argv = ['s3sync', 'token', 'revoke', '7']\n"
+    "main()\n"
+)
+
+
+def test_a_command_that_was_killed_is_in_the_log(s3sync):
+    killed = subprocess.run([sys.executable, "-c", KILLED], timeout=120, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    [one] = s3sync("audit", "--json").json
+    told = (one["action"], one["subject"], one["outcome"])
+    assert told == ("token revoke", "token_id=7", "begun")
+    assert s3sync("token", "revoke", "7").code == 1
+    ended, killed = s3sync("audit", "--json").json
+    assert (ended["outcome"], killed["outcome"]) == ("token_not_found", "begun")
+    assert killed["at"] <= ended["at"] <= time.time()
