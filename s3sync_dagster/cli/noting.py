@@ -42,8 +42,11 @@ _SUBJECTS = (
     "place",
 )
 """Parameters that say what was changed; the others may be anything."""
-_SECRET = re.compile(r"(?<=//)[^/@]*@|[?#].*", re.DOTALL)
-"""What an address may have of a password or a key."""
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_LOGIN = re.compile(r"[^/:@]*:.*@|[^/]*@", re.DOTALL)
+"""A name and a password before a host; secret keys have slashes, passwords signs of any kind."""
+_SECRET_TAIL = re.compile(r"(?:[?#;&]|%(?:25|26|23|3b|3f)).*", re.DOTALL | re.IGNORECASE)
+"""What an address may have of keys behind its path, also where it was quoted."""
 
 
 @contextmanager
@@ -94,9 +97,18 @@ def noted(catalog: Catalog) -> Iterator[None]:
 
 def _subject(given: Mapping[str, Any]) -> str:
     told = {name: str(given[name]) for name in _SUBJECTS if given.get(name)}
-    if "://" in told.get("place", ""):
-        told["place"] = _SECRET.sub("", told["place"])
+    if "place" in told:
+        told["place"] = _without_secrets(told["place"])
     return " ".join(f"{name}={value}" for name, value in told.items())
+
+
+def _without_secrets(place: str) -> str:
+    """Return a place without secrets, also one that breaks all rules and is about to be refused."""
+    scheme = _SCHEME.match(place)
+    at = scheme.end() if scheme is not None else 0
+    login = _LOGIN.match(place, at)
+    kept = place if login is None else f"{place[:at]}***@{place[login.end() :]}"
+    return _SECRET_TAIL.sub("", kept) if "://" in place else kept
 
 
 def _user() -> str:
