@@ -1,7 +1,10 @@
-"""What people did: rows that are added and read, never changed, and go when old or many."""
+"""What people did: rows that are added and read, and go when old or many.
+
+That of a command alone is changed, once: it is there before the command does anything.
+"""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -15,13 +18,16 @@ MAX_TEXT = 500
 NOBODY = "nobody"
 """The role of who sent a token or a signature that nobody has."""
 
+BEGUN = "begun"
+"""The outcome of a command that goes on, or that was killed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
     """One thing that somebody did or tried to do. It holds no payload, so no secret."""
 
     at: float
-    """Seconds since 1970, by the clock of who wrote it."""
+    """Seconds since 1970, by the clock of who wrote it; of a command, when it began."""
     tenant: str | None
     """None for the command line, which knows no tenants."""
     who: str
@@ -35,7 +41,7 @@ class AuditEntry:
     subject: str
     """Ids of the path, or the names that the command was given."""
     outcome: str
-    """The status of the answer; ``done`` or the reason of an error for commands."""
+    """The status of the answer; ``done``, ``begun`` or the reason of an error for commands."""
 
 
 class Audit:
@@ -50,6 +56,27 @@ class Audit:
             return
         with self._db.write() as tx:
             tx.execute(audit.insert(), [_values(entry) for entry in entries])
+
+    def begin(self, entry: AuditEntry) -> int:
+        """Keep the entry of what is about to be done, as ``BEGUN``; returns its number."""
+        begun = audit.insert().values(_values(replace(entry, outcome=BEGUN)))
+        with self._db.write() as tx:
+            return tx.execute(begun.returning(audit.c.id)).scalar_one()
+
+    def end(self, number: int | None, entry: AuditEntry) -> None:
+        """Say how it ended, once.
+
+        Args:
+            number: what ``begin`` returned; None where it failed.
+            entry: the same one. It is kept as a new one where that of the beginning is no more
+                there: old, or of a catalog that another one has replaced since.
+        """
+        same = (audit.c.id == number, audit.c.at == entry.at, audit.c.outcome == BEGUN)
+        values = _values(entry)
+        ended = audit.update().where(*same).values(outcome=values["outcome"])
+        with self._db.write() as tx:
+            if number is None or tx.execute(ended).rowcount == 0:
+                tx.execute(audit.insert().values(values))
 
     def rows(
         self,

@@ -42,7 +42,10 @@ def audit(
     limit: int,
     as_json: bool,
 ) -> int:
-    """Show who changed what or was refused, when and from where, the newest first."""
+    """Show who changed what or was refused, when and from where, the newest first.
+
+    A command whose outcome is `begun` goes on, or was killed.
+    """
     with opened(chroma=False, dagster=False) as parts:
         rows = parts.catalog.audit.rows(
             tenant=tenant,

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -21,7 +22,7 @@ from s3sync_dagster.catalog.cipher import OLD_KEYS_VARIABLE, open_cipher
 from s3sync_dagster.cli.dagster_door import LOCATION, URL, dagster_door, why_unseen
 from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.local.chroma_server import running_chroma, use_chroma
-from s3sync_dagster.local.privacy import open_to_others
+from s3sync_dagster.local.privacy import of_others, open_to_others
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.settings import Settings
 from s3sync_dagster.workers import open_pool, sandbox
@@ -38,6 +39,7 @@ CLOCK_BROKEN_SECONDS, CLOCK_NOTE_SECONDS = 300, 30
 WAIT_SECONDS = 5.0
 SILENT_SECONDS = 120.0
 """A daemon gives a sign every 30 s; Dagster itself waits half an hour before it says so."""
+SHOWN_OF_OTHERS = 3
 _HELD = "s3sync_dagster.workers.held:held"
 _COUNTED = "s3sync_dagster.workers.held:is_counted"
 _LEFT = {
@@ -192,6 +194,9 @@ def _bytecode() -> Check:
 
 
 def _privacy(settings: Settings) -> Check:
+    if planted := [str(one) for one in islice(of_others(settings.home), SHOWN_OF_OTHERS)]:
+        text = f"{' '.join(planted)} of other users of this machine: chown what is yours, and "
+        return Check("privacy", "broken", text + "remove what is not, or name another folder")
     folders = [settings.home]
     if not settings.dagster_home.is_relative_to(settings.home):
         folders.append(settings.dagster_home)

@@ -5,7 +5,8 @@ import pwd
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -41,20 +42,41 @@ _SUBJECTS = (
     "place",
 )
 """Parameters that say what was changed; the others may be anything."""
-_SECRET = re.compile(r"(?<=//)[^/@]*@|[?#].*", re.DOTALL)
-"""What an address may have of a password or a key."""
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_LOGIN = re.compile(r"[^/:@]*:.*@|[^/]*@", re.DOTALL)
+"""A name and a password before a host; secret keys have slashes, passwords signs of any kind."""
+_SECRET_TAIL = re.compile(r"(?:[?#;&]|%(?:25|26|23|3b|3f)).*", re.DOTALL | re.IGNORECASE)
+"""What an address may have of keys behind its path, also where it was quoted."""
 
 
 @contextmanager
 def noted(catalog: Catalog) -> Iterator[None]:
-    """Write an entry at the end of the block, if this command is one that changes something."""
+    """Write an entry around the block, if this command is one that changes something.
+
+    It is there before anything is done: who kills his own command, or has it wait for ever,
+    does not keep it out of the log.
+    """
     context = click.get_current_context(silent=True)
     command = context.command_path.partition(" ")[2] if context is not None else ""
     looks = context is not None and command in LOOKS and not context.params.get(LOOKS[command])
     if context is None or command not in CHANGES or looks:
         yield
         return
-    outcome = "interrupted"
+    entry = AuditEntry(
+        at=time.time(),
+        tenant=None,
+        who=f"os user {_user()}",
+        role="operator",
+        door="cli",
+        address=None,
+        action=command,
+        subject=_subject(context.params),
+        outcome="interrupted",
+    )
+    number = None
+    with suppress(S3SyncError):  # the end tries again, and tells a person
+        number = catalog.audit.begin(entry)
+    outcome = entry.outcome
     try:
         yield
         outcome = "done"
@@ -65,29 +87,28 @@ def noted(catalog: Catalog) -> Iterator[None]:
         outcome = "failed"
         raise
     finally:
-        entry = AuditEntry(
-            at=time.time(),
-            tenant=None,
-            who=f"os user {_user()}",
-            role="operator",
-            door="cli",
-            address=None,
-            action=command,
-            subject=_subject(context.params),
-            outcome=outcome,
-        )
         try:
-            catalog.audit.add([entry])
+            catalog.audit.end(number, replace(entry, outcome=outcome))
         except S3SyncError as error:
             why = "its database takes nothing now" if machine_fault(error) else error.message
-            click.echo(f"The audit log lacks this command: {why.rstrip('.')}.", err=True)
+            what = "this command" if number is None else "how this command ended"
+            click.echo(f"The audit log lacks {what}: {why.rstrip('.')}.", err=True)
 
 
 def _subject(given: Mapping[str, Any]) -> str:
     told = {name: str(given[name]) for name in _SUBJECTS if given.get(name)}
-    if "://" in told.get("place", ""):
-        told["place"] = _SECRET.sub("", told["place"])
+    if "place" in told:
+        told["place"] = _without_secrets(told["place"])
     return " ".join(f"{name}={value}" for name, value in told.items())
+
+
+def _without_secrets(place: str) -> str:
+    """Return a place without secrets, also one that breaks all rules and is about to be refused."""
+    scheme = _SCHEME.match(place)
+    at = scheme.end() if scheme is not None else 0
+    login = _LOGIN.match(place, at)
+    kept = place if login is None else f"{place[:at]}***@{place[login.end() :]}"
+    return _SECRET_TAIL.sub("", kept) if "://" in place else kept
 
 
 def _user() -> str:

@@ -1,6 +1,8 @@
 """The audit log on SQLite and Postgres: newest first, by tenant, bounded by age and number."""
 
-from s3sync_dagster.catalog.audit import MAX_TEXT, AuditEntry
+from dataclasses import replace
+
+from s3sync_dagster.catalog.audit import BEGUN, MAX_TEXT, AuditEntry
 
 
 def entry(clock, **changes):
@@ -41,6 +43,21 @@ def test_entries_are_found_by_who_what_and_time(catalog, clock):
     assert found(until=clock.seconds) == [bob, ann]
     assert found(tenant="t") == [late, ann]
     assert found(tenant="t", of_nobody=True) == [late, bob, ann]
+
+
+def test_what_begins_is_there_before_it_ends_and_ends_once(catalog, clock):
+    command = entry(clock, tenant=None, door="cli", outcome="done")
+    number = catalog.audit.begin(command)
+    assert catalog.audit.rows() == [(number, replace(command, outcome=BEGUN))]
+    catalog.audit.end(number, command)
+    assert catalog.audit.rows() == [(number, command)]
+    catalog.audit.end(number, replace(command, outcome="failed"))
+    other = entry(clock, at=clock.seconds + 1)
+    late = catalog.audit.begin(other)
+    catalog.audit.end(late, command)  # its own went with the catalog that was replaced
+    catalog.audit.end(None, command)
+    outcomes = [one.outcome for _, one in catalog.audit.rows()]
+    assert outcomes[::-1] == ["done", "failed", BEGUN, "done", "done"]
 
 
 def test_what_people_send_is_bounded_and_has_no_zero_bytes(catalog, clock):

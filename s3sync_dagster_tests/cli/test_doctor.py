@@ -178,6 +178,17 @@ def test_what_is_broken_is_named_with_the_way_out(s3sync, aws_endpoint, home, mo
     assert "no-such-bucket" in found["source docs"][1]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files of other users")
+def test_what_another_user_has_put_into_the_data_folder_is_named(s3sync, home):
+    assert states(s3sync("doctor", "--json"))["privacy"][0] == "ok"
+    planted = home / "logs" / "api.log"
+    planted.symlink_to("/nowhere")
+    os.chown(planted, 65534, 65534, follow_symlinks=False)
+    answer = s3sync("doctor", "--json")
+    state, text = states(answer)["privacy"]
+    assert (answer.code, state, str(planted) in text) == (1, "broken", True)
+
+
 def test_an_instance_of_ones_own_that_others_may_look_into_is_a_note(s3sync, tmp_path, monkeypatch):
     own = tmp_path / "own"
     own.mkdir(mode=0o755)

@@ -71,6 +71,96 @@ def test_a_folder_that_is_shared_by_intent_stays_so(tmp_path):
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
 
 
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files of other users")
+OPEN_AS_ANOTHER = (
+    "import os\n"
+    "from s3sync_dagster.local import home\n"
+    "from s3sync_dagster.model.errors import S3SyncError\n"
+    "from s3sync_dagster.settings import load_settings\n"
+    "text = home.shipped('dagster.yaml')\n"  # the checkout may be root's alone
+    "home.shipped = lambda _: text\n"
+    "os.setgroups([]); os.setegid(65533); os.seteuid(65533)\n"
+    "try: home.prepare_home(load_settings(), dagster=False)\n"
+    "except S3SyncError as error: print(error.reason, error.message)\n"
+)
+
+
+def opened_by_another(home):
+    return subprocess.check_output(
+        [sys.executable, "-c", OPEN_AS_ANOTHER],
+        env={**os.environ, "S3SYNC_HOME": str(home)},
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def open_home():
+    """A folder of user 65533 in which everybody could write, with a file of root's."""
+    with tempfile.TemporaryDirectory() as above:
+        Path(above).chmod(0o755)
+        home = Path(above, "home")
+        (home / "logs").mkdir(parents=True)
+        (home / "logs" / "of-root").write_text("")
+        for folder in (home, home / "logs"):
+            os.chown(folder, 65533, 65533)
+            folder.chmod(0o777)
+        yield home
+
+
+@AS_ROOT
+@pytest.mark.parametrize("kind", ["link", "folder", "file", "deep link"])
+def test_what_another_user_put_into_an_open_home_is_refused_until_it_is_gone(open_home, kind):
+    path = open_home / ("logs/api.log" if kind == "deep link" else "catalog.db")
+    if kind == "folder":
+        path.mkdir(mode=0o777)
+    elif kind == "file":
+        path.write_text("")
+    else:
+        path.symlink_to("/tmp/own.db")
+    os.chown(path, 65534, 65534, follow_symlinks=False)
+    for _ in range(2):  # the first has closed the folder to its writers
+        told = opened_by_another(open_home)
+        assert told.startswith(f"home_of_others '{path}'"), told
+        assert stat.S_IMODE(open_home.stat().st_mode) & 0o033 == 0
+        assert not (open_home / "encryption.key").exists()
+    os.chown(path, 65533, 65533, follow_symlinks=False)
+    if kind not in ("folder", "file"):
+        path.unlink()
+    assert opened_by_another(open_home) == "", "root's own file is no stranger's"
+    assert stat.S_IMODE(open_home.stat().st_mode) == 0o700
+    assert (open_home / "encryption.key").exists()
+
+
+@AS_ROOT
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o700])
+def test_a_home_of_another_user_is_refused(open_home, mode):
+    os.chown(open_home, 65534, 65534)
+    open_home.chmod(mode)
+    assert opened_by_another(open_home).startswith(f"home_of_others '{open_home}' belongs")
+    with pytest.raises(InvalidSetting, match="chown") as caught:
+        prepare_home(settings_of(open_home), dagster=False)  # root trusts him as little
+    assert caught.value.reason == "home_of_others"
+    assert stat.S_IMODE(open_home.stat().st_mode) == mode
+
+
+@AS_ROOT
+def test_a_home_behind_a_link_of_another_user_is_refused(open_home):
+    link = open_home.parent / "link"
+    link.symlink_to(open_home)
+    os.chown(link, 65534, 65534, follow_symlinks=False)
+    assert opened_by_another(link).startswith(f"home_of_others '{link}'")
+    os.chown(link, 0, 0, follow_symlinks=False)
+    assert opened_by_another(link) == ""
+
+
+def test_a_home_that_is_closed_is_not_looked_through_at_each_open(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    prepare_home(settings_of(home), dagster=False)
+    monkeypatch.setattr(os, "walk", lambda *_: pytest.fail("each command would pay for it"))
+    prepare_home(settings_of(home), dagster=False)
+
+
 def test_a_given_key_leaves_no_key_file(tmp_path):
     key = "a2" * 21 + "a="
     settings = settings_of(tmp_path, S3SYNC_ENCRYPTION_KEY=key)
