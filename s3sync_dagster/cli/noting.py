@@ -59,7 +59,7 @@ def noted(catalog: Catalog) -> Iterator[None]:
     context = click.get_current_context(silent=True)
     command = context.command_path.partition(" ")[2] if context is not None else ""
     looks = context is not None and command in LOOKS and not context.params.get(LOOKS[command])
-    if context is None or command not in CHANGES or looks:
+    if context is None or command not in CHANGES or looks or context.params.get("dry_run"):
         yield
         return
     entry = AuditEntry(

@@ -46,6 +46,7 @@ def test_commands_say_what_they_changed_and_who_did_whatever_the_environment_say
     (folder / "a.md").write_text("# A\n\ntext")
     assert s3sync("sync", str(folder), "--collection", "docs").code == 0
     assert s3sync("verify", "docs").code == 0  # looks
+    assert s3sync("sync", str(folder), "--collection", "docs", "--dry-run").code == 0
     assert s3sync("verify", "docs", "--fix").code == 0
     assert s3sync("sync", "https://ann:secret@127.0.0.1:9/?key=secret", "-c", "docs").code != 0
     found = s3sync("audit", "--json").json
