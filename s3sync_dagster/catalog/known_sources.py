@@ -19,6 +19,7 @@ from s3sync_dagster.catalog.rows import (
     source_row_of,
 )
 from s3sync_dagster.catalog.tables import shards, sources
+from s3sync_dagster.catalog.unclean import mode_of
 from s3sync_dagster.core.declaration import Declaration
 from s3sync_dagster.core.shards import FIRST_SHARD
 from s3sync_dagster.core.state import Origin, SourceRow
@@ -72,8 +73,7 @@ class KnownSources:
     def mode_of(self, source_id: str) -> str | None:
         """Return the mode that a source has by now; None: there is no such source any more."""
         with self._db.read() as tx:
-            config = tx.execute(*_config_of(source_id)).scalar_one_or_none()
-        return config["mode"] if config else None
+            return mode_of(tx, source_id)
 
     def find(self, name_or_id: str) -> Source:
         """Return the source of that name or id, of whichever tenant.
@@ -237,8 +237,3 @@ class KnownSources:
 @built_once
 def _deleting(source_id: str) -> sa.Select[Any]:
     return sa.select(sources.c.deleting).where(sources.c.id == source_id)
-
-
-@built_once
-def _config_of(source_id: str) -> sa.Select[Any]:
-    return sa.select(sources.c.config).where(sources.c.id == source_id)

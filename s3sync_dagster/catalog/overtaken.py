@@ -90,10 +90,10 @@ def end_verdicts(
     """End what listings have told under another mode, limit, or word on sidecars.
 
     Batches that are at work go by the mode of before, and end. What a mode keeps is judged by
-    nobody, and a sidecar that goes is no loss where its object is
-    indexed by itself. What is beyond a limit only a listing tells: no look at the object finds that
-    it is not any more. What a blocked listing shows stands under any mode: only `mirror` blocks
-    one. For a transaction that changes the source.
+    nobody, and a sidecar that goes is no loss where its object is indexed by itself. What is beyond
+    a limit only a listing tells: no look at the object finds that it is not any more. What a
+    blocked listing shows stands under any mode: only `mirror` blocks one. For a transaction that
+    changes the source.
 
     Args:
         tx: an open transaction.
@@ -227,15 +227,7 @@ def _taken_off_their_way_out(source_id: str, *known: sa.ColumnElement[bool]) -> 
         objects.c.source_id == documents.c.source_id,
         objects.c.object_key == documents.c.object_key,
     )
-    other = documents.alias("other")
-    follows = sa.exists().where(
-        other.c.source_id == documents.c.source_id,
-        other.c.object_key == documents.c.object_key,
-        other.c.tenant == documents.c.tenant,
-        other.c.database_name == documents.c.database_name,
-        other.c.collection_name == documents.c.collection_name,
-        sa.or_(other.c.phase != "removing", other.c.id > documents.c.id),
-    )
+    follows = _gave_way("tenant", "database_name", "collection_name")
     return (
         documents.update()
         .where(*_is_leaving(source_id), sa.exists().where(*same, *known), sa.not_(follows))
@@ -248,13 +240,17 @@ def _moved_on() -> sa.ColumnElement[bool]:
 
     It goes by the sidecar's word, whatever becomes of the object.
     """
-    other = documents.alias("later")
+    return sa.and_(documents.c.owner.startswith(SIDECAR_OWNER), _gave_way("owner"))
+
+
+def _gave_way(*same: str) -> sa.ColumnElement[bool]:
+    """Return what holds for a document on its way out beside one of the object that stands.
+
+    Or beside a later one that goes as well; ``same``: columns that both have alike.
+    """
+    other = documents.alias("other")
     return sa.exists().where(
-        documents.c.owner.startswith(SIDECAR_OWNER),
-        other.c.source_id == documents.c.source_id,
-        other.c.object_key == documents.c.object_key,
-        other.c.owner == documents.c.owner,
-        other.c.id != documents.c.id,
+        *(other.c[name] == documents.c[name] for name in ("source_id", "object_key", *same)),
         sa.or_(other.c.phase != "removing", other.c.id > documents.c.id),
     )
 

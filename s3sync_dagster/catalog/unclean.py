@@ -56,7 +56,7 @@ def rests(*, mirror: bool) -> sa.ColumnElement[bool]:
 
 def is_mirror(tx: sa.Connection, source_id: str) -> bool:
     """Return whether a source's documents go with their objects."""
-    return _mode(tx, source_id) == DeleteMode.MIRROR
+    return mode_of(tx, source_id) == DeleteMode.MIRROR
 
 
 def _outlives() -> sa.ColumnElement[bool]:
@@ -88,7 +88,7 @@ def is_kept_as_it_was(tx: sa.Connection, source_id: str) -> sa.ColumnElement[boo
 
     A mode keeps them: the object is gone, or append mode has them alone (``core.kept_text.held``).
     """
-    mode = _mode(tx, source_id)
+    mode = mode_of(tx, source_id)
     if mode == DeleteMode.MIRROR:
         return sa.false()
     same = (
@@ -113,7 +113,7 @@ def lost_its_trust(tx: sa.Connection, source_id: str) -> dict[str, Any]:
     Append mode has to tell those that nothing was written over since: they count as read back.
     """
     values: dict[str, Any] = {"phase": "writing"}
-    if _mode(tx, source_id) == DeleteMode.APPEND:
+    if mode_of(tx, source_id) == DeleteMode.APPEND:
         whole = documents.c.phase == "clean"
         values["fingerprint"] = sa.case((whole, sa.null()), else_=documents.c.fingerprint)
     return values
@@ -141,7 +141,8 @@ def forget_kept(tx: sa.Connection, which: sa.ColumnElement[bool]) -> None:
     tx.execute(documents.update().where(which, known, *read_back).values(etag=""))
 
 
-def _mode(tx: sa.Connection, source_id: str) -> str | None:
+def mode_of(tx: sa.Connection, source_id: str) -> str | None:
+    """Return the mode that a source has by now; None: there is no such source any more."""
     return tx.execute(*_mode_of(source_id)).scalar_one_or_none()
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from s3sync_dagster.core.plan import digests_at, split_record_id
 from s3sync_dagster.core.records import metadata_digest
 from s3sync_dagster.core.state import DocumentPhase, DocumentState
-from s3sync_dagster.engine.as_written import as_written, tells_text
+from s3sync_dagster.engine.as_written import has_its_text
 from s3sync_dagster.engine.ended import EndedDocuments
 
 if TYPE_CHECKING:
@@ -92,14 +92,14 @@ class Expected:
             self._altered.setdefault(document_id, set()).update(record.metadata)
         return True
 
-    def reads(self, record: StoredRecord, source: Source) -> None:
-        """Take note of the text of a record that was met, where it can be told from another."""
+    def reads(self, record: StoredRecord, *, told: Callable[[DocumentState], bool]) -> None:
+        """Take note of the text of a record that was met, where it is ``told`` from another."""
         document_id, place = split_record_id(record.id)
         document = self._documents.get(document_id)
         if document is None or place is None or document.phase is not DocumentPhase.CLEAN:
             return
-        told = place < document.count and tells_text(document, source)
-        if told and not as_written(document, place, record, text=True):
+        here = place < document.count and told(document)
+        if here and not has_its_text(document, place, record):
             self._altered.setdefault(document_id, set()).update(record.metadata)
 
     def knows(self, document_id: str) -> bool:

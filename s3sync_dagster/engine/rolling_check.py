@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from s3sync_dagster.core.kept_text import was_whole
 from s3sync_dagster.core.plan import possible_ids
 from s3sync_dagster.core.state import CheckCursor, DocumentPhase, DocumentState, KnownCollection
-from s3sync_dagster.engine.as_written import as_written, tells_text
+from s3sync_dagster.engine.as_written import as_written, texts_told
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.identity import look_at, meet
@@ -190,8 +190,9 @@ def _compare(
     damaged: list[DocumentState] = []
     mended: list[tuple[DocumentState, str]] = []
     untold: list[DocumentState] = []
+    tells = texts_told(source)
     for one in slices:
-        told = tells_text(one.document, source)
+        told = tells(one.document)
         met: set[str] = set()
         # What others spoilt, maybe its text alone, is not trusted again by less than its text.
         whole = told or one.document.fingerprint is not None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from s3sync_dagster.core.lives import NONE_ENDED, Place, is_of
 from s3sync_dagster.core.plan import record_ids
+from s3sync_dagster.engine.as_written import texts_told
 from s3sync_dagster.engine.ended import delete_of_ended, left_of_ended, unheld, written_by
 from s3sync_dagster.engine.expected import Expected, VerifiedDocuments, of_collection
 from s3sync_dagster.engine.own_records import (
@@ -149,6 +150,7 @@ def verify_collection(
     every = documents.ended()
     ended = {name: lives.at(chroma) for name, lives in every.items()}
     mine = every.get(source.id, NONE_ENDED)  # under whichever address: no right follows from it
+    told = texts_told(source)
     opened = _only(collection, place) if collections is None else opening(collections)
     for whole in collection.scan(source_id=source.id if known_sources is None else None):
         named = list(map(owner_of, whole))
@@ -173,7 +175,7 @@ def verify_collection(
             stored = _read(collection, [record.id for record in page])
             found.unreadable = stored is None
             for record in stored or ():
-                expected.reads(record, source)
+                expected.reads(record, told=told)
     # Work that went on meanwhile explains what it touched: only what still stands is reported.
     left: dict[int, set[str]] = {}
     lacking: list[DocumentState] = []
